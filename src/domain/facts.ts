@@ -1,0 +1,23 @@
+import type { Version } from "./version.ts";
+
+/** What rendering must know about this node. Gathered once (`checks/facts.ts`) or given on the command line of `render`. */
+export type NodeFacts = {
+  readonly hostname: string;
+  /** This node's own address, on the interface towards the routers or the segment; its identity in the cluster. */
+  readonly address: string;
+  /** The interface that carries `address`. */
+  readonly interface: string;
+  /** Logical CPUs that HAProxy may use. */
+  readonly cpus: number;
+  readonly haproxy: HaproxyFacts;
+  readonly exabgp: Version;
+  readonly keepalived: Version;
+  /** Addresses of every name that the configuration mentions in a list of nodes, peers or neighbors. */
+  readonly resolved: Readonly<Record<string, readonly string[]>>;
+};
+
+export type HaproxyFacts = {
+  readonly version: Version;
+  /** Feature names from `haproxy -vv` that are compiled in, for instance "PROMEX", "OPENSSL_AWSLC", "KTLS". */
+  readonly features: readonly string[];
+};

@@ -1,0 +1,50 @@
+/** Exit codes of `ober`; scripts rely on them (`SPEC`: 0 done, 1 failed, 2 wrong usage, 70 a bug, 130 cancelled). */
+export const EXIT = { done: 0, failed: 1, usage: 2, bug: 70, cancelled: 130 } as const;
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/**
+ * Something that an operator caused or can cure. The message says what is wrong with which thing, in lower case
+ * and without a full stop; the hint says what to type or change. Anything that is not an OberError is a bug.
+ */
+export class OberError extends Error {
+  readonly hint: string | undefined;
+  readonly exitCode: ExitCode;
+
+  constructor(message: string, options: { hint?: string; cause?: unknown; exitCode?: ExitCode } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = new.target.name;
+    this.hint = options.hint;
+    this.exitCode = options.exitCode ?? EXIT.failed;
+  }
+}
+
+/** The command line itself is wrong: unknown flag, missing argument. */
+export class UsageError extends OberError {
+  constructor(message: string, hint?: string) {
+    super(message, { ...(hint === undefined ? {} : { hint }), exitCode: EXIT.usage });
+  }
+}
+
+/** The person said no, or pressed Ctrl-C at a prompt. */
+export class CancelledError extends OberError {
+  constructor(message = "cancelled; nothing was changed") {
+    super(message, { exitCode: EXIT.cancelled });
+  }
+}
+
+/** One thing wrong with `ober.yaml`: where, what was found, what was expected. */
+export type ConfigProblem = { readonly path: string; readonly message: string };
+
+/** `ober.yaml` is not usable; carries every problem at once, so that one edit cures them all. */
+export class ConfigError extends OberError {
+  readonly problems: readonly ConfigProblem[];
+
+  constructor(file: string, problems: readonly ConfigProblem[]) {
+    const lines = problems.map(({ path, message }) => (path === "" ? `  ${message}` : `  ${path}: ${message}`));
+    super(`${file} has ${problems.length === 1 ? "a problem" : `${problems.length} problems`}:\n${lines.join("\n")}`, {
+      hint: "nothing was changed; correct the file and run the command again",
+    });
+    this.problems = problems;
+  }
+}
