@@ -17,6 +17,7 @@ export function pathsOf(prefix: string) {
     routersList: under("etc/haproxy/routers.lst"),
     frontendHttpList: under("etc/haproxy/frontend-http.lst"),
     backendHttpList: under("etc/haproxy/backend-http.lst"),
+    vipScript: under("etc/network/ober-vip"),
     exabgpConfig: under("etc/bgp/config.ini"),
     bfdConfig: under("etc/bgp/bfd.conf"),
     keepalivedConfig: under("etc/keepalived/keepalived.conf"),

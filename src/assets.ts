@@ -1,0 +1,36 @@
+import bfdConfig from "../assets/bfd/bfd.conf" with { type: "text" };
+import exabgpConfig from "../assets/exabgp/config.ini" with { type: "text" };
+import haproxyBackend from "../assets/haproxy/backend.cfg" with { type: "text" };
+import haproxyConfig from "../assets/haproxy/haproxy.cfg" with { type: "text" };
+import vipScript from "../assets/network/ober-vip" with { type: "text" };
+import sysctl from "../assets/sysctl/99-herr-ober.conf" with { type: "text" };
+import bfdUnit from "../assets/systemd/ober-bfd.service" with { type: "text" };
+import bgpUnit from "../assets/systemd/ober-bgp.service" with { type: "text" };
+import httpUnit from "../assets/systemd/ober-http.service" with { type: "text" };
+import vipUnit from "../assets/systemd/ober-vip.service" with { type: "text" };
+
+/** Templates of the generated files, embedded in the executable. The only importer of `assets/`. */
+export const assets: Readonly<Record<AssetName, string>> = {
+  haproxyConfig,
+  haproxyBackend,
+  exabgpConfig,
+  bfdConfig,
+  vipScript,
+  sysctl,
+  vipUnit,
+  httpUnit,
+  bgpUnit,
+  bfdUnit,
+};
+
+type AssetName =
+  | "haproxyConfig"
+  | "haproxyBackend"
+  | "exabgpConfig"
+  | "bfdConfig"
+  | "vipScript"
+  | "sysctl"
+  | "vipUnit"
+  | "httpUnit"
+  | "bgpUnit"
+  | "bfdUnit";

@@ -1,0 +1,59 @@
+import { assets } from "../assets.ts";
+import type { Config, Vip } from "../config/schema.ts";
+import type { Secrets } from "../config/secrets.ts";
+import type { NodeFacts } from "../domain/facts.ts";
+import type { Paths } from "../domain/paths.ts";
+import type { RenderedFile } from "./file.ts";
+import { fill } from "./template.ts";
+
+/** ExaBGP's configuration; the same file serves 4.2 and 5.x. Only root reads it: it may hold the routers' MD5 password. */
+export function renderExabgp(config: Config, facts: NodeFacts, paths: Paths, secrets: Secrets): RenderedFile {
+  const { bgp, vips } = config;
+  const passwords = new Set<string>();
+  const neighbors = neighborAddresses(config, facts).map(({ name, address }) => {
+    const password = secrets.bgpPassword(name);
+    if (password !== undefined) passwords.add(password);
+    const md5 = password === undefined ? "" : ` md5-password "${password}";`;
+    return `neighbor ${address} { inherit ober;${md5} }`;
+  });
+  const families = [...new Set(vips.map((vip) => vip.family))].sort();
+  const content = fill(assets.exabgpConfig, {
+    config: paths.config,
+    run: healthCommand(config, paths),
+    routerId: routerId(config, facts),
+    localAddress: localAddress(config, facts),
+    localAs: String(bgp.local_as),
+    peerAs: String(bgp.peer_as),
+    holdTime: String(bgp.hold_time),
+    families: families.map((family) => `            ipv${family} unicast;`).join("\n"),
+    neighbors: neighbors.join("\n"),
+  });
+  return { path: paths.exabgpConfig, content, mode: 0o600, secrets: [...passwords] };
+}
+
+/**
+ * The command that ExaBGP runs. It carries all that the health loop needs, so that the loop reads no YAML and `ps` shows
+ * what it does. A VIP of another group than the first, where there are several, is judged by that group's own health.
+ */
+function healthCommand(config: Config, paths: Paths): string {
+  const several = config.backends.length > 1;
+  const argument = (vip: Vip) => (several ? `${vip.address}@${vip.backend}` : vip.address);
+  return [
+    paths.executable,
+    "health",
+    "--url",
+    `http://127.0.0.1:${config.stats_port}/health`,
+    ...config.vips.map(argument),
+  ].join(" ");
+}
+
+/** Every neighbor's address with the name that the operator gave it. */
+export function neighborAddresses(config: Config, facts: NodeFacts): readonly { name: string; address: string }[] {
+  return config.bgp.neighbors.flatMap((name) =>
+    (facts.resolved[name] ?? [name]).map((address) => ({ name, address })),
+  );
+}
+
+export const localAddress = (config: Config, facts: NodeFacts) => config.bgp.local_address || facts.address;
+
+export const routerId = (config: Config, facts: NodeFacts) => config.bgp.router_id || localAddress(config, facts);

@@ -1,0 +1,84 @@
+import { posix } from "node:path";
+import { assets } from "../assets.ts";
+import type { Backend, Config } from "../config/schema.ts";
+import type { HaproxyFacts } from "../domain/facts.ts";
+import type { Paths } from "../domain/paths.ts";
+import type { RenderedFile } from "./file.ts";
+import { fill, gate } from "./template.ts";
+
+/** haproxy.cfg and the lists that it reads. */
+export function renderHaproxy(config: Config, haproxy: HaproxyFacts, paths: Paths): readonly RenderedFile[] {
+  return [
+    { path: paths.haproxyConfig, content: haproxyConfig(config, haproxy, paths), mode: 0o644 },
+    { path: paths.vipList, content: `${config.vips.map((vip) => vip.address).join("\n")}\n`, mode: 0o644 },
+    ...[paths.routersList, paths.frontendHttpList, paths.backendHttpList].map((path) => emptyList(path)),
+  ];
+}
+
+function haproxyConfig(config: Config, haproxy: HaproxyFacts, paths: Paths): string {
+  const certificate = config.certs.path === "" ? `${paths.certs}/` : config.certs.path;
+  const families = [...new Set(config.vips.map((vip) => vip.family))].sort();
+  const any = (port: number) => families.map((family) => (family === 4 ? `bind *:${port}` : `bind [::]:${port} v6only`));
+  return gate(
+    fill(assets.haproxyConfig, {
+      config: paths.config,
+      haproxySocket: paths.haproxySocket,
+      vipList: paths.vipList,
+      frontendHttpList: paths.frontendHttpList,
+      backendHttpList: paths.backendHttpList,
+      statsPort: String(config.stats_port),
+      binds: indent(any(443).map((bind) => `${bind} name s3 ssl crt ${certificate} alpn http/1.1`)),
+      plainBinds: indent(any(80)),
+      routes: indent(routes(config)),
+      health: indent(healthRules(config.backends)),
+      backends: config.backends.map(backend).join(""),
+    }),
+    haproxy,
+  );
+}
+
+/** The first group serves every VIP that names no other. */
+function routes(config: Config): readonly string[] {
+  const first = config.backends[0]?.name ?? "";
+  const others = config.vips.filter((vip) => vip.backend !== first);
+  return [
+    ...others.map((vip) => `use_backend ${vip.backend} if { dst ${vip.address} }`),
+    `default_backend ${first}`,
+  ];
+}
+
+/**
+ * `/health/GROUP` tells whether that group has a live server; `/health` whether any has. Both keep the connection open,
+ * which `monitor-uri` does not.
+ */
+function healthRules(backends: readonly Backend[]): readonly string[] {
+  const up = (path: string, condition: string) =>
+    `http-request return status 200 content-type text/plain string "up\\n" if { path ${path} } ${condition}`;
+  const down = (path: string) =>
+    `http-request return status 503 content-type text/plain string "no live server\\n" if { path ${path} }`;
+  return [
+    ...backends.map(({ name }) => up("/health", `{ nbsrv(${name}) ge 1 }`)),
+    down("/health"),
+    ...backends.flatMap(({ name }) => [up(`/health/${name}`, `{ nbsrv(${name}) ge 1 }`), down(`/health/${name}`)]),
+  ];
+}
+
+function backend(group: Backend): string {
+  return fill(assets.haproxyBackend, {
+    name: group.name,
+    healthCheckPath: group.health_check_path,
+    healthCheckHost: "localhost",
+    healthCheckInterval: String(group.health_check_interval),
+    servers: indent(group.servers.map(({ host, port }) => `server ${host}:${port} ${bracketed(host)}:${port}`)),
+  });
+}
+
+const emptyList = (path: string): RenderedFile => ({
+  path,
+  content: `# ${posix.basename(path)}: one address or network a line; \`ober sync\` writes it.\n`,
+  mode: 0o644,
+  once: true,
+});
+
+const bracketed = (host: string) => (host.includes(":") ? `[${host}]` : host);
+const indent = (lines: readonly string[]) => lines.map((line) => `  ${line}`).join("\n");

@@ -1,0 +1,48 @@
+import type { Config } from "../config/schema.ts";
+import type { Secrets } from "../config/secrets.ts";
+import type { NodeFacts } from "../domain/facts.ts";
+import type { Paths } from "../domain/paths.ts";
+import { UNITS } from "../domain/units.ts";
+import { renderBfd } from "./bfd.ts";
+import { renderExabgp } from "./exabgp.ts";
+import type { RenderedFile } from "./file.ts";
+import { renderHaproxy } from "./haproxy.ts";
+import { renderVipScript } from "./network.ts";
+import { renderSysctl } from "./sysctl.ts";
+import { renderUnits } from "./units.ts";
+
+export type { RenderedFile } from "./file.ts";
+
+export type RenderInput = {
+  readonly config: Config;
+  readonly facts: NodeFacts;
+  readonly paths: Paths;
+  readonly secrets: Secrets;
+};
+
+/** Every generated file of a node, sorted by path. The same input gives the same bytes, on every machine. */
+export function render({ config, facts, paths, secrets }: RenderInput): readonly RenderedFile[] {
+  const bgp = config.ha_mode === "bgp";
+  const files = [
+    ...renderHaproxy(config, facts.haproxy, paths),
+    ...(bgp ? [renderExabgp(config, facts, paths, secrets), renderVipScript(config, paths)] : []),
+    ...(bgp && config.bgp.bfd_enabled ? [renderBfd(config, facts, paths)] : []),
+    ...renderUnits(config, facts, paths),
+    renderSysctl(config, paths),
+  ];
+  return files.sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/** Every path that `render` may ever write: what is there and no longer rendered belongs to the other mode, and goes. */
+export function generatedPaths(paths: Paths): readonly string[] {
+  return [
+    paths.haproxyConfig,
+    paths.vipList,
+    paths.exabgpConfig,
+    paths.bfdConfig,
+    paths.keepalivedConfig,
+    paths.vipScript,
+    paths.sysctl,
+    ...UNITS.map((unit) => `${paths.unitDirectory}/${unit.name}`),
+  ];
+}

@@ -1,0 +1,31 @@
+import { assets } from "../assets.ts";
+import type { Config } from "../config/schema.ts";
+import type { Paths } from "../domain/paths.ts";
+import type { RenderedFile } from "./file.ts";
+import { fill } from "./template.ts";
+
+/** Kernel tuning for the mode that the node runs in. */
+export function renderSysctl(config: Pick<Config, "ha_mode" | "stats_port">, paths: Paths): RenderedFile {
+  const keepalived = [
+    "",
+    "# HAProxy is bound before the VIP is here.",
+    "net.ipv4.ip_nonlocal_bind = 1",
+    "net.ipv6.ip_nonlocal_bind = 1",
+  ];
+  const content = fill(assets.sysctl, {
+    reservedPorts: ["3784-3785", String(config.stats_port)].join(","),
+    modeLines: config.ha_mode === "keepalived" ? `${keepalived.join("\n")}\n` : "",
+  });
+  return { path: paths.sysctl, content, mode: 0o644 };
+}
+
+/** Keys and values of a sysctl.d file, in order. */
+export function parseSysctl(content: string): readonly (readonly [key: string, value: string])[] {
+  return content
+    .split("\n")
+    .filter((line) => /^[a-z]/.test(line))
+    .map((line) => {
+      const [key = "", value = ""] = line.split(/\s*=\s*/);
+      return [key, value] as const;
+    });
+}

@@ -1,0 +1,50 @@
+import { atLeast, type Version } from "../domain/version.ts";
+
+/** What a line's gate is judged by. */
+export type Gates = { readonly version: Version; readonly features?: readonly string[] };
+
+/**
+ * Fills `{{name}}` in a template. A name without a value, and a value without a place, are bugs in ober and throw.
+ * A placeholder that stands alone on its line and has an empty value takes the line with it.
+ */
+export function fill(template: string, values: Readonly<Record<string, string>>): string {
+  const used = new Set<string>();
+  const text = template
+    .replace(/^\{\{(\w+)\}\}\n/gm, (_, name: string) => {
+      const value = lookUp(values, name, used);
+      return value === "" ? "" : `${value}\n`;
+    })
+    .replace(/\{\{(\w+)\}\}/g, (_, name: string) => lookUp(values, name, used));
+  const unused = Object.keys(values).filter((name) => !used.has(name));
+  if (unused.length > 0) throw new Error(`template has no place for ${unused.join(", ")}`);
+  return text;
+}
+
+/**
+ * Keeps the lines whose gate holds and takes the gate off. A gate ends a line: `keyword #! >=3.2`, `#! <3.3`,
+ * `#! +PROMEX` (a feature of the build); several, separated by blanks, must all hold.
+ */
+export function gate(template: string, gates: Gates): string {
+  return template
+    .split("\n")
+    .flatMap((line) => {
+      const [text = "", conditions] = line.split(" #! ");
+      if (conditions === undefined) return [line];
+      return conditions.trim().split(/\s+/).every((condition) => holds(condition, gates)) ? [text.trimEnd()] : [];
+    })
+    .join("\n");
+}
+
+function lookUp(values: Readonly<Record<string, string>>, name: string, used: Set<string>): string {
+  const value = values[name];
+  if (value === undefined) throw new Error(`template wants {{${name}}}, which has no value`);
+  used.add(name);
+  return value;
+}
+
+function holds(condition: string, { version, features = [] }: Gates): boolean {
+  if (condition.startsWith(">=")) return atLeast(version, condition.slice(2));
+  if (condition.startsWith("<")) return !atLeast(version, condition.slice(1));
+  if (condition.startsWith("+")) return features.includes(condition.slice(1));
+  throw new Error(`unknown gate "${condition}"`);
+}

@@ -1,0 +1,157 @@
+import { constants } from "node:fs";
+import * as fs from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { OberError } from "../errors.ts";
+import type { FileStat, System } from "./system.ts";
+
+type FileFunctions = Omit<System, "run">;
+
+/** The file half of a System, with every path taken under `root`. */
+export function filesUnder(root: string): FileFunctions {
+  const at = (path: string) => (root === "" ? path : join(root, path));
+  return {
+    root,
+    read: (path) => absentAs(undefined, () => fs.readFile(at(path), "utf8")),
+    stat: (path) => absentAs(undefined, async () => toFileStat(await fs.lstat(at(path)))),
+    list: (path) => absentAs([], async () => (await fs.readdir(at(path))).sort()),
+    writeAtomic: (path, content, options) => named(path, () => writeAtomic(at(path), content, options)),
+    rename: (from, to) =>
+      named(to, async () => {
+        await fs.rename(at(from), at(to));
+        await syncDirectory(dirname(at(to)));
+      }),
+    remove: (path) =>
+      named(path, async () => {
+        await fs.rm(at(path), { force: true });
+      }),
+    removeTree: (path) => named(path, () => fs.rm(at(path), { recursive: true, force: true })),
+    removeEmptyDirectory: (path) => removeEmptyDirectory(at(path)),
+    makeDirectory: (path, mode) => named(path, () => makeDirectory(root, path, mode)),
+    copy: (from, to, mode) =>
+      named(to, async () => {
+        const temporary = `${at(to)}.ober-new`;
+        await fs.copyFile(at(from), temporary);
+        if (mode !== undefined) await fs.chmod(temporary, mode);
+        await syncFile(temporary);
+        await fs.rename(temporary, at(to));
+        await syncDirectory(dirname(at(to)));
+      }),
+    symlink: (target, path) =>
+      named(path, async () => {
+        const temporary = `${at(path)}.ober-new`;
+        await fs.rm(temporary, { force: true });
+        await fs.symlink(target, temporary);
+        await fs.rename(temporary, at(path));
+      }),
+    readLink: (path) => absentAs(undefined, () => fs.readlink(at(path)), ["ENOENT", "ENOTDIR", "EINVAL"]),
+  };
+}
+
+/** Readers see the old or the new content, also after a power cut: the data is on disk before the name points to it. */
+async function writeAtomic(
+  path: string,
+  content: string | Uint8Array,
+  options: { mode?: number; uid?: number; gid?: number } = {},
+) {
+  const temporary = `${path}.ober-new`;
+  await fs.rm(temporary, { force: true });
+  const file = await fs.open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+  try {
+    await file.writeFile(content);
+    if (options.uid !== undefined && options.gid !== undefined) await file.chown(options.uid, options.gid);
+    await file.chmod(options.mode ?? 0o644);
+    await file.sync();
+  } catch (error) {
+    await fs.rm(temporary, { force: true });
+    throw error;
+  } finally {
+    await file.close();
+  }
+  await fs.rename(temporary, path);
+  await syncDirectory(dirname(path));
+}
+
+async function makeDirectory(root: string, path: string, mode = 0o755): Promise<readonly string[]> {
+  const missing: string[] = [];
+  for (let current = path; (await absentAs(undefined, () => fs.stat(join(root, current)))) === undefined; ) {
+    missing.unshift(current);
+    current = dirname(current);
+  }
+  for (const directory of missing) {
+    await fs.mkdir(join(root, directory), { mode });
+    // mkdir's mode passes through the umask; the mode that was asked for is what must be there.
+    await fs.chmod(join(root, directory), mode);
+  }
+  return missing;
+}
+
+async function removeEmptyDirectory(path: string): Promise<boolean> {
+  try {
+    await fs.rmdir(path);
+    return true;
+  } catch (error) {
+    if (["ENOENT", "ENOTEMPTY", "EEXIST", "ENOTDIR"].includes(codeOf(error))) return false;
+    throw error;
+  }
+}
+
+async function syncFile(path: string) {
+  const file = await fs.open(path, "r");
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+const syncDirectory = syncFile;
+
+function toFileStat(stat: Awaited<ReturnType<typeof fs.lstat>>): FileStat {
+  const kind = stat.isFile() ? "file" : stat.isDirectory() ? "directory" : stat.isSymbolicLink() ? "link" : "other";
+  return {
+    kind,
+    mode: Number(stat.mode) & 0o7777,
+    uid: Number(stat.uid),
+    gid: Number(stat.gid),
+    size: Number(stat.size),
+  };
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}
+
+async function absentAs<T, U>(value: U, action: () => Promise<T>, codes = ["ENOENT", "ENOTDIR"]): Promise<T | U> {
+  try {
+    return await action();
+  } catch (error) {
+    if (codes.includes(codeOf(error))) return value;
+    throw ours(error);
+  }
+}
+
+async function named<T>(path: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    throw ours(error, path);
+  }
+}
+
+const CURES: Readonly<Record<string, readonly [string, string]>> = {
+  EACCES: ["no permission for", "run it as root: `sudo ober ...`"],
+  EPERM: ["no permission for", "run it as root: `sudo ober ...`"],
+  ENOSPC: ["no space left on the device for", "free some space (`df -h`) and run the command again"],
+  EDQUOT: ["disk quota exceeded for", "free some space and run the command again"],
+  EROFS: ["the file system is read-only at", "remount it writable and run the command again"],
+  EISDIR: ["a directory is where a file belongs:", "move it away and run the command again"],
+  ENOTDIR: ["a file is where a directory belongs:", "move it away and run the command again"],
+};
+
+/** Turns what the operating system refuses, and an operator can cure, into an error that says how. */
+function ours(error: unknown, path?: string): unknown {
+  const cure = CURES[codeOf(error)];
+  if (!cure) return error;
+  const place = path ?? (error instanceof Error && "path" in error ? String(error.path) : "a file");
+  return new OberError(`${cure[0]} ${place}`, { hint: cure[1], cause: error });
+}

@@ -1,0 +1,64 @@
+import net from "node:net";
+import { OberError } from "../errors.ts";
+
+/**
+ * Sends one command to HAProxy's runtime socket and returns its answer. Throws an OberError when nobody listens there
+ * or the answer takes longer than `timeoutMs`. See HAProxy's management guide, section 9.3.
+ */
+export function haproxyCommand(socketPath: string, command: string, timeoutMs = 2000): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const fail = (reason: string, cause?: unknown) =>
+      reject(
+        new OberError(`HAProxy's socket ${socketPath} ${reason}`, {
+          hint: "systemctl status ober-http.service",
+          cause,
+        }),
+      );
+    const socket = net.connect(socketPath);
+    const timer = setTimeout(() => {
+      socket.destroy();
+      fail(`did not answer "${command}" within ${timeoutMs} ms`);
+    }, timeoutMs);
+    let answer = "";
+    socket.setEncoding("utf8");
+    socket.on("connect", () => socket.write(`${command}\n`));
+    socket.on("data", (chunk) => {
+      answer += chunk;
+    });
+    socket.on("end", () => {
+      clearTimeout(timer);
+      resolve(answer);
+    });
+    socket.on("error", (error) => {
+      clearTimeout(timer);
+      fail("is not there", error);
+    });
+  });
+}
+
+/** One row of `show stat`, by HAProxy's own column names. */
+export type StatRow = Readonly<Record<string, string>>;
+
+/** Rows of HAProxy's `show stat` CSV. Values hold no commas or quotes in the columns that ober reads. */
+export function parseStat(csv: string): readonly StatRow[] {
+  const [header = "", ...lines] = csv.trim().split("\n");
+  const columns = header.replace(/^# /, "").split(",");
+  return lines.map((line) => {
+    const values = line.split(",");
+    return Object.fromEntries(columns.map((column, index) => [column, values[index] ?? ""]));
+  });
+}
+
+/** Requests that HAProxy is working on for the backends now: being sent, received, or waiting for a server. */
+export function requestsInFlight(rows: readonly StatRow[]): number {
+  return rows
+    .filter((row) => row["svname"] === "BACKEND" && !row["pxname"]?.startsWith("ober_"))
+    .reduce((sum, row) => sum + Number(row["scur"] ?? 0) + Number(row["qcur"] ?? 0), 0);
+}
+
+/** Bytes that the backends have moved since HAProxy's start, both ways; a sign of life for the requests in flight. */
+export function bytesMoved(rows: readonly StatRow[]): number {
+  return rows
+    .filter((row) => row["svname"] === "FRONTEND" && row["pxname"]?.startsWith("ober_s3"))
+    .reduce((sum, row) => sum + Number(row["bin"] ?? 0) + Number(row["bout"] ?? 0), 0);
+}

@@ -1,0 +1,8 @@
+import { filesUnder } from "./files.ts";
+import { runProcess } from "./process.ts";
+import type { System } from "./system.ts";
+
+/** This machine. */
+export function localSystem(): System {
+  return { ...filesUnder(""), run: runProcess };
+}

@@ -1,0 +1,97 @@
+import { OberError } from "../errors.ts";
+import type { System } from "./system.ts";
+
+/** What systemd says of a unit; times in milliseconds since the epoch, absent when never. */
+export type UnitState = {
+  readonly name: string;
+  readonly load: string;
+  readonly active: string;
+  readonly sub: string;
+  readonly enabled: string;
+  readonly mainPid: number;
+  readonly restarts: number;
+  readonly since: number | undefined;
+  readonly result: string;
+};
+
+const PROPERTIES = {
+  load: "LoadState",
+  active: "ActiveState",
+  sub: "SubState",
+  enabled: "UnitFileState",
+  mainPid: "MainPID",
+  restarts: "NRestarts",
+  since: "StateChangeTimestamp",
+  result: "Result",
+} as const;
+
+/** The state of each unit, in the order asked for; a unit that does not exist has load "not-found". */
+export async function unitStates(system: System, names: readonly string[]): Promise<readonly UnitState[]> {
+  const { stdout } = await system.run([
+    "systemctl",
+    "show",
+    "--timestamp=unix",
+    `--property=Id,${Object.values(PROPERTIES).join(",")}`,
+    ...names,
+  ]);
+  const blocks = stdout.trim().split(/\n\n+/);
+  return names.map((name, index) => parseUnitState(name, blocks[index] ?? ""));
+}
+
+function parseUnitState(name: string, block: string): UnitState {
+  const values = new Map(
+    block.split("\n").map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
+  );
+  const text = (key: keyof typeof PROPERTIES) => values.get(PROPERTIES[key]) ?? "";
+  const since = /^@(\d+)/.exec(text("since"))?.[1];
+  return {
+    name,
+    load: text("load"),
+    active: text("active"),
+    sub: text("sub"),
+    enabled: text("enabled"),
+    mainPid: Number(text("mainPid")) || 0,
+    restarts: Number(text("restarts")) || 0,
+    since: since === undefined ? undefined : Number(since) * 1000,
+    result: text("result"),
+  };
+}
+
+export async function unitState(system: System, name: string): Promise<UnitState> {
+  const [state] = await unitStates(system, [name]);
+  if (!state) throw new Error(`systemctl show said nothing about ${name}`);
+  return state;
+}
+
+/** Runs `systemctl VERB UNIT...`; on failure the error carries the unit's last journal lines, which hold the reason. */
+export async function systemctl(system: System, verb: string, ...units: readonly string[]): Promise<void> {
+  const result = await system.run(["systemctl", verb, ...units], { accept: [0, 1, 3, 4, 5, 6], timeoutMs: 180_000 });
+  if (result.code === 0) return;
+  const reasons = await Promise.all(
+    units.filter((unit) => unit.endsWith(".service")).map((unit) => journalTail(system, unit)),
+  );
+  throw new OberError(`systemctl ${verb} ${units.join(" ")} failed: ${result.stderr.trim()}${reasons.join("")}`, {
+    hint: `journalctl -u ${units.at(-1) ?? "ober-http.service"} -n 50`,
+  });
+}
+
+async function journalTail(system: System, unit: string): Promise<string> {
+  const { stdout } = await system.run(["journalctl", "-u", unit, "-n", "6", "-o", "cat", "--no-pager"], {
+    accept: [0, 1],
+  });
+  const text = stdout.trim();
+  return text === ""
+    ? ""
+    : `\n${text
+        .split("\n")
+        .map((line) => `  ${unit}: ${line}`)
+        .join("\n")}`;
+}
+
+/** Refuses to go on where systemd is not the service manager: nothing of ober's could run. */
+export async function requireSystemd(system: System): Promise<void> {
+  if ((await system.stat("/run/systemd/system")) !== undefined) return;
+  throw new OberError("systemd does not run on this machine", {
+    hint: "ober needs a system that was booted with systemd",
+  });
+}
