@@ -14,7 +14,11 @@ export type System = {
   /** Names in a directory, sorted; empty when it does not exist. */
   list(path: string): Promise<readonly string[]>;
   /** Writes `path` so that after a power cut either the old or the new content is there: temporary file, fsync, rename, fsync of the directory. */
-  writeAtomic(path: string, content: string | Uint8Array, options?: { mode?: number; uid?: number; gid?: number }): Promise<void>;
+  writeAtomic(
+    path: string,
+    content: string | Uint8Array,
+    options?: { mode?: number; uid?: number; gid?: number },
+  ): Promise<void>;
   rename(from: string, to: string): Promise<void>;
   /** Removes a file or a symbolic link; absent is fine. */
   remove(path: string): Promise<void>;
