@@ -1,0 +1,150 @@
+import { type Address, familyOf } from "../domain/address.ts";
+import { HOST_LIST_LIMIT } from "../domain/hostlist.ts";
+import { quote } from "../domain/quote.ts";
+import type { ConfigProblem } from "../errors.ts";
+import { isMapping } from "./_problems.ts";
+
+/** What the schema fills in where no AS number is given; only keepalived mode may leave it so. */
+export const UNSET_AS = 0;
+/** VIPs are listed on command lines and in unit files; this many is far beyond any cluster. */
+const MOST_VIPS = 1024;
+/** A VRRP virtual router id is 1 to 255, and each VIP needs its own. */
+const MOST_VRRP_VIPS = 255;
+
+/**
+ * What is wrong between keys that are each right by themselves. `output` may be half valid: whatever has not the
+ * right form was reported already and is passed over here, so that one run names every problem.
+ */
+export function contradictions(output: unknown): ConfigProblem[] {
+  if (!isMapping(output)) return [];
+  const vips = listOf(output["vips"]);
+  const backends = listOf(output["backends"]);
+  return [
+    ...(output["ha_mode"] === "bgp" ? bgpProblems(output["bgp"], vips) : []),
+    ...(vips.length > mostVips(output)
+      ? [{ path: "vips", message: `expected at most ${mostVips(output)} addresses, found ${vips.length}` }]
+      : []),
+    ...(isEmptyList(output["vips"]) ? [{ path: "vips", message: "expected at least one address" }] : []),
+    ...(isEmptyList(output["backends"]) ? [{ path: "backends", message: "expected at least one backend group" }] : []),
+    ...vipProblems(vips, backends),
+    ...backendProblems(backends),
+    ...certificateProblems(output["certs"]),
+  ];
+}
+
+function bgpProblems(bgp: unknown, vips: readonly Entry[]): ConfigProblem[] {
+  if (!isMapping(bgp)) return [];
+  const missing = ["local_as", "peer_as"].filter((key) => bgp[key] === UNSET_AS);
+  return [
+    ...missing.map((key) => ({ path: `bgp.${key}`, message: "BGP mode needs an AS number from 1 to 4294967295" })),
+    ...neighborProblems(bgp, vips),
+  ];
+}
+
+function neighborProblems(bgp: Record<string, unknown>, vips: readonly Entry[]): ConfigProblem[] {
+  const { neighbors, local_address: local } = bgp;
+  const path = "bgp.neighbors";
+  if (isEmptyList(neighbors)) return [{ path, message: "expected at least one router in BGP mode" }];
+  if (!Array.isArray(neighbors)) return [];
+  const addresses = vips.map(({ entry }) => addressOf(entry)?.text);
+  return neighbors
+    .filter((neighbor) => typeof neighbor === "string")
+    .flatMap((neighbor) => {
+      if (addresses.includes(neighbor)) return [{ path, message: `${neighbor} is a VIP and cannot be a router` }];
+      if (local === neighbor) return [{ path, message: `${neighbor} is bgp.local_address and cannot be a router` }];
+      const families = [neighbor, local].map((text) => (typeof text === "string" ? familyOf(text) : undefined));
+      if (families.includes(undefined) || families[0] === families[1]) return [];
+      return [{ path, message: `${neighbor} and bgp.local_address ${local} are of different IP versions` }];
+    });
+}
+
+function mostVips(output: Record<string, unknown>): number {
+  return output["ha_mode"] === "keepalived" ? MOST_VRRP_VIPS : MOST_VIPS;
+}
+
+function vipProblems(vips: readonly Entry[], backends: readonly Entry[]): ConfigProblem[] {
+  const groups = backends.map(({ entry }) => entry["name"]).filter((name) => typeof name === "string");
+  return [
+    ...duplicates(vips, (vip) => addressOf(vip)?.text).map(({ index, first, value }) => ({
+      path: `vips[${index}].address`,
+      message: `${value} stands in vips[${first}] already`,
+    })),
+    ...vips.flatMap(({ entry: { backend }, index }) =>
+      typeof backend !== "string" || groups.includes(backend) || groups.length === 0
+        ? []
+        : [
+            {
+              path: `vips[${index}].backend`,
+              message: `expected one of ${groups.map(quote).join(", ")}, found the text ${quote(backend)}`,
+            },
+          ],
+    ),
+  ];
+}
+
+function backendProblems(backends: readonly Entry[]): ConfigProblem[] {
+  const servers = backends.map(({ entry }) => listOf(entry["servers"]).length);
+  const total = servers.reduce((sum, count) => sum + count, 0);
+  return [
+    ...duplicates(backends, (backend) => backend["name"]).map(({ index, first, value }) => ({
+      path: `backends[${index}].name`,
+      message: `${quote(String(value))} names backends[${first}] already`,
+    })),
+    ...backends.flatMap(({ entry, index }) =>
+      isEmptyList(entry["servers"])
+        ? [{ path: `backends[${index}].servers`, message: "expected at least one server" }]
+        : [],
+    ),
+    ...(total > HOST_LIST_LIMIT
+      ? [{ path: "backends", message: `expected at most ${HOST_LIST_LIMIT} servers in all, found ${total}` }]
+      : []),
+  ];
+}
+
+function certificateProblems(certs: unknown): ConfigProblem[] {
+  if (!isMapping(certs)) return [];
+  const { acme_enabled: acme, acme_domain: domain, route53_enabled: route53 } = certs;
+  return [
+    ...(acme === true && domain === ""
+      ? [{ path: "certs.acme_domain", message: "is needed when certs.acme_enabled is true" }]
+      : []),
+    ...(acme === true && route53 === false && String(domain).startsWith("*.")
+      ? [
+          {
+            path: "certs.acme_domain",
+            message: "a wildcard certificate needs certs.route53_enabled: it is proved by DNS",
+          },
+        ]
+      : []),
+  ];
+}
+
+type Entry = { readonly entry: Record<string, unknown>; readonly index: number };
+
+function listOf(value: unknown): Entry[] {
+  return Array.isArray(value)
+    ? value.map((entry, index) => ({ entry, index })).filter(({ entry }) => isMapping(entry))
+    : [];
+}
+
+function isEmptyList(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0;
+}
+
+/** The address of a VIP that was understood as one. */
+function addressOf(vip: Record<string, unknown>): Address | undefined {
+  return isMapping(vip["address"]) ? (vip["address"] as Address) : undefined;
+}
+
+function duplicates(entries: readonly Entry[], identityOf: (entry: Record<string, unknown>) => unknown) {
+  const seen = new Map<unknown, number>();
+  return entries.flatMap(({ entry, index }) => {
+    const value = identityOf(entry);
+    const first = seen.get(value);
+    if (value === undefined || first === undefined) {
+      seen.set(value, index);
+      return [];
+    }
+    return [{ index, first, value }];
+  });
+}

@@ -1,0 +1,63 @@
+import { type Address, bitsOf, parseAddress, specialUse } from "../domain/address.ts";
+import { checkHost, expandPieces } from "../domain/hostlist.ts";
+import { quote } from "../domain/quote.ts";
+import { OberError } from "../errors.ts";
+
+export type Server = { readonly host: string; readonly port: number };
+
+/**
+ * Servers from `host:port` texts, host lists allowed on both sides: `rgw[1-4].internal:7480`, `rgw1:[7480-7483]`.
+ * An IPv6 address stands in brackets, which are host-list syntax too; colons inside tell the two apart.
+ */
+export function parseServers(lists: string | readonly string[]): Server[] {
+  const servers = [lists].flat().flatMap((list) => {
+    const six = /^\s*(\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]:\d+)\s*$/.exec(list)?.[1];
+    return six === undefined ? expandPieces(list) : [six];
+  });
+  return [...new Map(servers.map((text) => [text, parseServer(text)])).values()];
+}
+
+function parseServer(text: string): Server {
+  const match = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (match === null || !(port >= 1 && port <= 65_535)) {
+    throw new OberError(`${quote(text)} is no server; expected a name or address, ':' and a port from 1 to 65535`);
+  }
+  return { host: checkServerHost(match[1] ?? match[2] ?? ""), port };
+}
+
+function checkServerHost(host: string): string {
+  const address = parseAddress(host);
+  const use = address && specialUse(address);
+  // A loopback server is legitimate: an RGW may run on the ingress node itself.
+  if (use !== undefined && use !== "loopback") throw new OberError(`${quote(host)} is a ${use} address and no server`);
+  return checkHost(host);
+}
+
+/** A VIP is one address: its full prefix length may be written, any other would be a network. */
+export function parseVipAddress(text: string): Address {
+  const [spelled = "", length, ...rest] = text.split("/");
+  const address = parseAddress(spelled);
+  if (address === undefined || rest.length > 0)
+    throw new OberError(`expected an IP address, found the text ${quote(text)}`);
+  const bits = bitsOf(address.family);
+  if (length !== undefined && length !== String(bits)) {
+    throw new OberError(`expected a single address (/${bits} or no prefix length), found the text ${quote(text)}`);
+  }
+  const use = specialUse(address);
+  if (use !== undefined)
+    throw new OberError(
+      `${address.text} is ${/^[IU]/i.test(use) ? "an" : "a"} ${use} address, which no router carries to a node`,
+    );
+  return address;
+}
+
+export function isListOfTexts(input: unknown): input is string | string[] {
+  return typeof input === "string" || (Array.isArray(input) && input.every((item) => typeof item === "string"));
+}
+
+/** keepalived counts advertisement intervals in hundredths of a second (VRRP version 3). */
+export function isAdvertInterval(input: unknown): input is number {
+  if (typeof input !== "number" || !(input >= 0.05 && input <= 40)) return false;
+  return Math.abs(input * 100 - Math.round(input * 100)) < 1e-6;
+}
