@@ -2,7 +2,7 @@ import bfdConfig from "../assets/bfd/bfd.conf" with { type: "text" };
 import exabgpConfig from "../assets/exabgp/config.ini" with { type: "text" };
 import haproxyBackend from "../assets/haproxy/backend.cfg" with { type: "text" };
 import haproxyConfig from "../assets/haproxy/haproxy.cfg" with { type: "text" };
-import vipScript from "../assets/network/ober-vip" with { type: "text" };
+import vipScript from "../assets/network/ober-vip.sh" with { type: "text" };
 import sysctl from "../assets/sysctl/99-herr-ober.conf" with { type: "text" };
 import bfdUnit from "../assets/systemd/ober-bfd.service" with { type: "text" };
 import bgpUnit from "../assets/systemd/ober-bgp.service" with { type: "text" };

@@ -1,0 +1,1 @@
+export type Secrets = { bgpPassword(neighbor: string): string | undefined };
