@@ -1,6 +1,6 @@
 #!/bin/sh
-# Written by ober from {{config}}. Puts exactly the addresses of {{vipList}}
-# on the VIP interface ("up"), or takes them away ("down").
+# Written by ober from {{config}}. Puts the addresses of {{vipList}}
+# on the VIP interface: "add" adds those that are missing, "up" also takes away all others, "down" takes away all.
 set -eu
 interface={{interface}}
 
@@ -14,7 +14,7 @@ label=$interface
 if [ "$interface" = lo ]; then label=lo:ober; fi
 
 wanted() {
-  if [ "$1" = up ]; then sed -n '/^[0-9a-fA-F]/p' {{vipList}}; fi
+  if [ "$1" != down ]; then sed -n '/^[0-9a-fA-F:]/p' {{vipList}}; fi
 }
 # lo has no labels for IPv6: there, every /128 but ::1 is taken for ours.
 present() {
@@ -31,6 +31,7 @@ for vip in $(wanted "$1"); do
     *) ip -4 addr replace "$vip/32" dev "$interface" label "$label" ;;
   esac
 done
+if [ "$1" = add ]; then exit 0; fi
 for address in $(present); do
   if wanted "$1" | grep -qxF "$address"; then continue; fi
   case $address in

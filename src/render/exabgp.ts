@@ -49,9 +49,7 @@ function healthCommand(config: Config, paths: Paths): string {
 
 /** Every neighbor's address with the name that the operator gave it. */
 export function neighborAddresses(config: Config, facts: NodeFacts): readonly { name: string; address: string }[] {
-  return config.bgp.neighbors.flatMap((name) =>
-    (facts.resolved[name] ?? [name]).map((address) => ({ name, address })),
-  );
+  return config.bgp.neighbors.flatMap((name) => (facts.resolved[name] ?? [name]).map((address) => ({ name, address })));
 }
 
 export const localAddress = (config: Config, facts: NodeFacts) => config.bgp.local_address || facts.address;

@@ -18,7 +18,8 @@ export function renderHaproxy(config: Config, haproxy: HaproxyFacts, paths: Path
 function haproxyConfig(config: Config, haproxy: HaproxyFacts, paths: Paths): string {
   const certificate = config.certs.path === "" ? `${paths.certs}/` : config.certs.path;
   const families = [...new Set(config.vips.map((vip) => vip.family))].sort();
-  const any = (port: number) => families.map((family) => (family === 4 ? `bind *:${port}` : `bind [::]:${port} v6only`));
+  const any = (port: number) =>
+    families.map((family) => (family === 4 ? `bind *:${port}` : `bind [::]:${port} v6only`));
   return gate(
     fill(assets.haproxyConfig, {
       config: paths.config,
@@ -41,10 +42,7 @@ function haproxyConfig(config: Config, haproxy: HaproxyFacts, paths: Paths): str
 function routes(config: Config): readonly string[] {
   const first = config.backends[0]?.name ?? "";
   const others = config.vips.filter((vip) => vip.backend !== first);
-  return [
-    ...others.map((vip) => `use_backend ${vip.backend} if { dst ${vip.address} }`),
-    `default_backend ${first}`,
-  ];
+  return [...others.map((vip) => `use_backend ${vip.backend} if { dst ${vip.address} }`), `default_backend ${first}`];
 }
 
 /**

@@ -30,7 +30,12 @@ export function gate(template: string, gates: Gates): string {
     .flatMap((line) => {
       const [text = "", conditions] = line.split(" #! ");
       if (conditions === undefined) return [line];
-      return conditions.trim().split(/\s+/).every((condition) => holds(condition, gates)) ? [text.trimEnd()] : [];
+      return conditions
+        .trim()
+        .split(/\s+/)
+        .every((condition) => holds(condition, gates))
+        ? [text.trimEnd()]
+        : [];
     })
     .join("\n");
 }

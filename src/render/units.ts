@@ -32,10 +32,7 @@ export function renderUnits(config: Config, facts: NodeFacts, paths: Paths): rea
     unit("ober-vip.service", fill(assets.vipUnit, { executable, vipScript })),
     http,
     ...(config.bgp.bfd_enabled ? [unit("ober-bfd.service", fill(assets.bfdUnit, { bfdConfig, bfdSocket }))] : []),
-    unit(
-      "ober-bgp.service",
-      fill(assets.bgpUnit, { exabgpConfig, environment: exabgpEnvironment(config, facts) }),
-    ),
+    unit("ober-bgp.service", fill(assets.bgpUnit, { exabgpConfig, environment: exabgpEnvironment(config, facts) })),
   ];
 }
 

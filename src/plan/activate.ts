@@ -1,0 +1,50 @@
+import type { Paths } from "../domain/paths.ts";
+import type { Change } from "./diff.ts";
+
+/** What must happen on a running node after files changed. Pure; `apply` carries it out. */
+export type Activation = {
+  readonly daemonReload: boolean;
+  readonly sysctl: boolean;
+  /** New VIPs come up before anything announces or serves them. */
+  readonly addVips: boolean;
+  /** Units to reload, in order. */
+  readonly reload: readonly string[];
+  /** Units whose own definition changed and that take no traffic: restarted. */
+  readonly restart: readonly string[];
+  /** Units whose new definition waits for a restart that the operator chooses, because it would end transfers. */
+  readonly later: readonly string[];
+  /** Units that no longer belong to the node: stopped and disabled before their files go. */
+  readonly end: readonly string[];
+};
+
+/** Only touched units are named. HAProxy is reloaded, never restarted. */
+export function activationOf(changes: readonly Change[], paths: Paths): Activation {
+  const unitPath = (name: string) => `${paths.unitDirectory}/${name}`;
+  const changed = new Set(changes.filter(({ after }) => after).map(({ path }) => path));
+  const altered = new Set(changes.filter(({ before, after }) => before && after).map(({ path }) => path));
+  const removed = new Set(changes.filter(({ after }) => !after).map(({ path }) => path));
+  const touches = (...files: readonly string[]) => files.some((path) => changed.has(path));
+  const redefined = (name: string) => altered.has(unitPath(name));
+
+  const restart = ["ober-bfd.service", "ober-bgp.service", "ober-ha.service"].filter(redefined);
+  const vips = touches(paths.vipList, paths.vipScript);
+  const reload = [
+    ...(touches(paths.haproxyConfig, paths.vipList) ? ["ober-http.service"] : []),
+    ...(touches(paths.bfdConfig) ? ["ober-bfd.service"] : []),
+    ...(touches(paths.exabgpConfig) ? ["ober-bgp.service"] : []),
+    ...(touches(paths.keepalivedConfig) ? ["ober-ha.service"] : []),
+    // Last: an address goes only after its route was withdrawn. New ones are added beforehand.
+    ...(vips ? ["ober-vip.service"] : []),
+  ].filter((name) => !restart.includes(name));
+  return {
+    daemonReload: [...changed, ...removed].some((path) => path.startsWith(`${paths.unitDirectory}/`)),
+    sysctl: touches(paths.sysctl),
+    addVips: vips,
+    reload,
+    restart,
+    later: ["ober-http.service", "ober-vip.service"].filter(redefined),
+    end: ["ober-ha.service", "ober-bgp.service", "ober-bfd.service", "ober-vip.service"].filter((name) =>
+      removed.has(unitPath(name)),
+    ),
+  };
+}

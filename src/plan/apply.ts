@@ -1,0 +1,207 @@
+/**
+ * Changes a node from one configuration to another, or leaves it as it was.
+ *
+ * stage -> validate by the real parsers -> record the old files -> replace -> activate -> verify -> keep as a generation.
+ * Until the record is written nothing outside the staging directory has changed; after it, every way out that is not
+ * success (a refused reload, a failed verification, a signal, a power cut) ends with the old files in place.
+ */
+import type { NodeFacts } from "../domain/facts.ts";
+import type { Paths } from "../domain/paths.ts";
+import { UNITS } from "../domain/units.ts";
+import { OberError } from "../errors.ts";
+import type { RenderedFile } from "../render/file.ts";
+import { generatedPaths } from "../render/index.ts";
+import { parseSysctl } from "../render/sysctl.ts";
+import { writeSysctls } from "../system/sysctl.ts";
+import type { System } from "../system/system.ts";
+import { systemctl, unitStates } from "../system/systemd.ts";
+import { activationOf } from "./activate.ts";
+import { type Change, type CurrentFile, diffFiles } from "./diff.ts";
+import { type Generation, keepGeneration } from "./generations.ts";
+import { own } from "./owned.ts";
+import { begin, commit, finish, type Restored, restore, stagingDirectory, type UnitBefore } from "./transaction.ts";
+import { validate } from "./validators.ts";
+
+export type ApplyContext = {
+  readonly system: System;
+  readonly paths: Paths;
+  readonly facts: NodeFacts;
+  readonly by: string;
+  readonly command: string;
+  /** Whether HAProxy answers 200 on its health path now. */
+  readonly isHealthy: () => Promise<boolean>;
+  /** Called with each stage as it begins, for people. */
+  readonly progress: (stage: string) => void;
+  /** The time, for the record. */
+  readonly now: () => Date;
+};
+
+export type ApplyResult = {
+  /** The generation that is now live; undefined when nothing had to change. */
+  readonly generation: Generation | undefined;
+  readonly warnings: readonly string[];
+};
+
+/** How long a reloaded node may take to be as healthy as it was before. */
+const VERIFY_MS = 20_000;
+
+/** What stands at every path that ober generates, and at those in `rendered`. */
+export async function readCurrent(
+  system: System,
+  paths: Paths,
+  rendered: readonly RenderedFile[],
+): Promise<ReadonlyMap<string, CurrentFile>> {
+  const wanted = new Set([...generatedPaths(paths), ...rendered.map(({ path }) => path)]);
+  const current = new Map<string, CurrentFile>();
+  for (const path of wanted) {
+    const [content, stat] = [await system.read(path), await system.stat(path)];
+    if (content !== undefined && stat) current.set(path, { content, mode: stat.mode });
+  }
+  return current;
+}
+
+/**
+ * Applies `files`. Needs root and the lock (`withLock`). Throws an OberError when a parser refuses a file, a unit does
+ * not reload, or the node is less healthy afterwards; the old files and the old state are then back.
+ */
+export async function apply(context: ApplyContext, files: readonly RenderedFile[]): Promise<ApplyResult> {
+  const { system, paths, progress } = context;
+  await recover(context);
+  const changes = diffFiles(files, await readCurrent(system, paths, files), generatedPaths(paths));
+
+  progress("checking the new files with the programs that will read them");
+  const directory = stagingDirectory(paths);
+  const staged = validate(system, { files, paths, facts: context.facts, directory });
+  const warnings = await staged.finally(() => system.removeTree(paths.transaction));
+  if (changes.length === 0) return { generation: undefined, warnings };
+
+  const wasHealthy = await context.isHealthy();
+  const activation = activationOf(changes, paths);
+  await own(system, paths, changes);
+  await begin(system, paths, changes, await unitsBefore(system, activation.end));
+  try {
+    progress("replacing the files");
+    await end(system, activation.end);
+    await commit(system, changes);
+    progress("activating what changed");
+    const refused = await activate(context, changes);
+    progress("verifying");
+    await verify(context, { wasHealthy, units: [...activation.reload, ...activation.restart] });
+    const generation = await keepGeneration(system, paths, {
+      at: context.now().toISOString(),
+      by: context.by,
+      command: context.command,
+      changed: changes.map(({ path }) => path),
+      files,
+    });
+    await finish(system, paths);
+    return { generation, warnings: [...warnings, ...refused, ...laterWarnings(activation.later)] };
+  } catch (error) {
+    progress("putting the old files back");
+    await undo(context, changes);
+    throw error;
+  }
+}
+
+/**
+ * Puts the old files back when an earlier change was cut off. Does nothing otherwise. Also what the units run before
+ * they start, so that a machine that lost power in the middle of a change boots with the old configuration.
+ */
+export async function recover(context: Pick<ApplyContext, "system" | "paths">): Promise<Restored | undefined> {
+  const restored = await restore(context.system, context.paths);
+  if (!restored) return undefined;
+  if (restored.paths.some((path) => path.startsWith(context.paths.unitDirectory))) {
+    await systemctl(context.system, "daemon-reload");
+    await bringBack(context.system, restored.units);
+  }
+  await finish(context.system, context.paths);
+  return restored;
+}
+
+async function undo(context: ApplyContext, changes: readonly Change[]): Promise<void> {
+  const { system, paths } = context;
+  const restored = await restore(system, paths);
+  const backwards = changes.map(
+    ({ path, before, after }): Change => ({
+      path,
+      before: after && { content: after.content, mode: after.mode },
+      after: before && { path, ...before },
+    }),
+  );
+  await activate(context, backwards);
+  await bringBack(system, restored?.units ?? []);
+  await finish(system, paths);
+}
+
+/** Tells the running units; returns what the kernel refused, which is worth a warning and not a failure. */
+async function activate(context: ApplyContext, changes: readonly Change[]): Promise<readonly string[]> {
+  const { system, paths } = context;
+  const { daemonReload, sysctl, addVips, reload, restart } = activationOf(changes, paths);
+  if (daemonReload) await systemctl(system, "daemon-reload");
+  const tuning = changes.find(({ path, after }) => path === paths.sysctl && after)?.after?.content ?? "";
+  const refused = sysctl ? await writeSysctls(system, parseSysctl(tuning)) : [];
+  const active = await activeAmong(system, [...reload, ...restart]);
+  if (addVips && active.includes("ober-vip.service")) await system.run([paths.vipScript, "add"]);
+  for (const unit of reload.filter((name) => active.includes(name))) await systemctl(system, "reload", unit);
+  for (const unit of restart.filter((name) => active.includes(name))) await systemctl(system, "restart", unit);
+  await follow(system, changes, paths);
+  return refused.map((line) => `this kernel refuses ${line}`);
+}
+
+/** A unit that is new on a node that is in service (BFD switched on, the other HA mode) is put into service too. */
+async function follow(system: System, changes: readonly Change[], paths: Paths): Promise<void> {
+  const fresh = changes.filter(({ before, after }) => !before && after).map(({ path }) => path);
+  const units = UNITS.map(({ name }) => name).filter((name) => fresh.includes(`${paths.unitDirectory}/${name}`));
+  const [http] = await unitStates(system, ["ober-http.service"]);
+  if (http?.active !== "active" || http.enabled !== "enabled") return;
+  for (const unit of units.filter((name) => name !== "ober-http.service")) {
+    await systemctl(system, "enable", unit);
+    await systemctl(system, "start", unit);
+  }
+}
+
+async function verify(context: ApplyContext, before: { wasHealthy: boolean; units: readonly string[] }): Promise<void> {
+  const deadline = context.now().getTime() + VERIFY_MS;
+  const [http] = await unitStates(context.system, ["ober-http.service"]);
+  if (http?.active === "inactive") return;
+  for (;;) {
+    const failed = (await unitStates(context.system, before.units)).filter(({ active }) => active === "failed");
+    if (failed.length === 0 && (!before.wasHealthy || (await context.isHealthy()))) return;
+    if (context.now().getTime() > deadline) {
+      const what = failed.length > 0 ? `${failed.map(({ name }) => name).join(", ")} failed` : "HAProxy is not healthy";
+      throw new OberError(`with the new configuration ${what}; the old one is back`, {
+        hint: "journalctl -u ober-http.service -n 50",
+      });
+    }
+    await Bun.sleep(200);
+  }
+}
+
+async function end(system: System, units: readonly string[]): Promise<void> {
+  for (const unit of units) await systemctl(system, "disable", "--now", unit);
+}
+
+async function unitsBefore(system: System, names: readonly string[]): Promise<readonly UnitBefore[]> {
+  const states = names.length === 0 ? [] : await unitStates(system, names);
+  return states.map(({ name, enabled, active }) => ({
+    name,
+    enabled: enabled === "enabled",
+    active: active === "active",
+  }));
+}
+
+async function bringBack(system: System, units: readonly UnitBefore[]): Promise<void> {
+  // Ended in the order that routes need; back in the opposite one. A start is queued: this may run while the system boots.
+  for (const { name, enabled, active } of [...units].reverse()) {
+    if (enabled) await systemctl(system, "enable", name);
+    if (active) await systemctl(system, "start", "--no-block", name);
+  }
+}
+
+async function activeAmong(system: System, names: readonly string[]): Promise<readonly string[]> {
+  const states = names.length === 0 ? [] : await unitStates(system, names);
+  return states.filter(({ active }) => active === "active").map(({ name }) => name);
+}
+
+const laterWarnings = (units: readonly string[]) =>
+  units.map((unit) => `${unit} has a new definition; it takes effect at the next \`ober restart\``);

@@ -1,0 +1,52 @@
+import type { Paths } from "../domain/paths.ts";
+import { OberError } from "../errors.ts";
+import type { RenderedFile } from "../render/file.ts";
+import type { System } from "../system/system.ts";
+
+/** A configuration as it was applied: who, when, and every file. Kept whole in one file, so it is there or it is not. */
+export type Generation = {
+  readonly number: number;
+  readonly at: string;
+  readonly by: string;
+  readonly command: string;
+  readonly changed: readonly string[];
+  readonly files: readonly RenderedFile[];
+};
+
+/** Enough to go back through a long day of attempts; more would fill a small disk with nobody's history. */
+const KEPT = 50;
+
+/** Numbers of the kept generations, oldest first. */
+export async function generationNumbers(system: System, paths: Paths): Promise<readonly number[]> {
+  const names = await system.list(paths.generations);
+  return names.flatMap((name) => (/^\d+\.json$/.test(name) ? [Number.parseInt(name, 10)] : [])).sort((a, b) => a - b);
+}
+
+/** Throws an OberError that lists what there is when generation `number` is not kept. */
+export async function readGeneration(system: System, paths: Paths, number: number): Promise<Generation> {
+  const text = await system.read(fileOf(paths, number));
+  if (text !== undefined) return JSON.parse(text) as Generation;
+  const kept = await generationNumbers(system, paths);
+  throw new OberError(`there is no generation ${number}`, {
+    hint:
+      kept.length === 0
+        ? "nothing was applied yet"
+        : `kept are ${kept.at(0)} to ${kept.at(-1)}: \`ober rollback --list\``,
+  });
+}
+
+/** Keeps `files` as the newest generation and drops the oldest beyond what is kept. Readable by root only: it holds secrets. */
+export async function keepGeneration(
+  system: System,
+  paths: Paths,
+  generation: Omit<Generation, "number">,
+): Promise<Generation> {
+  const kept = await generationNumbers(system, paths);
+  const numbered = { number: (kept.at(-1) ?? 0) + 1, ...generation };
+  await system.makeDirectory(paths.generations, 0o700);
+  await system.writeAtomic(fileOf(paths, numbered.number), `${JSON.stringify(numbered, null, 1)}\n`, { mode: 0o600 });
+  for (const number of kept.slice(0, Math.max(0, kept.length + 1 - KEPT))) await system.remove(fileOf(paths, number));
+  return numbered;
+}
+
+const fileOf = (paths: Paths, number: number) => `${paths.generations}/${number}.json`;

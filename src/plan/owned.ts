@@ -1,0 +1,29 @@
+/**
+ * Which files on this machine are ober's, and what stood there before ober came. Written before the first change of a
+ * path, read by `uninstall`: what ober made goes, what it replaced comes back.
+ */
+import type { Paths } from "../domain/paths.ts";
+import type { System } from "../system/system.ts";
+import type { Change, CurrentFile } from "./diff.ts";
+
+/** By path; null where nothing was. */
+export type Owned = Readonly<Record<string, CurrentFile | null>>;
+
+const fileOf = (paths: Paths) => `${paths.var}/owned.json`;
+
+export async function readOwned(system: System, paths: Paths): Promise<Owned> {
+  const text = await system.read(fileOf(paths));
+  return text === undefined ? {} : (JSON.parse(text) as Owned);
+}
+
+/** Adds the paths of `changes` that are not yet known. */
+export async function own(system: System, paths: Paths, changes: readonly Change[]): Promise<void> {
+  const known = await readOwned(system, paths);
+  const added = changes
+    .filter(({ path }) => !(path in known))
+    .map(({ path, before }) => [path, before ?? null] as const);
+  if (added.length === 0) return;
+  const owned: Owned = { ...known, ...Object.fromEntries(added) };
+  await system.makeDirectory(paths.var, 0o755);
+  await system.writeAtomic(fileOf(paths), `${JSON.stringify(owned, null, 1)}\n`, { mode: 0o600 });
+}

@@ -1,0 +1,79 @@
+/**
+ * The part of `apply` that must survive a power cut. Once `state.json` is there, the old files are safely beside it and
+ * the new ones may be half in place: whoever finds it puts the old ones back. Removing it is what makes a change final.
+ */
+import { posix } from "node:path";
+import type { Paths } from "../domain/paths.ts";
+import { OberError } from "../errors.ts";
+import type { System } from "../system/system.ts";
+import type { Change, CurrentFile } from "./diff.ts";
+
+type State = {
+  readonly version: 1;
+  /** What stood at every path that the change touches; null where nothing was. */
+  readonly before: Readonly<Record<string, CurrentFile | null>>;
+  /** Units that the change ends, and whether they were enabled and running. */
+  readonly units: readonly UnitBefore[];
+};
+
+export type UnitBefore = { readonly name: string; readonly enabled: boolean; readonly active: boolean };
+
+const stateFile = (paths: Paths) => `${paths.transaction}/state.json`;
+
+/** Where staged copies go; nothing reads them but the parsers. */
+export const stagingDirectory = (paths: Paths) => `${paths.transaction}/staged`;
+
+/** Records what is about to be replaced. From here on a crash is repaired by `recover`. */
+export async function begin(system: System, paths: Paths, changes: readonly Change[], units: readonly UnitBefore[]) {
+  const before = Object.fromEntries(changes.map((change) => [change.path, change.before ?? null]));
+  const state: State = { version: 1, before, units };
+  await system.makeDirectory(paths.transaction, 0o700);
+  await system.writeAtomic(stateFile(paths), JSON.stringify(state), { mode: 0o600 });
+}
+
+/** Puts every change in place, each file whole. */
+export async function commit(system: System, changes: readonly Change[]): Promise<void> {
+  for (const { path, after } of changes) {
+    if (after === undefined) {
+      await system.remove(path);
+      continue;
+    }
+    await system.makeDirectory(posix.dirname(path));
+    await system.writeAtomic(path, after.content, { mode: after.mode });
+  }
+}
+
+/** Makes the change final. */
+export async function finish(system: System, paths: Paths): Promise<void> {
+  await system.remove(stateFile(paths));
+  await system.removeTree(paths.transaction);
+}
+
+/** What a rollback has put back. */
+export type Restored = { readonly paths: readonly string[]; readonly units: readonly UnitBefore[] };
+
+/** Puts the old files back when a change was left unfinished; undefined when there was none. Safe to repeat. */
+export async function restore(system: System, paths: Paths): Promise<Restored | undefined> {
+  const text = await system.read(stateFile(paths));
+  if (text === undefined) {
+    await system.removeTree(paths.transaction);
+    return undefined;
+  }
+  const state = parseState(text, stateFile(paths));
+  for (const [path, before] of Object.entries(state.before)) {
+    if (before === null) await system.remove(path);
+    else {
+      await system.makeDirectory(posix.dirname(path));
+      await system.writeAtomic(path, before.content, { mode: before.mode });
+    }
+  }
+  return { paths: Object.keys(state.before), units: state.units };
+}
+
+function parseState(text: string, file: string): State {
+  const state = JSON.parse(text) as State;
+  if (state.version === 1) return state;
+  throw new OberError(`${file} was written by another version of ober`, {
+    hint: "run the ober that wrote it (`ober rollback`), or restore the previous executable",
+  });
+}

@@ -1,0 +1,123 @@
+import { posix } from "node:path";
+import type { NodeFacts } from "../domain/facts.ts";
+import type { Paths } from "../domain/paths.ts";
+import { atLeast } from "../domain/version.ts";
+import { OberError } from "../errors.ts";
+import type { RenderedFile } from "../render/file.ts";
+import type { System } from "../system/system.ts";
+import { mask } from "./diff.ts";
+
+/** A program that will read some generated files, asked beforehand whether it accepts them. */
+export type Validator = {
+  readonly program: string;
+  /** Paths of the files it reads, as they will be; it runs when one of them is among the rendered. */
+  readonly reads: readonly string[];
+  /** The command that reads the staged copies instead. */
+  argv(staged: (path: string) => string): readonly string[];
+  readonly env?: (staged: (path: string) => string) => Readonly<Record<string, string>>;
+};
+
+/** Every parser that has a say, for the programs of this node. */
+export function validators(paths: Paths, facts: NodeFacts): readonly Validator[] {
+  const exabgpCheck = atLeast(facts.exabgp, "5.0") ? ["exabgp", "validate"] : ["exabgp", "--test"];
+  const units = (staged: (path: string) => string) => staged(paths.unitDirectory);
+  return [
+    {
+      program: "haproxy",
+      reads: [paths.haproxyConfig],
+      argv: (staged) => ["haproxy", "-c", "-f", staged(paths.haproxyConfig)],
+    },
+    { program: "exabgp", reads: [paths.exabgpConfig], argv: (staged) => [...exabgpCheck, staged(paths.exabgpConfig)] },
+    { program: "bird", reads: [paths.bfdConfig], argv: (staged) => ["bird", "-p", "-c", staged(paths.bfdConfig)] },
+    {
+      program: "keepalived",
+      reads: [paths.keepalivedConfig],
+      argv: (staged) => ["keepalived", "-t", "-f", staged(paths.keepalivedConfig)],
+    },
+    ...["ober-vip", "ober-http", "ober-bfd", "ober-bgp", "ober-ha"].map((unit): Validator => {
+      const path = `${paths.unitDirectory}/${unit}.service`;
+      return {
+        program: "systemd",
+        reads: [path],
+        argv: (staged) => ["systemd-analyze", "verify", "--man=no", staged(path)],
+        // Units that it names are looked for among the staged ones first; the trailing colon adds the system's own.
+        env: (staged) => ({ SYSTEMD_UNIT_PATH: `${units(staged)}:` }),
+      };
+    }),
+  ];
+}
+
+/**
+ * Lays the rendered files out under `directory` and has every program read its own. Returns the programs' warnings;
+ * throws an OberError with the file, the line and the reason when one refuses. Nothing outside `directory` is touched.
+ */
+export async function validate(
+  system: System,
+  options: { files: readonly RenderedFile[]; paths: Paths; facts: NodeFacts; directory: string },
+): Promise<readonly string[]> {
+  const { files, paths, facts, directory } = options;
+  const staged = (path: string) => `${directory}${path}`;
+  for (const file of files) {
+    await system.makeDirectory(posix.dirname(staged(file.path)), 0o700);
+    const references = files.filter(({ path }) => path.startsWith(`${paths.etc}/`)).map(({ path }) => path);
+    await system.writeAtomic(staged(file.path), restage(file.content, references, staged), { mode: file.mode });
+  }
+  const present = new Set(files.map(({ path }) => path));
+  const warnings: string[] = [];
+  for (const validator of validators(paths, facts).filter(({ reads }) => reads.some((path) => present.has(path)))) {
+    warnings.push(...(await ask(system, validator, { staged, files })));
+  }
+  return warnings;
+}
+
+/** Points the staged files at each other, so that a parser never reads the running configuration by mistake. */
+function restage(content: string, references: readonly string[], staged: (path: string) => string): string {
+  return references.reduce((text, path) => text.replaceAll(path, staged(path)), content);
+}
+
+async function ask(
+  system: System,
+  validator: Validator,
+  context: { staged: (path: string) => string; files: readonly RenderedFile[] },
+): Promise<readonly string[]> {
+  const { staged, files } = context;
+  const result = await system.run(validator.argv(staged), {
+    accept: Array.from({ length: 256 }, (_, code) => code),
+    ...(validator.env ? { env: validator.env(staged) } : {}),
+  });
+  const secrets = files.flatMap((file) => file.secrets ?? []);
+  const said = mask(unstage(`${result.stderr}\n${result.stdout}`, staged("")), secrets);
+  const path = validator.reads[0] ?? "";
+  const remarks = remarksOf(validator.program, said, path);
+  if (result.code === 0) return remarks.map((remark) => `${validator.program}: ${remark}`);
+  const reasons = remarks.length > 0 ? remarks : said.trim().split("\n").slice(-5);
+  throw new OberError(
+    `${validator.program} rejected ${path}:\n${reasons.map((reason) => `  ${quoteLine(reason, path, files)}`).join("\n")}`,
+    { hint: "nothing was changed; correct the value in ober.yaml and run the command again" },
+  );
+}
+
+const unstage = (text: string, directory: string) => text.replaceAll(directory, "");
+
+/** The lines of a parser's output that say something about the file. */
+function remarksOf(program: string, said: string, path: string): readonly string[] {
+  const all = said.split("\n").map((line) => line.trim());
+  if (program === "haproxy") {
+    // [ALERT]    (312) : config : parsing [/opt/ober/etc/haproxy/haproxy.cfg:31] : unknown keyword 'blance' ...
+    return all
+      .filter((line) => /^\[(ALERT|WARNING)\]/.test(line))
+      .map((line) => line.replace(/^\[(\w+)\]\s+\(\d+\) : /, ""));
+  }
+  if (program === "systemd") return all.filter((line) => line.includes(posix.basename(path)));
+  if (program === "bird") return all.filter((line) => line.includes(path));
+  if (program === "keepalived") return all.filter((line) => line !== "" && !line.startsWith("Configuration"));
+  return all.filter((line) => /error|invalid|line \d+/i.test(line));
+}
+
+/** Adds the text of the line that a remark names: the file was generated, so the number alone says little. */
+function quoteLine(remark: string, path: string, files: readonly RenderedFile[]): string {
+  const number = /(?::|line )(\d+)/.exec(remark.replace(/^.*\.(cfg|ini|conf|service)(?=[:\]])/, ""))?.[1];
+  const file = files.find((candidate) => candidate.path === path);
+  const text = number === undefined ? undefined : file?.content.split("\n")[Number(number) - 1]?.trim();
+  return text === undefined || text === "" ? remark : `${remark}\n    line ${number}: ${mask(text, file?.secrets)}`;
+}
