@@ -19,7 +19,16 @@ import { activationOf } from "./activate.ts";
 import { type Change, type CurrentFile, diffFiles } from "./diff.ts";
 import { type Generation, keepGeneration } from "./generations.ts";
 import { own } from "./owned.ts";
-import { begin, commit, finish, type Restored, restore, stagingDirectory, type UnitBefore } from "./transaction.ts";
+import {
+  begin,
+  commit,
+  finish,
+  type Pending,
+  pending,
+  restore,
+  stagingDirectory,
+  type UnitBefore,
+} from "./transaction.ts";
 import { validate } from "./validators.ts";
 
 export type ApplyContext = {
@@ -104,23 +113,28 @@ export async function apply(context: ApplyContext, files: readonly RenderedFile[
 }
 
 /**
- * Puts the old files back when an earlier change was cut off. Does nothing otherwise. Also what the units run before
- * they start, so that a machine that lost power in the middle of a change boots with the old configuration.
+ * Puts the old files back when an earlier change was cut off; returns their paths, or undefined when there was none. Also
+ * what the units run before they start, so that a machine that lost power in the middle of a change boots with the old
+ * configuration.
  */
-export async function recover(context: Pick<ApplyContext, "system" | "paths">): Promise<Restored | undefined> {
-  const restored = await restore(context.system, context.paths);
-  if (!restored) return undefined;
-  if (restored.paths.some((path) => path.startsWith(context.paths.unitDirectory))) {
-    await systemctl(context.system, "daemon-reload");
-    await bringBack(context.system, restored.units);
-  }
-  await finish(context.system, context.paths);
-  return restored;
+export async function recover({ system, paths }: Pick<ApplyContext, "system" | "paths">) {
+  const state = await pending(system, paths);
+  if (!state) return undefined;
+  await endNewcomers(system, paths, state);
+  await restore(system, state);
+  const touched = Object.keys(state.before);
+  if (touched.some((path) => path.startsWith(`${paths.unitDirectory}/`))) await systemctl(system, "daemon-reload");
+  await bringBack(system, state.units);
+  await finish(system, paths);
+  return touched;
 }
 
 async function undo(context: ApplyContext, changes: readonly Change[]): Promise<void> {
   const { system, paths } = context;
-  const restored = await restore(system, paths);
+  const state = await pending(system, paths);
+  if (!state) return;
+  await endNewcomers(system, paths, state);
+  await restore(system, state);
   const backwards = changes.map(
     ({ path, before, after }): Change => ({
       path,
@@ -129,8 +143,16 @@ async function undo(context: ApplyContext, changes: readonly Change[]): Promise<
     }),
   );
   await activate(context, backwards);
-  await bringBack(system, restored?.units ?? []);
+  await bringBack(system, state.units);
   await finish(system, paths);
+}
+
+/** Units that the interrupted change brought in: ended while their files are still there. */
+async function endNewcomers(system: System, paths: Paths, state: Pending): Promise<void> {
+  const units = UNITS.map(({ name }) => name).filter((name) => state.before[`${paths.unitDirectory}/${name}`] === null);
+  for (const unit of [...units].reverse()) {
+    if (await system.stat(`${paths.unitDirectory}/${unit}`)) await systemctl(system, "disable", "--now", unit);
+  }
 }
 
 /** Tells the running units; returns what the kernel refused, which is worth a warning and not a failure. */

@@ -8,7 +8,7 @@ import { OberError } from "../errors.ts";
 import type { System } from "../system/system.ts";
 import type { Change, CurrentFile } from "./diff.ts";
 
-type State = {
+export type Pending = {
   readonly version: 1;
   /** What stood at every path that the change touches; null where nothing was. */
   readonly before: Readonly<Record<string, CurrentFile | null>>;
@@ -26,7 +26,7 @@ export const stagingDirectory = (paths: Paths) => `${paths.transaction}/staged`;
 /** Records what is about to be replaced. From here on a crash is repaired by `recover`. */
 export async function begin(system: System, paths: Paths, changes: readonly Change[], units: readonly UnitBefore[]) {
   const before = Object.fromEntries(changes.map((change) => [change.path, change.before ?? null]));
-  const state: State = { version: 1, before, units };
+  const state: Pending = { version: 1, before, units };
   await system.makeDirectory(paths.transaction, 0o700);
   await system.writeAtomic(stateFile(paths), JSON.stringify(state), { mode: 0o600 });
 }
@@ -49,29 +49,26 @@ export async function finish(system: System, paths: Paths): Promise<void> {
   await system.removeTree(paths.transaction);
 }
 
-/** What a rollback has put back. */
-export type Restored = { readonly paths: readonly string[]; readonly units: readonly UnitBefore[] };
-
-/** Puts the old files back when a change was left unfinished; undefined when there was none. Safe to repeat. */
-export async function restore(system: System, paths: Paths): Promise<Restored | undefined> {
+/** The record of a change that was begun and neither finished nor put back; undefined when there is none. */
+export async function pending(system: System, paths: Paths): Promise<Pending | undefined> {
   const text = await system.read(stateFile(paths));
-  if (text === undefined) {
-    await system.removeTree(paths.transaction);
-    return undefined;
-  }
-  const state = parseState(text, stateFile(paths));
-  for (const [path, before] of Object.entries(state.before)) {
-    if (before === null) await system.remove(path);
-    else {
-      await system.makeDirectory(posix.dirname(path));
-      await system.writeAtomic(path, before.content, { mode: before.mode });
-    }
-  }
-  return { paths: Object.keys(state.before), units: state.units };
+  return text === undefined ? undefined : parseState(text, stateFile(paths));
 }
 
-function parseState(text: string, file: string): State {
-  const state = JSON.parse(text) as State;
+/** Puts back what stood there before. Safe to repeat. */
+export async function restore(system: System, { before }: Pending): Promise<void> {
+  for (const [path, file] of Object.entries(before)) {
+    if (file === null) {
+      await system.remove(path);
+      continue;
+    }
+    await system.makeDirectory(posix.dirname(path));
+    await system.writeAtomic(path, file.content, { mode: file.mode });
+  }
+}
+
+function parseState(text: string, file: string): Pending {
+  const state = JSON.parse(text) as Pending;
   if (state.version === 1) return state;
   throw new OberError(`${file} was written by another version of ober`, {
     hint: "run the ober that wrote it (`ober rollback`), or restore the previous executable",
