@@ -1,0 +1,69 @@
+import { type ArgsDef, type CommandDef, type CommandMeta, runCommand } from "citty";
+import { checkArguments, hasFlag } from "./arguments.ts";
+import { globalArgs } from "./commands/_shared.ts";
+import { nearest } from "./domain/nearest.ts";
+import { UsageError } from "./errors.ts";
+import { commandHelp, rootHelp } from "./ui/help.ts";
+import { output } from "./ui/output.ts";
+
+// biome-ignore lint/suspicious/noExplicitAny: a table of commands with different arguments has no narrower type in citty.
+type Command = CommandDef<any>;
+type Loader = () => Promise<{ readonly default: Command }>;
+
+/**
+ * Every command: one line each, loaded only when it is called, so that the start of one costs nothing of the others.
+ * The prototype is null, so that `ober constructor` is an unknown command and not a crash.
+ */
+export const COMMANDS: Readonly<Record<string, Loader>> = {
+  __proto__: null as never,
+  health: () => import("./commands/health.ts"),
+};
+
+/** Runs the command that `argv` names and returns when it is done. Throws what the command throws, and UsageError. */
+export async function runCli(argv: readonly string[]): Promise<void> {
+  const at = argv.findIndex((word) => !word.startsWith("-"));
+  const name = at < 0 ? undefined : argv[at];
+  if (name === undefined) return runRoot(argv);
+  const load = COMMANDS[name];
+  if (load === undefined) throw unknownCommand(name);
+  const command = (await load()).default;
+  const args: ArgsDef = { ...((await command.args) as ArgsDef | undefined), ...globalArgs };
+  const words = [...argv.slice(0, at), ...argv.slice(at + 1)];
+  if (hasFlag(args, "help", words)) {
+    const out = output({});
+    return out.write(commandHelp({ name, ...((await command.meta) as CommandMeta) }, args, out.style));
+  }
+  checkArguments(name, args, words);
+  if (hasFlag(args, "version", words)) return showVersion(words);
+  await runCommand({ ...command, args }, { rawArgs: words });
+}
+
+async function runRoot(words: readonly string[]): Promise<void> {
+  if (hasFlag(globalArgs, "help", words) || words.length === 0) {
+    const entries = await Promise.all(Object.entries(COMMANDS).map(describeCommand));
+    const out = output({});
+    await out.write(rootHelp(entries, globalArgs, out.style));
+    if (words.length === 0) throw new UsageError("no command given", "the commands are listed above");
+    return;
+  }
+  checkArguments("", globalArgs, words);
+  if (hasFlag(globalArgs, "version", words)) return showVersion(words);
+  throw new UsageError("no command given", "`ober --help` lists the commands");
+}
+
+async function describeCommand([name, load]: readonly [string, Loader]) {
+  const meta = (await (await load()).default.meta) as CommandMeta | undefined;
+  return { name, description: meta?.description ?? "" };
+}
+
+async function showVersion(words: readonly string[]): Promise<void> {
+  const { versions, versionText } = await import("./commands/_version.ts");
+  const found = await versions();
+  await output({ json: hasFlag(globalArgs, "json", words) }).result(found, versionText(found));
+}
+
+function unknownCommand(name: string): UsageError {
+  const meant = nearest(name, Object.keys(COMMANDS));
+  const hint = meant === undefined ? "`ober --help` lists the commands" : `did you mean \`ober ${meant}\`?`;
+  return new UsageError(`unknown command '${name}'`, hint);
+}

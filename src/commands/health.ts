@@ -1,0 +1,43 @@
+import { defineCommand } from "citty";
+import { UsageError } from "../errors.ts";
+import { readOptions } from "../health/options.ts";
+import { runHealth } from "../health/start.ts";
+
+/** Accepted on every command; they change nothing here, because stdout belongs to ExaBGP. */
+const GLOBAL_FLAGS: ReadonlySet<string> = new Set(["--json", "--quiet", "-q", "--verbose", "-v"]);
+
+/** The arguments are declared here for help and for the check of unknown flags; `health/options.ts` reads them. */
+export default defineCommand({
+  meta: {
+    name: "health",
+    description: "Watch HAProxy and tell ExaBGP which VIPs to announce; started by ExaBGP and keepalived",
+  },
+  args: {
+    vips: {
+      type: "positional",
+      required: false,
+      valueHint: "...",
+      description: "Addresses to announce, each ADDRESS or ADDRESS@GROUP",
+    },
+    once: { type: "boolean", description: "Check once: exit 0 when healthy, 1 with a reason when not" },
+    url: {
+      type: "string",
+      valueHint: "URL",
+      description: "What to ask (http://127.0.0.1:8404/health); a group is asked at URL/GROUP",
+    },
+    intervalMs: { type: "string", valueHint: "MS", description: "Time between two checks" },
+    timeoutMs: { type: "string", valueHint: "MS", description: "How long one check waits for its answer" },
+    rise: { type: "string", valueHint: "N", description: "Good checks in a row before an announcement" },
+    fall: { type: "string", valueHint: "N", description: "Failed checks in a row before a withdrawal" },
+    drainFlag: { type: "string", valueHint: "FILE", description: "While this file exists, every VIP is withdrawn" },
+    state: { type: "string", valueHint: "FILE", description: "Where to keep the state that `ober status` shows" },
+  },
+  async run({ rawArgs }) {
+    const options = readOptions(
+      rawArgs.filter((word) => !GLOBAL_FLAGS.has(word)),
+      process.execPath,
+    );
+    if ("problem" in options) throw new UsageError(options.problem, options.hint);
+    process.exitCode = await runHealth(options);
+  },
+});

@@ -1,0 +1,141 @@
+/**
+ * The arguments of `ober health`, read without citty: keepalived starts `health --once` every other second and ExaBGP's
+ * start waits for the other form, and citty's parser alone is a fifth of what `curl` costs as a whole.
+ */
+export type HealthOptions = OnceOptions | LoopOptions;
+
+export type OnceOptions = { readonly once: true; readonly url: Target; readonly timeoutMs: number };
+
+export type LoopOptions = {
+  readonly once: false;
+  readonly url: Target;
+  readonly vips: readonly Vip[];
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  readonly rise: number;
+  readonly fall: number;
+  readonly drainFlag: string;
+  readonly stateFile: string;
+};
+
+/** `prefix` is what is announced; `group` is the backend group that decides about it, "" for the whole node. */
+export type Vip = { readonly address: string; readonly prefix: string; readonly group: string };
+
+/** Where to ask. The parts of a URL that a raw HTTP/1.1 request needs. */
+export type Target = { readonly host: string; readonly port: number; readonly path: string; readonly text: string };
+
+/** What is wrong with the command line, for a UsageError; this folder knows no error classes. */
+export type OptionsProblem = { readonly problem: string; readonly hint: string };
+
+const DEFAULT_URL = "http://127.0.0.1:8404/health";
+const DEFAULT_STATE_FILE = "/run/ober-bgp/health.json";
+
+/** keepalived gives its script one second; answering before it does keeps the reason in the log. */
+const ONCE_TIMEOUT_MS = 800;
+
+/**
+ * A stalled HAProxy is withdrawn after at most interval + fall x timeout = 600 ms; HAProxy answers `/health` in well
+ * under a millisecond, so three misses of a sixth of a second each are no scheduling hiccup.
+ */
+const DEFAULTS = { "--interval-ms": 120, "--timeout-ms": 160, "--rise": 2, "--fall": 3 } as const;
+const LIMITS = { "--interval-ms": 60_000, "--timeout-ms": 60_000, "--rise": 100, "--fall": 100 } as const;
+
+/** Reads the words after `health`; anything but a complete, known command line is a problem. */
+export function readOptions(words: readonly string[], executable: string): HealthOptions | OptionsProblem {
+  const numbers: Record<keyof typeof DEFAULTS, number | undefined> = {
+    "--interval-ms": undefined,
+    "--timeout-ms": undefined,
+    "--rise": undefined,
+    "--fall": undefined,
+  };
+  const texts = { "--url": DEFAULT_URL, "--drain-flag": drainFlagOf(executable), "--state": DEFAULT_STATE_FILE };
+  const vips: Vip[] = [];
+  let once = false;
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i] ?? "";
+    if (word === "--once") {
+      once = true;
+      continue;
+    }
+    if (!word.startsWith("-")) {
+      const vip = readVip(word);
+      if (vip === undefined)
+        return problem(`'${word}' is not an address`, "give bare addresses, for instance 10.0.0.100 or 10.0.0.100@s3");
+      if (vips.some(({ address }) => address === vip.address)) return problem(`VIP ${vip.address} is given twice`);
+      vips.push(vip);
+      continue;
+    }
+    const equals = word.indexOf("=");
+    const name = equals < 0 ? word : word.slice(0, equals);
+    const value = equals < 0 ? words[++i] : word.slice(equals + 1);
+    if (value === undefined || value === "") return problem(`${name} needs a value`);
+    if (name in numbers) {
+      const key = name as keyof typeof DEFAULTS;
+      const number = /^\d+$/.test(value) ? Number(value) : 0;
+      if (number < 1 || number > LIMITS[key])
+        return problem(`${name} must be a whole number from 1 to ${LIMITS[key]}, not '${value}'`);
+      numbers[key] = number;
+    } else if (name in texts) {
+      texts[name as keyof typeof texts] = value;
+    } else {
+      return problem(`unknown flag ${name}`);
+    }
+  }
+  const url = readTarget(texts["--url"]);
+  if (url === undefined)
+    return problem(`'${texts["--url"]}' is not a URL that can be checked`, `give one like ${DEFAULT_URL}`);
+  if (once) {
+    if (vips.length > 0) return problem("`--once` checks this node and takes no VIP");
+    return { once, url, timeoutMs: numbers["--timeout-ms"] ?? ONCE_TIMEOUT_MS };
+  }
+  if (vips.length === 0)
+    return problem("no VIP given", "give the VIPs to announce, or `--once` to check this node once");
+  return {
+    once,
+    url,
+    vips,
+    intervalMs: numbers["--interval-ms"] ?? DEFAULTS["--interval-ms"],
+    timeoutMs: numbers["--timeout-ms"] ?? DEFAULTS["--timeout-ms"],
+    rise: numbers["--rise"] ?? DEFAULTS["--rise"],
+    fall: numbers["--fall"] ?? DEFAULTS["--fall"],
+    drainFlag: texts["--drain-flag"],
+    stateFile: texts["--state"],
+  };
+}
+
+/** The place to ask about one group: `<url>/<group>`; the node as a whole is `<url>` itself. */
+export function targetOf(url: Target, group: string): Target {
+  return group === "" ? url : { ...url, path: `${url.path}/${group}`, text: `${url.text}/${group}` };
+}
+
+function problem(text: string, hint = "`ober health --help` explains its arguments"): OptionsProblem {
+  return { problem: text, hint };
+}
+
+/** The installation's drain flag, from the executable's real location `PATH/bin/ober`. */
+function drainFlagOf(executable: string): string {
+  return `${executable.split("/").slice(0, -2).join("/")}/var/drain`;
+}
+
+function readTarget(text: string): Target | undefined {
+  const match = /^http:\/\/(\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::(\d{1,5}))?(\/[!-~]*)?$/.exec(text);
+  const port = Number(match?.[2] ?? 80);
+  if (!match?.[1] || port < 1 || port > 65_535) return undefined;
+  return { host: match[1].replace(/^\[|\]$/g, ""), port, path: match[3] ?? "/", text };
+}
+
+function readVip(word: string): Vip | undefined {
+  // The group becomes part of a URL and of log lines: only what ober.yaml allows as a name of a backend group.
+  const match = /^([0-9a-fA-F:.]+)(?:@([\w.-]+))?$/.exec(word);
+  if (!match?.[1]) return undefined;
+  const [, address, group = ""] = match;
+  if (address.includes(":")) return isIpv6(address) ? { address, prefix: `${address}/128`, group } : undefined;
+  const octets = address.split(".");
+  const valid =
+    octets.length === 4 && octets.every((octet) => /^(0|[1-9]\d{0,2})$/.test(octet) && Number(octet) <= 255);
+  return valid ? { address, prefix: `${address}/32`, group } : undefined;
+}
+
+function isIpv6(address: string): boolean {
+  return URL.canParse(`http://[${address}]/`);
+}

@@ -1,0 +1,170 @@
+import type { Socket } from "bun";
+import type { Target } from "./options.ts";
+
+/**
+ * One check of HAProxy over a held keep-alive connection, as raw HTTP/1.1: it starts faster than `fetch` or `node:net`,
+ * and the held connection is the sentinel. The kernel closes it the moment HAProxy dies, so a crash is an event.
+ *
+ * What went wrong matters to the caller:
+ * - "refused": nothing listens. HAProxy is dead, there is nothing to count.
+ * - "closed": the connection broke before the answer. A dying process closes its descriptors in any order, and a reload
+ *   closes connections that it has not served, so this says nothing yet: ask again at once.
+ * - "timeout", "status", "malformed": a failure like any other.
+ */
+export type ProbeResult =
+  | { readonly ok: true; readonly latencyMs: number }
+  | {
+      readonly ok: false;
+      readonly kind: "refused" | "closed" | "timeout" | "status" | "malformed";
+      readonly reason: string;
+      readonly latencyMs: number;
+    };
+
+export type Prober = {
+  /** Asks once; never throws for a network reason. One at a time. */
+  probe(timeoutMs: number): Promise<ProbeResult>;
+  /** Ends the connection without a call of `onLost`. */
+  close(): void;
+};
+
+type Connection = {
+  /** The socket once it is open. */
+  socket: Socket<Connection> | undefined;
+  /** What the server sent since the last request. */
+  received: string;
+  /** Ends the probe that waits on this connection; absent while it is idle. */
+  settle: ((result: Outcome) => void) | undefined;
+};
+
+/** A result without its latency, which only `probe` knows. */
+type Outcome = { ok: true } | { ok: false; kind: Exclude<ProbeResult, { ok: true }>["kind"]; reason: string };
+
+/** More than any answer to `/health`; a server that sends more is not the one we know. */
+const LONGEST_ANSWER = 16_384;
+
+/** A prober of `target`. `onLost` is called when the idle connection ends: the server is gone, or reloads. */
+export function createProber(target: Target, onLost: () => void): Prober {
+  const request = `GET ${target.path} HTTP/1.1\r\nhost: ${target.host}\r\nuser-agent: ober\r\n\r\n`;
+  let held: Connection | undefined;
+
+  const drop = (connection: Connection) => {
+    if (held === connection) held = undefined;
+    const { socket } = connection;
+    connection.socket = undefined;
+    socket?.terminate();
+  };
+
+  const end = (connection: Connection, outcome: Outcome) => {
+    const { settle } = connection;
+    connection.settle = undefined;
+    settle?.(outcome);
+  };
+
+  const lost = (connection: Connection, reason: string) => {
+    const idle = connection.settle === undefined && held === connection;
+    drop(connection);
+    end(connection, { ok: false, kind: "closed", reason });
+    if (idle) onLost();
+  };
+
+  const handlers = {
+    open(socket: Socket<Connection>) {
+      const connection = socket.data;
+      // The probe gave up while the connection was being made.
+      if (connection.settle === undefined) {
+        socket.terminate();
+        return;
+      }
+      connection.socket = socket;
+      socket.write(request);
+    },
+    data(socket: Socket<Connection>, chunk: Buffer) {
+      const connection = socket.data;
+      connection.received += chunk.toString("latin1");
+      const answer = readAnswer(connection.received);
+      if (answer === undefined) return;
+      if (answer.last || connection.settle === undefined) drop(connection);
+      connection.received = "";
+      end(connection, answer.outcome);
+    },
+    end(socket: Socket<Connection>) {
+      lost(socket.data, "HAProxy closed the connection");
+    },
+    close(socket: Socket<Connection>) {
+      lost(socket.data, "HAProxy closed the connection");
+    },
+    error(socket: Socket<Connection>, error: Error) {
+      lost(socket.data, `the connection to HAProxy failed: ${error.message}`);
+    },
+    connectError(socket: Socket<Connection>, error: Error & { code?: string }) {
+      const connection = socket.data;
+      if (held === connection) held = undefined;
+      end(connection, connectFailure(error, target));
+    },
+  };
+
+  const connect = (settle: (outcome: Outcome) => void) => {
+    const connection: Connection = { socket: undefined, received: "", settle };
+    held = connection;
+    // `connectError` has told everything by the time this promise rejects with the same error.
+    Bun.connect<Connection>({ hostname: target.host, port: target.port, data: connection, socket: handlers }).catch(
+      (error) => end(connection, connectFailure(error, target)),
+    );
+    return connection;
+  };
+
+  return {
+    async probe(timeoutMs) {
+      const startedAt = performance.now();
+      const outcome = await new Promise<Outcome>((resolve) => {
+        let connection: Connection;
+        const timer = setTimeout(() => {
+          connection.settle = undefined;
+          drop(connection);
+          resolve({ ok: false, kind: "timeout", reason: `no answer from ${target.text} within ${timeoutMs} ms` });
+        }, timeoutMs);
+        const settle = (result: Outcome) => {
+          clearTimeout(timer);
+          resolve(result);
+        };
+        if (held?.socket) {
+          connection = held;
+          connection.settle = settle;
+          connection.received = "";
+          held.socket.write(request);
+        } else {
+          connection = connect(settle);
+        }
+      });
+      return { ...outcome, latencyMs: performance.now() - startedAt };
+    },
+    close() {
+      if (held) drop(held);
+    },
+  };
+
+  function connectFailure(error: Error & { code?: string }, { text }: Target): Outcome {
+    if (error.code === "ECONNREFUSED") return { ok: false, kind: "refused", reason: `nothing listens at ${text}` };
+    return { ok: false, kind: "closed", reason: `cannot connect to ${text}: ${error.message}` };
+  }
+}
+
+/** The answer in `text`, or undefined while it is incomplete. `last` says that the connection cannot be used again. */
+export function readAnswer(text: string): { readonly outcome: Outcome; readonly last: boolean } | undefined {
+  const headEnd = text.indexOf("\r\n\r\n");
+  if (headEnd < 0) {
+    return text.length > LONGEST_ANSWER ? { outcome: malformed("an endless header"), last: true } : undefined;
+  }
+  const status = /^HTTP\/1\.[01] (\d{3})/.exec(text)?.[1];
+  if (status === undefined) return { outcome: malformed("something that is not HTTP/1"), last: true };
+  const head = text.slice(0, headEnd).toLowerCase();
+  const length = /\r\ncontent-length: *(\d+)/.exec(head)?.[1];
+  const last = length === undefined || Number(length) > LONGEST_ANSWER || /\r\nconnection: *close/.test(head);
+  if (!last && text.length < headEnd + 4 + Number(length)) return undefined;
+  if (status === "200") return { outcome: { ok: true }, last };
+  return { outcome: { ok: false, kind: "status", reason: `HAProxy answers ${status}` }, last };
+}
+
+function malformed(what: string): Outcome {
+  return { ok: false, kind: "malformed", reason: `the health address answers ${what}` };
+}

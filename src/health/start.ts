@@ -1,0 +1,21 @@
+import { type HealthOptions, readOptions } from "./options.ts";
+import { createProber } from "./probe.ts";
+
+/** Runs `ober health` for a command line that is complete and known, and returns its exit code; undefined for any other. */
+export function startHealth(words: readonly string[]): Promise<number> | undefined {
+  const options = readOptions(words, process.execPath);
+  return "problem" in options ? undefined : runHealth(options);
+}
+
+export async function runHealth(options: HealthOptions): Promise<number> {
+  if (!options.once) {
+    const { runLoop } = await import("./loop.ts");
+    return runLoop(options);
+  }
+  const prober = createProber(options.url, () => {});
+  const result = await prober.probe(options.timeoutMs);
+  prober.close();
+  if (result.ok) return 0;
+  process.stderr.write(`${result.reason}\n`);
+  return 1;
+}

@@ -1,0 +1,38 @@
+// A module without imports of its own: whatever is loaded here delays `ober health`.
+export {};
+
+const argv = process.argv.slice(2);
+process.exit((await runFast(argv)) ?? (await runFull(argv)));
+
+/** `ober health` in its plain form, without loading the rest of the program: it must start as fast as `curl`. */
+async function runFast([command, ...words]: readonly string[]): Promise<number | undefined> {
+  if (command !== "health") return undefined;
+  const { startHealth } = await import("./health/start.ts");
+  return startHealth(words);
+}
+
+/** Runs the command line and turns every way it can end into an exit code. */
+async function runFull(argv: readonly string[]): Promise<number> {
+  const { EXIT, OberError } = await import("./errors.ts");
+  const { ReaderGoneError, showBug, showError } = await import("./ui/output.ts");
+  const { runCli } = await import("./cli.ts");
+  const codeOf = async (error: unknown) => {
+    if (error instanceof ReaderGoneError) return EXIT.done;
+    if (error instanceof OberError) {
+      await showError(error, argv.includes("--json"));
+      return error.exitCode;
+    }
+    await showBug(error);
+    return EXIT.bug;
+  };
+  process.once("SIGINT", () => process.exit(EXIT.cancelled));
+  for (const event of ["uncaughtException", "unhandledRejection"] as const) {
+    process.on(event, async (error: unknown) => process.exit(await codeOf(error)));
+  }
+  try {
+    await runCli(argv);
+    return Number(process.exitCode ?? EXIT.done);
+  } catch (error) {
+    return await codeOf(error);
+  }
+}

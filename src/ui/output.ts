@@ -1,0 +1,122 @@
+import { createConsola } from "consola/basic";
+
+/** The flags of `globalArgs` that decide how a command speaks. */
+export type OutputFlags = { readonly json?: boolean; readonly quiet?: boolean; readonly verbose?: boolean };
+
+/**
+ * How a command speaks to people and programs: the answer goes to stdout, everything else to stderr.
+ * Nothing below the commands prints; effects return what they did.
+ */
+export type Output = {
+  readonly json: boolean;
+  readonly quiet: boolean;
+  readonly verbose: boolean;
+  /** Whether stdout may carry colour and a text may be redrawn in place. */
+  readonly interactive: boolean;
+  /** The answer: `document` with --json, else `text` (a string without a last newline, or a function that makes it). */
+  result(document: unknown, text: string | (() => string)): Promise<void>;
+  /** A piece of an answer that comes in pieces (`logs`, `--watch`). Written as it is. */
+  write(text: string): Promise<void>;
+  /** What is going on; not with --quiet. */
+  progress(message: string): void;
+  /** A detail for --verbose. */
+  detail(message: string): void;
+  /** Something that the operator should know although the command goes on. Also with --quiet. */
+  warn(message: string): void;
+  /** Colours for stdout; they return the text unchanged where colour is not wanted. */
+  readonly style: Style;
+};
+
+export type Style = Readonly<Record<"bold" | "dim" | "red" | "green" | "yellow" | "cyan", (text: string) => string>>;
+
+const CODES = {
+  bold: [1, 22],
+  dim: [2, 22],
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+  cyan: [36, 39],
+} as const;
+
+/** The output of one command, from its parsed flags: `const out = output(args)`. */
+export function output(flags: OutputFlags): Output {
+  const json = flags.json === true;
+  const quiet = flags.quiet === true;
+  const verbose = flags.verbose === true && !quiet;
+  const log = createConsola({
+    level: verbose ? 4 : quiet ? 1 : 3,
+    stdout: process.stderr,
+    stderr: process.stderr,
+    formatOptions: { date: false, colors: false, compact: true },
+  });
+  return {
+    json,
+    quiet,
+    verbose,
+    interactive: !json && process.stdout.isTTY === true,
+    style: styleFor(process.stdout),
+    result: (document, text) =>
+      writeStdout(`${json ? JSON.stringify(document, null, 2) : typeof text === "string" ? text : text()}\n`),
+    write: writeStdout,
+    progress: (message) => log.log(message),
+    detail: (message) => log.log({ message, level: 4 }),
+    warn: (message) => log.warn(message),
+  };
+}
+
+/** The colours that suit a stream: none when it is not a terminal, or when NO_COLOR (no-color.org) is set and not empty. */
+export function styleFor(stream: { readonly isTTY?: boolean }): Style {
+  const colour = stream.isTTY === true && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb";
+  const painter = ([on, off]: readonly [number, number]) =>
+    colour ? (text: string) => `\u001b[${on}m${text}\u001b[${off}m` : (text: string) => text;
+  return {
+    bold: painter(CODES.bold),
+    dim: painter(CODES.dim),
+    red: painter(CODES.red),
+    green: painter(CODES.green),
+    yellow: painter(CODES.yellow),
+    cyan: painter(CODES.cyan),
+  };
+}
+
+/** Shows an error that has a remedy: two lines for people, and with --json a document for programs as well. */
+export async function showError(error: { readonly message: string; readonly hint: string | undefined }, json: boolean) {
+  const style = styleFor(process.stderr);
+  const hint = error.hint === undefined ? "" : `${style.cyan("hint:")}  ${error.hint}\n`;
+  await writeTo(process.stderr, `${style.red("error:")} ${error.message}\n${hint}`);
+  if (json) {
+    const { message, hint } = error;
+    await writeStdout(`${JSON.stringify({ error: { message, ...(hint === undefined ? {} : { hint }) } }, null, 2)}\n`);
+  }
+}
+
+/** Shows a bug: its stack, for the report that we ask for. */
+export async function showBug(error: unknown) {
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const cause = error instanceof Error && error.cause !== undefined ? `\ncaused by: ${Bun.inspect(error.cause)}` : "";
+  await writeTo(
+    process.stderr,
+    `bug: ${text}${cause}\nhint: this is a bug in ober; please report it with the lines above\n`,
+  );
+}
+
+/** A reader that has seen enough (`ober logs | head`) closes the pipe. That ends the command and is nobody's mistake. */
+export class ReaderGoneError extends Error {}
+
+export function writeStdout(text: string): Promise<void> {
+  return writeTo(process.stdout, text);
+}
+
+function writeTo(stream: NodeJS.WriteStream, text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stream.write(text, (error) => {
+      if (!error) resolve();
+      else
+        reject(
+          "code" in error && error.code === "EPIPE"
+            ? new ReaderGoneError("the reader is gone", { cause: error })
+            : error,
+        );
+    });
+  });
+}

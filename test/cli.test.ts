@@ -1,0 +1,108 @@
+import { describe, expect, test } from "bun:test";
+import { COMMANDS } from "../src/cli.ts";
+import { ober } from "./helpers/ober.ts";
+
+/** Every command, called wrongly: what is typed, and what the first line of the answer is. A new command adds its line. */
+const WRONG_USAGE: Record<string, readonly [args: string, error: string]> = {
+  health: ["--onse", "error: unknown flag --onse of `ober health`"],
+};
+
+describe("every command", () => {
+  test("has a case of wrong usage", () => {
+    expect(Object.keys(WRONG_USAGE).sort()).toEqual(Object.keys(COMMANDS).sort());
+  });
+
+  test.each(Object.entries(WRONG_USAGE))("%s refuses wrong usage with exit code 2", async (name, [args, error]) => {
+    const result = await ober([name, ...args.split(" ")]);
+    expect(result).toMatchObject({ code: 2, stdout: "" });
+    expect(result.stderr.split("\n")[0]).toBe(error);
+  });
+
+  test.each(Object.keys(COMMANDS))("%s explains itself with --help", async (name) => {
+    const result = await ober([name, "--help"]);
+    expect(result).toMatchObject({ code: 0, stderr: "" });
+    expect(result.stdout).toContain(`Usage: ober ${name}`);
+    expect(result.stdout).not.toContain("\u001b");
+  });
+
+  test.each(Object.keys(COMMANDS))("%s has a description in the list of commands", async (name) => {
+    const meta = await (await COMMANDS[name]?.())?.default.meta;
+    expect(meta).toMatchObject({ name, description: expect.stringMatching(/^[A-Z].{10,}[^.]$/) });
+  });
+});
+
+describe("the command line", () => {
+  const cases: readonly [what: string, args: readonly string[], code: number, stderr: string][] = [
+    ["an unknown command", ["helth"], 2, "error: unknown command 'helth'\nhint:  did you mean `ober health`?\n"],
+    [
+      "a word far from any command",
+      ["frobnicate"],
+      2,
+      "error: unknown command 'frobnicate'\nhint:  `ober --help` lists the commands\n",
+    ],
+    [
+      "a name of JavaScript's",
+      ["constructor"],
+      2,
+      "error: unknown command 'constructor'\nhint:  `ober --help` lists the commands\n",
+    ],
+    ["an unknown global flag", ["--jsom"], 2, "error: unknown flag --jsom\nhint:  did you mean --json?\n"],
+    [
+      "a value for a switch",
+      ["health", "--once=no"],
+      2,
+      "error: --once takes no value\nhint:  `ober health --help` lists its flags\n",
+    ],
+    [
+      "a flag without its value",
+      ["health", "--url"],
+      2,
+      "error: --url needs a value\nhint:  write `--url=VALUE` when the value begins with a dash\n",
+    ],
+    [
+      "a flag in place of a value",
+      ["health", "--url", "--once"],
+      2,
+      "error: --url needs a value\nhint:  write `--url=VALUE` when the value begins with a dash\n",
+    ],
+    ["a cluster of short flags", ["health", "-qv"], 2, "error: unknown flag -qv\nhint:  write -q -v\n"],
+    ["no command but a flag", ["--json"], 2, "error: no command given\nhint:  `ober --help` lists the commands\n"],
+  ];
+  test.each(cases)("answers %s with its remedy", async (_what, args, code, stderr) => {
+    const result = await ober(args);
+    expect(result.stderr).toBe(stderr);
+    expect(result.code).toBe(code);
+  });
+
+  test("shows the commands and fails when it is called without any", async () => {
+    const result = await ober([]);
+    expect(result.code).toBe(2);
+    expect(result.stdout).toContain("health");
+  });
+
+  test("gives an error as a document too with --json", async () => {
+    const result = await ober(["--json", "helth"]);
+    expect(JSON.parse(result.stdout)).toEqual({
+      error: { message: "unknown command 'helth'", hint: "did you mean `ober health`?" },
+    });
+    expect(result.stderr).toStartWith("error: ");
+  });
+
+  test("prints its version, as text and as a document", async () => {
+    expect((await ober(["--version"])).stdout).toMatch(/^ober \S+ \(\S+\)\n/);
+    expect(JSON.parse((await ober(["--version", "--json"])).stdout)).toMatchObject({
+      ober: expect.any(String),
+      commit: expect.any(String),
+    });
+  });
+
+  test("takes a global flag before and after the command", async () => {
+    for (const args of [
+      ["--json", "health", "--once", "x"],
+      ["health", "--once", "x", "--json"],
+    ]) {
+      const { stdout } = await ober(args);
+      expect(JSON.parse(stdout).error.message).toContain("x");
+    }
+  });
+});
