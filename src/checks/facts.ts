@@ -1,0 +1,135 @@
+import { availableParallelism, hostname } from "node:os";
+import type { Config } from "../config/schema.ts";
+import { parseAddress } from "../domain/address.ts";
+import type { NodeFacts } from "../domain/facts.ts";
+import { parseVersion, type Version } from "../domain/version.ts";
+import { OberError } from "../errors.ts";
+import { localAddresses, resolveName, routeTo } from "../system/addresses.ts";
+import { findPrograms, type Programs } from "../system/programs.ts";
+import type { System } from "../system/system.ts";
+
+/** What the operator gives instead of what the machine would say; used by `render`. */
+export type FactsGiven = {
+  readonly address?: string | undefined;
+  readonly interface?: string | undefined;
+  readonly haproxy?: string | undefined;
+  readonly exabgp?: string | undefined;
+  readonly keepalived?: string | undefined;
+};
+
+/** The newest versions that ober knows; `render` assumes them where nothing is installed or asked for. */
+const NEWEST = { haproxy: "3.4.0", exabgp: "5.0.15", keepalived: "2.3.4" } as const;
+
+/** What vendors compile in, where no binary can be asked. */
+const USUAL_FEATURES = ["PROMEX"];
+
+/**
+ * Facts of this node for `config`. Throws an OberError where the machine lacks something that rendering must know:
+ * a daemon that is not installed, a neighbor that no route leads to, a name that does not resolve.
+ */
+export async function gatherFacts(system: System, config: Config): Promise<NodeFacts> {
+  const programs = await findPrograms(system);
+  const need = <T>(value: T | undefined, program: string): T => {
+    if (value !== undefined) return value;
+    throw new OberError(`${program} is not installed`, { hint: "run `ober bootstrap PATH` first" });
+  };
+  const resolved = await resolveAll(system, config);
+  return {
+    hostname: hostname(),
+    ...(await ownPlace(system, config, resolved, {})),
+    cpus: availableParallelism(),
+    haproxy: need(programs.haproxy, "haproxy"),
+    exabgp: config.ha_mode === "bgp" ? need(programs.exabgp, "exabgp") : (programs.exabgp ?? assumed("exabgp")),
+    keepalived:
+      config.ha_mode === "keepalived"
+        ? need(programs.keepalived, "keepalived")
+        : (programs.keepalived ?? assumed("keepalived")),
+    resolved,
+  };
+}
+
+/** Facts of a node that need not be this machine, for `render`: what is given wins over everything that could be asked. */
+export async function assumeFacts(system: System, config: Config, given: FactsGiven): Promise<NodeFacts> {
+  const resolved = await resolveAll(system, config);
+  const version = (program: keyof typeof NEWEST) => parseGiven(program, given[program]) ?? assumed(program);
+  return {
+    hostname: given.address ?? hostname(),
+    ...(await ownPlace(system, config, resolved, given)),
+    cpus: availableParallelism(),
+    haproxy: { version: version("haproxy"), features: USUAL_FEATURES },
+    exabgp: version("exabgp"),
+    keepalived: version("keepalived"),
+    resolved,
+  };
+}
+
+function assumed(program: keyof Pick<Programs, "exabgp" | "keepalived"> | "haproxy"): Version {
+  const version = parseVersion(NEWEST[program]);
+  if (!version) throw new Error(`${NEWEST[program]} is no version`);
+  return version;
+}
+
+function parseGiven(program: string, text: string | undefined): Version | undefined {
+  if (text === undefined) return undefined;
+  const version = /^\d/.test(text) ? parseVersion(text) : undefined;
+  if (version) return version;
+  throw new OberError(`"${text}" is not a version of ${program}`, { hint: `write it like --${program}-version 3.2` });
+}
+
+async function resolveAll(system: System, config: Config): Promise<Record<string, readonly string[]>> {
+  const lists = config.ha_mode === "bgp" ? config.bgp.neighbors : config.keepalived.peers;
+  const names = [...new Set([...lists, ...config.nodes])].filter((name) => parseAddress(name) === undefined);
+  const entries = await Promise.all(names.map(async (name) => [name, await resolveName(system, name)] as const));
+  return Object.fromEntries(entries);
+}
+
+/** The node's own address and its interface: where the first router or peer is reached from, unless the operator says. */
+async function ownPlace(
+  system: System,
+  config: Config,
+  resolved: Readonly<Record<string, readonly string[]>>,
+  given: FactsGiven,
+): Promise<{ address: string; interface: string }> {
+  const bgp = config.ha_mode === "bgp";
+  const wantedAddress = given.address ?? ((bgp && config.bgp.local_address) || undefined);
+  const wantedInterface = given.interface ?? ((!bgp && config.keepalived.interface) || undefined);
+  if (wantedAddress !== undefined && given.address !== undefined) {
+    // As another node of the cluster: this machine's own interfaces say nothing about it, beyond a name to assume.
+    return {
+      address: wantedAddress,
+      interface: wantedInterface ?? (await interfaceTowards(system, config, resolved)) ?? "eth0",
+    };
+  }
+  const local = await localAddresses(system);
+  if (wantedAddress !== undefined) {
+    const found = local.find(({ address }) => address === wantedAddress);
+    if (found) return { address: wantedAddress, interface: wantedInterface ?? found.interface };
+    throw new OberError(`this machine does not have the address ${wantedAddress} (bgp.local_address)`, {
+      hint: "`ip addr` shows what it has; leave bgp.local_address empty to have it detected",
+    });
+  }
+  const peer = firstPeer(config, resolved);
+  const own = peer === undefined ? undefined : await routeTo(system, peer);
+  if (own) return { address: own.address, interface: wantedInterface ?? own.interface };
+  throw new OberError(
+    `no route leads to ${peer ?? "any neighbor or peer"}, so this node's own address cannot be found`,
+    {
+      hint: "check the network (`ip route`), or give bgp.local_address; `ober render` takes --node ADDRESS",
+    },
+  );
+}
+
+async function interfaceTowards(
+  system: System,
+  config: Config,
+  resolved: Readonly<Record<string, readonly string[]>>,
+): Promise<string | undefined> {
+  const peer = firstPeer(config, resolved);
+  const local = peer === undefined ? undefined : await routeTo(system, peer);
+  return local?.interface === "lo" ? undefined : local?.interface;
+}
+
+function firstPeer(config: Config, resolved: Readonly<Record<string, readonly string[]>>): string | undefined {
+  const [first] = config.ha_mode === "bgp" ? config.bgp.neighbors : config.keepalived.peers;
+  return first === undefined ? undefined : (resolved[first]?.[0] ?? first);
+}

@@ -1,0 +1,38 @@
+import { OberError } from "../errors.ts";
+import type { System } from "./system.ts";
+
+/** An address on an interface of this machine. */
+export type LocalAddress = { readonly interface: string; readonly address: string; readonly prefixLength: number };
+
+type IpAddr = { ifname: string; addr_info?: { local?: string; prefixlen?: number; scope?: string }[] }[];
+type IpRoute = { dev?: string; prefsrc?: string }[];
+
+/** Every address of this machine. See ip-address(8), `-json`. */
+export async function localAddresses(system: System): Promise<readonly LocalAddress[]> {
+  const { stdout } = await system.run(["ip", "-json", "addr", "show"]);
+  return (JSON.parse(stdout || "[]") as IpAddr).flatMap(({ ifname, addr_info: addresses = [] }) =>
+    addresses.flatMap(({ local, prefixlen }) =>
+      local === undefined ? [] : [{ interface: ifname, address: local, prefixLength: prefixlen ?? 0 }],
+    ),
+  );
+}
+
+/** The interface and the own address that the kernel would use towards `destination`; undefined when there is no route. */
+export async function routeTo(
+  system: System,
+  destination: string,
+): Promise<{ interface: string; address: string } | undefined> {
+  const { code, stdout } = await system.run(["ip", "-json", "route", "get", destination], { accept: [0, 1, 2] });
+  const [route] = code === 0 ? (JSON.parse(stdout || "[]") as IpRoute) : [];
+  return route?.dev && route.prefsrc ? { interface: route.dev, address: route.prefsrc } : undefined;
+}
+
+/** Addresses of a name, as every other program on this machine sees it. Throws an OberError when it does not resolve. */
+export async function resolveName(system: System, name: string): Promise<readonly string[]> {
+  const { code, stdout } = await system.run(["getent", "ahosts", name], { accept: [0, 1, 2], timeoutMs: 15_000 });
+  const addresses = stdout.split("\n").flatMap((line) => (/\sSTREAM\b/.test(line) ? [line.split(/\s/)[0] ?? ""] : []));
+  if (code === 0 && addresses.length > 0) return [...new Set(addresses)];
+  throw new OberError(`the name "${name}" does not resolve`, {
+    hint: `check DNS or /etc/hosts (\`getent ahosts ${name}\`), or write the address`,
+  });
+}

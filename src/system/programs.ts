@@ -1,0 +1,51 @@
+import type { HaproxyFacts } from "../domain/facts.ts";
+import { parseVersion, type Version } from "../domain/version.ts";
+import type { System } from "./system.ts";
+
+/** Versions of the programs that ober drives; undefined where a program is not installed. */
+export type Programs = {
+  readonly haproxy: HaproxyFacts | undefined;
+  readonly exabgp: Version | undefined;
+  readonly keepalived: Version | undefined;
+  readonly bird: Version | undefined;
+};
+
+/** Asks each program for its version. */
+export async function findPrograms(system: System): Promise<Programs> {
+  const [haproxy, exabgp, keepalived, bird] = await Promise.all([
+    ask(system, ["haproxy", "-vv"]),
+    ask(system, ["exabgp", "--version"]),
+    ask(system, ["keepalived", "--version"]),
+    ask(system, ["bird", "--version"]),
+  ]);
+  return {
+    haproxy: haproxy === undefined ? undefined : parseHaproxy(haproxy),
+    exabgp: exabgp === undefined ? undefined : parseVersion(exabgp),
+    keepalived: keepalived === undefined ? undefined : parseVersion(keepalived),
+    bird: bird === undefined ? undefined : parseVersion(bird),
+  };
+}
+
+/** Version and features from `haproxy -vv`. The feature list is one line, "+NAME" for what is compiled in. */
+export function parseHaproxy(text: string): HaproxyFacts | undefined {
+  const version = parseVersion(/HAProxy version (\S+)/.exec(text)?.[1] ?? "");
+  if (!version) return undefined;
+  const list = /^Feature list : (.*)$/m.exec(text)?.[1] ?? "";
+  const features = list.split(/\s+/).flatMap((word) => (word.startsWith("+") ? [word.slice(1)] : []));
+  // "Built with" names OpenSSL even for AWS-LC; only the library that runs tells.
+  const awslc = /^Running on SSL library version : AWS-LC/m.test(text) ? ["OPENSSL_AWSLC"] : [];
+  return { version, features: [...new Set([...features, ...awslc])] };
+}
+
+/** The library that HAProxy's TLS runs on, as it names it itself. */
+export function tlsLibrary(haproxyVv: string): string | undefined {
+  return /^Running on SSL library version : (.*)$/m.exec(haproxyVv)?.[1];
+}
+
+async function ask(system: System, argv: readonly string[]): Promise<string | undefined> {
+  const program = argv[0] ?? "";
+  const { code } = await system.run(["/bin/sh", "-c", 'command -v "$0" >/dev/null', program], { accept: [0, 1, 127] });
+  if (code !== 0) return undefined;
+  const { stdout, stderr } = await system.run(argv, { accept: [0, 1], timeoutMs: 20_000 });
+  return `${stdout}\n${stderr}`;
+}
