@@ -93,12 +93,12 @@ async function ownPlace(
   const bgp = config.ha_mode === "bgp";
   const wantedAddress = given.address ?? ((bgp && config.bgp.local_address) || undefined);
   const wantedInterface = given.interface ?? ((!bgp && config.keepalived.interface) || undefined);
-  if (wantedAddress !== undefined && given.address !== undefined) {
-    // As another node of the cluster: this machine's own interfaces say nothing about it, beyond a name to assume.
-    return {
-      address: wantedAddress,
-      interface: wantedInterface ?? (await interfaceTowards(system, config, resolved)) ?? "eth0",
-    };
+  if (given.address !== undefined) {
+    // Another node of the cluster: this machine's interfaces say nothing about it, and only VRRP has to name one.
+    if (bgp || wantedInterface !== undefined) return { address: given.address, interface: wantedInterface ?? "" };
+    throw new OberError("the interface of that node is not known", {
+      hint: "give --interface NAME, or keepalived.interface in ober.yaml",
+    });
   }
   const local = await localAddresses(system);
   if (wantedAddress !== undefined) {
@@ -117,16 +117,6 @@ async function ownPlace(
       hint: "check the network (`ip route`), or give bgp.local_address; `ober render` takes --node ADDRESS",
     },
   );
-}
-
-async function interfaceTowards(
-  system: System,
-  config: Config,
-  resolved: Readonly<Record<string, readonly string[]>>,
-): Promise<string | undefined> {
-  const peer = firstPeer(config, resolved);
-  const local = peer === undefined ? undefined : await routeTo(system, peer);
-  return local?.interface === "lo" ? undefined : local?.interface;
 }
 
 function firstPeer(config: Config, resolved: Readonly<Record<string, readonly string[]>>): string | undefined {

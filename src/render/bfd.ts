@@ -13,13 +13,12 @@ export function renderBfd(config: Config, facts: NodeFacts, paths: Paths): Rende
   const content = fill(assets.bfdConfig, {
     config: paths.config,
     routerId: routerId(config, facts),
-    interface: facts.interface,
     intervalMs: String(intervalMs),
     // Until a session is up there is nothing to detect: no need to send as often.
     idleMs: String(Math.max(300, intervalMs)),
     multiplier: String(multiplier),
     neighbors: neighborAddresses(config, facts)
-      .map(({ address }) => `    neighbor ${address} dev "${facts.interface}" local ${local};`)
+      .map(({ address }) => `    neighbor ${address} local ${local};`)
       .join("\n"),
   });
   return { path: paths.bfdConfig, content, mode: 0o644 };

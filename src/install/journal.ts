@@ -1,0 +1,89 @@
+/** What bootstrap did to this machine, written before it was done. `uninstall` reads it backwards. */
+import { posix } from "node:path";
+import type { Paths } from "../domain/paths.ts";
+import { OberError } from "../errors.ts";
+import type { System } from "../system/system.ts";
+
+export type Journal = {
+  readonly version: 1;
+  /** Directories that ober made for itself, outermost first. */
+  readonly directories: readonly string[];
+  readonly steps: readonly JournalStep[];
+};
+
+/** `found`: was there already, not ours. `applying`: begun. `applied`: done. */
+export type JournalStep = {
+  readonly id: string;
+  readonly state: "found" | "applying" | "applied";
+  readonly at: string;
+  readonly record?: unknown;
+};
+
+/** The journal of the installation under `paths`, or undefined when ober was never bootstrapped there. */
+export async function readJournal(system: System, paths: Paths): Promise<Journal | undefined> {
+  const text = await system.read(paths.journal);
+  if (text === undefined) return undefined;
+  const journal = parseJournal(text);
+  if (journal) return journal;
+  throw new OberError(`${paths.journal} is not a journal that this ober understands`, {
+    hint: "use the ober that wrote it, or restore the file from a backup; nothing was changed",
+  });
+}
+
+export function parseJournal(text: string): Journal | undefined {
+  try {
+    const journal = JSON.parse(text) as Journal;
+    return journal.version === 1 && Array.isArray(journal.steps) && Array.isArray(journal.directories)
+      ? journal
+      : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Makes the directory that the journal lives in, together with the journal itself: one rename brings both, so that even
+ * a crash at this moment leaves either nothing or a directory that is known to be ours.
+ */
+export async function openJournal(system: System, paths: Paths): Promise<Journal> {
+  const existing = await readJournal(system, paths);
+  if (existing) return existing;
+  const parent = posix.dirname(paths.prefix);
+  if ((await system.stat(parent)) === undefined) {
+    throw new OberError(`the directory ${parent} does not exist`, { hint: `mkdir -p ${parent}` });
+  }
+  const missing = [];
+  for (const directory of [paths.prefix, paths.var]) {
+    if ((await system.stat(directory)) === undefined) missing.push(directory);
+  }
+  const journal: Journal = { version: 1, directories: missing, steps: [] };
+  const outermost = missing[0];
+  if (outermost === undefined) {
+    await writeJournal(system, paths, journal);
+    return journal;
+  }
+  const fresh = `${outermost}.ober-new`;
+  await system.removeTree(fresh);
+  await system.makeDirectory(fresh + paths.var.slice(outermost.length), 0o755);
+  await system.writeAtomic(fresh + paths.journal.slice(outermost.length), encode(journal), { mode: 0o600 });
+  await system.rename(fresh, outermost);
+  return journal;
+}
+
+export async function writeJournal(system: System, paths: Paths, journal: Journal): Promise<void> {
+  await system.writeAtomic(paths.journal, encode(journal), { mode: 0o600 });
+}
+
+/** The journal with `step` in the place of the entry of the same id, or at the end. */
+export function withStep(journal: Journal, step: JournalStep): Journal {
+  const known = journal.steps.some(({ id }) => id === step.id);
+  const steps = known ? journal.steps.map((old) => (old.id === step.id ? step : old)) : [...journal.steps, step];
+  return { ...journal, steps };
+}
+
+export function withoutStep(journal: Journal, id: string): Journal {
+  return { ...journal, steps: journal.steps.filter((step) => step.id !== id) };
+}
+
+const encode = (journal: Journal) => `${JSON.stringify(journal, null, 1)}\n`;

@@ -1,0 +1,120 @@
+import { posix } from "node:path";
+import type { Paths } from "../domain/paths.ts";
+import { OberError } from "../errors.ts";
+import type { System } from "../system/system.ts";
+import { type Journal, openJournal, readJournal, withoutStep, withStep, writeJournal } from "./journal.ts";
+import type { Step } from "./step.ts";
+
+/** What became of a step, for the view. */
+export type StepOutcome = {
+  readonly id: string;
+  readonly title: string;
+  readonly outcome: "found" | "done" | "undone" | "failed";
+  readonly remarks: readonly string[];
+};
+
+type Report = (outcome: StepOutcome) => void;
+type Begin = (title: string) => void;
+
+/** Which steps a bootstrap would take now. Changes nothing. */
+export async function planSteps(
+  steps: readonly Step[],
+): Promise<readonly { id: string; title: string; needed: boolean }[]> {
+  const plans = [];
+  for (const { id, title, check } of steps) plans.push({ id, title, needed: (await check()) === "needed" });
+  return plans;
+}
+
+/**
+ * Takes every step that is needed, in order, journaled before and after. A run that was cut off is continued by the next:
+ * a step that had begun keeps its first record, because only that one saw the machine untouched.
+ */
+export async function runSteps(
+  system: System,
+  paths: Paths,
+  steps: readonly Step[],
+  tell: { begin: Begin; report: Report; now: () => Date },
+): Promise<void> {
+  let journal = await openJournal(system, paths);
+  const note = async (step: Journal["steps"][number]) => {
+    journal = withStep(journal, step);
+    await writeJournal(system, paths, journal);
+  };
+  for (const step of steps) {
+    const { id, title } = step;
+    const known = journal.steps.find((entry) => entry.id === id);
+    const needed = (await step.check()) === "needed";
+    if (!needed && known?.state !== "applying") {
+      if (!known) await note({ id, state: "found", at: tell.now().toISOString() });
+      tell.report({ id, title, outcome: "found", remarks: [] });
+      continue;
+    }
+    tell.begin(title);
+    const record = known && known.state !== "found" ? known.record : await step.plan();
+    await note({ id, state: "applying", at: tell.now().toISOString(), record });
+    const remarks = await step.apply(record);
+    await note({ id, state: "applied", at: tell.now().toISOString(), record });
+    tell.report({ id, title, outcome: "done", remarks });
+  }
+}
+
+/**
+ * Takes back what the journal says was done, last step first. Goes on after a failure: what failed stays in the journal,
+ * and the error at the end names it, so that the command can be run again.
+ */
+export async function undoSteps(
+  system: System,
+  paths: Paths,
+  steps: readonly Step[],
+  tell: { begin: Begin; report: Report },
+): Promise<readonly string[]> {
+  let journal = await readJournal(system, paths);
+  if (!journal) throw notBootstrapped(paths);
+  const failed: string[] = [];
+  for (const entry of [...journal.steps].reverse()) {
+    const step = steps.find(({ id }) => id === entry.id);
+    if (!step) throw new Error(`the journal names a step "${entry.id}" that this ober does not know`);
+    const { id, title } = step;
+    if (entry.state !== "found") {
+      tell.begin(title);
+      try {
+        tell.report({ id, title, outcome: "undone", remarks: await step.undo(entry.record) });
+      } catch (error) {
+        if (!(error instanceof OberError)) throw error;
+        failed.push(`${title}: ${error.message}`);
+        tell.report({ id, title, outcome: "failed", remarks: [error.message] });
+        continue;
+      }
+    }
+    journal = withoutStep(journal, id);
+    await writeJournal(system, paths, journal);
+  }
+  if (failed.length > 0) {
+    throw new OberError(
+      `${failed.length} of the steps could not be undone:\n${failed.map((line) => `  ${line}`).join("\n")}`,
+      {
+        hint: "cure the cause and run `ober uninstall` again; what was undone stays undone",
+      },
+    );
+  }
+  return removeDirectories(system, paths, journal);
+}
+
+export function notBootstrapped(paths: Paths): OberError {
+  return new OberError(`there is no journal at ${paths.journal}: ober was not bootstrapped here`, {
+    hint: `ober bootstrap ${paths.prefix}`,
+  });
+}
+
+/** The journal's own directories go last, and only when nothing of anybody else's is in them; returns what was left. */
+async function removeDirectories(system: System, paths: Paths, journal: Journal): Promise<readonly string[]> {
+  await system.removeTree(paths.generations);
+  await system.removeTree(paths.transaction);
+  for (const file of ["owned.json", "drain"]) await system.remove(posix.join(paths.var, file));
+  await system.remove(paths.journal);
+  const left: string[] = [];
+  for (const directory of [...journal.directories].reverse()) {
+    if (!(await system.removeEmptyDirectory(directory)) && (await system.stat(directory))) left.push(directory);
+  }
+  return left;
+}

@@ -1,0 +1,16 @@
+/**
+ * One change that makes a machine a node, and the way back. What undoing will need is looked up and journaled before
+ * anything is changed, so that a run cut off in the middle leaves nothing that nobody remembers.
+ */
+export type Step<R = unknown> = {
+  readonly id: string;
+  readonly title: string;
+  /** "done" when nothing has to change: the step is then recorded as found, and never undone. */
+  check(): Promise<"done" | "needed">;
+  /** What `undo` will need, looked up on the untouched machine. */
+  plan(): Promise<R>;
+  /** Makes the change. Safe to repeat after it was cut off. Returns remarks for the operator. */
+  apply(record: R): Promise<readonly string[]>;
+  /** Takes the change back; safe to repeat. Returns remarks, for instance what was left because it is not ours. */
+  undo(record: R): Promise<readonly string[]>;
+};

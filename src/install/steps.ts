@@ -1,0 +1,42 @@
+import type { Paths } from "../domain/paths.ts";
+import type { Os } from "../system/os.ts";
+import type { System } from "../system/system.ts";
+import type { Step } from "./step.ts";
+import { directoriesStep } from "./steps/directories.ts";
+import { executableStep, linkStep } from "./steps/executable.ts";
+import { filesStep } from "./steps/files.ts";
+import { firewallStep } from "./steps/firewall.ts";
+import { foreignUnitsStep } from "./steps/foreign-units.ts";
+import { packagesStep } from "./steps/packages.ts";
+import { sysctlStep } from "./steps/sysctl.ts";
+import { watchdogStep } from "./steps/watchdog.ts";
+
+export type InstallContext = {
+  readonly system: System;
+  readonly paths: Paths;
+  readonly os: Os;
+  /** The running executable. */
+  readonly executable: string;
+  /** Undoing leaves the generated configuration where it is. */
+  readonly keepConfig: boolean;
+  /** What a long step is at, a line at a time. */
+  readonly progress: (line: string) => void;
+};
+
+/**
+ * Everything that makes a machine a node, in order; `uninstall` goes backwards. The packages' own services are masked
+ * before the packages come, so that they never run; the generated files go first of all when a node is taken apart.
+ */
+export function installSteps(context: InstallContext): readonly Step[] {
+  return [
+    directoriesStep(context),
+    executableStep(context),
+    linkStep(context),
+    foreignUnitsStep(context),
+    packagesStep(context),
+    sysctlStep(context),
+    watchdogStep(context),
+    firewallStep(context),
+    filesStep(context),
+  ] as readonly Step[];
+}

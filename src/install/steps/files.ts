@@ -1,0 +1,45 @@
+import { posix } from "node:path";
+import { UNITS } from "../../domain/units.ts";
+import { readOwned } from "../../plan/owned.ts";
+import { systemctl, unitStates } from "../../system/systemd.ts";
+import type { Step } from "../step.ts";
+import type { InstallContext } from "../steps.ts";
+
+/**
+ * The generated files and units. `config` writes them; this step only knows the way back: units stopped and disabled,
+ * what ober made removed, what it replaced put back.
+ */
+export function filesStep({ system, paths, keepConfig }: InstallContext): Step<null> {
+  return {
+    id: "files",
+    title: "generated files and units",
+    // Always on record, because `config` may write files at any later time.
+    check: async () => "needed",
+    plan: async () => null,
+    apply: async () => [],
+    async undo() {
+      const units = (
+        await unitStates(
+          system,
+          UNITS.map(({ name }) => name),
+        )
+      ).filter(({ load }) => load !== "not-found");
+      for (const { name } of [...units].reverse()) await systemctl(system, "disable", "--now", name);
+      const kept: string[] = [];
+      for (const [path, before] of Object.entries(await readOwned(system, paths))) {
+        if (keepConfig && path.startsWith(`${paths.etc}/`)) {
+          kept.push(path);
+          continue;
+        }
+        if (before) await system.writeAtomic(path, before.content, { mode: before.mode });
+        else await system.remove(path);
+        // Drop-ins of an operator keep their directory; an empty one is nobody's.
+        if (path.startsWith(`${paths.unitDirectory}/`)) await system.removeEmptyDirectory(`${path}.d`);
+      }
+      await systemctl(system, "daemon-reload");
+      for (const { name } of units) await system.run(["systemctl", "reset-failed", name], { accept: [0, 1, 5] });
+      for (const directory of ["/run/ober", "/run/ober-bgp", "/run/ober-bfd"]) await system.removeTree(directory);
+      return kept.length > 0 ? [`kept ${kept.length} files under ${posix.join(paths.etc, "/")}`] : [];
+    },
+  };
+}

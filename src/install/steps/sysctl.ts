@@ -1,0 +1,36 @@
+import { own, readOwned } from "../../plan/owned.ts";
+import { parseSysctl, renderSysctl } from "../../render/sysctl.ts";
+import { readSysctl, writeSysctls } from "../../system/sysctl.ts";
+import type { Step } from "../step.ts";
+import type { InstallContext } from "../steps.ts";
+
+/** Values in force before, for every key of either mode that this kernel has. */
+type Before = readonly (readonly [key: string, value: string])[];
+
+/** Kernel tuning, in force at once and at every boot. A container may refuse keys: that is reported and no failure. */
+export function sysctlStep({ system, paths }: InstallContext): Step<Before> {
+  const file = (mode: "bgp" | "keepalived") => renderSysctl({ ha_mode: mode, stats_port: 8404 }, paths);
+  return {
+    id: "sysctl",
+    title: paths.sysctl,
+    check: async () => (paths.sysctl in (await readOwned(system, paths)) ? "done" : "needed"),
+    async plan() {
+      const keys = parseSysctl(file("keepalived").content).map(([key]) => key);
+      const values = await Promise.all(keys.map(async (key) => [key, await readSysctl(system, key)] as const));
+      return values.flatMap(([key, value]) => (value === undefined ? [] : [[key, value] as const]));
+    },
+    async apply() {
+      const rendered = file("bgp");
+      const [content, stat] = [await system.read(paths.sysctl), await system.stat(paths.sysctl)];
+      const before = content === undefined || !stat ? undefined : { content, mode: stat.mode };
+      await own(system, paths, [{ path: paths.sysctl, before, after: rendered }]);
+      if (content === undefined) await system.writeAtomic(paths.sysctl, rendered.content, { mode: rendered.mode });
+      const refused = await writeSysctls(system, parseSysctl(rendered.content));
+      return refused.map((line) => `this kernel refuses ${line}`);
+    },
+    async undo(before) {
+      const refused = await writeSysctls(system, before);
+      return refused.map((line) => `could not put back ${line}`);
+    },
+  };
+}
