@@ -16,7 +16,21 @@ type Loader = () => Promise<{ readonly default: Command }>;
  */
 export const COMMANDS: Readonly<Record<string, Loader>> = {
   __proto__: null as never,
+  bootstrap: () => import("./commands/bootstrap.ts"),
+  config: () => import("./commands/config.ts"),
+  apply: () => import("./commands/apply.ts"),
+  render: () => import("./commands/render.ts"),
+  rollback: () => import("./commands/rollback.ts"),
+  status: () => import("./commands/status.ts"),
+  start: () => import("./commands/start.ts"),
+  stop: () => import("./commands/stop.ts"),
+  restart: () => import("./commands/restart.ts"),
   health: () => import("./commands/health.ts"),
+  logs: () => import("./commands/logs.ts"),
+  doctor: () => import("./commands/doctor.ts"),
+  test: () => import("./commands/test.ts"),
+  recover: () => import("./commands/recover.ts"),
+  uninstall: () => import("./commands/uninstall.ts"),
 };
 
 /** Runs the command that `argv` names and returns when it is done. Throws what the command throws, and UsageError. */

@@ -11,5 +11,12 @@ export const UNITS = [
   { service: "ha", name: "ober-ha.service", title: "VRRP (keepalived)", mode: "keepalived" },
 ] as const;
 
+/** Names of the units that a node of this mode runs, in start order. */
+export function unitsOf(mode: "bgp" | "keepalived", bfd: boolean): readonly UnitName[] {
+  return UNITS.filter((unit) => unit.mode === "both" || unit.mode === mode)
+    .map((unit) => unit.name)
+    .filter((name) => name !== "ober-bfd.service" || bfd);
+}
+
 /** Services of the distribution's packages that must not run beside ober's own: two HAProxies share a port silently. */
 export const FOREIGN_UNITS = ["haproxy.service", "exabgp.service", "keepalived.service", "bird.service"] as const;

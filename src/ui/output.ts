@@ -1,7 +1,11 @@
 import { createConsola } from "consola/basic";
 
 /** The flags of `globalArgs` that decide how a command speaks. */
-export type OutputFlags = { readonly json?: boolean; readonly quiet?: boolean; readonly verbose?: boolean };
+export type OutputFlags = {
+  readonly json?: boolean | undefined;
+  readonly quiet?: boolean | undefined;
+  readonly verbose?: boolean | undefined;
+};
 
 /**
  * How a command speaks to people and programs: the answer goes to stdout, everything else to stderr.

@@ -2,6 +2,7 @@ import { posix } from "node:path";
 import { UNITS } from "../../domain/units.ts";
 import { readOwned } from "../../plan/owned.ts";
 import { systemctl, unitStates } from "../../system/systemd.ts";
+import { readJournal } from "../journal.ts";
 import type { Step } from "../step.ts";
 import type { InstallContext } from "../steps.ts";
 
@@ -13,8 +14,11 @@ export function filesStep({ system, paths, keepConfig }: InstallContext): Step<n
   return {
     id: "files",
     title: "generated files and units",
-    // Always on record, because `config` may write files at any later time.
-    check: async () => "needed",
+    // On record from the first run on, because `config` may write files at any later time.
+    async check() {
+      const entry = (await readJournal(system, paths))?.steps.find(({ id }) => id === "files");
+      return entry?.state === "applied" ? "done" : "needed";
+    },
     plan: async () => null,
     apply: async () => [],
     async undo() {

@@ -1,0 +1,48 @@
+/** One question about the machine and its answer. `fix` says what to type; the type demands it where something is wrong. */
+export type Check<F> = {
+  readonly id: string;
+  readonly title: string;
+  run(facts: F): Verdict | Promise<Verdict>;
+};
+
+export type Verdict =
+  | { readonly status: "pass" | "skip"; readonly detail: string }
+  | { readonly status: "warn" | "fail"; readonly detail: string; readonly fix: string };
+
+export type Finding = Verdict & { readonly id: string; readonly title: string };
+
+/**
+ * Runs all checks at once and returns their verdicts in the order of the list. A check that throws has failed; one that is
+ * not back after `deadlineMs` has failed too, so that something that hangs cannot hide the rest.
+ */
+export function runChecks<F>(checks: readonly Check<F>[], facts: F, deadlineMs: number): Promise<readonly Finding[]> {
+  return Promise.all(
+    checks.map(async (check): Promise<Finding> => {
+      const { id, title } = check;
+      return { id, title, ...(await withDeadline(() => check.run(facts), deadlineMs)) };
+    }),
+  );
+}
+
+async function withDeadline(run: () => Verdict | Promise<Verdict>, deadlineMs: number): Promise<Verdict> {
+  const late = Promise.withResolvers<Verdict>();
+  const timer = setTimeout(
+    () =>
+      late.resolve({ status: "fail", detail: `no answer within ${deadlineMs / 1000} s`, fix: "look at what it asks" }),
+    deadlineMs,
+  );
+  try {
+    return await Promise.race([Promise.resolve().then(run), late.promise]);
+  } catch (error) {
+    const hint = error instanceof Error && "hint" in error && typeof error.hint === "string" ? error.hint : undefined;
+    const detail = error instanceof Error ? error.message : String(error);
+    return { status: "fail", detail, fix: hint ?? "ober doctor --verbose" };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+export const pass = (detail: string): Verdict => ({ status: "pass", detail });
+export const skip = (detail: string): Verdict => ({ status: "skip", detail });
+export const warn = (detail: string, fix: string): Verdict => ({ status: "warn", detail, fix });
+export const fail = (detail: string, fix: string): Verdict => ({ status: "fail", detail, fix });

@@ -1,0 +1,98 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Config } from "../config/schema.ts";
+import type { Secrets } from "../config/secrets.ts";
+import { parseAddress } from "../domain/address.ts";
+import type { NodeFacts } from "../domain/facts.ts";
+import type { Paths } from "../domain/paths.ts";
+import { OberError } from "../errors.ts";
+import { validate } from "../plan/validators.ts";
+import { neighborAddresses } from "../render/exabgp.ts";
+import { render } from "../render/index.ts";
+import { resolveName } from "../system/addresses.ts";
+import { httpStatus } from "../system/http.ts";
+import type { System } from "../system/system.ts";
+import { tcpConnect } from "../system/tcp.ts";
+import { expiryWarning, readCertificates } from "./certificates.ts";
+import { type Check, fail, pass, type Verdict, warn } from "./check.ts";
+
+export type Subject = {
+  readonly system: System;
+  readonly paths: Paths;
+  readonly config: Config;
+  readonly facts: NodeFacts;
+  readonly secrets: Secrets;
+};
+
+/** What can be known of a configuration before anything is started: one check for each parser, neighbor and backend. */
+export function configurationChecks({ config, facts }: Subject): readonly Check<Subject>[] {
+  return [
+    { id: "parsers", title: "parsers", run: checkParsers },
+    { id: "certificate", title: "certificate", run: checkCertificates },
+    ...(config.ha_mode === "bgp" ? neighborAddresses(config, facts).map(neighborCheck) : []),
+    ...config.backends.flatMap((group) => group.servers.map((server) => backendCheck(group, server))),
+  ];
+}
+
+async function checkParsers({ system, paths, config, facts, secrets }: Subject): Promise<Verdict> {
+  const directory = await mkdtemp(join(tmpdir(), "ober-test-"));
+  try {
+    const files = render({ config, facts, paths, secrets });
+    const warnings = await validate(system, { files, paths, facts, directory });
+    return warnings.length === 0
+      ? pass("every program accepts its file")
+      : warn(warnings.join("; "), "correct the value in ober.yaml");
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+async function checkCertificates({ system, paths, config }: Subject): Promise<Verdict> {
+  const place = config.certs.path === "" ? `${paths.certs}/` : config.certs.path;
+  const certificates = await readCertificates(system, place);
+  const warnings = certificates.flatMap((certificate) => expiryWarning(certificate, new Date()));
+  if (warnings.length > 0)
+    return warn(warnings.join("; "), `renew it and write it to ${place}, then \`ober restart --reload-only\``);
+  return pass(`${certificates.map(({ file }) => file).join(", ")}: key fits, dates are right`);
+}
+
+function neighborCheck({ name, address }: { name: string; address: string }): Check<Subject> {
+  return {
+    id: `neighbor-${address}`,
+    title: `neighbor ${name === address ? address : `${name} (${address})`}`,
+    async run({ config }) {
+      const result = await tcpConnect(address, 179, 3000, config.bgp.local_address || undefined);
+      if (result.ok) return pass(`port 179 answers in ${result.ms.toFixed(1)} ms`);
+      return fail(
+        `port 179: ${result.reason}`,
+        `configure this node as a neighbor on the router, and check the way there: ip route get ${address}`,
+      );
+    },
+  };
+}
+
+function backendCheck(
+  group: Config["backends"][number],
+  { host, port }: { host: string; port: number },
+): Check<Subject> {
+  const place = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  return {
+    id: `backend-${group.name}-${place}`,
+    title: `backend ${group.name} ${place}`,
+    async run({ system }) {
+      const [address = host] = parseAddress(host) ? [host] : await resolveName(system, host);
+      const url = `http://${address.includes(":") ? `[${address}]` : address}:${port}${group.health_check_path}`;
+      const fix = `curl -i ${url}`;
+      try {
+        const { status, ms } = await httpStatus(url, 3000);
+        return status === 200
+          ? pass(`200 in ${ms.toFixed(1)} ms`)
+          : fail(`${group.health_check_path} answers ${status}`, `${fix}; another path? backends[].health_check_path`);
+      } catch (error) {
+        if (error instanceof OberError) return fail(error.message, fix);
+        throw error;
+      }
+    },
+  };
+}

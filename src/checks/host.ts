@@ -1,0 +1,205 @@
+import { parseConfig } from "../config/schema.ts";
+import { parseYaml } from "../config/store.ts";
+import type { Paths } from "../domain/paths.ts";
+import { FOREIGN_UNITS, unitsOf } from "../domain/units.ts";
+import { generationNumbers, readGeneration } from "../plan/generations.ts";
+import { parseSysctl } from "../render/sysctl.ts";
+import { localAddresses } from "../system/addresses.ts";
+import { bfdSessions, bgpPeersConnected } from "../system/bgp.ts";
+import { requireSupportedOs } from "../system/os.ts";
+import { findPrograms } from "../system/programs.ts";
+import { readSysctl } from "../system/sysctl.ts";
+import type { System } from "../system/system.ts";
+import { unitState, unitStates } from "../system/systemd.ts";
+import { type Check, fail, pass, skip, type Verdict, warn } from "./check.ts";
+
+export type Host = { readonly system: System; readonly paths: Paths | undefined; readonly isRoot: boolean };
+
+/** Every check of the machine, in the order in which a person would ask. */
+export const hostChecks: readonly Check<Host>[] = [
+  { id: "os", title: "system", run: async ({ system }) => pass((await requireSupportedOs(system)).name) },
+  {
+    id: "root",
+    title: "root",
+    run: ({ isRoot }) => (isRoot ? pass("yes") : warn("no; some things cannot be seen", "sudo ober doctor")),
+  },
+  { id: "programs", title: "programs", run: checkPrograms },
+  { id: "foreign-units", title: "the packages' own services", run: checkForeignUnits },
+  { id: "port-443", title: "port 443", run: checkPort },
+  { id: "configuration", title: "ober.yaml", run: checkConfiguration },
+  { id: "units", title: "units", run: checkUnits },
+  { id: "vips", title: "VIP addresses", run: checkVips },
+  { id: "bgp", title: "BGP sessions", run: checkBgp },
+  { id: "bfd", title: "BFD sessions", run: checkBfd },
+  { id: "sysctl", title: "kernel tuning", run: checkSysctl },
+  { id: "descriptors", title: "file descriptors of HAProxy", run: checkDescriptors },
+  { id: "drift", title: "files changed by hand", run: checkDrift },
+  {
+    id: "watchdog",
+    title: "watchdog device",
+    run: async ({ system }) =>
+      (await system.stat("/dev/watchdog"))
+        ? pass("/dev/watchdog")
+        : warn("none: a frozen machine is not reset", "give the virtual machine an i6300esb watchdog"),
+  },
+];
+
+async function checkPrograms({ system }: Host): Promise<Verdict> {
+  const { haproxy, exabgp, keepalived, bird } = await findPrograms(system);
+  if (!haproxy || !exabgp || !keepalived || !bird) {
+    const missing = Object.entries({ haproxy, exabgp, keepalived, bird }).flatMap(([name, found]) =>
+      found ? [] : [name],
+    );
+    return fail(`${missing.join(", ")} not installed`, "ober bootstrap PATH");
+  }
+  const tls = haproxy.features.includes("OPENSSL_AWSLC") ? "AWS-LC" : "OpenSSL";
+  const text = `HAProxy ${haproxy.version.text} (${tls}), ExaBGP ${exabgp.text}, keepalived ${keepalived.text}, BIRD ${bird.text}`;
+  return exabgp.major >= 6
+    ? fail(`${text}: ExaBGP 6 is not usable`, "install ExaBGP 4.2.21 or later, before 6")
+    : pass(text);
+}
+
+async function checkForeignUnits({ system }: Host): Promise<Verdict> {
+  const states = await unitStates(system, FOREIGN_UNITS);
+  const running = states.filter(({ active }) => active === "active").map(({ name }) => name);
+  if (running.length > 0) {
+    return fail(
+      `${running.join(", ")} runs beside ober's own`,
+      `systemctl disable --now ${running.join(" ")} && systemctl mask ${running.join(" ")}`,
+    );
+  }
+  const open = states.filter(({ load }) => load === "loaded").map(({ name }) => name);
+  return open.length === 0
+    ? pass("none can start")
+    : warn(`${open.join(", ")} may start`, `systemctl mask ${open.join(" ")}`);
+}
+
+/** Two HAProxies can share a port by SO_REUSEPORT, each taking some of the connections. */
+async function checkPort({ system, isRoot }: Host): Promise<Verdict> {
+  if (!isRoot) return skip("needs root");
+  const { stdout } = await system.run(["ss", "-Hltnp", "sport = :443"]);
+  const owners = [
+    ...new Set([...stdout.matchAll(/\("([^"]+)",pid=(\d+)/g)].map(([, name, pid]) => `${name} (pid ${pid})`)),
+  ];
+  if (owners.length === 0) return skip("nobody listens");
+  const http = await unitState(system, "ober-http.service");
+  const foreign: string[] = [];
+  for (const owner of owners) {
+    const pid = /pid (\d+)/.exec(owner)?.[1] ?? "";
+    const cgroup = (await system.read(`/proc/${pid}/cgroup`)) ?? "";
+    if (!cgroup.includes(http.name)) foreign.push(owner);
+  }
+  return foreign.length === 0
+    ? pass("ober-http alone")
+    : fail(`${foreign.join(", ")} listens too`, "stop that program; both would take some of the connections");
+}
+
+async function checkConfiguration({ system, paths }: Host): Promise<Verdict> {
+  const text = paths && (await system.read(paths.config));
+  if (!paths || text === undefined) return skip("not configured yet: ober config");
+  parseConfig(parseYaml(text, paths.config), paths.config);
+  return pass("valid");
+}
+
+/** The configuration, or undefined where there is none or it is not usable: `checkConfiguration` says why. */
+async function configOf({ system, paths }: Host) {
+  const text = paths && (await system.read(paths.config));
+  return paths && text !== undefined ? parseConfig(parseYaml(text, paths.config), paths.config) : undefined;
+}
+
+async function checkUnits(host: Host): Promise<Verdict> {
+  const config = await configOf(host);
+  if (!config) return skip("not configured");
+  const states = await unitStates(host.system, unitsOf(config.ha_mode, config.bgp.bfd_enabled));
+  const bad = states.filter(({ active, enabled }) => active !== "active" || enabled !== "enabled");
+  if (bad.length === 0) return pass("all active and enabled");
+  if (states.every(({ active, enabled }) => active === "inactive" && enabled !== "enabled"))
+    return warn("the node is stopped", "ober start");
+  return fail(
+    bad.map(({ name, active, enabled }) => `${name} is ${active}, ${enabled || "not there"}`).join("; "),
+    "ober start; ober logs",
+  );
+}
+
+async function checkVips(host: Host): Promise<Verdict> {
+  const config = await configOf(host);
+  if (config?.ha_mode !== "bgp") return skip("not in BGP mode");
+  const local = await localAddresses(host.system);
+  const missing = config.vips.filter(({ address }) => !local.some((own) => own.address === address));
+  if (missing.length > 0)
+    return fail(
+      `${missing.map(({ address }) => address).join(", ")} not on this machine`,
+      "systemctl restart ober-vip.service, or ober start",
+    );
+  const places = [
+    ...new Set(
+      local.filter((own) => config.vips.some(({ address }) => address === own.address)).map((own) => own.interface),
+    ),
+  ];
+  return pass(`all on ${places.join(", ")}`);
+}
+
+async function checkBgp(host: Host): Promise<Verdict> {
+  const config = await configOf(host);
+  if (config?.ha_mode !== "bgp") return skip("not in BGP mode");
+  if ((await unitState(host.system, "ober-bgp.service")).active !== "active") return skip("ober-bgp does not run");
+  const connected = await bgpPeersConnected(host.system);
+  return connected.length === 0
+    ? fail(
+        "no neighbor is connected",
+        "ober test; on the router, look at this node's neighbor entry, AS numbers and password",
+      )
+    : pass(`connected with ${connected.join(", ")}`);
+}
+
+async function checkBfd(host: Host): Promise<Verdict> {
+  const config = await configOf(host);
+  if (!host.paths || !config?.bgp.bfd_enabled || config.ha_mode !== "bgp") return skip("off");
+  if ((await unitState(host.system, "ober-bfd.service")).active !== "active") return skip("ober-bfd does not run");
+  if (!host.isRoot) return skip("needs root");
+  const down = Object.entries(await bfdSessions(host.system, host.paths.bfdSocket)).filter(
+    ([, state]) => state !== "Up",
+  );
+  return down.length === 0
+    ? pass("up")
+    : warn(
+        `${down.map(([peer, state]) => `${peer} is ${state}`).join(", ")}: a dead node is noticed only after the hold time`,
+        "switch BFD on for this neighbor on the router, or bgp.bfd_enabled: false",
+      );
+}
+
+async function checkSysctl({ system, paths }: Host): Promise<Verdict> {
+  const text = paths && (await system.read(paths.sysctl));
+  if (text === undefined) return skip("not bootstrapped");
+  const wrong: string[] = [];
+  for (const [key, value] of parseSysctl(text)) {
+    const now = await readSysctl(system, key);
+    if (now !== value) wrong.push(`${key} is ${now ?? "not in this kernel"}`);
+  }
+  return wrong.length === 0 ? pass("in force") : warn(wrong.join("; "), `sysctl -p ${paths?.sysctl}`);
+}
+
+/** What HAProxy wants at most: two a connection, two more for a spliced one, and some for itself. */
+const WANTED_DESCRIPTORS = 20_000 * 4 + 1000;
+
+async function checkDescriptors({ system }: Host): Promise<Verdict> {
+  const { mainPid } = await unitState(system, "ober-http.service");
+  if (mainPid === 0) return skip("HAProxy does not run");
+  const limits = (await system.read(`/proc/${mainPid}/limits`)) ?? "";
+  const limit = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? 0);
+  return limit >= WANTED_DESCRIPTORS
+    ? pass(`${limit}`)
+    : fail(`only ${limit}`, "raise LimitNOFILE: systemctl edit ober-http.service");
+}
+
+async function checkDrift({ system, paths, isRoot }: Host): Promise<Verdict> {
+  if (!paths || !isRoot) return skip("needs root and an installed node");
+  const newest = (await generationNumbers(system, paths)).at(-1);
+  if (newest === undefined) return skip("nothing was applied yet");
+  const { files } = await readGeneration(system, paths, newest);
+  const changed: string[] = [];
+  for (const file of files) if (!file.once && (await system.read(file.path)) !== file.content) changed.push(file.path);
+  return changed.length === 0
+    ? pass(`as generation ${newest} left them`)
+    : warn(changed.join(", "), "`ober apply --dry-run` shows what it would put back; `ober apply` does it");
+}

@@ -1,0 +1,42 @@
+import { resolve } from "node:path";
+import { UsageError } from "../errors.ts";
+
+/**
+ * An install path as ober accepts it: absolute, without a trailing slash, and of characters that no generated file,
+ * unit or shell has to escape. Throws a UsageError.
+ */
+export function requireInstallPath(given: string): string {
+  const path = resolve(given);
+  if (given.startsWith("/") && path !== "/" && /^[A-Za-z0-9/._+-]+$/.test(path) && !FORBIDDEN.includes(path))
+    return path;
+  const what = FORBIDDEN.includes(path) ? "belongs to the system" : "is no usable install path";
+  throw new UsageError(
+    `"${given}" ${what}`,
+    "give an absolute path of letters, digits, '.', '_', '+' and '-', such as /opt/ober",
+  );
+}
+
+/** Directories that an uninstall must never come near. */
+const FORBIDDEN = [
+  "/",
+  "/bin",
+  "/boot",
+  "/dev",
+  "/etc",
+  "/home",
+  "/lib",
+  "/lib64",
+  "/media",
+  "/mnt",
+  "/opt",
+  "/proc",
+  "/root",
+  "/run",
+  "/sbin",
+  "/srv",
+  "/sys",
+  "/tmp",
+  "/usr",
+  "/usr/local",
+  "/var",
+];

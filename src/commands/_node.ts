@@ -1,0 +1,60 @@
+import { userInfo } from "node:os";
+import { posix } from "node:path";
+import type { Config } from "../config/schema.ts";
+import { parseConfig } from "../config/schema.ts";
+import { parseYaml } from "../config/store.ts";
+import { type Paths, pathsOf } from "../domain/paths.ts";
+import { OberError } from "../errors.ts";
+import { readJournal } from "../install/journal.ts";
+import { localSystem } from "../system/local.ts";
+import type { System } from "../system/system.ts";
+import { requireSystemd } from "../system/systemd.ts";
+
+/** This machine as a node: where ober is installed, and the machine's door. */
+export type Node = { readonly system: System; readonly paths: Paths };
+
+/** The install path that an executable lies in: `<x>` for `<x>/bin/ober`, undefined anywhere else. */
+export function installPathOf(executable: string): string | undefined {
+  return posix.basename(executable) === "ober" && posix.basename(posix.dirname(executable)) === "bin"
+    ? posix.dirname(posix.dirname(executable))
+    : undefined;
+}
+
+/** The node that the running executable belongs to. Throws an OberError when it does not lie in an installation. */
+export async function thisNode(): Promise<Node> {
+  const system = localSystem();
+  const prefix = installPathOf(process.execPath);
+  const paths = prefix === undefined ? undefined : pathsOf(prefix);
+  if (paths && (await system.stat(paths.journal))) return { system, paths };
+  throw new OberError("this machine is not a node yet: ober is not installed here", {
+    hint: `sudo ${process.execPath} bootstrap /opt/ober`,
+  });
+}
+
+/** The same, for commands that change the machine: root and systemd are needed, and the journal must be readable. */
+export async function thisNodeAsRoot(): Promise<Node> {
+  requireRoot();
+  const node = await thisNode();
+  await requireSystemd(node.system);
+  await readJournal(node.system, node.paths);
+  return node;
+}
+
+export function requireRoot(): void {
+  if (process.getuid?.() === 0) return;
+  throw new OberError("this needs root", { hint: `sudo ober ${process.argv.slice(2).join(" ")}` });
+}
+
+/** The configuration as it stands. Throws an OberError when there is none yet, a ConfigError when it is not usable. */
+export async function currentConfig({ system, paths }: Node): Promise<{ config: Config; text: string }> {
+  const text = await system.read(paths.config);
+  if (text === undefined) {
+    throw new OberError("this node has no configuration yet", { hint: "ober config, or ober config --from FILE" });
+  }
+  return { config: parseConfig(parseYaml(text, paths.config), paths.config), text };
+}
+
+/** Who to name in the record of a change: the person behind sudo, where there is one. */
+export function author(): string {
+  return process.env["SUDO_USER"] ?? userInfo().username;
+}

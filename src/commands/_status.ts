@@ -1,0 +1,147 @@
+import { type Certificate, readCertificates } from "../checks/certificates.ts";
+import type { Config } from "../config/schema.ts";
+import { parseAddress } from "../domain/address.ts";
+import { unitsOf } from "../domain/units.ts";
+import { OberError } from "../errors.ts";
+import { healthNow } from "../health/once.ts";
+import type { HealthState } from "../health/state.ts";
+import { generationNumbers } from "../plan/generations.ts";
+import { localAddresses, resolveName } from "../system/addresses.ts";
+import { bfdSessions, bgpPeersConnected } from "../system/bgp.ts";
+import { haproxyCommand, parseStat, requestsInFlight, type StatRow } from "../system/haproxy-socket.ts";
+import { readHealthState } from "../system/health-state.ts";
+import { type UnitState, unitStates } from "../system/systemd.ts";
+import { currentConfig, type Node } from "./_node.ts";
+
+/** All that `status` shows; the document of `--json`, so its keys are a promise. */
+export type NodeStatus = {
+  readonly mode: "bgp" | "keepalived";
+  readonly units: readonly UnitState[];
+  readonly healthy: { readonly ok: boolean; readonly reason: string };
+  readonly vips: readonly VipStatus[];
+  readonly neighbors: readonly {
+    readonly neighbor: string;
+    readonly session: boolean;
+    readonly bfd: string | undefined;
+  }[];
+  readonly backends: readonly BackendStatus[];
+  readonly inFlight: number;
+  readonly drained: boolean;
+  readonly certificates: readonly { readonly file: string; readonly notAfter: string }[];
+  readonly generation: number | undefined;
+  readonly transitions: HealthState["transitions"];
+};
+
+export type VipStatus = {
+  readonly vip: string;
+  readonly backend: string;
+  readonly onInterface: boolean;
+  readonly announced: boolean;
+  readonly acknowledged: boolean;
+  readonly since: string | undefined;
+  readonly cause: string;
+};
+
+export type BackendStatus = {
+  readonly name: string;
+  readonly servers: readonly { readonly name: string; readonly status: string; readonly check: string }[];
+};
+
+/** Looks at the node now. Changes nothing; what cannot be seen is said in the answer. */
+export async function nodeStatus(node: Node): Promise<NodeStatus> {
+  const { system, paths } = node;
+  const { config } = await currentConfig(node);
+  const [units, healthy, health, rows, neighbors, addresses, certificates, generations, flag] = await Promise.all([
+    unitStates(system, unitsOf(config.ha_mode, config.bgp.bfd_enabled)),
+    healthNow(config.stats_port),
+    readHealthState(system, paths),
+    statRows(paths.haproxySocket),
+    neighborStatus(node, config),
+    localAddresses(system),
+    certificateList(node, config),
+    generationNumbers(system, paths),
+    system.stat(paths.drainFlag),
+  ]);
+  const local = new Set(addresses.map(({ address }) => address));
+  const alive = units.some(({ name, active }) => name === "ober-bgp.service" && active === "active");
+  return {
+    mode: config.ha_mode,
+    units,
+    healthy: { ok: healthy.ok, reason: healthy.ok ? "HAProxy answers 200" : healthy.reason },
+    vips: config.vips.map((vip) => vipStatus(vip, { local, health: alive ? health : undefined })),
+    neighbors,
+    backends: config.backends.map(({ name }) => backendStatus(name, rows)),
+    inFlight: requestsInFlight(rows),
+    drained: flag !== undefined,
+    certificates: certificates.map(({ file, notAfter }) => ({ file, notAfter: notAfter.toISOString() })),
+    generation: generations.at(-1),
+    transitions: health?.transitions ?? [],
+  };
+}
+
+function vipStatus(
+  vip: Config["vips"][number],
+  { local, health }: { local: ReadonlySet<string>; health: HealthState | undefined },
+): VipStatus {
+  const said = health?.vips.find((state) => state.vip === vip.address);
+  return {
+    vip: vip.address,
+    backend: vip.backend,
+    onInterface: local.has(vip.address),
+    announced: said?.announced === true,
+    acknowledged: said?.acknowledged === true,
+    since: said?.since,
+    cause: said === undefined ? "the health loop does not run" : (said.problem ?? said.cause),
+  };
+}
+
+/** HAProxy's counters; none where HAProxy does not run. */
+async function statRows(socket: string): Promise<readonly StatRow[]> {
+  try {
+    return parseStat(await haproxyCommand(socket, "show stat"));
+  } catch (error) {
+    if (error instanceof OberError) return [];
+    throw error;
+  }
+}
+
+function backendStatus(name: string, rows: readonly StatRow[]): BackendStatus {
+  const servers = rows.filter(
+    (row) => row["pxname"] === name && !["BACKEND", "FRONTEND"].includes(row["svname"] ?? ""),
+  );
+  return {
+    name,
+    servers: servers.map((row) => ({
+      name: row["svname"] ?? "",
+      status: row["status"] ?? "",
+      check: [row["check_status"], row["check_code"]].filter((part) => part).join(" "),
+    })),
+  };
+}
+
+async function neighborStatus({ system, paths }: Node, config: Config): Promise<NodeStatus["neighbors"]> {
+  if (config.ha_mode !== "bgp") return [];
+  const [connected, bfd] = await Promise.all([
+    bgpPeersConnected(system),
+    config.bgp.bfd_enabled ? bfdSessions(system, paths.bfdSocket) : undefined,
+  ]);
+  return Promise.all(
+    config.bgp.neighbors.map(async (neighbor) => {
+      const addresses = parseAddress(neighbor) ? [neighbor] : await resolveName(system, neighbor);
+      return {
+        neighbor,
+        session: addresses.some((address) => connected.includes(address)),
+        bfd: bfd && (addresses.map((address) => bfd[address]).find((state) => state !== undefined) ?? "no session"),
+      };
+    }),
+  );
+}
+
+async function certificateList({ system, paths }: Node, config: Config): Promise<readonly Certificate[]> {
+  try {
+    return await readCertificates(system, config.certs.path === "" ? `${paths.certs}/` : config.certs.path);
+  } catch (error) {
+    if (error instanceof OberError) return [];
+    throw error;
+  }
+}

@@ -1,0 +1,94 @@
+import { resolve } from "node:path";
+import { defineCommand } from "citty";
+import { type Paths, pathsOf } from "../domain/paths.ts";
+import { OberError, UsageError } from "../errors.ts";
+import { planSteps, runSteps } from "../install/runner.ts";
+import { installSteps } from "../install/steps.ts";
+import { localSystem } from "../system/local.ts";
+import { withLock } from "../system/lock.ts";
+import { requireSupportedOs } from "../system/os.ts";
+import { requireSystemd } from "../system/systemd.ts";
+import { output } from "../ui/output.ts";
+import { confirmOrCancel } from "../ui/prompt.ts";
+import { applyText, readGiven } from "./_apply.ts";
+import { requireInstallPath } from "./_install.ts";
+import { installPathOf, requireRoot } from "./_node.ts";
+import { dryRunArgs, globalArgs, yesArgs } from "./_shared.ts";
+import { startNode } from "./start.ts";
+
+export default defineCommand({
+  meta: { name: "bootstrap", description: "Make this machine a node, installed under PATH" },
+  args: {
+    ...globalArgs,
+    ...dryRunArgs,
+    ...yesArgs,
+    path: { type: "positional", required: false, description: "Where to install, such as /opt/ober" },
+    config: { type: "string", valueHint: "FILE", description: "Then configure the node from this ober.yaml" },
+    start: { type: "boolean", description: "Then start the node" },
+  },
+  async run({ args }) {
+    const out = output(args);
+    const paths = pathsOf(installPath(args.path));
+    const source = args.config === undefined ? undefined : resolve(args.config);
+    requireRoot();
+    const system = localSystem();
+    const os = await requireSupportedOs(system);
+    await requireSystemd(system);
+    const text = source === undefined ? undefined : await readGiven({ system }, source);
+    const steps = installSteps({
+      system,
+      paths,
+      os,
+      executable: await runningExecutable(paths),
+      keepConfig: false,
+      progress: (line) => out.detail(`    ${line}`),
+    });
+    const plan = await planSteps(steps);
+    if (args.dryRun) {
+      const line = (step: (typeof plan)[number]) => `${step.needed ? "would do " : "is there "} ${step.title}`;
+      return out.result({ path: paths.prefix, steps: plan }, plan.map(line).join("\n"));
+    }
+    if (!args.yes && plan.some(({ needed }) => needed)) {
+      out.progress(
+        `${os.name}: ober will be installed under ${paths.prefix}\n${plan.map(({ title, needed }) => `  ${needed ? "+" : "="} ${title}`).join("\n")}`,
+      );
+      await confirmOrCancel("Go on?");
+    }
+    await withLock(paths.prefix, "bootstrap", () =>
+      runSteps(system, paths, steps, {
+        begin: (title) => out.progress(`  ... ${title}`),
+        report: ({ title, outcome, remarks }) => {
+          out.progress(
+            `  ${outcome === "found" ? "=" : "ok"}  ${title}${outcome === "found" ? " (is there already)" : ""}`,
+          );
+          for (const remark of remarks) out.warn(remark);
+        },
+        now: () => new Date(),
+      }),
+    );
+    const node = { system, paths };
+    if (text !== undefined && source !== undefined) {
+      await applyText(node, out, { text, source, command: "bootstrap --config", yes: args.yes });
+    }
+    if (args.start) return startNode(node, out);
+    const next = text === undefined ? "next: ober config --from ober.yaml, then ober start" : "next: ober start";
+    await out.result({ path: paths.prefix, steps: plan }, `${paths.prefix} is ready; ${next}`);
+  },
+});
+
+function installPath(given: string | undefined): string {
+  if (given !== undefined) return requireInstallPath(given);
+  const own = installPathOf(process.execPath);
+  if (own !== undefined) return requireInstallPath(own);
+  throw new UsageError("bootstrap needs the path to install under", `ober bootstrap /opt/ober`);
+}
+
+/** The built executable, which copies itself; the source run by bun has nothing to copy. */
+async function runningExecutable(paths: Paths): Promise<string> {
+  if (/\/bun(x)?$/.test(process.execPath)) {
+    throw new OberError("only the built executable can install itself", {
+      hint: `npm run build && sudo dist/ober bootstrap ${paths.prefix}`,
+    });
+  }
+  return process.execPath;
+}

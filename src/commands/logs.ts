@@ -1,0 +1,44 @@
+import { defineCommand } from "citty";
+import { type Service, UNITS } from "../domain/units.ts";
+import { UsageError } from "../errors.ts";
+import { runAttached } from "../system/process.ts";
+import { globalArgs } from "./_shared.ts";
+
+export default defineCommand({
+  meta: { name: "logs", description: "Show the journal of the node's units" },
+  args: {
+    ...globalArgs,
+    follow: { type: "boolean", alias: "f", description: "Go on as lines come" },
+    lines: { type: "string", alias: "n", valueHint: "N", default: "50", description: "How many lines to begin with" },
+    service: {
+      type: "enum",
+      options: [...UNITS.map(({ service }) => service), "all"],
+      default: "all",
+      description: "Of which unit",
+    },
+  },
+  async run({ args }) {
+    if (!/^\d+$/.test(args.lines))
+      throw new UsageError(`-n "${args.lines}" is not a number of lines`, "ober logs -n 100");
+    process.exitCode = await runAttached(journalctl({ ...args, service: args.service as Service | "all" }));
+  },
+});
+
+/** The journalctl command that shows what was asked for; one JSON object a line with `--json`, because it never ends. */
+export function journalctl(args: {
+  service: Service | "all";
+  lines: string;
+  follow?: boolean | undefined;
+  json?: boolean | undefined;
+}): readonly string[] {
+  const units = UNITS.filter(({ service }) => args.service === "all" || service === args.service);
+  return [
+    "journalctl",
+    "--no-pager",
+    "--lines",
+    args.lines,
+    ...units.flatMap(({ name }) => ["--unit", name]),
+    ...(args.follow ? ["--follow"] : []),
+    ...(args.json ? ["--output=json"] : []),
+  ];
+}

@@ -1,0 +1,24 @@
+import { defineCommand } from "citty";
+import { recover } from "../plan/apply.ts";
+import { isLocked, withLock } from "../system/lock.ts";
+import { output } from "../ui/output.ts";
+import { thisNodeAsRoot } from "./_node.ts";
+import { globalArgs } from "./_shared.ts";
+
+export default defineCommand({
+  meta: {
+    name: "recover",
+    description: "Put the old files back when a change was cut off; the units run it as they start",
+  },
+  args: { ...globalArgs },
+  async run({ args }) {
+    const { system, paths } = await thisNodeAsRoot();
+    const out = output(args);
+    // A change that is going on now restarts units itself, and puts things right itself when it fails.
+    if (await isLocked(paths.prefix)) return out.result({ restored: [] }, "another ober is changing this machine");
+    const restored = (await withLock(paths.prefix, "recover", () => recover({ system, paths }))) ?? [];
+    await out.result({ restored }, () =>
+      restored.length === 0 ? "nothing to recover" : `a change was cut off; put back ${restored.join(", ")}`,
+    );
+  },
+});

@@ -1,0 +1,79 @@
+import { dirname, join, resolve } from "node:path";
+import { defineCommand } from "citty";
+import { assumeFacts } from "../checks/facts.ts";
+import { parseConfig } from "../config/schema.ts";
+import { readSecrets } from "../config/secrets.ts";
+import { parseYaml } from "../config/store.ts";
+import { parseAddress } from "../domain/address.ts";
+import { pathsOf } from "../domain/paths.ts";
+import { UsageError } from "../errors.ts";
+import { render } from "../render/index.ts";
+import { localSystem } from "../system/local.ts";
+import { output } from "../ui/output.ts";
+import { readGiven } from "./_apply.ts";
+import { requireInstallPath } from "./_install.ts";
+import { globalArgs } from "./_shared.ts";
+
+export default defineCommand({
+  meta: { name: "render", description: "Write the generated files to a directory, for review and pipelines" },
+  args: {
+    ...globalArgs,
+    from: { type: "string", required: true, valueHint: "FILE", description: "The ober.yaml to render" },
+    out: {
+      type: "string",
+      required: true,
+      valueHint: "DIR",
+      description: "Where to write; each file at its absolute place under it",
+    },
+    path: {
+      type: "string",
+      required: true,
+      valueHint: "PATH",
+      description: "Install path of the node, such as /opt/ober",
+    },
+    node: {
+      type: "string",
+      valueHint: "ADDRESS",
+      description: "Render as the node with this address (this machine's)",
+    },
+    interface: { type: "string", valueHint: "NAME", description: "The node's interface (detected)" },
+    haproxyVersion: { type: "string", valueHint: "V", description: "HAProxy of the node (the newest that ober knows)" },
+    exabgpVersion: { type: "string", valueHint: "V", description: "ExaBGP of the node (the newest that ober knows)" },
+    keepalivedVersion: {
+      type: "string",
+      valueHint: "V",
+      description: "keepalived of the node (the newest that ober knows)",
+    },
+  },
+  async run({ args }) {
+    const system = localSystem();
+    const source = resolve(args.from);
+    const text = await readGiven({ system }, source);
+    const config = parseConfig(parseYaml(text, source), source);
+    if (args.node !== undefined && parseAddress(args.node) === undefined) {
+      throw new UsageError(`--node "${args.node}" is not an address`, "give the node's own address, such as 10.0.0.11");
+    }
+    const facts = await assumeFacts(system, config, {
+      address: args.node,
+      interface: args.interface,
+      haproxy: args.haproxyVersion,
+      exabgp: args.exabgpVersion,
+      keepalived: args.keepalivedVersion,
+    });
+    const paths = pathsOf(requireInstallPath(args.path));
+    const files = [
+      ...render({ config, facts, paths, secrets: await readSecrets(system) }),
+      { path: paths.config, content: text, mode: 0o644 },
+    ];
+    const directory = resolve(args.out);
+    for (const { path, content, mode } of files) {
+      const place = join(directory, path);
+      await system.makeDirectory(dirname(place));
+      await system.writeAtomic(place, content, { mode });
+    }
+    await output(args).result(
+      { directory, files: files.map(({ path }) => path) },
+      `wrote ${files.length} files under ${directory}`,
+    );
+  },
+});

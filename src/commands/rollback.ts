@@ -1,0 +1,65 @@
+import { defineCommand } from "citty";
+import { gatherFacts } from "../checks/facts.ts";
+import { parseConfig } from "../config/schema.ts";
+import { parseYaml } from "../config/store.ts";
+import { OberError, UsageError } from "../errors.ts";
+import { type Generation, generationNumbers, readGeneration } from "../plan/generations.ts";
+import { output } from "../ui/output.ts";
+import { table } from "../ui/table.ts";
+import { applyFiles } from "./_apply.ts";
+import { type Node, thisNodeAsRoot } from "./_node.ts";
+import { dryRunArgs, globalArgs, yesArgs } from "./_shared.ts";
+
+export default defineCommand({
+  meta: { name: "rollback", description: "Put an earlier configuration back" },
+  args: {
+    ...globalArgs,
+    ...dryRunArgs,
+    ...yesArgs,
+    generation: { type: "positional", required: false, description: "Number of the generation (the one before)" },
+    list: { type: "boolean", description: "List the generations that are kept" },
+  },
+  async run({ args }) {
+    const node = await thisNodeAsRoot();
+    const out = output(args);
+    if (args.list) return showList(node, out);
+    const generation = await readGeneration(node.system, node.paths, await wanted(node, args.generation));
+    const source = `generation ${generation.number}`;
+    const text = generation.files.find(({ path }) => path === node.paths.config)?.content ?? "";
+    const config = parseConfig(parseYaml(text, source), source);
+    const facts = await gatherFacts(node.system, config);
+    const { dryRun, yes } = args;
+    const command = `rollback ${generation.number}`;
+    await applyFiles(node, out, { files: generation.files, facts, statsPort: config.stats_port, command, dryRun, yes });
+  },
+});
+
+async function wanted({ system, paths }: Node, given: string | undefined): Promise<number> {
+  if (given !== undefined) {
+    if (/^\d+$/.test(given)) return Number(given);
+    throw new UsageError(`"${given}" is not the number of a generation`, "`ober rollback --list` shows them");
+  }
+  const before = (await generationNumbers(system, paths)).at(-2);
+  if (before !== undefined) return before;
+  throw new OberError("there is no generation before the present one", {
+    hint: "`ober rollback --list` shows what is kept",
+  });
+}
+
+async function showList({ system, paths }: Node, out: ReturnType<typeof output>): Promise<void> {
+  const numbers = await generationNumbers(system, paths);
+  const all = await Promise.all(numbers.map((number) => readGeneration(system, paths, number)));
+  const summary = ({ number, at, by, command, changed }: Generation) => ({ number, at, by, command, changed });
+  await out.result({ generations: all.map(summary) }, () =>
+    table(
+      ["", "applied", "by", "with", "changed"],
+      all.map(({ number, at, by, command, changed }) => [
+        `${number}`,
+        at,
+        by,
+        `ober ${command}`,
+        `${changed.length} files`,
+      ]),
+    ),
+  );
+}

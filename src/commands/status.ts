@@ -1,0 +1,101 @@
+import { defineCommand } from "citty";
+import { EXPIRY_WARNING_DAYS } from "../checks/certificates.ts";
+import { requireSystemd } from "../system/systemd.ts";
+import { type Output, output } from "../ui/output.ts";
+import { table } from "../ui/table.ts";
+import { thisNode } from "./_node.ts";
+import { globalArgs } from "./_shared.ts";
+import { type NodeStatus, nodeStatus } from "./_status.ts";
+
+export default defineCommand({
+  meta: { name: "status", description: "Show what this node serves and why" },
+  args: {
+    ...globalArgs,
+    watch: { type: "boolean", description: "Redraw every second until Ctrl-C" },
+  },
+  async run({ args }) {
+    const node = await thisNode();
+    await requireSystemd(node.system);
+    const out = output(args);
+    const now = () => new Date();
+    while (args.watch && out.interactive) {
+      const text = statusText(await nodeStatus(node), out, now());
+      // Home, then each line with its rest erased, then everything below: no flicker.
+      await out.write(`\u001b[H${text.replaceAll("\n", "\u001b[K\n")}\u001b[K\n\u001b[J`);
+      await Bun.sleep(1000);
+    }
+    const status = await nodeStatus(node);
+    await out.result(status, () => statusText(status, out, now()));
+    if (!status.healthy.ok) process.exitCode = 1;
+  },
+});
+
+/** The one screen. */
+export function statusText(status: NodeStatus, { style }: Pick<Output, "style">, now: Date): string {
+  const good = (ok: boolean, text: string) => (ok ? style.green(text) : style.red(text));
+  const ago = (time: number | string | undefined) =>
+    time === undefined ? "" : age(now.getTime() - new Date(time).getTime());
+  const sections = [
+    `${style.bold("node")}  ${good(status.healthy.ok, status.healthy.ok ? "healthy" : "not healthy")}: ${status.healthy.reason}${status.drained ? `, ${style.yellow("drained")}` : ""}, ${status.inFlight} in flight`,
+    table(
+      ["unit", "state", "since", "restarts"],
+      status.units.map(({ name, active, sub, since, restarts }) => [
+        name,
+        good(active === "active", `${active} (${sub})`),
+        ago(since),
+        `${restarts}`,
+      ]),
+    ),
+    table(
+      ["vip", "backend", "address", "route", "since", "cause"],
+      status.vips.map((vip) => [
+        vip.vip,
+        vip.backend,
+        good(vip.onInterface, vip.onInterface ? "present" : "missing"),
+        good(vip.announced && vip.acknowledged, routeWord(vip)),
+        ago(vip.since),
+        vip.cause,
+      ]),
+    ),
+    ...(status.neighbors.length === 0
+      ? []
+      : [
+          table(
+            ["neighbor", "bgp", "bfd"],
+            status.neighbors.map(({ neighbor, session, bfd }) => [
+              neighbor,
+              good(session, session ? "connected" : "down"),
+              bfd === undefined ? "off" : good(bfd === "Up", bfd),
+            ]),
+          ),
+        ]),
+    table(
+      ["backend", "server", "state", "last check"],
+      status.backends.flatMap(({ name, servers }) =>
+        servers.map((server) => [name, server.name, good(server.status.startsWith("UP"), server.status), server.check]),
+      ),
+    ),
+    ...status.certificates.map(({ file, notAfter }) => {
+      const days = Math.floor((new Date(notAfter).getTime() - now.getTime()) / 86_400_000);
+      return `certificate ${file} ${good(days >= EXPIRY_WARNING_DAYS, `valid for ${days} days`)}`;
+    }),
+    ...status.transitions
+      .slice(-3)
+      .map(({ at, vips, from, to, cause }) => `${at}  ${vips.join(" ")}  ${from} -> ${to}: ${cause}`),
+  ];
+  return sections.join("\n\n");
+}
+
+function routeWord({ announced, acknowledged }: NodeStatus["vips"][number]): string {
+  if (announced) return acknowledged ? "announced" : "announced, not confirmed";
+  return acknowledged ? "withdrawn" : "not announced";
+}
+
+/** "3s", "5m", "2h", "4d". */
+export function age(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  if (seconds < 60) return `${seconds}s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}m`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h`;
+  return `${Math.floor(seconds / 86_400)}d`;
+}

@@ -1,0 +1,18 @@
+import { createProber } from "./probe.ts";
+
+/** Whether HAProxy answers 200 on its health path on this machine now. */
+export async function isHealthy(statsPort: number, timeoutMs = 1000): Promise<boolean> {
+  const result = await healthNow(statsPort, timeoutMs);
+  return result.ok;
+}
+
+/** The same with the reason when it does not. */
+export async function healthNow(statsPort: number, timeoutMs = 1000) {
+  const text = `http://127.0.0.1:${statsPort}/health`;
+  const prober = createProber({ host: "127.0.0.1", port: statsPort, path: "/health", text }, () => {});
+  try {
+    return await prober.probe(timeoutMs);
+  } finally {
+    prober.close();
+  }
+}
