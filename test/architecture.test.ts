@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 
 const root = resolve(import.meta.dir, "..");
-const sources = [...new Bun.Glob("src/**/*.ts").scanSync(root)].sort();
+const sources = [...new Bun.Glob("src/**/*.ts").scanSync(root)].filter((file) => !file.endsWith(".d.ts")).sort();
 const textOf = (file: string) => readFileSync(join(root, file), "utf8");
 
 /**
@@ -22,7 +22,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   plan: ["domain", "config", "render", "system"],
   health: ["domain"],
   system: ["domain"],
-  checks: ["domain", "config", "render", "system", "health"],
+  // Checks ask the parsers about staged files and compare with the newest generation; they change nothing.
+  checks: ["domain", "config", "render", "plan", "system", "health"],
   install: ["domain", "config", "render", "plan", "system", "checks", "assets"],
   ui: ["domain"],
   commands: ["domain", "config", "render", "plan", "health", "system", "checks", "install", "ui", "assets"],
@@ -68,7 +69,7 @@ function allowed(from: string, to: string): boolean {
   const list = MAY_IMPORT[from] ?? [];
   if (list.includes(to) || list.includes(folder(to) ?? "")) return true;
   // Parts of one folder may use each other, but a part with rules of its own must not reach what its rules forbid.
-  return folder(from) === folder(to) && !from.includes("/");
+  return folder(from) === folder(to) && (!from.includes("/") || to === folder(to));
 }
 
 describe("imports", () => {

@@ -4,6 +4,20 @@ import { ober } from "./helpers/ober.ts";
 
 /** Every command, called wrongly: what is typed, and what the first line of the answer is. A new command adds its line. */
 const WRONG_USAGE: Record<string, readonly [args: string, error: string]> = {
+  bootstrap: ["/opt/ober --dyr-run", "error: unknown flag --dyr-run of `ober bootstrap`"],
+  config: ["--dyr-run", "error: unknown flag --dyr-run of `ober config`"],
+  apply: ["ober.yaml", "error: `ober apply` does not take 'ober.yaml'"],
+  render: ["--from ober.yaml --out /tmp/x", "error: `ober render` needs --path"],
+  rollback: ["1 2", "error: `ober rollback` does not take '2'"],
+  status: ["--wach", "error: unknown flag --wach of `ober status`"],
+  start: ["now", "error: `ober start` does not take 'now'"],
+  stop: ["--timeout", "error: --timeout needs a value"],
+  restart: ["--reload", "error: unknown flag --reload of `ober restart`"],
+  logs: ["--service ntp", "error: --service does not know 'ntp'"],
+  doctor: ["--fixit", "error: unknown flag --fixit of `ober doctor`"],
+  test: ["--s4", "error: unknown flag --s4 of `ober test`"],
+  recover: ["everything", "error: `ober recover` does not take 'everything'"],
+  uninstall: ["--keep", "error: unknown flag --keep of `ober uninstall`"],
   health: ["--onse", "error: unknown flag --onse of `ober health`"],
 };
 
