@@ -49,6 +49,9 @@ export async function buildNetwork(endpoints: number): Promise<void> {
 
 /** A fresh namespace for the n-th node with its interface on the segment; whatever an earlier life of the node left in its own is gone. */
 export async function buildNodeNetwork(name: string, index: number): Promise<void> {
+  // The kernel takes a deleted namespace apart later; its cable must be gone at once.
+  const oldCable = `-n ${namespaceOf(SWITCH)} link delete ${portOf(name)}`;
+  if (existingNamespaces().includes(name)) await ip(oldCable, [0, 1]);
   await removeNamespace(name);
   await addNamespace(name);
   await plug(name, "eth0", nodeAddress(index), SEGMENT.prefix);
@@ -118,6 +121,6 @@ function portOf(host: string): string {
   return `port-${host}`;
 }
 
-async function ip(words: string): Promise<void> {
-  await run(["ip", ...words.split(" ")]);
+async function ip(words: string, accept: readonly number[] = [0]): Promise<void> {
+  await run(["ip", ...words.split(" ")], { accept });
 }
