@@ -19,12 +19,13 @@ import {
   powerOff,
   rootOf,
   thaw,
+  wipeDisk,
 } from "./node.ts";
 import { LOG_DIRECTORY, nodeAddress, SHARED_DIRECTORY, TMPFS_DIRECTORY, TOOLS_ROOT } from "./places.ts";
 import { end, type ProcessRecord, type RunOptions, type RunResult, run, signal } from "./process.ts";
 import { startRouter } from "./router.ts";
 import { claim, cleanUp, type LabState, readState, writeState } from "./state.ts";
-import { startEndpoint, startRadosgw } from "./storage.ts";
+import { startBackend, startEndpoint, startRadosgw } from "./storage.ts";
 import { cacheDirectory, nodeTree, type Progress, type Release, toolsTree } from "./trees.ts";
 
 export type LabOptions = {
@@ -130,11 +131,20 @@ function labOf(initial: LabState) {
         execIn(running().init, argv, options),
       /** The argv that runs something in the node, for callers that start it themselves. */
       enter: (argv: readonly string[]) => enterNode(running().init, argv),
-      boot: async () => setNode(plan, await boot(plan)),
+      boot: async () => setNode(find().plan, await boot(find().plan)),
       /** Power loss; the disk stays. */
       powerOff: async () => {
         await powerOff(name, running());
-        setNode(plan);
+        setNode(find().plan);
+      },
+      /** Switches off, forgets the disk, and boots as a bare machine, of another release if asked to. */
+      reset: async (release?: Release, progress: Progress = () => {}) => {
+        const { plan: old, processes } = find();
+        const fresh = release === undefined ? old : { ...old, release, tree: await nodeTree(release, progress) };
+        if (processes !== undefined) await powerOff(name, processes);
+        setNode(fresh);
+        await wipeDisk(fresh);
+        setNode(fresh, await boot(fresh));
       },
       freeze: () => freeze(running()),
       thaw: () => thaw(running()),
@@ -161,6 +171,8 @@ function labOf(initial: LabState) {
     /** Hangs an RGW endpoint: its port accepts connections and never answers. */
     hangEndpoint: (index: number) => signal(endpointRecord(index), "SIGSTOP"),
     resumeEndpoint: (index: number) => signal(endpointRecord(index), "SIGCONT"),
+    /** Starts a hashing backend at the n-th endpoint's address (port BACKEND_PORT); nothing starts these by itself. */
+    startBackend: (index: number) => service(`backend${index}`, () => startBackend(index)),
     /** Runs one of the S3 clients' programs where the clients are; /lab is the shared directory. */
     client: (argv: readonly string[], options?: RunOptions) =>
       run(inNamespace("client", ["chroot", TOOLS_ROOT, ...argv]), options),

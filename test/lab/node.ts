@@ -55,6 +55,13 @@ export async function layDisk(plan: NodePlan): Promise<void> {
   writeFileSync(join(root, "etc/hosts"), hostsFile(plan));
 }
 
+/** Gives the node that is off an empty disk again, on another tree if asked to. */
+export async function wipeDisk(plan: NodePlan): Promise<void> {
+  await run(["umount", rootOf(plan)]);
+  await run(["rm", "-rf", "--one-file-system", plan.directory]);
+  await layDisk(plan);
+}
+
 /** Boots the node and waits until its systemd has settled. */
 export async function boot(plan: NodePlan): Promise<NodeProcesses> {
   await buildNodeNetwork(plan.name, plan.index);

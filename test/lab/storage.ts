@@ -9,6 +9,8 @@ export const S3_USER = {
   accessKey: "LABACCESSKEY00000001",
   secretKey: "labsecretkey000000000000000000000000001",
 } as const;
+/** Where the hashing backends listen, at the addresses of the RGW endpoints. */
+export const BACKEND_PORT = 9000;
 const RADOSGW_OPTIONS = ["-c", "/lab/ceph.conf", "-n", "client.rgw.local", "--no-mon-config"];
 
 /** Starts radosgw with one user in its store. */
@@ -39,8 +41,21 @@ export async function startEndpoint(index: number): Promise<ProcessRecord> {
   return record;
 }
 
-async function answers(address: string): Promise<boolean> {
-  const url = `http://${address}:${STORAGE.port}/swift/healthcheck`;
+/** Starts a hashing backend (backend.ts) beside the n-th endpoint, at BACKEND_PORT. */
+export async function startBackend(index: number): Promise<ProcessRecord> {
+  const program = [
+    process.execPath,
+    join(import.meta.dirname, "backend.ts"),
+    endpointAddress(index),
+    String(BACKEND_PORT),
+  ];
+  const record = startDetached(inNamespace("rgw", program), join(LOG_DIRECTORY, `backend${index}.log`));
+  await until(`backend ${index} answers`, () => answers(endpointAddress(index), BACKEND_PORT), 15_000, 50);
+  return record;
+}
+
+async function answers(address: string, port: number = STORAGE.port): Promise<boolean> {
+  const url = `http://${address}:${port}/swift/healthcheck`;
   const curl = ["/usr/bin/curl", "-s", "-o", "/dev/null", "-m", "2", "-w", "%{http_code}", url];
   const { stdout } = await run(inRgw(curl), { accept: [0, 7, 28, 52, 56] });
   return stdout === "200";
