@@ -9,8 +9,8 @@ import { type Lab, type LabNode, up } from "./lab.ts";
 import { inFlightAt, type LoadSummary, startLoad, summarise } from "./load.ts";
 import { BUCKET, install, oberYaml, prepareClients, s3cmd, sha256Of, waitForNextHops } from "./ober.ts";
 import { SHARED_DIRECTORY, VIP, VIP_NAME } from "./places.ts";
-import { becomes } from "./process.ts";
-import { now, type RouteWatch, watchRoute } from "./route-watch.ts";
+import { signal } from "./process.ts";
+import { now, watchRoute } from "./route-watch.ts";
 import { showRoute } from "./router.ts";
 import type { Progress } from "./trees.ts";
 
@@ -30,7 +30,7 @@ async function demo(progress: Progress, keep: boolean): Promise<void> {
   const lab = await up({ progress });
   try {
     const nodes = lab.nodes();
-    const yaml = oberYaml(lab);
+    const yaml = oberYaml(lab.names());
     progress("on each bare node: ./ober bootstrap /opt/ober --yes; ober config --from ober.yaml --yes; ober start");
     await Promise.all(
       nodes.map(async (node) => {
@@ -76,9 +76,9 @@ function loseProxy(lab: Lab, progress: Progress): Promise<Loss> {
     title: `HAProxy killed on ${node.name} (SIGKILL)`,
     progress,
     fail: async () => {
-      const { stdout } = await node.exec(["systemctl", "show", "--property=MainPID", "--value", "ober-http.service"]);
+      const haproxy = await node.mainProcessOf("ober-http.service");
       const at = now();
-      await node.exec(["kill", "-9", stdout.trim()]);
+      signal(haproxy, "SIGKILL");
       return at;
     },
     recover: async () => {},
@@ -137,12 +137,8 @@ async function loseUnderLoad(
     return { title, goneMs, backMs: backMs + goneMs, routeDuring, inFlight, load: summarise(records, at) };
   } finally {
     await load.stop();
-    await stopWatching(watch);
+    await watch.stop();
   }
-}
-
-async function stopWatching(watch: RouteWatch): Promise<void> {
-  await watch.stop();
 }
 
 function lastPage(seen: {

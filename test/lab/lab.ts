@@ -14,11 +14,13 @@ import {
   execIn,
   freeze,
   layDisk,
+  mainProcess,
   type NodePlan,
   type NodeProcesses,
   powerOff,
   rootOf,
   thaw,
+  unitProcesses,
   wipeDisk,
 } from "./node.ts";
 import { LOG_DIRECTORY, nodeAddress, SHARED_DIRECTORY, TMPFS_DIRECTORY, TOOLS_ROOT } from "./places.ts";
@@ -126,11 +128,15 @@ function labOf(initial: LabState) {
       address: nodeAddress(plan.index),
       /** The node's file system as this machine sees it. */
       root: rootOf(plan),
+      release: () => find().plan.release,
       isOn: () => find().processes !== undefined,
       exec: (argv: readonly string[], options?: RunOptions): Promise<RunResult> =>
         execIn(running().init, argv, options),
       /** The argv that runs something in the node, for callers that start it themselves. */
       enter: (argv: readonly string[]) => enterNode(running().init, argv),
+      /** Everything that runs in a unit, with pids that can be signalled from here without a detour that costs time. */
+      processesOf: (unit: string) => unitProcesses(running().init, unit),
+      mainProcessOf: (unit: string) => mainProcess(running().init, unit),
       boot: async () => setNode(find().plan, await boot(find().plan)),
       /** Power loss; the disk stays. */
       powerOff: async () => {

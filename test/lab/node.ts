@@ -106,6 +106,29 @@ export function enterNode(init: ProcessRecord, argv: readonly string[]): string[
   return [...target, "/usr/bin/env", "-i", `PATH=${PATH}`, "HOME=/root", "LANG=C.UTF-8", "TERM=xterm", ...argv];
 }
 
+/** Pids, as this machine counts them, of everything that runs in a unit of the node. */
+export function unitProcesses(init: ProcessRecord, unit: string): ProcessRecord[] {
+  const hierarchy = writableHierarchies().at(-1) ?? CGROUP_ROOT;
+  const line = readFileSync(`/proc/${init.pid}/cgroup`, "utf8")
+    .split("\n")
+    .find((text) => text.startsWith("0::"));
+  const own = line?.slice("0::".length).replace(/\/init\.scope$/, "") ?? "";
+  const list = join(hierarchy, own, "system.slice", unit, "cgroup.procs");
+  if (!existsSync(list)) return [];
+  return readFileSync(list, "utf8")
+    .split("\n")
+    .filter(Boolean)
+    .map((pid) => recordOf(Number(pid)));
+}
+
+/** A unit's main process as this machine sees it. */
+export async function mainProcess(init: ProcessRecord, unit: string): Promise<ProcessRecord> {
+  const { stdout } = await execIn(init, ["systemctl", "show", "--property=MainPID", "--value", unit]);
+  const main = unitProcesses(init, unit).find(({ pid }) => pidInside(pid) === stdout.trim());
+  if (main === undefined) throw new OberError(`${unit} has no main process`);
+  return main;
+}
+
 /**
  * Power loss. The cable goes first: the kernel of a machine without power sends no FIN for its open connections, but this
  * kernel would. What the node wrote stays, as on a disk.
@@ -181,6 +204,11 @@ function membersOf(init: ProcessRecord): ProcessRecord[] {
   const found: ProcessRecord[] = [init];
   for (const { pid } of found) found.push(...childrenOf(pid).map(recordOf));
   return found;
+}
+
+/** The pid by which a process is known in its own namespace: the last one of NSpid. */
+function pidInside(pid: number): string | undefined {
+  return /^NSpid:.*\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
 }
 
 function childrenOf(pid: number): number[] {

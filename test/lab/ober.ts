@@ -20,10 +20,10 @@ export type ClusterOptions = {
 };
 
 /** The same text on every node; nothing in it says which node reads it. */
-export function oberYaml(lab: Lab, options: ClusterOptions = {}): string {
+export function oberYaml(nodes: readonly string[], options: ClusterOptions = {}): string {
   const { bfd = true, bfdIntervalMs = 50, servers = `rgw[1-3]:${STORAGE.port}` } = options;
   return `ha_mode: bgp
-nodes: [${lab.names().join(", ")}]
+nodes: [${nodes.join(", ")}]
 bgp:
   local_as: ${NODE_AS}
   peer_as: ${ROUTER_AS}
