@@ -37,7 +37,6 @@ describe("under a constant load of new requests", () => {
     await watch.settled(addresses, starting, 20_000);
     const back = now();
     expect(await load.succeeds(80, back, 20_000)).toBe(true);
-    await Bun.sleep(50);
     const records = load.records();
 
     const afterWithdraw = summarise(records, withdrawn);

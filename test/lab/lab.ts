@@ -4,7 +4,7 @@
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { OberError } from "../../src/errors.ts";
+import { EXIT, OberError } from "../../src/errors.ts";
 import { makeCertificate } from "./certificate.ts";
 import { prepareHost } from "./host.ts";
 import { buildNetwork, cutCable, dropCarrier, inNamespace, mendCable } from "./network.ts";
@@ -49,6 +49,7 @@ export async function up(options: LabOptions = {}): Promise<Lab> {
   if (nodes < 1 || nodes > 9) throw new OberError(`a lab has 1 to 9 nodes, not ${nodes}`);
   await prepareHost(progress);
   const lab = labOf(await claim(release));
+  takeDownWhenInterrupted();
   try {
     const [tools, tree] = [await toolsTree(progress), await nodeTree(release, progress)];
     progress("laying wires and disks");
@@ -89,6 +90,16 @@ export function attach(): Lab {
 /** Removes whatever lab is on this machine. Idempotent. */
 export async function down(): Promise<void> {
   await cleanUp(readState());
+}
+
+/** Ctrl-C ends the lab with the program that owns it; a SIGKILL leaves that to the next `up`. */
+function takeDownWhenInterrupted(): void {
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.once(name, async () => {
+      if (readState()?.kept !== true) await down();
+      process.exit(EXIT.cancelled);
+    });
+  }
 }
 
 function labOf(initial: LabState) {
