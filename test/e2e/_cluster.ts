@@ -1,0 +1,85 @@
+/** The lab that all end-to-end tests share, and a running cluster in it. */
+import { appendFileSync, existsSync, mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { sayProgress } from "../lab/cli.ts";
+import { attach, type Lab, type LabNode, up } from "../lab/lab.ts";
+import {
+  type ClusterOptions,
+  configure,
+  install,
+  ober,
+  oberYaml,
+  prepareClients,
+  waitForNextHops,
+} from "../lab/ober.ts";
+import { VIP } from "../lab/places.ts";
+import { recordOf } from "../lab/process.ts";
+import { type RouteWatch, watchRoute } from "../lab/route-watch.ts";
+import { readState } from "../lab/state.ts";
+import type { Release } from "../lab/trees.ts";
+
+/** Nodes of the cluster; one more is for tests that need a machine of their own. */
+const CLUSTER_NODES = ["n1", "n2", "n3"];
+export const SPARE_NODE = "n4";
+
+/** How often each failure is injected, one after the other. */
+export const ROUNDS = Number(process.env["OBER_ROUNDS"] ?? 1);
+const MEASURED_FILE = process.env["OBER_MEASURED"] || join(import.meta.dirname, "../../dist/measured.jsonl");
+
+export type Cluster = {
+  readonly lab: Lab;
+  readonly nodes: readonly LabNode[];
+  readonly addresses: readonly string[];
+  readonly watch: RouteWatch;
+};
+
+/** Whether the lab on this machine is the one that these tests brought up. */
+export function ownsLab(): boolean {
+  const owner = readState()?.owner;
+  return owner?.pid === process.pid && owner.start === recordOf(process.pid).start;
+}
+
+export async function sharedLab(): Promise<Lab> {
+  if (ownsLab()) return attach();
+  return up({ nodes: CLUSTER_NODES.length + 1, progress: sayProgress() });
+}
+
+/** A cluster that serves: every node installed, configured alike, started, and in the router's kernel. Call `watch.stop` at the end. */
+export async function runningCluster(options: ClusterOptions & { readonly release?: Release } = {}): Promise<Cluster> {
+  const { release = "trixie", ...config } = options;
+  const lab = await sharedLab();
+  const nodes = CLUSTER_NODES.map((name) => lab.node(name));
+  const yaml = clusterYaml(config);
+  await Promise.all(nodes.map((node) => makeServe(node, release, yaml)));
+  const watch = await watchRoute(VIP);
+  await waitForNextHops(nodes, 60_000);
+  await prepareClients();
+  return { lab, nodes, addresses: nodes.map(({ address }) => address), watch };
+}
+
+export function clusterYaml(config: ClusterOptions = {}): string {
+  return oberYaml(CLUSTER_NODES, config);
+}
+
+async function makeServe(node: LabNode, release: Release, yaml: string): Promise<void> {
+  if (node.release() !== release) await node.reset(release);
+  if (!node.isOn()) await node.boot();
+  await node.mend();
+  if (!existsSync(join(node.root, "opt/ober/bin/ober"))) return install(node, yaml);
+  await configure(node, yaml);
+  await ober(node, ["start"]);
+}
+
+/** Keeps a measured number for docs/measured.md. */
+export function measured(what: string, valueMs: number, details: Readonly<Record<string, unknown>> = {}): void {
+  mkdirSync(dirname(MEASURED_FILE), { recursive: true });
+  const line = { what, valueMs: Math.round(valueMs * 10) / 10, at: new Date().toISOString(), ...details };
+  appendFileSync(MEASURED_FILE, `${JSON.stringify(line)}\n`);
+}
+
+export function bytes(length: number): Uint8Array {
+  const content = new Uint8Array(length);
+  // getRandomValues fills 64 KiB at most at a time.
+  for (let at = 0; at < length; at += 65_536) crypto.getRandomValues(content.subarray(at, at + 65_536));
+  return content;
+}

@@ -1,0 +1,77 @@
+/** Everything of a machine that `bootstrap` may touch, as one flat mapping that two moments can be compared by. */
+import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { LabNode } from "../lab/lab.ts";
+
+export type Snapshot = ReadonlyMap<string, string>;
+
+/** What changes by itself while a machine runs and packages come and go, and belongs to nobody. */
+const VOLATILE = [
+  /^\/(proc|sys|dev|run|tmp|srv\/repo|var\/(log|cache|tmp|backups))$/,
+  /^\/var\/lib\/(apt\/lists|dpkg\/(.*-old|lock.*|triggers|updates)|systemd\/(?!deb-systemd)|ucf\/.*|private)/,
+  // The user database's own copies of itself before the last change, and its locks.
+  /^\/etc\/(passwd|group|shadow|gshadow|subuid|subgid)-$|^\/etc\/\.pwd\.lock$/,
+  /^\/etc\/(ld\.so\.cache|mtab|resolv\.conf|\.updated)$|^\/var\/\.updated$/,
+  /^\/root\/(ober|ober\.yaml)$/,
+  /\/__pycache__$/,
+];
+
+/** Kernel values that count or draw lots. */
+const VOLATILE_SYSCTLS =
+  /^(kernel\.(random|ns_last_pid|pty|sched_domain)|fs\.(dentry|file-nr|inode|quota|aio-nr)|vm\.stat|dev\.)/;
+
+/** dpkg's own placeholders. */
+const PACKAGE_FORMAT = `--showformat=$\{Package}\\t$\{Version} $\{db:Status-Abbrev}\\n`;
+
+export async function snapshot(node: LabNode): Promise<Snapshot> {
+  const taken = new Map<string, string>();
+  addFiles(node.root, "/", taken);
+  const sections = {
+    package: ["dpkg-query", "--show", PACKAGE_FORMAT],
+    unit: ["systemctl", "list-unit-files", "--no-legend", "--plain"],
+    active: ["systemctl", "list-units", "--no-legend", "--plain", "--type=service,timer,socket", "--state=active"],
+    address: ["ip", "-o", "-4", "address", "show"],
+    sysctl: ["sysctl", "--all", "--ignore"],
+  };
+  for (const [section, argv] of Object.entries(sections)) {
+    const { stdout } = await node.exec(argv, { accept: [0, 1, 255] });
+    for (const line of stdout.split("\n").filter(Boolean)) {
+      const [name = "", ...rest] = line.split(section === "package" ? "\t" : /\s+(?:=\s+)?/);
+      if (section === "sysctl" && VOLATILE_SYSCTLS.test(name)) continue;
+      taken.set(`${section} ${name}`, rest.join(" "));
+    }
+  }
+  return taken;
+}
+
+/** One line for each thing that is not the same; empty when all is. */
+export function differences(before: Snapshot, after: Snapshot): readonly string[] {
+  const keys = [...new Set([...before.keys(), ...after.keys()])].sort();
+  return keys.flatMap((key) => {
+    const [was, is] = [before.get(key), after.get(key)];
+    if (was === is) return [];
+    if (was === undefined) return [`new: ${key} ${is}`];
+    if (is === undefined) return [`gone: ${key} ${was}`];
+    return [`changed: ${key} ${was} -> ${is}`];
+  });
+}
+
+function addFiles(root: string, directory: string, taken: Map<string, string>): void {
+  for (const entry of readdirSync(join(root, directory), { withFileTypes: true })) {
+    const path = join(directory, entry.name);
+    if (VOLATILE.some((pattern) => pattern.test(path))) continue;
+    const outside = join(root, path);
+    if (entry.isSymbolicLink()) {
+      taken.set(`file ${path}`, `-> ${readlinkSync(outside)}`);
+      continue;
+    }
+    const { mode, uid, gid } = statSync(outside);
+    const owner = `${(mode & 0o7777).toString(8)} ${uid}:${gid}`;
+    if (entry.isDirectory()) {
+      taken.set(`file ${path}`, `directory ${owner}`);
+      addFiles(root, path, taken);
+    } else if (entry.isFile()) {
+      taken.set(`file ${path}`, `${owner} ${Bun.hash(readFileSync(outside)).toString(16)}`);
+    }
+  }
+}

@@ -1,0 +1,200 @@
+/** The failure table: each failure takes the node out of the router's kernel in time, and the node comes back by itself. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { LabNode } from "../lab/lab.ts";
+import { ober } from "../lab/ober.ts";
+import { becomes, signal } from "../lab/process.ts";
+import { now } from "../lab/route-watch.ts";
+import { type Cluster, measured, ROUNDS, runningCluster } from "./_cluster.ts";
+
+/** A back-off that grows, or a unit that stays away, shows as a return that takes longer than this. */
+const BACK_WITHIN_MS = 20_000;
+/** HAProxy's own `fall 3` at the default check interval of a second, and a second for the rest. */
+const ALL_RGWS_DEAD_MS = 3 * 1000 + 1000;
+
+type Failure = {
+  readonly title: string;
+  readonly goneWithinMs: number;
+  /** Makes the failure and returns when. */
+  readonly inject: (node: LabNode) => Promise<number> | number;
+  readonly heal?: (node: LabNode) => Promise<void> | void;
+};
+
+const FAILURES: readonly Failure[] = [
+  {
+    title: "HAProxy's master killed",
+    goneWithinMs: 100,
+    inject: async (node) => killed(await node.mainProcessOf("ober-http.service")),
+  },
+  {
+    title: "HAProxy's worker killed",
+    goneWithinMs: 100,
+    inject: async (node) => {
+      const master = await node.mainProcessOf("ober-http.service");
+      const worker = node.processesOf("ober-http.service").find(({ pid }) => pid !== master.pid);
+      if (worker === undefined) throw new Error("HAProxy has no worker");
+      return killed(worker);
+    },
+  },
+  {
+    title: "HAProxy stopped (SIGSTOP)",
+    goneWithinMs: 1_000,
+    inject: (node) => {
+      const processes = node.processesOf("ober-http.service");
+      const at = now();
+      for (const process of processes) signal(process, "SIGSTOP");
+      return at;
+    },
+    heal: (node) => {
+      for (const process of node.processesOf("ober-http.service")) signal(process, "SIGCONT");
+    },
+  },
+  {
+    title: "ExaBGP killed",
+    goneWithinMs: 100,
+    inject: async (node) => killed(await node.mainProcessOf("ober-bgp.service")),
+  },
+  {
+    title: "cable cut, BFD at 3 x 50 ms",
+    goneWithinMs: 200,
+    inject: async (node) => {
+      const at = now();
+      await node.cut();
+      return at;
+    },
+    heal: (node) => node.mend(),
+  },
+  {
+    title: "carrier lost, BFD at 3 x 50 ms",
+    goneWithinMs: 200,
+    inject: async (node) => {
+      const at = now();
+      await node.dropCarrier();
+      return at;
+    },
+    heal: (node) => node.mend(),
+  },
+];
+
+describe("with BFD, a node leaves the router's kernel in time and comes back by itself after", () => {
+  let cluster: Cluster;
+  beforeAll(async () => {
+    cluster = await runningCluster({ bfd: true, bfdIntervalMs: 50 });
+  }, 300_000);
+  afterAll(() => cluster?.watch.stop());
+
+  for (const failure of FAILURES) {
+    test(failure.title, () => injectRounds(cluster, failure), 60_000 + ROUNDS * 30_000);
+  }
+
+  test(
+    "power loss",
+    async () => {
+      const failure: Failure = {
+        title: "power loss, BFD at 3 x 50 ms",
+        goneWithinMs: 200,
+        inject: async (node) => {
+          const at = now();
+          await node.powerOff();
+          return at;
+        },
+        heal: (node) => node.boot(),
+      };
+      await injectRounds(cluster, failure);
+    },
+    60_000 + ROUNDS * 30_000,
+  );
+
+  test(
+    "all RGWs of the group dead",
+    async () => {
+      const { lab, addresses, watch } = cluster;
+      for (let round = 1; round <= ROUNDS; round++) {
+        const at = now();
+        await Promise.all([1, 2, 3].map((index) => lab.stopEndpoint(index)));
+        const gone = await watch.settled([], at, ALL_RGWS_DEAD_MS + 2_000);
+        measured("all RGWs dead: gone", gone, { round });
+        expect(gone).toBeLessThanOrEqual(ALL_RGWS_DEAD_MS);
+        const mended = now();
+        await Promise.all([1, 2, 3].map((index) => lab.startEndpoint(index)));
+        measured("all RGWs dead: back", await watch.settled(addresses, mended, BACK_WITHIN_MS), { round });
+      }
+    },
+    60_000 + ROUNDS * 30_000,
+  );
+
+  test("one RGW dead or hanging: nothing changes", async () => {
+    const { lab, addresses, watch } = cluster;
+    const before = watch.states().length;
+    const at = now();
+    await lab.stopEndpoint(1);
+    lab.hangEndpoint(2);
+    const changed = await becomes(() => watch.states().length > before, ALL_RGWS_DEAD_MS + 2_000);
+    await lab.startEndpoint(1);
+    lab.resumeEndpoint(2);
+    expect(changed).toBe(false);
+    expect(await watch.settled(addresses, at, 1_000)).toBe(0);
+  }, 30_000);
+});
+
+describe("without BFD, the hold time takes a node out of the router's kernel after", () => {
+  let cluster: Cluster;
+  beforeAll(async () => {
+    cluster = await runningCluster({ bfd: false });
+    // Without BFD there must be no session that could hide a hold time that is too long.
+    for (const node of cluster.nodes) {
+      const { stdout } = await node.exec(["systemctl", "is-active", "ober-bfd.service"], { accept: [3, 4] });
+      expect(stdout.trim()).toBe("inactive");
+    }
+  }, 300_000);
+  afterAll(() => cluster?.watch.stop());
+
+  const failures: readonly Failure[] = [
+    {
+      title: "cable cut, no BFD",
+      goneWithinMs: 3_100,
+      inject: async (node) => {
+        const at = now();
+        await node.cut();
+        return at;
+      },
+      heal: (node) => node.mend(),
+    },
+    {
+      title: "ExaBGP stopped (SIGSTOP)",
+      goneWithinMs: 3_100,
+      inject: async (node) => {
+        const exabgp = await node.mainProcessOf("ober-bgp.service");
+        const at = now();
+        signal(exabgp, "SIGSTOP");
+        return at;
+      },
+    },
+  ];
+  for (const failure of failures) {
+    test(failure.title, () => injectRounds(cluster, failure), 60_000 + ROUNDS * 30_000);
+  }
+});
+
+/** Injects a failure into each node in turn and proves the way out and the way back. */
+async function injectRounds(cluster: Cluster, { title, goneWithinMs, inject, heal }: Failure): Promise<void> {
+  const { nodes, addresses, watch } = cluster;
+  for (let round = 1; round <= ROUNDS; round++) {
+    const node = nodes[round % nodes.length];
+    if (node === undefined) throw new Error("the cluster has no nodes");
+    const at = await inject(node);
+    // Wait longer than allowed: by how much it is late is worth knowing.
+    const gone = await watch.gone(node.address, at, goneWithinMs + 5_000);
+    measured(`${title}: gone`, gone, { round, node: node.name });
+    expect(gone).toBeLessThanOrEqual(goneWithinMs);
+    const mended = now();
+    await heal?.(node);
+    measured(`${title}: back`, await watch.settled(addresses, mended, BACK_WITHIN_MS), { round, node: node.name });
+    expect((await ober(node, ["status"], { accept: [0, 1] })).code).toBe(0);
+  }
+}
+
+function killed(process: Parameters<typeof signal>[0]): number {
+  const at = now();
+  signal(process, "SIGKILL");
+  return at;
+}

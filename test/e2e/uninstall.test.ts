@@ -1,0 +1,40 @@
+import { beforeAll, describe, expect, test } from "bun:test";
+import type { LabNode } from "../lab/lab.ts";
+import { configure, copyExecutable, install, ober, PREFIX_ON_NODE } from "../lab/ober.ts";
+import { clusterYaml, SPARE_NODE, sharedLab } from "./_cluster.ts";
+import { differences, type Snapshot, snapshot } from "./_snapshot.ts";
+
+describe.each(["trixie", "bookworm"] as const)("`ober uninstall` on %s", (release) => {
+  let node: LabNode;
+  let before: Snapshot;
+  beforeAll(async () => {
+    node = (await sharedLab()).node(SPARE_NODE);
+    await node.reset(release);
+    before = await snapshot(node);
+  }, 180_000);
+
+  test("leaves a machine that served as it was before: files, packages, units, kernel settings, users", async () => {
+    await install(node, clusterYaml());
+    // A second configuration leaves generations behind, which must go as well.
+    await configure(node, clusterYaml({ bfd: false }));
+    expect(differences(before, await snapshot(node)).length).toBeGreaterThan(20);
+    await ober(node, ["uninstall", "--yes"]);
+    expect(differences(before, await snapshot(node))).toEqual([]);
+  }, 180_000);
+
+  test("leaves the configuration when it is told to", async () => {
+    await install(node, clusterYaml());
+    await ober(node, ["uninstall", "--yes", "--keep-config"]);
+    const left = differences(before, await snapshot(node));
+    expect(left.filter((line) => line.includes(`${PREFIX_ON_NODE}/etc/ober.yaml`)).length).toBe(1);
+    expect(left.filter((line) => !line.includes(PREFIX_ON_NODE))).toEqual([]);
+  }, 180_000);
+
+  test("gives back what a bootstrap without a configuration took", async () => {
+    await node.reset(release);
+    copyExecutable(node);
+    await node.exec(["/root/ober", "bootstrap", PREFIX_ON_NODE, "--yes"], { timeoutMs: 300_000 });
+    await ober(node, ["uninstall", "--yes"]);
+    expect(differences(before, await snapshot(node))).toEqual([]);
+  }, 180_000);
+});

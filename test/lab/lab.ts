@@ -1,0 +1,217 @@
+/**
+ * A whole cluster on one machine: `up()` gives bare Debian nodes on a segment with an ECMP router, a client behind the
+ * router and a real Ceph RGW. One lab per machine; nothing of it is reachable from outside its namespaces.
+ */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { EXIT, OberError } from "../../src/errors.ts";
+import { makeCertificate } from "./certificate.ts";
+import { prepareHost } from "./host.ts";
+import { buildNetwork, cutCable, dropCarrier, inNamespace, mendCable } from "./network.ts";
+import {
+  boot,
+  enterNode,
+  execIn,
+  freeze,
+  layDisk,
+  mainProcess,
+  type NodePlan,
+  type NodeProcesses,
+  powerOff,
+  rootOf,
+  thaw,
+  unitProcesses,
+  wipeDisk,
+} from "./node.ts";
+import { LOG_DIRECTORY, nodeAddress, SHARED_DIRECTORY, TMPFS_DIRECTORY, TOOLS_ROOT } from "./places.ts";
+import { end, type ProcessRecord, type RunOptions, type RunResult, run, signal } from "./process.ts";
+import { startRouter } from "./router.ts";
+import { claim, cleanUp, type LabState, readState, writeState } from "./state.ts";
+import { startBackend, startEndpoint, startRadosgw } from "./storage.ts";
+import { cacheDirectory, nodeTree, type Progress, type Release, toolsTree } from "./trees.ts";
+
+export type LabOptions = {
+  readonly nodes?: number;
+  readonly release?: Release;
+  /** RGW endpoints: addresses that each serve the same objects. */
+  readonly endpoints?: number;
+  /** Where the nodes' own files are: in memory (fast, gone with the lab), or in the cache directory. */
+  readonly disk?: "memory" | "cache";
+  readonly progress?: Progress;
+};
+
+export type Lab = ReturnType<typeof labOf>;
+export type LabNode = ReturnType<Lab["node"]>;
+
+/** Brings a lab up; takes what it made down again when that fails. The caller owns it until `down` or `keep`. */
+export async function up(options: LabOptions = {}): Promise<Lab> {
+  const { nodes = 3, release = "trixie", endpoints = 3, disk = "memory", progress = () => {} } = options;
+  if (nodes < 1 || nodes > 9) throw new OberError(`a lab has 1 to 9 nodes, not ${nodes}`);
+  await prepareHost(progress);
+  const lab = labOf(await claim(release));
+  takeDownWhenInterrupted();
+  try {
+    const [tools, tree] = [await toolsTree(progress), await nodeTree(release, progress)];
+    progress("laying wires and disks");
+    mkdirSync(LOG_DIRECTORY, { recursive: true });
+    mkdirSync(TMPFS_DIRECTORY, { recursive: true });
+    await run(["mount", "-t", "tmpfs", "-o", "mode=755,size=75%", "ober-lab", TMPFS_DIRECTORY]);
+    await mountTools(tools);
+    await buildNetwork(endpoints);
+    const disks = disk === "memory" ? TMPFS_DIRECTORY : join(cacheDirectory(), "disks");
+    if (disk === "cache") await run(["rm", "-rf", "--one-file-system", disks]);
+    for (let index = 1; index <= nodes; index++) {
+      const name = `n${index}`;
+      await lab.addNode({ name, index, release, tree, directory: join(disks, name), nodes, endpoints });
+    }
+    await makeCertificate();
+    progress(`booting ${nodes} nodes, the router and Ceph RGW`);
+    // Each booting node writes the state file; one after the other starts them, but they boot side by side.
+    await Promise.all([
+      ...lab.names().map((name) => lab.node(name).boot()),
+      lab.service("router", () => startRouter(nodes)),
+      lab.service("radosgw", startRadosgw),
+    ]);
+    for (let index = 1; index <= endpoints; index++) await lab.startEndpoint(index);
+    return lab;
+  } catch (error) {
+    await lab.down();
+    throw error;
+  }
+}
+
+/** The lab that runs on this machine, as another process left it. */
+export function attach(): Lab {
+  const state = readState();
+  if (state === undefined) throw new OberError("no lab is running", { hint: "start one with `scripts/lab up`" });
+  return labOf(state);
+}
+
+/** Removes whatever lab is on this machine. Idempotent. */
+export async function down(): Promise<void> {
+  await cleanUp(readState());
+}
+
+/** Ctrl-C ends the lab with the program that owns it; a SIGKILL leaves that to the next `up`. */
+function takeDownWhenInterrupted(): void {
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.once(name, async () => {
+      if (readState()?.kept !== true) await down();
+      process.exit(EXIT.cancelled);
+    });
+  }
+}
+
+function labOf(initial: LabState) {
+  let state = initial;
+  const remember = (changes: Partial<LabState>) => {
+    state = { ...state, ...changes };
+    writeState(state);
+  };
+  const setNode = (plan: NodePlan, processes?: NodeProcesses) => {
+    remember({ nodes: { ...state.nodes, [plan.name]: processes === undefined ? { plan } : { plan, processes } } });
+  };
+  const service = async (name: string, start: () => Promise<ProcessRecord>) => {
+    const record = await start();
+    remember({ services: { ...state.services, [name]: record } });
+  };
+  const endpointRecord = (index: number) => {
+    const record = state.services[`rgw${index}`];
+    if (record === undefined) throw new OberError(`no RGW endpoint ${index} was started`);
+    return record;
+  };
+
+  function node(name: string) {
+    const find = () => {
+      const found = state.nodes[name];
+      if (found === undefined)
+        throw new OberError(`no node is called '${name}'`, { hint: `nodes: ${Object.keys(state.nodes).join(", ")}` });
+      return found;
+    };
+    const { plan } = find();
+    const running = () => {
+      const { processes } = find();
+      if (processes === undefined) throw new OberError(`${name} is switched off`, { hint: `scripts/lab boot ${name}` });
+      return processes;
+    };
+    return {
+      name,
+      address: nodeAddress(plan.index),
+      /** The node's file system as this machine sees it. */
+      root: rootOf(plan),
+      release: () => find().plan.release,
+      isOn: () => find().processes !== undefined,
+      exec: (argv: readonly string[], options?: RunOptions): Promise<RunResult> =>
+        execIn(running().init, argv, options),
+      /** The argv that runs something in the node, for callers that start it themselves. */
+      enter: (argv: readonly string[]) => enterNode(running().init, argv),
+      /** Everything that runs in a unit, with pids that can be signalled from here without a detour that costs time. */
+      processesOf: (unit: string) => unitProcesses(running().init, unit),
+      mainProcessOf: (unit: string) => mainProcess(running().init, unit),
+      boot: async () => setNode(find().plan, await boot(find().plan)),
+      /** Power loss; the disk stays. */
+      powerOff: async () => {
+        await powerOff(name, running());
+        setNode(find().plan);
+      },
+      /** Switches off, forgets the disk, and boots as a bare machine, of another release if asked to. */
+      reset: async (release?: Release, progress: Progress = () => {}) => {
+        const { plan: old, processes } = find();
+        const fresh = release === undefined ? old : { ...old, release, tree: await nodeTree(release, progress) };
+        if (processes !== undefined) await powerOff(name, processes);
+        setNode(fresh);
+        await wipeDisk(fresh);
+        setNode(fresh, await boot(fresh));
+      },
+      freeze: () => freeze(running()),
+      thaw: () => thaw(running()),
+      cut: () => cutCable(name),
+      dropCarrier: () => dropCarrier(name),
+      mend: () => mendCable(name),
+    };
+  }
+
+  return {
+    names: () => Object.keys(state.nodes),
+    nodes: () => Object.keys(state.nodes).map(node),
+    node,
+    release: () => state.release,
+    services: () => state.services,
+    service,
+    addNode: async (plan: NodePlan) => {
+      await layDisk(plan);
+      setNode(plan);
+    },
+    startEndpoint: (index: number) => service(`rgw${index}`, () => startEndpoint(index)),
+    /** Ends an RGW endpoint: its port refuses connections. */
+    stopEndpoint: (index: number) => end(endpointRecord(index), 0),
+    /** Hangs an RGW endpoint: its port accepts connections and never answers. */
+    hangEndpoint: (index: number) => signal(endpointRecord(index), "SIGSTOP"),
+    resumeEndpoint: (index: number) => signal(endpointRecord(index), "SIGCONT"),
+    /** Starts a hashing backend at the n-th endpoint's address (port BACKEND_PORT); nothing starts these by itself. */
+    startBackend: (index: number) => service(`backend${index}`, () => startBackend(index)),
+    /** Runs one of the S3 clients' programs where the clients are; /lab is the shared directory. */
+    client: (argv: readonly string[], options?: RunOptions) =>
+      run(inNamespace("client", ["chroot", TOOLS_ROOT, ...argv]), options),
+    /** Lets the lab outlive this process. */
+    keep: () => remember({ kept: true }),
+    down,
+  };
+}
+
+async function mountTools(tree: string): Promise<void> {
+  const [upper, work] = [join(TMPFS_DIRECTORY, "tools-upper"), join(TMPFS_DIRECTORY, "tools-work")];
+  for (const directory of [upper, work, TOOLS_ROOT]) mkdirSync(directory, { recursive: true });
+  await run([
+    "mount",
+    "-t",
+    "overlay",
+    "ober-lab",
+    "-o",
+    `lowerdir=${tree},upperdir=${upper},workdir=${work}`,
+    TOOLS_ROOT,
+  ]);
+  await run(["mount", "-t", "proc", "ober-lab", join(TOOLS_ROOT, "proc")]);
+  await run(["mount", "--bind", "/dev", join(TOOLS_ROOT, "dev")]);
+  mkdirSync(SHARED_DIRECTORY, { recursive: true });
+}

@@ -1,0 +1,126 @@
+/**
+ * The wires: a namespace per machine, the nodes' segment as a bridge in a namespace of its own, the router between the
+ * segment, the clients and the storage. No namespace has a way out of this set.
+ */
+import { readdirSync } from "node:fs";
+import {
+  CLIENT,
+  endpointAddress,
+  namespaceOf,
+  namespacePath,
+  nodeAddress,
+  PREFIX,
+  SEGMENT,
+  STORAGE,
+} from "./places.ts";
+import { run } from "./process.ts";
+
+const SWITCH = "switch";
+const BRIDGE = "segment";
+
+/** Runs a program of this machine inside the network namespace of one of the lab's machines. */
+export function inNamespace(host: string, argv: readonly string[]): string[] {
+  return ["nsenter", `--net=${namespacePath(host)}`, "--", ...argv];
+}
+
+/** Namespaces, bridge and links of everything but the nodes. */
+export async function buildNetwork(endpoints: number): Promise<void> {
+  for (const host of [SWITCH, "router", "client", "rgw"]) await addNamespace(host);
+  await ip(`-n ${namespaceOf(SWITCH)} link add ${BRIDGE} type bridge stp_state 0`);
+  await ip(`-n ${namespaceOf(SWITCH)} link set ${BRIDGE} up`);
+  await plug("router", "nodes0", SEGMENT.router, SEGMENT.prefix);
+
+  await link("router", "clients0", "client", "eth0");
+  await address("router", "clients0", `${CLIENT.router}/${CLIENT.prefix}`);
+  await address("client", "eth0", `${CLIENT.address}/${CLIENT.prefix}`);
+  await ip(`-n ${namespaceOf("client")} route add default via ${CLIENT.router}`);
+
+  await link("router", "storage0", "rgw", "eth0");
+  await address("router", "storage0", `${STORAGE.router}/${STORAGE.prefix}`);
+  await address("rgw", "eth0", `${STORAGE.address}/${STORAGE.prefix}`);
+  for (let index = 1; index <= endpoints; index++) {
+    await ip(`-n ${namespaceOf("rgw")} address add ${endpointAddress(index)}/${STORAGE.prefix} dev eth0`);
+  }
+  await ip(`-n ${namespaceOf("rgw")} route add default via ${STORAGE.router}`);
+
+  const settings = ["net.ipv4.ip_forward=1", "net.ipv4.fib_multipath_hash_policy=1"];
+  await run(inNamespace("router", ["sysctl", "-q", "-w", ...settings]));
+}
+
+/** A fresh namespace for the n-th node with its interface on the segment; whatever an earlier life of the node left in its own is gone. */
+export async function buildNodeNetwork(name: string, index: number): Promise<void> {
+  // The kernel takes a deleted namespace apart later; its cable must be gone at once.
+  const oldCable = `-n ${namespaceOf(SWITCH)} link delete ${portOf(name)}`;
+  if (existingNamespaces().includes(name)) await ip(oldCable, [0, 1]);
+  await removeNamespace(name);
+  await addNamespace(name);
+  await plug(name, "eth0", nodeAddress(index), SEGMENT.prefix);
+  await ip(`-n ${namespaceOf(name)} route add default via ${SEGMENT.router}`);
+}
+
+/** Pulls the cable between the switch and a node: nobody's link goes down, frames just stop, as behind a second switch. */
+export async function cutCable(name: string): Promise<void> {
+  await ip(`-n ${namespaceOf(SWITCH)} link set ${portOf(name)} nomaster`);
+}
+
+export async function mendCable(name: string): Promise<void> {
+  await ip(`-n ${namespaceOf(SWITCH)} link set ${portOf(name)} master ${BRIDGE} up`);
+}
+
+/** Takes the switch's port down, so that the node loses its carrier (the router does not). */
+export async function dropCarrier(name: string): Promise<void> {
+  await ip(`-n ${namespaceOf(SWITCH)} link set ${portOf(name)} down`);
+}
+
+/** Names of the hosts whose namespaces exist. */
+export function existingNamespaces(): string[] {
+  let names: string[];
+  try {
+    names = readdirSync("/run/netns");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
+  return names.filter((name) => name.startsWith(`${PREFIX}-`)).map((name) => name.slice(PREFIX.length + 1));
+}
+
+export async function removeNamespace(host: string): Promise<void> {
+  if (existingNamespaces().includes(host)) await run(["ip", "netns", "delete", namespaceOf(host)]);
+}
+
+/** Pids of everything that runs in a host's namespace. */
+export async function processesIn(host: string): Promise<number[]> {
+  const { stdout } = await run(["ip", "netns", "pids", namespaceOf(host)]);
+  return stdout.split("\n").filter(Boolean).map(Number);
+}
+
+async function addNamespace(host: string): Promise<void> {
+  await ip(`netns add ${namespaceOf(host)}`);
+  await ip(`-n ${namespaceOf(host)} link set lo up`);
+}
+
+/** Connects `host` to the segment's switch. */
+async function plug(host: string, device: string, ownAddress: string, prefix: number): Promise<void> {
+  await link(SWITCH, portOf(host), host, device);
+  await mendCable(host);
+  await address(host, device, `${ownAddress}/${prefix}`);
+}
+
+async function link(hostA: string, deviceA: string, hostB: string, deviceB: string): Promise<void> {
+  const [a, b] = [namespaceOf(hostA), namespaceOf(hostB)];
+  await ip(`link add ${deviceA} netns ${a} type veth peer name ${deviceB} netns ${b}`);
+  await ip(`-n ${a} link set ${deviceA} up`);
+  await ip(`-n ${b} link set ${deviceB} up`);
+}
+
+async function address(host: string, device: string, cidr: string): Promise<void> {
+  await ip(`-n ${namespaceOf(host)} address add ${cidr} dev ${device}`);
+}
+
+function portOf(host: string): string {
+  return `port-${host}`;
+}
+
+async function ip(words: string, accept: readonly number[] = [0]): Promise<void> {
+  await run(["ip", ...words.split(" ")], { accept });
+}

@@ -1,0 +1,105 @@
+/**
+ * File trees that the lab's machines are overlays of: per Debian release a bare node with a package repository inside,
+ * and one tree with the router, Ceph RGW and the S3 clients. A tree is built in a temporary directory and renamed,
+ * so one that is there is whole; its name holds a digest of what it was made from.
+ */
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { run } from "./process.ts";
+
+export type Release = "trixie" | "bookworm" | "sid";
+export type Progress = (line: string) => void;
+
+/** What a machine has before anybody makes a node of it: it boots, and that is all. */
+const BARE_PACKAGES = ["systemd", "systemd-sysv", "dbus", "udev", "iproute2", "procps", "ca-certificates"];
+/** What `apt-get` finds inside a node, with all dependencies, although the node has no way out. */
+const REPOSITORY_PACKAGES = ["haproxy", "exabgp", "keepalived", "bird2", "nftables", "ufw"];
+const TOOLS_PACKAGES = [
+  "bird2",
+  "radosgw",
+  "s3cmd",
+  "rclone",
+  "openssl",
+  "curl",
+  "iproute2",
+  "procps",
+  "ca-certificates",
+];
+const TOOLS_RELEASE: Release = "trixie";
+
+export function cacheDirectory(): string {
+  return process.env["OBER_LAB_CACHE"] || join(homedir(), ".cache/ober-lab");
+}
+
+/** The directory of a bare node's tree; builds it when it is not cached. */
+export function nodeTree(release: Release, progress: Progress): Promise<string> {
+  // Recommended packages are in the repository as well: a plain `apt-get install` wants them.
+  const install = `chroot "$1" apt-get install --yes --download-only ${REPOSITORY_PACKAGES.join(" ")}`;
+  const makeRepository = [
+    'rm -f "$1"/var/cache/apt/archives/*.deb',
+    'mkdir -p "$1/srv/repo"',
+    install,
+    'mv "$1"/var/cache/apt/archives/*.deb "$1/srv/repo/"',
+    '(cd "$1/srv/repo" && apt-ftparchive packages . > Packages)',
+    'rm -rf "$1"/etc/apt/sources.list.d/* "$1"/etc/apt/apt.conf.d/99mmdebstrap "$1"/var/lib/apt/lists/*',
+    'echo "deb [trusted=yes] file:/srv/repo ./" > "$1/etc/apt/sources.list"',
+    'rm -f "$1/etc/machine-id" && touch "$1/etc/machine-id"',
+  ].join(" && ");
+  return tree({
+    kind: "node",
+    release,
+    argv: ["--variant=minbase", `--include=${BARE_PACKAGES.join(",")}`, `--customize-hook=${makeRepository}`],
+    progress,
+  });
+}
+
+/** The directory of the tree with BIRD, radosgw, s3cmd and rclone; builds it when it is not cached. */
+export function toolsTree(progress: Progress): Promise<string> {
+  const argv = ["--variant=minbase", `--include=${TOOLS_PACKAGES.join(",")}`];
+  return tree({ kind: "tools", release: TOOLS_RELEASE, argv, progress });
+}
+
+async function tree(wanted: {
+  readonly kind: string;
+  readonly release: Release;
+  readonly argv: readonly string[];
+  readonly progress: Progress;
+}): Promise<string> {
+  const { kind, release, argv, progress } = wanted;
+  const cache = cacheDirectory();
+  const mirror = process.env["OBER_LAB_MIRROR"];
+  const source = mirror ? [release, mirror] : [release];
+  const digest = createHash("sha256")
+    .update(JSON.stringify([argv, source]))
+    .digest("hex")
+    .slice(0, 10);
+  const finished = join(cache, `${kind}-${release}-${digest}`);
+  if (existsSync(finished)) return finished;
+
+  mkdirSync(cache, { recursive: true });
+  await removeLeftovers(cache);
+  progress(`building the ${kind} tree of Debian ${release} in ${cache} (once; about half a minute)`);
+  const building = join(cache, `building-${process.pid}-${kind}-${release}`);
+  const { stderr } = await run(["mmdebstrap", ...argv, release, building, ...source.slice(1)], { timeoutMs: 900_000 });
+  writeFileSync(`${finished}.log`, stderr);
+  try {
+    renameSync(building, finished);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code !== "ENOTEMPTY" && code !== "EEXIST") throw error;
+    // Another run finished the same tree first.
+    await run(["rm", "-rf", "--one-file-system", building]);
+  }
+  return finished;
+}
+
+/** Removes half-built trees of runs that are no longer there. */
+async function removeLeftovers(cache: string): Promise<void> {
+  for (const name of readdirSync(cache)) {
+    const builder = /^building-(\d+)-/.exec(name)?.[1];
+    if (builder === undefined || existsSync(`/proc/${builder}`)) continue;
+    await run(["rm", "-rf", "--one-file-system", join(cache, name)]);
+  }
+}
