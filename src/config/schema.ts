@@ -7,9 +7,9 @@ import { type Family, parseAddress, specialUse } from "../domain/address.ts";
 import { expandHostList } from "../domain/hostlist.ts";
 import { quote } from "../domain/quote.ts";
 import { ConfigError, OberError } from "../errors.ts";
-import { contradictions, UNSET_AS } from "./_contradictions.ts";
-import { expected, isMapping, pathOf, unknownKeys } from "./_problems.ts";
-import { isAdvertInterval, isListOfTexts, parseServers, parseVipAddress } from "./_values.ts";
+import { contradictions, UNSET_AS } from "./schema/contradictions.ts";
+import { expected, isMapping, pathOf, unknownKeys } from "./schema/problems.ts";
+import { isAdvertInterval, isListOfTexts, parseServers, parseVipAddress } from "./schema/values.ts";
 
 export type Config = DeepReadonly<ReturnType<typeof complete>>;
 export type HaMode = Config["ha_mode"];
@@ -22,8 +22,8 @@ type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonl
 /** Ports that ober or the daemons beside it need for something else: S3, ACME, BGP and BFD. */
 const TAKEN_PORTS = [80, 443, 179, 3784];
 
-/** Names that the generated `haproxy.cfg` gives to sections of its own. */
-export const RESERVED_BACKENDS = ["s3_in", "http_in", "stats", "admin", "health", "global", "defaults"];
+/** Names of HAProxy's own proxies, and what `haproxy.cfg` calls the sections that every node has. */
+const TAKEN_NAME = /^(ober|ober_.*|GLOBAL|MASTER)$/;
 
 const text = (pattern: RegExp, what: string) =>
   v.custom<string>((input) => typeof input === "string" && pattern.test(input), expected(what));
@@ -94,9 +94,9 @@ const VipSchema = mapping(
 
 const BackendSchema = mapping({
   name: v.pipe(
-    text(/^[A-Za-z0-9_.-]{1,64}$/, "1 to 64 letters, digits, '_', '.' or '-'"),
+    text(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/, "up to 64 letters, digits, '_', '.' or '-', a letter or digit first"),
     v.check(
-      (name) => !RESERVED_BACKENDS.includes(name),
+      (name) => !TAKEN_NAME.test(name),
       ({ input }) => `${quote(input)} is the name of a section that ober writes itself; choose another`,
     ),
   ),

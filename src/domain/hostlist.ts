@@ -6,6 +6,8 @@ import { quote } from "./quote.ts";
 export const HOST_LIST_LIMIT = 65_536;
 
 const LONGEST_NAME = 253;
+/** Enough for brackets that name every one of 65,536 numbers. */
+const LONGEST_PIECE = 1_000_000;
 
 /**
  * The names and addresses that a Slurm host list stands for: `node[01-03,07]`, `rack[1-2]n[01-16]`, comma lists.
@@ -92,6 +94,7 @@ function* splitList(list: string): Generator<string> {
 }
 
 function parsePiece(piece: string): Piece {
+  if (piece.length > LONGEST_PIECE) throw new OberError(`${quote(piece)} is too long for one piece of a list`);
   const parts = piece.split(/\[([^\]]*)\]/);
   const literals = parts.filter((_, index) => index % 2 === 0);
   const brackets = parts.filter((_, index) => index % 2 === 1).map((inside) => parseRanges(inside, piece));

@@ -1,8 +1,8 @@
-import { type Address, familyOf } from "../domain/address.ts";
-import { HOST_LIST_LIMIT } from "../domain/hostlist.ts";
-import { quote } from "../domain/quote.ts";
-import type { ConfigProblem } from "../errors.ts";
-import { isMapping } from "./_problems.ts";
+import { type Address, familyOf } from "../../domain/address.ts";
+import { HOST_LIST_LIMIT } from "../../domain/hostlist.ts";
+import { quote } from "../../domain/quote.ts";
+import type { ConfigProblem } from "../../errors.ts";
+import { isMapping } from "./problems.ts";
 
 /** What the schema fills in where no AS number is given; only keepalived mode may leave it so. */
 export const UNSET_AS = 0;

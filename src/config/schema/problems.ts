@@ -1,6 +1,11 @@
 import type * as v from "valibot";
-import { quote } from "../domain/quote.ts";
-import type { ConfigProblem } from "../errors.ts";
+import { nearest } from "../../domain/nearest.ts";
+import { quote } from "../../domain/quote.ts";
+import type { ConfigProblem } from "../../errors.ts";
+
+/** So many unknown keys are another program's file; naming each would only hide that. */
+const MOST_UNKNOWN = 20;
+const LONGEST_KEY = 64;
 
 /** A message for valibot: what belongs here and what is there instead. */
 export function expected(what: string) {
@@ -52,36 +57,25 @@ export function unknownKeys(schema: v.GenericSchema, value: unknown, path = ""):
     return value.flatMap((element, index) => unknownKeys(item, element, joinPath(path, index)));
   }
   if (entries === undefined || !isMapping(value)) return [];
-  return Object.keys(value).flatMap((key) => {
-    const known = Object.hasOwn(entries, key) ? entries[key] : undefined;
-    const place = joinPath(path, key);
-    if (known !== undefined) return unknownKeys(known, value[key], place);
-    return [{ path: place, message: unknownKeyMessage(key, Object.keys(entries)) }];
-  });
+  const isKnown = (key: string) => Object.hasOwn(entries, key);
+  const known = Object.keys(value).filter(isKnown);
+  const unknown = Object.keys(value).filter((key) => !isKnown(key));
+  const more = unknown.length - MOST_UNKNOWN;
+  return [
+    ...unknown
+      .slice(0, MOST_UNKNOWN)
+      .map((key) => ({ path: joinPath(path, key), message: unknownKeyMessage(key, Object.keys(entries)) })),
+    ...(more > 0 ? [{ path, message: `and ${more} more unknown keys` }] : []),
+    ...known.flatMap((key) => unknownKeys(entries[key] as AnySchema, value[key], joinPath(path, key))),
+  ];
 }
 
 function unknownKeyMessage(key: string, known: readonly string[]): string {
   if (/passw|secret|md5|token/i.test(key)) return "unknown key; secrets belong in ~/.ober/login, not here";
-  return `unknown key; the nearest known one is ${quote(nearest(key, known))}`;
-}
-
-/** The candidate that takes the fewest typing errors to become `word`. */
-export function nearest(word: string, candidates: readonly string[]): string {
-  const target = word.slice(0, 64).toLowerCase();
-  return candidates.reduce((best, next) => (distance(target, next) < distance(target, best) ? next : best));
-}
-
-/** Levenshtein: insertions, deletions and replacements. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (const [i, char] of [...a].entries()) {
-    const next = [i + 1];
-    for (let j = 0; j < b.length; j++) {
-      next.push(Math.min((next[j] ?? 0) + 1, (row[j + 1] ?? 0) + 1, (row[j] ?? 0) + (char === b[j] ? 0 : 1)));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
+  const meant = nearest(key.slice(0, LONGEST_KEY), known);
+  return meant === undefined
+    ? `unknown key; known here are ${known.join(", ")}`
+    : `unknown key; did you mean ${quote(meant)}?`;
 }
 
 export function isMapping(value: unknown): value is Record<string, unknown> {

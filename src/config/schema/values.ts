@@ -1,7 +1,7 @@
-import { type Address, bitsOf, parseAddress, specialUse } from "../domain/address.ts";
-import { checkHost, expandPieces } from "../domain/hostlist.ts";
-import { quote } from "../domain/quote.ts";
-import { OberError } from "../errors.ts";
+import { type Address, bitsOf, parseAddress, specialUse } from "../../domain/address.ts";
+import { checkHost, expandPieces } from "../../domain/hostlist.ts";
+import { quote } from "../../domain/quote.ts";
+import { OberError } from "../../errors.ts";
 
 export type Server = { readonly host: string; readonly port: number };
 

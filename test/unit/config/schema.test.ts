@@ -1,0 +1,501 @@
+import { describe, expect, test } from "bun:test";
+import { parseConfig } from "../../../src/config/schema.ts";
+import { ConfigError } from "../../../src/errors.ts";
+
+/** The least that BGP mode accepts. */
+const LEAST = {
+  bgp: { local_as: 65001, peer_as: 65000, neighbors: ["10.0.0.1"] },
+  vips: ["10.0.0.100"],
+  backends: [{ name: "s3", servers: ["rgw1:7480"] }],
+};
+const backend = (change: object) => ({ ...LEAST, backends: [{ ...LEAST.backends[0], ...change }] });
+const bgp = (change: object) => ({ ...LEAST, bgp: { ...LEAST.bgp, ...change } });
+
+/** What the Python version's save() writes. */
+const PYTHON_FILE = {
+  install_path: "/opt/ober",
+  ha_mode: "keepalived",
+  bgp: {
+    local_as: 65001,
+    peer_as: 65000,
+    neighbors: [],
+    router_id: "",
+    local_address: "",
+    hold_time: 3,
+    bfd_enabled: true,
+  },
+  keepalived: {
+    enabled: true,
+    peers: ["192.168.1.11", "192.168.1.12"],
+    interface: "",
+    use_multicast: false,
+    advert_int: 1,
+  },
+  vips: [{ address: "10.0.0.100/32", interface: "lo-vip" }],
+  backends: [
+    {
+      name: "s3_backend",
+      servers: ["rgw1:7480"],
+      health_check_path: "/swift/healthcheck",
+      health_check_interval: 1000,
+    },
+  ],
+  certs: {
+    path: "",
+    acme_enabled: false,
+    acme_email: "",
+    acme_domain: "",
+    route53_enabled: false,
+    route53_profile: "",
+    route53_hosted_zone_id: "",
+  },
+  log_retention_days: 7,
+  stats_port: 8404,
+  venv_path: "/opt/ober/venv",
+};
+
+test("a backend group cannot take the name of a section of haproxy.cfg", async () => {
+  const template = await Bun.file(new URL("../../../assets/haproxy/haproxy.cfg", import.meta.url)).text();
+  const sections = [...template.matchAll(/^(?:frontend|backend|listen|defaults) (\S+)/gm)].map(([, name]) => name);
+  expect(sections.length).toBeGreaterThan(2);
+  for (const name of sections) {
+    expect(problems(backend({ name }))).toEqual([
+      `backends[0].name: "${name}" is the name of a section that ober writes itself; choose another`,
+    ]);
+  }
+});
+
+describe("a good file", () => {
+  test("gets every default filled in", () => {
+    expect(parseConfig(LEAST, "ober.yaml")).toEqual({
+      ha_mode: "bgp",
+      nodes: [],
+      handover: "auto",
+      bgp: {
+        local_as: 65001,
+        peer_as: 65000,
+        neighbors: ["10.0.0.1"],
+        router_id: "",
+        local_address: "",
+        hold_time: 3,
+        bfd_enabled: true,
+        bfd_interval_ms: 100,
+        bfd_multiplier: 3,
+      },
+      keepalived: { peers: [], interface: "", use_multicast: false, advert_int: 1 },
+      vips: [{ address: "10.0.0.100", family: 4, interface: "lo-vip", backend: "s3" }],
+      backends: [
+        {
+          name: "s3",
+          servers: [{ host: "rgw1", port: 7480 }],
+          health_check_path: "/swift/healthcheck",
+          health_check_interval: 1000,
+        },
+      ],
+      certs: {
+        path: "",
+        acme_enabled: false,
+        acme_email: "",
+        acme_domain: "",
+        route53_enabled: false,
+        route53_profile: "",
+        route53_hosted_zone_id: "",
+      },
+      log_retention_days: 7,
+      stats_port: 8404,
+    });
+  });
+
+  test("of the Python version loads unchanged in either mode", () => {
+    const { install_path: _path, venv_path: _venv, keepalived, ...rest } = PYTHON_FILE;
+    const { enabled: _enabled, ...vrrp } = keepalived;
+    expect(parseConfig(PYTHON_FILE, "ober.yaml")).toEqual({
+      ...rest,
+      ha_mode: "keepalived",
+      nodes: [],
+      handover: "auto",
+      bgp: { ...rest.bgp, bfd_interval_ms: 100, bfd_multiplier: 3 },
+      keepalived: vrrp,
+      vips: [{ address: "10.0.0.100", family: 4, interface: "lo-vip", backend: "s3_backend" }],
+      backends: [{ ...PYTHON_FILE.backends[0], servers: [{ host: "rgw1", port: 7480 }] }] as never,
+    });
+    const routed = { ...PYTHON_FILE, ha_mode: "bgp", bgp: { ...PYTHON_FILE.bgp, neighbors: ["10.0.0.1"] } };
+    expect(parseConfig({ ...routed, keepalived: { ...keepalived, peers: [] } }, "ober.yaml").ha_mode).toBe("bgp");
+  });
+
+  test("may leave sections and values empty", () => {
+    const config = parseConfig(
+      { ...LEAST, keepalived: null, certs: null, nodes: null, stats_port: "", handover: null },
+      "x",
+    );
+    expect(config).toEqual(parseConfig(LEAST, "x"));
+  });
+
+  test("may name VIPs as texts and as mappings, with their full prefix length, of both IP versions", () => {
+    const vips = ["10.0.0.100/32", { address: "2001:DB8::0:1/128", interface: "eth1", backend: "b" }];
+    const backends = [...LEAST.backends, { name: "b", servers: "[2001:db8::2]:80" }];
+    expect(parseConfig({ ...LEAST, vips, backends }, "x").vips).toEqual([
+      { address: "10.0.0.100", family: 4, interface: "lo-vip", backend: "s3" },
+      { address: "2001:db8::1", family: 6, interface: "eth1", backend: "b" },
+    ]);
+  });
+
+  test.each<[unknown, [string, number][]]>([
+    [
+      ["rgw[1-2].internal:7480"],
+      [
+        ["rgw1.internal", 7480],
+        ["rgw2.internal", 7480],
+      ],
+    ],
+    [
+      "rgw1:[7480-7481],rgw2:80",
+      [
+        ["rgw1", 7480],
+        ["rgw1", 7481],
+        ["rgw2", 80],
+      ],
+    ],
+    [
+      ["[::1]:7480", "127.0.0.1:7481", "10.0.0.1:1"],
+      [
+        ["::1", 7480],
+        ["127.0.0.1", 7481],
+        ["10.0.0.1", 1],
+      ],
+    ],
+    [
+      ["a:1", "a:1", "a:2"],
+      [
+        ["a", 1],
+        ["a", 2],
+      ],
+    ],
+    [["[2001:DB8::1]:65535"], [["2001:db8::1", 65535]]],
+  ])("may list servers as %j", (servers, expanded) => {
+    const config = parseConfig(backend({ servers }), "x");
+    expect(config.backends[0]?.servers).toEqual(expanded.map(([host, port]) => ({ host, port })));
+  });
+
+  test("expands host lists in nodes, peers and neighbors", () => {
+    const config = parseConfig(
+      { ...bgp({ neighbors: "leaf[1-2]" }), nodes: ["n[01-02]"], keepalived: { peers: "n[1-2],n9" } },
+      "x",
+    );
+    expect([config.bgp.neighbors, config.nodes, config.keepalived.peers]).toEqual([
+      ["leaf1", "leaf2"],
+      ["n01", "n02"],
+      ["n1", "n2", "n9"],
+    ]);
+  });
+
+  test.each([0.05, 0.2, 0.29, 1, 1.01, 40])("may advertise every %p seconds", (advert_int) => {
+    expect(parseConfig({ ...LEAST, keepalived: { advert_int } }, "x").keepalived.advert_int).toBe(advert_int);
+  });
+});
+
+const TOP_KEYS =
+  "known here are ha_mode, nodes, handover, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, install_path, venv_path";
+
+const problems = (input: unknown) => {
+  try {
+    parseConfig(input, "ober.yaml");
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems.map(({ path, message }) => `${path}: ${message}`);
+    throw error;
+  }
+  return [];
+};
+
+describe("a bad value", () => {
+  const list = (least: number, most: number, found: unknown) =>
+    `expected a whole number from ${least} to ${most}, found ${found}`;
+  test.each<[string, unknown, string]>([
+    [
+      "an unknown mode",
+      { ...LEAST, ha_mode: "vrrp" },
+      'ha_mode: expected one of bgp, keepalived, found the text "vrrp"',
+    ],
+    ["an unknown handover", { ...LEAST, handover: false }, "handover: expected one of auto, always, off, found false"],
+    ["a text for a number", bgp({ local_as: "65001" }), `bgp.local_as: ${list(1, 4294967295, 'the text "65001"')}`],
+    ["a fraction", bgp({ peer_as: 1.5 }), `bgp.peer_as: ${list(1, 4294967295, 1.5)}`],
+    ["an AS number too large", bgp({ peer_as: 4294967296 }), `bgp.peer_as: ${list(1, 4294967295, 4294967296)}`],
+    ["not a number at all", bgp({ peer_as: Number.NaN }), `bgp.peer_as: ${list(1, 4294967295, "NaN")}`],
+    ["no AS number", bgp({ local_as: undefined }), "bgp.local_as: BGP mode needs an AS number from 1 to 4294967295"],
+    ["AS 0", bgp({ local_as: 0 }), "bgp.local_as: BGP mode needs an AS number from 1 to 4294967295"],
+    ["no neighbor", bgp({ neighbors: [] }), "bgp.neighbors: expected at least one router in BGP mode"],
+    [
+      "a number as neighbor",
+      bgp({ neighbors: [1] }),
+      "bgp.neighbors: expected a list of names or addresses, found a list with 1 in it",
+    ],
+    [
+      "a neighbor that is a VIP",
+      bgp({ neighbors: ["10.0.0.100"] }),
+      "bgp.neighbors: 10.0.0.100 is a VIP and cannot be a router",
+    ],
+    [
+      "a neighbor that is this node",
+      bgp({ local_address: "10.0.0.1" }),
+      "bgp.neighbors: 10.0.0.1 is bgp.local_address and cannot be a router",
+    ],
+    [
+      "a neighbor of the other IP version",
+      bgp({ local_address: "2001:db8::9" }),
+      "bgp.neighbors: 10.0.0.1 and bgp.local_address 2001:db8::9 are of different IP versions",
+    ],
+    [
+      "an IPv6 router id",
+      bgp({ router_id: "2001:db8::1" }),
+      'bgp.router_id: expected an IPv4 address, or "" to detect it, found the text "2001:db8::1"',
+    ],
+    [
+      "a loopback local address",
+      bgp({ local_address: "127.0.0.1" }),
+      'bgp.local_address: expected an IP address, or "" to detect it, found the text "127.0.0.1"',
+    ],
+    [
+      "hold time 0",
+      bgp({ hold_time: 0 }),
+      "bgp.hold_time: 0 turns the detection of a dead node off; the least is 3 seconds",
+    ],
+    [
+      "hold time 2",
+      bgp({ hold_time: 2 }),
+      "bgp.hold_time: expected a whole number of seconds from 3 (BGP allows no 1 or 2) to 65535, found 2",
+    ],
+    [
+      "a word for a truth",
+      bgp({ bfd_enabled: "yes" }),
+      'bgp.bfd_enabled: expected true or false, found the text "yes"',
+    ],
+    ["a BFD interval too short", bgp({ bfd_interval_ms: 9 }), `bgp.bfd_interval_ms: ${list(10, 10000, 9)}`],
+    ["a BFD multiplier of 1", bgp({ bfd_multiplier: 1 }), `bgp.bfd_multiplier: ${list(2, 50, 1)}`],
+    [
+      "an advertisement too often",
+      { ...LEAST, keepalived: { advert_int: 0.04 } },
+      "keepalived.advert_int: expected seconds from 0.05 to 40 in steps of 0.01, found 0.04",
+    ],
+    [
+      "an advertisement too fine",
+      { ...LEAST, keepalived: { advert_int: 0.205 } },
+      "keepalived.advert_int: expected seconds from 0.05 to 40 in steps of 0.01, found 0.205",
+    ],
+    [
+      "an interface with a blank",
+      { ...LEAST, keepalived: { interface: "eth 0" } },
+      'keepalived.interface: expected the name of a network interface, found the text "eth 0"',
+    ],
+    [
+      "an interface name too long",
+      { ...LEAST, vips: [{ address: "10.0.0.5", interface: "a234567890123456" }] },
+      'vips[0].interface: expected the name of a network interface, found the text "a234567890123456"',
+    ],
+    ["no VIP", { ...LEAST, vips: [] }, "vips: expected at least one address"],
+    ["a number as VIP", { ...LEAST, vips: [10] }, "vips[0]: expected an address or a section of keys, found 10"],
+    ["a VIP without address", { ...LEAST, vips: [{ interface: "lo" }] }, "vips[0].address: is missing"],
+    [
+      "a network as VIP",
+      { ...LEAST, vips: ["10.0.0.0/24"] },
+      'vips[0].address: expected a single address (/32 or no prefix length), found the text "10.0.0.0/24"',
+    ],
+    [
+      "a half IPv6 VIP",
+      { ...LEAST, vips: ["2001:db8::1/64"] },
+      'vips[0].address: expected a single address (/128 or no prefix length), found the text "2001:db8::1/64"',
+    ],
+    [
+      "a name as VIP",
+      { ...LEAST, vips: ["s3.example.org"] },
+      'vips[0].address: expected an IP address, found the text "s3.example.org"',
+    ],
+    [
+      "a loopback VIP",
+      { ...LEAST, vips: ["127.0.0.1"] },
+      "vips[0].address: 127.0.0.1 is a loopback address, which no router carries to a node",
+    ],
+    [
+      "a multicast VIP",
+      { ...LEAST, vips: ["224.0.0.18"] },
+      "vips[0].address: 224.0.0.18 is a multicast address, which no router carries to a node",
+    ],
+    [
+      "an unspecified VIP",
+      { ...LEAST, vips: ["::"] },
+      "vips[0].address: :: is an unspecified address, which no router carries to a node",
+    ],
+    [
+      "a broadcast VIP",
+      { ...LEAST, vips: ["255.255.255.255"] },
+      "vips[0].address: 255.255.255.255 is a broadcast address, which no router carries to a node",
+    ],
+    [
+      "a VIP twice",
+      { ...LEAST, vips: ["2001:db8::1", "2001:db8:0::1/128"] },
+      "vips[1].address: 2001:db8::1 stands in vips[0] already",
+    ],
+    [
+      "a VIP of no group",
+      { ...LEAST, vips: [{ address: "10.0.0.5", backend: "s4" }] },
+      'vips[0].backend: expected one of "s3", found the text "s4"',
+    ],
+    [
+      "a list as VIP",
+      { ...LEAST, vips: [["10.0.0.1"]] },
+      "vips[0]: expected an address or a section of keys, found a list",
+    ],
+    ["no backend", { ...LEAST, backends: [] }, "backends: expected at least one backend group"],
+    ["a group without name", backend({ name: null }), "backends[0].name: is missing"],
+    ["a group without servers", backend({ servers: null }), "backends[0].servers: is missing"],
+    ["a group with no server", backend({ servers: [] }), "backends[0].servers: expected at least one server"],
+    [
+      "a group name with a blank",
+      backend({ name: "s3 b" }),
+      "backends[0].name: expected up to 64 letters, digits, '_', '.' or '-', a letter or digit first, found the text \"s3 b\"",
+    ],
+    [
+      "a group name of ober's",
+      backend({ name: "ober_stats" }),
+      'backends[0].name: "ober_stats" is the name of a section that ober writes itself; choose another',
+    ],
+    [
+      "a group twice",
+      { ...LEAST, backends: [LEAST.backends[0], LEAST.backends[0]] },
+      'backends[1].name: "s3" names backends[0] already',
+    ],
+    [
+      "a server without port",
+      backend({ servers: ["rgw1"] }),
+      `backends[0].servers: "rgw1" is no server; expected a name or address, ':' and a port from 1 to 65535`,
+    ],
+    [
+      "a server with port 0",
+      backend({ servers: ["rgw1:0"] }),
+      `backends[0].servers: "rgw1:0" is no server; expected a name or address, ':' and a port from 1 to 65535`,
+    ],
+    [
+      "a server with port 65536",
+      backend({ servers: ["rgw1:65536"] }),
+      `backends[0].servers: "rgw1:65536" is no server; expected a name or address, ':' and a port from 1 to 65535`,
+    ],
+    [
+      "an IPv6 server without brackets",
+      backend({ servers: ["2001:db8::1:7480"] }),
+      `backends[0].servers: "2001:db8::1:7480" is no server; expected a name or address, ':' and a port from 1 to 65535`,
+    ],
+    [
+      "a URL as server",
+      backend({ servers: ["http://rgw1:7480"] }),
+      `backends[0].servers: "http://rgw1:7480" is no server; expected a name or address, ':' and a port from 1 to 65535`,
+    ],
+    [
+      "a multicast server",
+      backend({ servers: ["224.0.0.1:80"] }),
+      'backends[0].servers: "224.0.0.1" is a multicast address and no server',
+    ],
+    [
+      "a health path without slash",
+      backend({ health_check_path: "health" }),
+      `backends[0].health_check_path: expected a path that begins with '/' and holds no blanks, quotes, '#', '%' or '$', found the text "health"`,
+    ],
+    [
+      "a health path with %[",
+      backend({ health_check_path: "/%[env(HOME)]" }),
+      `backends[0].health_check_path: expected a path that begins with '/' and holds no blanks, quotes, '#', '%' or '$', found the text "/%[env(HOME)]"`,
+    ],
+    [
+      "a check interval too short",
+      backend({ health_check_interval: 10 }),
+      `backends[0].health_check_interval: ${list(100, 60000, 10)}`,
+    ],
+    [
+      "a relative certificate path",
+      { ...LEAST, certs: { path: "certs" } },
+      'certs.path: expected an absolute path of letters, digits and ._,+@-, found the text "certs"',
+    ],
+    [
+      "ACME without domain",
+      { ...LEAST, certs: { acme_enabled: true } },
+      "certs.acme_domain: is needed when certs.acme_enabled is true",
+    ],
+    [
+      "a wildcard without DNS",
+      { ...LEAST, certs: { acme_enabled: true, acme_domain: "*.s3.example.org" } },
+      "certs.acme_domain: a wildcard certificate needs certs.route53_enabled: it is proved by DNS",
+    ],
+    [
+      "an e-mail address without host",
+      { ...LEAST, certs: { acme_email: "ops" } },
+      'certs.acme_email: expected an e-mail address, found the text "ops"',
+    ],
+    ["a taken port", { ...LEAST, stats_port: 443 }, "stats_port: port 443 is needed for S3, ACME, BGP or BFD"],
+    ["a port out of range", { ...LEAST, stats_port: 65536 }, `stats_port: ${list(1, 65535, 65536)}`],
+    ["a retention of 0 days", { ...LEAST, log_retention_days: 0 }, `log_retention_days: ${list(1, 3650, 0)}`],
+    ["a section that is a list", { ...LEAST, certs: [] }, "certs: expected a section of keys, found a list"],
+    ["a misspelt key", { ...LEAST, vip: [] }, 'vip: unknown key; did you mean "vips"?'],
+    ["a misspelt key in a section", bgp({ neighbours: [] }), 'bgp.neighbours: unknown key; did you mean "neighbors"?'],
+    ["a misspelt key in a list", backend({ server: [] }), 'backends[0].server: unknown key; did you mean "servers"?'],
+    [
+      "a secret",
+      bgp({ md5_password: "hunter2" }),
+      "bgp.md5_password: unknown key; secrets belong in ~/.ober/login, not here",
+    ],
+    ["a key that every object has", { ...LEAST, constructor: 1 }, `constructor: unknown key; ${TOP_KEYS}`],
+    ["a key that steers the terminal", { ...LEAST, "\u001b[31m": 1 }, `"\\u001b[31m": unknown key; ${TOP_KEYS}`],
+    ["a document that is a list", [], ": expected a mapping of keys such as ha_mode, vips and backends, found a list"],
+    [
+      "a document that is a word",
+      "hello",
+      ': expected a mapping of keys such as ha_mode, vips and backends, found the text "hello"',
+    ],
+    [
+      "more VIPs than VRIDs",
+      { ...LEAST, ha_mode: "keepalived", vips: Array.from({ length: 256 }, (_, index) => `10.1.1.${index}`) },
+      "vips: expected at most 255 addresses, found 256",
+    ],
+  ])("is refused: %s", (_what, input, problem) => {
+    expect(problems(input)).toEqual([problem]);
+  });
+
+  test("is reported together with every other one", () => {
+    const input = {
+      ha_mod: "bgp",
+      bgp: { neighbors: "leaf[1-", hold_time: 1 },
+      vips: ["10.0.0.1", "10.0.0.1", "x"],
+      backends: [{ name: "a", servers: ["rgw1:7480"] }, { name: "a" }],
+    };
+    expect(problems(input)).toEqual([
+      'ha_mod: unknown key; did you mean "ha_mode"?',
+      'bgp.neighbors: the brackets in "leaf[1-" do not match',
+      "bgp.hold_time: expected a whole number of seconds from 3 (BGP allows no 1 or 2) to 65535, found 1",
+      'vips[2].address: expected an IP address, found the text "x"',
+      "backends[1].servers: is missing",
+      "bgp.local_as: BGP mode needs an AS number from 1 to 4294967295",
+      "bgp.peer_as: BGP mode needs an AS number from 1 to 4294967295",
+      "vips[1].address: 10.0.0.1 stands in vips[0] already",
+      'backends[1].name: "a" names backends[0] already',
+    ]);
+  });
+
+  test("makes a message that names the file and says what to do", () => {
+    const parse = () => parseConfig({ ...LEAST, stats_port: 80 }, "/opt/ober/etc/ober.yaml");
+    expect(parse).toThrow(
+      "/opt/ober/etc/ober.yaml has a problem:\n  stats_port: port 80 is needed for S3, ACME, BGP or BFD",
+    );
+  });
+
+  test("repeated a million times does not make a message of a million lines", () => {
+    const keys = Object.fromEntries(Array.from({ length: 100_000 }, (_, index) => [`key${index}`, 1]));
+    const found = problems({ ...LEAST, ...keys });
+    expect(found).toHaveLength(21);
+    expect(found.at(-1)).toBe(": and 99980 more unknown keys");
+  });
+
+  test("buried in a million lists is refused without exhausting the stack", () => {
+    const deep = Array.from({ length: 1_000_000 }).reduce<unknown>((inner) => [inner], "x");
+    expect(problems({ ...LEAST, vips: [deep] })).toEqual([
+      "vips[0]: expected an address or a section of keys, found a list",
+    ]);
+    expect(problems({ ...LEAST, nodes: deep })).toEqual(["nodes: expected a list of names or addresses, found a list"]);
+  });
+});
