@@ -1,0 +1,72 @@
+import { renameSync, writeFileSync } from "node:fs";
+
+/**
+ * What `ober health` keeps in its state file (`/run/ober-bgp/health.json`) for `status`, `why` and the metrics. Times are
+ * ISO 8601. The file outlives the process, so a reader must look at `stopped`, and at `pid` and `updatedAt` as well: a
+ * process that was killed could not write that it stopped, and a living one writes every few seconds.
+ */
+export type HealthState = {
+  readonly pid: number;
+  readonly startedAt: string;
+  readonly updatedAt: string;
+  /** The process ended in good order; nothing is announced. */
+  readonly stopped: boolean;
+  readonly url: string;
+  readonly vips: readonly VipState[];
+  /** The latest check of any group; absent before the first. */
+  readonly lastProbe?: {
+    readonly at: string;
+    readonly latencyMs: number;
+    readonly ok: boolean;
+    readonly reason?: string;
+  };
+  readonly counters: {
+    readonly probes: number;
+    readonly failures: number;
+    readonly transitions: number;
+    readonly acks: number;
+    readonly ackErrors: number;
+    readonly ackTimeouts: number;
+  };
+  /** The newest last, 20 at most. */
+  readonly transitions: readonly TransitionState[];
+};
+
+export type VipState = {
+  readonly vip: string;
+  /** "" when the node as a whole decides. */
+  readonly group: string;
+  /** ober wants this VIP announced. */
+  readonly announced: boolean;
+  /** ExaBGP confirmed that it did what ober wants. */
+  readonly acknowledged: boolean;
+  readonly since: string;
+  readonly cause: string;
+  /** Why there is no acknowledgement; absent when there is one or it is not overdue. */
+  readonly problem?: string;
+};
+
+export type TransitionState = {
+  readonly at: string;
+  readonly group: string;
+  readonly vips: readonly string[];
+  readonly from: string;
+  readonly to: string;
+  readonly cause: string;
+};
+
+/**
+ * Replaces the file in one step, so that a reader sees the old or the new state and never a part. Returns what went wrong,
+ * because a full or missing /run must not stop the announcements: the caller says it once.
+ */
+export function writeState(path: string, state: HealthState): string | undefined {
+  const temporary = `${path}.${process.pid}`;
+  try {
+    writeFileSync(temporary, `${JSON.stringify(state)}\n`, { mode: 0o644 });
+    renameSync(temporary, path);
+    return undefined;
+  } catch (error) {
+    if (error instanceof Error && "code" in error) return `cannot write the state to ${path}: ${error.message}`;
+    throw error;
+  }
+}
