@@ -1,0 +1,46 @@
+import { readFileSync, statSync } from "node:fs";
+
+/** Whether the operator has taken this node out of traffic: `ober drain` makes the file, `ober undrain` removes it. */
+export function isDrained(flag: string): boolean {
+  return statSync(flag, { throwIfNoEntry: false }) !== undefined;
+}
+
+/** Why, in one line, from the flag's content: `{"by", "at", "reason"}`, each optional, or nothing at all. */
+export function drainCause(flag: string): string {
+  let text: string;
+  try {
+    text = readFileSync(flag, "utf8").slice(0, 4096);
+  } catch (error) {
+    // Undrained this very moment, or unreadable for the user that ExaBGP runs us as: the file's presence is what counts.
+    if (error instanceof Error && "code" in error) return "drained";
+    throw error;
+  }
+  return causeOf(text);
+}
+
+export function causeOf(text: string): string {
+  const { by, at, reason } = fieldsOf(text);
+  return `drained${by ? ` by ${by}` : ""}${at ? ` at ${at}` : ""}${reason ? `: ${reason}` : ""}`;
+}
+
+/** The flag may have been made by hand (`touch`, `echo`): anything that is not our JSON has no fields. */
+function fieldsOf(text: string): Record<"by" | "at" | "reason", string> {
+  let content: unknown;
+  try {
+    content = JSON.parse(text);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  const field = (name: string) => {
+    const value =
+      typeof content === "object" && content !== null ? (content as Record<string, unknown>)[name] : undefined;
+    // Goes into the log and the terminal of `status`: one line, no control characters.
+    return typeof value === "string"
+      ? value
+          .replace(/\p{Cc}+/gu, " ")
+          .trim()
+          .slice(0, 200)
+      : "";
+  };
+  return { by: field("by"), at: field("at"), reason: field("reason") };
+}

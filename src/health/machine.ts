@@ -1,0 +1,61 @@
+/**
+ * When to announce and when to withdraw. Pure: the loop feeds it one event for each check and does what the transitions
+ * say.
+ *
+ * The first phase is "unknown": whatever is decided first is a transition, so that a route that an earlier process left in
+ * ExaBGP is cleared (ExaBGP keeps the routes of a process that died).
+ */
+export type Phase = "unknown" | "up" | "down" | "drained" | "stopped";
+
+export type Event =
+  | { readonly type: "up" }
+  | { readonly type: "down"; readonly cause: string }
+  /** HAProxy is certainly gone: there is nothing to count. */
+  | { readonly type: "dead"; readonly cause: string }
+  /** The operator takes the node out; whatever the check says. */
+  | { readonly type: "drained"; readonly cause: string }
+  | { readonly type: "stop"; readonly cause: string };
+
+/** `streak` counts equal outcomes of checks in a row: positive for good ones, negative for failed ones. */
+export type State = { readonly phase: Phase; readonly streak: number };
+
+export type Policy = { readonly rise: number; readonly fall: number };
+
+export type Transition = { readonly from: Phase; readonly to: Phase; readonly cause: string };
+
+export const INITIAL: State = { phase: "unknown", streak: 0 };
+
+/** The next state, and the transition when the phase changes. */
+export function step(state: State, event: Event, policy: Policy): readonly [State, Transition?] {
+  if (state.phase === "stopped") return [state];
+  switch (event.type) {
+    case "up": {
+      const streak = Math.min(Math.max(state.streak, 0) + 1, policy.rise);
+      if (state.phase === "up" || streak < policy.rise) return [{ ...state, streak }];
+      return enter("up", streak, state, "HAProxy answers");
+    }
+    case "down": {
+      const streak = Math.max(Math.min(state.streak, 0) - 1, -policy.fall);
+      if (state.phase === "down" || streak > -policy.fall) return [{ ...state, streak }];
+      return enter("down", streak, state, event.cause);
+    }
+    case "dead":
+      if (state.phase === "down") return [{ ...state, streak: -policy.fall }];
+      return enter("down", -policy.fall, state, event.cause);
+    case "drained":
+      // After the drain the checks count from the beginning.
+      if (state.phase === "drained") return [{ ...state, streak: 0 }];
+      return enter("drained", 0, state, event.cause);
+    case "stop":
+      return enter("stopped", 0, state, event.cause);
+    default:
+      return event satisfies never;
+  }
+}
+
+function enter(phase: Phase, streak: number, { phase: from }: State, cause: string): readonly [State, Transition] {
+  return [
+    { phase, streak },
+    { from, to: phase, cause },
+  ];
+}
