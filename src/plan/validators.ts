@@ -105,7 +105,7 @@ function remarksOf(program: string, said: string, path: string): readonly string
   if (program === "haproxy") {
     // [ALERT]    (312) : config : parsing [/opt/ober/etc/haproxy/haproxy.cfg:31] : unknown keyword 'blance' ...
     return all
-      .filter((line) => /^\[(ALERT|WARNING)\]/.test(line))
+      .filter((line) => /^\[(ALERT|WARNING)\]/.test(line) && !/Error\(s\) found in|Fatal errors found/.test(line))
       .map((line) => line.replace(/^\[(\w+)\]\s+\(\d+\) : /, ""));
   }
   if (program === "systemd") return all.filter((line) => line.includes(posix.basename(path)));

@@ -14,7 +14,7 @@ export type Programs = {
 export async function findPrograms(system: System): Promise<Programs> {
   const [haproxy, exabgp, keepalived, bird] = await Promise.all([
     ask(system, ["haproxy", "-vv"]),
-    ask(system, ["exabgp", "--version"]),
+    exabgpVersion(system),
     ask(system, ["keepalived", "--version"]),
     ask(system, ["bird", "--version"]),
   ]);
@@ -42,10 +42,16 @@ export function tlsLibrary(haproxyVv: string): string | undefined {
   return /^Running on SSL library version : (.*)$/m.exec(haproxyVv)?.[1];
 }
 
+/** 4.2 knows only the flag, 5.x only the word. */
+async function exabgpVersion(system: System): Promise<string | undefined> {
+  const said = await ask(system, ["exabgp", "--version"]);
+  return said?.includes("ExaBGP :") ? said : ask(system, ["exabgp", "version"]);
+}
+
 async function ask(system: System, argv: readonly string[]): Promise<string | undefined> {
   const program = argv[0] ?? "";
   const { code } = await system.run(["/bin/sh", "-c", 'command -v "$0" >/dev/null', program], { accept: [0, 1, 127] });
   if (code !== 0) return undefined;
-  const { stdout, stderr } = await system.run(argv, { accept: [0, 1], timeoutMs: 20_000 });
+  const { stdout, stderr } = await system.run(argv, { accept: [0, 1, 2], timeoutMs: 20_000 });
   return `${stdout}\n${stderr}`;
 }

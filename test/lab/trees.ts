@@ -61,7 +61,7 @@ export function toolsTree(progress: Progress): Promise<string> {
   return tree({ kind: "tools", release: TOOLS_RELEASE, argv, progress });
 }
 
-async function tree(wanted: {
+export async function tree(wanted: {
   readonly kind: string;
   readonly release: Release;
   readonly argv: readonly string[];
