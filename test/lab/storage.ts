@@ -1,6 +1,7 @@
 /** Ceph: one real radosgw that holds the objects, and in front of it the endpoints that the nodes know as RGWs. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { OberError } from "../../src/errors.ts";
 import { inNamespace } from "./network.ts";
 import { endpointAddress, LOG_DIRECTORY, SHARED_DIRECTORY, STORAGE, TOOLS_ROOT } from "./places.ts";
 import { type ProcessRecord, run, startDetached, until } from "./process.ts";
@@ -19,7 +20,10 @@ export async function startRadosgw(): Promise<ProcessRecord> {
   await Bun.write(join(SHARED_DIRECTORY, "ceph.conf"), CEPH_CONFIG);
   const { accessKey, secretKey } = S3_USER;
   const user = ["--uid=lab", "--display-name=Lab", `--access-key=${accessKey}`, `--secret-key=${secretKey}`];
-  await run(inRgw(["/usr/bin/radosgw-admin", ...RADOSGW_OPTIONS, "user", "create", ...user]));
+  // Now and then radosgw-admin does its work, prints the user, and hangs at its exit.
+  const limited = ["/usr/bin/timeout", "--signal=KILL", "10", "/usr/bin/radosgw-admin", ...RADOSGW_OPTIONS];
+  const { stdout, stderr } = await run(inRgw([...limited, "user", "create", ...user]), { accept: [0, 137] });
+  if (!stdout.includes(accessKey)) throw new OberError(`radosgw-admin made no user: ${stderr}`);
   const record = startDetached(
     inRgw(["/usr/bin/radosgw", ...RADOSGW_OPTIONS, "-d"]),
     join(LOG_DIRECTORY, "radosgw.log"),
