@@ -2,8 +2,8 @@
 import { spawnSync } from "node:child_process";
 import { OberError, UsageError } from "../../src/errors.ts";
 import { attach, down, up } from "./lab.ts";
-import { inNamespace } from "./network.ts";
-import { CLIENT, LOG_DIRECTORY, SHARED_DIRECTORY, TOOLS_ROOT, VIP } from "./places.ts";
+import { inTools } from "./network.ts";
+import { CLIENT, LOG_DIRECTORY, SHARED_DIRECTORY, VIP } from "./places.ts";
 import { isAlive } from "./process.ts";
 import { showRoute } from "./router.ts";
 import type { Progress, Release } from "./trees.ts";
@@ -54,9 +54,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<voi
     const lab = attach();
     const argv = words.length === 0 ? ["bash", "-l"] : words;
     const outside = ["router", "client", "rgw"].includes(host);
-    const [program = "", ...rest] = outside
-      ? inNamespace(host, ["chroot", TOOLS_ROOT, ...argv])
-      : lab.node(host).enter(argv);
+    const [program = "", ...rest] = outside ? inTools(host, argv) : lab.node(host).enter(argv);
     process.exitCode = spawnSync(program, rest, { stdio: "inherit" }).status ?? 1;
   },
   kill: async ([name = ""]) => attach().node(name).powerOff(),

@@ -152,7 +152,7 @@ function lastPage(seen: {
     const failed =
       load.failed === 0
         ? `none of the ${load.requests} requests that were begun after it failed; the slowest took ${load.slowestMs.toFixed(0)} ms`
-        : `${load.failed} of the ${load.requests} requests that were begun after it failed, over ${load.failingMs.toFixed(0)} ms: ${JSON.stringify(load.errors)}`;
+        : `${load.failed} of the ${load.requests} requests that were begun after it failed, the last of them ${load.failingMs.toFixed(0)} ms after it: ${JSON.stringify(load.errors)}`;
     return `${title}
     out of the router's kernel after ${goneMs.toFixed(0)} ms, back after ${(backMs / 1000).toFixed(1)} s
     meanwhile:

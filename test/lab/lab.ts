@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { EXIT, OberError } from "../../src/errors.ts";
 import { makeCertificate } from "./certificate.ts";
 import { prepareHost } from "./host.ts";
-import { buildNetwork, cutCable, dropCarrier, inNamespace, mendCable } from "./network.ts";
+import { buildNetwork, cutCable, dropCarrier, inTools, mendCable } from "./network.ts";
 import {
   boot,
   enterNode,
@@ -191,8 +191,7 @@ function labOf(initial: LabState) {
     /** Starts a hashing backend at the n-th endpoint's address (port BACKEND_PORT); nothing starts these by itself. */
     startBackend: (index: number) => service(`backend${index}`, () => startBackend(index)),
     /** Runs one of the S3 clients' programs where the clients are; /lab is the shared directory. */
-    client: (argv: readonly string[], options?: RunOptions) =>
-      run(inNamespace("client", ["chroot", TOOLS_ROOT, ...argv]), options),
+    client: (argv: readonly string[], options?: RunOptions) => run(inTools("client", argv), options),
     /** Lets the lab outlive this process. */
     keep: () => remember({ kept: true }),
     down,

@@ -23,7 +23,7 @@ export type Load = ReturnType<typeof startLoad>;
 export type LoadSummary = {
   readonly requests: number;
   readonly failed: number;
-  /** From the begin of the first request that failed to the begin of the last one in the longest row of failures closer than a second to each other. */
+  /** How long new requests failed: from `from` to the begin of the last one that failed. */
   readonly failingMs: number;
   readonly slowestMs: number;
   readonly errors: Readonly<Record<string, number>>;
@@ -72,22 +72,22 @@ export function startLoad(options: LoadOptions) {
   };
 }
 
-/** Sums up the requests that began from `from` to `to`. */
-export function summarise(records: readonly RequestRecord[], from = 0, to = Number.POSITIVE_INFINITY): LoadSummary {
-  const chosen = records.filter(({ begin }) => begin >= from && begin < to).sort((a, b) => a.begin - b.begin);
+/** Sums up the requests that began at `from` or later. */
+export function summarise(records: readonly RequestRecord[], from: number): LoadSummary {
+  const chosen = records.filter(({ begin }) => begin >= from);
   const failures = chosen.filter(({ ok }) => !ok);
   const errors: Record<string, number> = {};
-  let failingMs = 0;
-  let rowBegin: number | undefined;
-  let previous = Number.NEGATIVE_INFINITY;
-  for (const { begin, stage, error = "" } of failures) {
-    errors[`${error} (${stage})`] = (errors[`${error} (${stage})`] ?? 0) + 1;
-    if (rowBegin === undefined || begin - previous > 1_000) rowBegin = begin;
-    previous = begin;
-    failingMs = Math.max(failingMs, begin - rowBegin);
+  for (const { stage, error = "" } of failures) {
+    const name = `${error} (${stage})`;
+    errors[name] = (errors[name] ?? 0) + 1;
   }
-  const slowestMs = Math.max(0, ...chosen.filter(({ ok }) => ok).map(({ begin, end }) => end - begin));
-  return { requests: chosen.length, failed: failures.length, failingMs, slowestMs, errors };
+  return {
+    requests: chosen.length,
+    failed: failures.length,
+    failingMs: Math.max(0, ...failures.map(({ begin }) => begin - from)),
+    slowestMs: Math.max(0, ...chosen.filter(({ ok }) => ok).map(({ begin, end }) => end - begin)),
+    errors,
+  };
 }
 
 /** The requests that had begun and were not over at `at`. */

@@ -12,6 +12,7 @@ import {
   PREFIX,
   SEGMENT,
   STORAGE,
+  TOOLS_ROOT,
 } from "./places.ts";
 import { run } from "./process.ts";
 
@@ -21,6 +22,12 @@ const BRIDGE = "segment";
 /** Runs a program of this machine inside the network namespace of one of the lab's machines. */
 export function inNamespace(host: string, argv: readonly string[]): string[] {
   return ["nsenter", `--net=${namespacePath(host)}`, "--", ...argv];
+}
+
+/** Runs a program of the tools tree inside a namespace, with the environment of a fresh login. */
+export function inTools(host: string, argv: readonly string[]): string[] {
+  const environment = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", "TERM=xterm"];
+  return inNamespace(host, ["chroot", TOOLS_ROOT, "/usr/bin/env", "-i", ...environment, ...argv]);
 }
 
 /** Namespaces, bridge and links of everything but the nodes. */

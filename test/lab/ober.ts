@@ -109,11 +109,11 @@ force_path_style = true
 }
 
 export function s3cmd(lab: Lab, words: readonly string[]): Promise<RunResult> {
-  return lab.client(["env", "HOME=/root", "s3cmd", "--no-progress", ...words]);
+  return lab.client(["s3cmd", "--no-progress", ...words]);
 }
 
 export function rclone(lab: Lab, words: readonly string[]): Promise<RunResult> {
-  return lab.client(["env", "HOME=/root", "rclone", ...words]);
+  return lab.client(["rclone", ...words]);
 }
 
 export async function sha256Of(file: string): Promise<string> {

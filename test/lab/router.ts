@@ -1,36 +1,16 @@
 /** The router: BIRD 2 with ECMP and BFD in its namespace, and what its kernel holds. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { inNamespace } from "./network.ts";
-import {
-  LOG_DIRECTORY,
-  NODE_AS,
-  nodeAddress,
-  ROUTER_AS,
-  SEGMENT,
-  SHARED_DIRECTORY,
-  TOOLS_ROOT,
-  VIP_NETWORK,
-} from "./places.ts";
+import { inNamespace, inTools } from "./network.ts";
+import { LOG_DIRECTORY, NODE_AS, nodeAddress, ROUTER_AS, SEGMENT, SHARED_DIRECTORY, VIP_NETWORK } from "./places.ts";
 import { type ProcessRecord, run, startDetached, until } from "./process.ts";
 
 /** Starts BIRD with one session per node. */
 export async function startRouter(nodes: number): Promise<ProcessRecord> {
   mkdirSync(SHARED_DIRECTORY, { recursive: true });
   await writeRouterConfig(nodes);
-  const bird = [
-    "chroot",
-    TOOLS_ROOT,
-    "/usr/sbin/bird",
-    "-f",
-    "-c",
-    "/lab/bird.conf",
-    "-s",
-    "/lab/bird.ctl",
-    "-P",
-    "/lab/bird.pid",
-  ];
-  const record = startDetached(inNamespace("router", bird), join(LOG_DIRECTORY, "router.log"));
+  const bird = ["bird", "-f", "-c", "/lab/bird.conf", "-s", "/lab/bird.ctl", "-P", "/lab/bird.pid"];
+  const record = startDetached(inTools("router", bird), join(LOG_DIRECTORY, "router.log"));
   await until("the router answers", async () => (await birdc("show status")).includes("up and running"), 10_000);
   return record;
 }
@@ -41,9 +21,7 @@ export async function writeRouterConfig(nodes: number): Promise<void> {
 
 /** One command of the router's own command line. */
 export async function birdc(command: string): Promise<string> {
-  const { stdout } = await run(
-    inNamespace("router", ["chroot", TOOLS_ROOT, "/usr/sbin/birdc", "-s", "/lab/bird.ctl", command]),
-  );
+  const { stdout } = await run(inTools("router", ["birdc", "-s", "/lab/bird.ctl", command]));
   return stdout;
 }
 

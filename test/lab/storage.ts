@@ -1,8 +1,9 @@
 /** Ceph: one real radosgw that holds the objects, and in front of it the endpoints that the nodes know as RGWs. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { inNamespace } from "./network.ts";
-import { endpointAddress, LOG_DIRECTORY, SHARED_DIRECTORY, STORAGE, TOOLS_ROOT } from "./places.ts";
+import { OberError } from "../../src/errors.ts";
+import { inNamespace, inTools } from "./network.ts";
+import { endpointAddress, LOG_DIRECTORY, SHARED_DIRECTORY, STORAGE } from "./places.ts";
 import { type ProcessRecord, run, startDetached, until } from "./process.ts";
 
 export const S3_USER = {
@@ -19,9 +20,12 @@ export async function startRadosgw(): Promise<ProcessRecord> {
   await Bun.write(join(SHARED_DIRECTORY, "ceph.conf"), CEPH_CONFIG);
   const { accessKey, secretKey } = S3_USER;
   const user = ["--uid=lab", "--display-name=Lab", `--access-key=${accessKey}`, `--secret-key=${secretKey}`];
-  await run(inRgw(["/usr/bin/radosgw-admin", ...RADOSGW_OPTIONS, "user", "create", ...user]));
+  // Now and then radosgw-admin does its work, prints the user, and hangs at its exit.
+  const limited = ["timeout", "--signal=KILL", "10", "radosgw-admin", ...RADOSGW_OPTIONS];
+  const { stdout, stderr } = await run(inTools("rgw", [...limited, "user", "create", ...user]), { accept: [0, 137] });
+  if (!stdout.includes(accessKey)) throw new OberError(`radosgw-admin made no user: ${stderr}`);
   const record = startDetached(
-    inRgw(["/usr/bin/radosgw", ...RADOSGW_OPTIONS, "-d"]),
+    inTools("rgw", ["radosgw", ...RADOSGW_OPTIONS, "-d"]),
     join(LOG_DIRECTORY, "radosgw.log"),
   );
   await until("radosgw answers", () => answers(STORAGE.address), 30_000, 100);
@@ -56,13 +60,9 @@ export async function startBackend(index: number): Promise<ProcessRecord> {
 
 async function answers(address: string, port: number = STORAGE.port): Promise<boolean> {
   const url = `http://${address}:${port}/swift/healthcheck`;
-  const curl = ["/usr/bin/curl", "-s", "-o", "/dev/null", "-m", "2", "-w", "%{http_code}", url];
-  const { stdout } = await run(inRgw(curl), { accept: [0, 7, 28, 52, 56] });
+  const curl = ["curl", "-s", "-o", "/dev/null", "-m", "2", "-w", "%{http_code}", url];
+  const { stdout } = await run(inTools("rgw", curl), { accept: [0, 7, 28, 52, 56] });
   return stdout === "200";
-}
-
-function inRgw(argv: readonly string[]): string[] {
-  return inNamespace("rgw", ["chroot", TOOLS_ROOT, ...argv]);
 }
 
 /** A radosgw without a cluster: everything is in one SQLite store. It corrupts multi-part uploads; single parts are right. */
