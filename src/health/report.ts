@@ -2,7 +2,7 @@ import type { Dialog } from "./dialog.ts";
 import type { Transition } from "./machine.ts";
 import type { LoopOptions } from "./options.ts";
 import type { ProbeResult } from "./probe.ts";
-import { type HealthState, type TransitionState, writeState } from "./state.ts";
+import type { HealthState, TransitionState } from "./state.ts";
 import type { Watch } from "./watch.ts";
 
 /** What people learn about the loop: the log on stderr and the state file. */
@@ -93,6 +93,8 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
   async function write(watches: readonly Watch[]): Promise<void> {
     writtenAt = performance.now();
     isOld = false;
+    // Loaded with the first writing, not before the first decision.
+    const { writeState } = await import("./state.ts");
     report.complain("state", await writeState(options.stateFile, snapshot(watches)));
   }
 
