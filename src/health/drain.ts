@@ -1,21 +1,17 @@
-import { readFileSync, statSync } from "node:fs";
-
 /** Whether the operator has taken this node out of traffic: `ober drain` makes the file, `ober undrain` removes it. */
-export function isDrained(flag: string): boolean {
-  return statSync(flag, { throwIfNoEntry: false }) !== undefined;
+export function isDrained(flag: string): Promise<boolean> {
+  return Bun.file(flag).exists();
 }
 
 /** Why, in one line, from the flag's content: `{"by", "at", "reason"}`, each optional, or nothing at all. */
-export function drainCause(flag: string): string {
-  let text: string;
+export async function drainCause(flag: string): Promise<string> {
   try {
-    text = readFileSync(flag, "utf8").slice(0, 4096);
+    return causeOf(await Bun.file(flag).slice(0, 4096).text());
   } catch (error) {
     // Undrained this very moment, or unreadable for the user that ExaBGP runs us as: the file's presence is what counts.
     if (error instanceof Error && "code" in error) return "drained";
     throw error;
   }
-  return causeOf(text);
 }
 
 export function causeOf(text: string): string {

@@ -1,0 +1,143 @@
+import type { Dialog } from "./dialog.ts";
+import type { Transition } from "./machine.ts";
+import type { LoopOptions } from "./options.ts";
+import type { ProbeResult } from "./probe.ts";
+import type { HealthState, TransitionState } from "./state.ts";
+import type { Watch } from "./watch.ts";
+
+/** What people learn about the loop: the log on stderr and the state file. */
+export type Report = {
+  checked(result: ProbeResult): void;
+  entered(watch: Watch, transition: Transition): void;
+  /** The state file no longer says how things are. */
+  changed(): void;
+  /** To be called each second: writes the state when it is old. */
+  beat(watches: readonly Watch[]): void;
+  /** Writes the state if it changed and the last writing is not too near. */
+  save(watches: readonly Watch[]): void;
+  /** The last words in the state file, after everything that is being written. */
+  close(watches: readonly Watch[]): Promise<void>;
+  /** Logs a trouble once when it begins and once when it ends, not each second. */
+  complain(about: string, trouble: string | undefined): void;
+};
+
+/** The state is written so often though nothing changes, so that a reader can tell a live process from a dead one. */
+const BEATS_PER_STATE = 5;
+/** A flapping server changes the file no more often than this; and the first decision comes before the first file. */
+const STATE_SPACING_MS = 100;
+const TRANSITIONS_KEPT = 20;
+
+const VERBS = {
+  unknown: "undecided",
+  up: "announced",
+  down: "withdrawn",
+  drained: "drained",
+  stopped: "withdrawn",
+} as const;
+
+export function createReport(options: LoopOptions, dialog: Dialog): Report {
+  const startedAt = new Date().toISOString();
+  const counters = { probes: 0, failures: 0, transitions: 0 };
+  const transitions: TransitionState[] = [];
+  const latest = new Map<string, TransitionState>();
+  const complaints = new Map<string, string | undefined>();
+  let lastProbe: { readonly at: number; readonly result: ProbeResult } | undefined;
+  let beats = 0;
+  let isOld = true;
+  let writtenAt = performance.now();
+  let writing: Promise<void> | undefined;
+
+  const report: Report = {
+    checked(result) {
+      counters.probes += 1;
+      if (!result.ok) counters.failures += 1;
+      lastProbe = { at: Date.now(), result };
+    },
+    entered({ group, vips }, { from, to, cause }) {
+      const addresses = vips.map(({ address }) => address);
+      const entry = { at: new Date().toISOString(), group, vips: addresses, from, to, cause };
+      counters.transitions += 1;
+      transitions.push(entry);
+      if (transitions.length > TRANSITIONS_KEPT) transitions.shift();
+      latest.set(group, entry);
+      isOld = true;
+      log(`${VERBS[to]} ${addresses.join(" ")}${group === "" ? "" : ` (group ${group})`}: ${cause}`);
+    },
+    changed() {
+      isOld = true;
+    },
+    beat(watches) {
+      for (const vip of options.vips) report.complain(vip.address, dialog.of(vip).problem);
+      beats += 1;
+      if (beats % BEATS_PER_STATE === 0) isOld = true;
+      report.save(watches);
+    },
+    save(watches) {
+      if (!isOld || writing !== undefined || performance.now() - writtenAt < STATE_SPACING_MS) return;
+      writing = write(watches).finally(() => {
+        writing = undefined;
+      });
+    },
+    async close(watches) {
+      await writing;
+      await write(watches);
+    },
+    complain(about, trouble) {
+      if (complaints.get(about) === trouble) return;
+      complaints.set(about, trouble);
+      log(`${about}: ${trouble ?? "all right again"}`);
+    },
+  };
+  return report;
+
+  async function write(watches: readonly Watch[]): Promise<void> {
+    writtenAt = performance.now();
+    isOld = false;
+    // Loaded with the first writing, not before the first decision.
+    const { writeState } = await import("./state.ts");
+    report.complain("state", await writeState(options.stateFile, snapshot(watches)));
+  }
+
+  function snapshot(watches: readonly Watch[]): HealthState {
+    return {
+      pid: process.pid,
+      startedAt,
+      updatedAt: new Date().toISOString(),
+      stopped: watches.every(({ state }) => state.phase === "stopped"),
+      url: options.url.text,
+      vips: watches.flatMap(vipStates),
+      ...(lastProbe === undefined ? {} : { lastProbe: probeState(lastProbe) }),
+      counters: { ...counters, ...dialog.counters },
+      transitions,
+    };
+  }
+
+  function vipStates({ group, vips, state }: Watch): HealthState["vips"] {
+    const last = latest.get(group);
+    return vips.map((vip) => {
+      const { acknowledged, problem } = dialog.of(vip);
+      return {
+        vip: vip.address,
+        group,
+        announced: state.phase === "up",
+        acknowledged,
+        since: last?.at ?? startedAt,
+        cause: state.phase === "stopped" ? "health process ended" : (last?.cause ?? "not checked yet"),
+        ...(problem === undefined ? {} : { problem }),
+      };
+    });
+  }
+}
+
+/** One line to the log of ExaBGP's unit. */
+export function log(line: string): void {
+  Bun.write(Bun.stderr, `ober health: ${line}\n`).catch((error) => {
+    // With nobody left to read the log there is nobody left to tell; the announcements go on.
+    if (error.code !== "EPIPE") throw error;
+  });
+}
+
+function probeState({ at, result }: { readonly at: number; readonly result: ProbeResult }) {
+  const latencyMs = Math.round(result.latencyMs * 1000) / 1000;
+  return { at: new Date(at).toISOString(), latencyMs, ok: result.ok, ...(result.ok ? {} : { reason: result.reason }) };
+}

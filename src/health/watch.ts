@@ -1,0 +1,115 @@
+import { drainCause, isDrained } from "./drain.ts";
+import { type Event, INITIAL, type State, step, type Transition } from "./machine.ts";
+import { type LoopOptions, targetOf, type Vip } from "./options.ts";
+import { createProber, type ProbeResult } from "./probe.ts";
+
+/** One backend group and its VIPs: checks it again and again, and passes on what comes of it. */
+export type Watch = {
+  readonly group: string;
+  readonly vips: readonly Vip[];
+  readonly state: State;
+  /** Completed checks. */
+  readonly checks: number;
+  /** Checks until `stop`. Rejects for bugs only. */
+  follow(): Promise<void>;
+  stop(cause: string): void;
+};
+
+export type WatchListener = {
+  checked(watch: Watch, result: ProbeResult): void;
+  entered(watch: Watch, transition: Transition): void;
+};
+
+/**
+ * How often to ask again when the connection broke before the answer: that decides nothing. A dying HAProxy may close its
+ * listener a little after its connections, and a reloading one closes connections that it has not served.
+ */
+const BROKEN_RETRIES = 20;
+const BROKEN_RETRY_MS = 1;
+/** A server that closes every idle connection must not make us ask without pause. */
+const LOSS_SPACING_MS = 10;
+/** While nothing is decided the checks follow each other without pause, but not for ever. */
+const HASTY_CHECKS = 10;
+
+export function createWatch(group: string, options: LoopOptions, listener: WatchListener): Watch {
+  const prober = createProber(targetOf(options.url, group), onLost);
+  let state = INITIAL;
+  let cause = "";
+  let checks = 0;
+  let stopped = false;
+  let lostAt = Number.NEGATIVE_INFINITY;
+  let wake = () => {};
+
+  const watch: Watch = {
+    group,
+    vips: options.vips.filter((vip) => vip.group === group),
+    get state() {
+      return state;
+    },
+    get checks() {
+      return checks;
+    },
+    async follow() {
+      while (!stopped) {
+        const startedAt = performance.now();
+        const result = await check();
+        const event = await eventOf(result);
+        if (stopped) return;
+        checks += 1;
+        advance(event);
+        listener.checked(watch, result);
+        const rest = startedAt + options.intervalMs - performance.now();
+        if (rest > 0 && (state.phase !== "unknown" || checks >= HASTY_CHECKS)) await pause(rest);
+      }
+    },
+    stop(cause) {
+      stopped = true;
+      prober.close();
+      wake();
+      advance({ type: "stop", cause });
+    },
+  };
+  return watch;
+
+  function advance(event: Event): void {
+    const [next, transition] = step(state, event, options);
+    state = next;
+    if (transition === undefined) return;
+    cause = transition.cause;
+    listener.entered(watch, transition);
+  }
+
+  async function check(): Promise<ProbeResult> {
+    for (let attempt = 0; ; attempt++) {
+      const result = await prober.probe(options.timeoutMs);
+      if (result.ok || result.kind !== "closed" || attempt === BROKEN_RETRIES || stopped) return result;
+      if (attempt > 0) await Bun.sleep(BROKEN_RETRY_MS);
+    }
+  }
+
+  async function eventOf(result: ProbeResult): Promise<Event> {
+    if (await isDrained(options.drainFlag)) {
+      return { type: "drained", cause: state.phase === "drained" ? cause : await drainCause(options.drainFlag) };
+    }
+    if (result.ok) return { type: "up" };
+    return { type: result.kind === "refused" ? "dead" : "down", cause: result.reason };
+  }
+
+  /** The sentinel: HAProxy closed the idle connection. It died or reloads; the next check tells, now. */
+  function onLost(): void {
+    const sinceLast = performance.now() - lostAt;
+    lostAt = performance.now();
+    if (sinceLast >= LOSS_SPACING_MS) wake();
+    else setTimeout(() => wake(), LOSS_SPACING_MS);
+  }
+
+  function pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}
