@@ -34,10 +34,11 @@ const DEFAULT_STATE_FILE = "/run/ober-bgp/health.json";
 const ONCE_TIMEOUT_MS = 800;
 
 /**
- * A stalled HAProxy is withdrawn after at most interval + fall x timeout = 600 ms; HAProxy answers `/health` in well
- * under a millisecond, so three misses of a sixth of a second each are no scheduling hiccup.
+ * A stalled HAProxy is withdrawn after at most interval + fall x timeout = 650 ms; HAProxy answers `/health` in well
+ * under a millisecond, so three misses of 150 ms each in a row are no hiccup. Five checks a second cost a few thousandths
+ * of a core; a crash does not wait for them.
  */
-const DEFAULTS = { "--interval-ms": 120, "--timeout-ms": 160, "--rise": 2, "--fall": 3 } as const;
+const DEFAULTS = { "--interval-ms": 200, "--timeout-ms": 150, "--rise": 2, "--fall": 3 } as const;
 const LIMITS = { "--interval-ms": 60_000, "--timeout-ms": 60_000, "--rise": 100, "--fall": 100 } as const;
 
 /** Reads the words after `health`; anything but a complete, known command line is a problem. */

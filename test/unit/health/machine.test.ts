@@ -1,0 +1,95 @@
+import { describe, expect, test } from "bun:test";
+import { type Event, INITIAL, type Phase, step } from "../../../src/health/machine.ts";
+import { actionOf } from "../../../src/health/routes.ts";
+
+const POLICY = { rise: 2, fall: 3 };
+
+const EVENTS: Record<string, Event> = {
+  "+": { type: "up" },
+  "-": { type: "down", cause: "HAProxy answers 503" },
+  "!": { type: "dead", cause: "nothing listens" },
+  d: { type: "drained", cause: "drained" },
+  s: { type: "stop", cause: "SIGTERM" },
+};
+
+/** Plays a script of events and writes down, for each, what is said to ExaBGP, or the phase entered in silence, or a dot. */
+function play(script: string, policy = POLICY): string {
+  let state = INITIAL;
+  const said = script.split(" ").map((letter) => {
+    const [next, transition] = step(state, EVENTS[letter] as Event, policy);
+    state = next;
+    return transition === undefined ? "." : (actionOf(transition) ?? `(${transition.to})`);
+  });
+  return said.join(" ");
+}
+
+describe("the machine", () => {
+  const scripts: [behaviour: string, events: string, said: string][] = [
+    ["announces after two good checks", "+ + + +", ". announce . ."],
+    ["withdraws after three failures", "+ + - - -", ". announce . . withdraw"],
+    ["bears two failures in a row", "+ + - - + - - +", ". announce . . . . . ."],
+    ["announces again after two good checks", "+ + - - - + +", ". announce . . withdraw . announce"],
+    ["needs the good checks in a row", "- - - + - + - + +", ". . withdraw . . . . . announce"],
+    ["speaks also when its first decision is to withdraw", "- - - -", ". . withdraw ."],
+    ["speaks at once when HAProxy is dead from the start", "! ! !", "withdraw . ."],
+    ["decides nothing while the first checks disagree", "+ - + - - + +", ". . . . . . announce"],
+    ["does not count when HAProxy is dead", "+ + !", ". announce withdraw"],
+    ["takes death as the end of a streak", "+ + ! + ! + +", ". announce withdraw . . . announce"],
+    ["withdraws for a drain, however healthy", "+ + d d", ". announce withdraw ."],
+    ["says withdraw when it starts drained", "d d", "withdraw ."],
+    ["changes only the cause when a withdrawn node is drained", "- - - d", ". . withdraw (drained)"],
+    ["counts from the beginning after a drain", "+ + d + d + +", ". announce withdraw . . . announce"],
+    ["stays out after a drain that ends in failures", "+ + d - - - + +", ". announce withdraw . . (down) . announce"],
+    ["stays drained when HAProxy dies meanwhile", "+ + d d d", ". announce withdraw . ."],
+    ["withdraws at the end", "+ + s", ". announce withdraw"],
+    ["withdraws at the end whatever the phase was", "- - - s", ". . withdraw withdraw"],
+    ["withdraws at the end when nothing was decided", "+ s", ". withdraw"],
+    ["says nothing after the end", "+ + s + + - - - d ! s", ". announce withdraw . . . . . . . ."],
+  ];
+  test.each(scripts)("%s", (_behaviour, events, said) => {
+    expect(play(events)).toBe(said);
+  });
+
+  test("follows a policy of one", () => {
+    expect(play("+ - + -", { rise: 1, fall: 1 })).toBe("announce withdraw announce withdraw");
+  });
+
+  test("names the cause of what failed last, and where it came from", () => {
+    const [, transition] = step({ phase: "up", streak: -2 }, { type: "down", cause: "no answer" }, POLICY);
+    expect(transition).toEqual({ from: "up", to: "down", cause: "no answer" });
+  });
+
+  test("does not count without end", () => {
+    let state = INITIAL;
+    for (let i = 0; i < 1000; i++) [state] = step(state, { type: "up" }, POLICY);
+    expect(state).toEqual({ phase: "up", streak: 2 });
+    for (let i = 0; i < 1000; i++) [state] = step(state, { type: "down", cause: "" }, POLICY);
+    expect(state).toEqual({ phase: "down", streak: -3 });
+  });
+
+  test("never contradicts what it said, over every script of six events", () => {
+    const letters = Object.keys(EVENTS);
+    let scripts = 0;
+    for (let n = 0; n < letters.length ** 6; n++) {
+      let announced: boolean | undefined;
+      let state = INITIAL;
+      for (let i = 0, rest = n; i < 6; i++, rest = Math.floor(rest / letters.length)) {
+        const [next, transition] = step(state, EVENTS[letters[rest % letters.length] ?? ""] as Event, POLICY);
+        state = next;
+        const action = transition && actionOf(transition);
+        if (action !== undefined) announced = action === "announce";
+      }
+      const expected: Record<Phase, boolean | undefined> = {
+        unknown: undefined,
+        up: true,
+        down: false,
+        drained: false,
+        stopped: false,
+      };
+      if (announced !== expected[state.phase])
+        throw new Error(`script ${n}: ${state.phase} but announced is ${announced}`);
+      scripts += 1;
+    }
+    expect(scripts).toBe(5 ** 6);
+  });
+});

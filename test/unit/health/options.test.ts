@@ -1,0 +1,82 @@
+import { describe, expect, test } from "bun:test";
+import { readOptions, targetOf } from "../../../src/health/options.ts";
+
+const read = (line: string) => readOptions(line.split(" ").filter(Boolean), "/opt/ober/bin/ober");
+
+test("reads what ExaBGP's run line says", () => {
+  expect(read("--url http://127.0.0.1:8404/health 10.0.0.100 10.0.0.101@s3_b 2001:db8::1")).toEqual({
+    once: false,
+    url: { host: "127.0.0.1", port: 8404, path: "/health", text: "http://127.0.0.1:8404/health" },
+    vips: [
+      { address: "10.0.0.100", prefix: "10.0.0.100/32", group: "" },
+      { address: "10.0.0.101", prefix: "10.0.0.101/32", group: "s3_b" },
+      { address: "2001:db8::1", prefix: "2001:db8::1/128", group: "" },
+    ],
+    intervalMs: 200,
+    timeoutMs: 150,
+    rise: 2,
+    fall: 3,
+    drainFlag: "/opt/ober/var/drain",
+    stateFile: "/run/ober-bgp/health.json",
+  });
+});
+
+test("takes values after a blank and after an equals sign", () => {
+  const flags = "--interval-ms=50 --timeout-ms 60 --rise=1 --fall 7 --drain-flag=/x/drain --state /x/state";
+  expect(read(`${flags} 10.0.0.1`)).toMatchObject({
+    intervalMs: 50,
+    timeoutMs: 60,
+    rise: 1,
+    fall: 7,
+    drainFlag: "/x/drain",
+    stateFile: "/x/state",
+  });
+});
+
+test("checks once without a VIP, with time for keepalived to hear the reason", () => {
+  expect(read("--once")).toEqual({
+    once: true,
+    url: { host: "127.0.0.1", port: 8404, path: "/health", text: "http://127.0.0.1:8404/health" },
+    timeoutMs: 800,
+  });
+});
+
+test("asks about a group below the address of the node", () => {
+  const url = { host: "127.0.0.1", port: 8404, path: "/health", text: "http://127.0.0.1:8404/health" };
+  expect(targetOf(url, "s3_b")).toMatchObject({ path: "/health/s3_b", text: "http://127.0.0.1:8404/health/s3_b" });
+  expect(targetOf(url, "")).toBe(url);
+});
+
+describe("refuses", () => {
+  test.each([
+    ["", "no VIP given"],
+    ["10.0.0.256", "'10.0.0.256' is not an address"],
+    ["10.0.0.1/32", "'10.0.0.1/32' is not an address"],
+    ["10.0.0.01", "'10.0.0.01' is not an address"],
+    ["10.0.0", "'10.0.0' is not an address"],
+    ["::g", "'::g' is not an address"],
+    ["1:2:3", "'1:2:3' is not an address"],
+    ["example.org", "'example.org' is not an address"],
+    ["10.0.0.1@", "'10.0.0.1@' is not an address"],
+    ["10.0.0.1@a/b", "'10.0.0.1@a/b' is not an address"],
+    ["10.0.0.1\nannounce", "'10.0.0.1\nannounce' is not an address"],
+    ["10.0.0.1@s3\r\nhost:x", "'10.0.0.1@s3\r\nhost:x' is not an address"],
+    ["10.0.0.1 10.0.0.1@s3", "VIP 10.0.0.1 is given twice"],
+    ["10.0.0.1 --rise 0", "--rise must be a whole number from 1 to 100, not '0'"],
+    ["10.0.0.1 --fall=1.5", "--fall must be a whole number from 1 to 100, not '1.5'"],
+    ["10.0.0.1 --interval-ms 1e3", "--interval-ms must be a whole number from 1 to 60000, not '1e3'"],
+    ["10.0.0.1 --timeout-ms -5", "--timeout-ms must be a whole number from 1 to 60000, not '-5'"],
+    ["10.0.0.1 --rise", "--rise needs a value"],
+    ["10.0.0.1 --state=", "--state needs a value"],
+    ["10.0.0.1 --url https://127.0.0.1/health", "'https://127.0.0.1/health' is not a URL that can be checked"],
+    ["10.0.0.1 --url http://127.0.0.1:99999/", "'http://127.0.0.1:99999/' is not a URL that can be checked"],
+    ["10.0.0.1 --url http://127.0.0.1:0/", "'http://127.0.0.1:0/' is not a URL that can be checked"],
+    ["10.0.0.1 --url http://u:p@127.0.0.1/", "'http://u:p@127.0.0.1/' is not a URL that can be checked"],
+    ["10.0.0.1 --onse", "--onse needs a value"],
+    ["10.0.0.1 --frob x", "unknown flag --frob"],
+    ["--once 10.0.0.1", "`--once` checks this node and takes no VIP"],
+  ])("%p", (line, problem) => {
+    // Not `read`: these words must stay as they are, line breaks and all.
+    expect(readOptions(line.split(/ +/).filter(Boolean), "/opt/ober/bin/ober")).toMatchObject({ problem });
+  });
+});
