@@ -1,23 +1,95 @@
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { quote } from "../domain/quote.ts";
 import { OberError } from "../errors.ts";
 import type { System } from "../system/system.ts";
 
-export type Secrets = { bgpPassword(neighbor: string): string | undefined };
+/** What this node knows that nobody else may: passwords and keys. Values never appear in a message. */
+export type Secrets = {
+  /** The TCP MD5 password for a neighbor as `ober.yaml` names it: its own, else the common one. */
+  bgpPassword(neighbor: string): string | undefined;
+};
 
-/** Secrets of this node from `~/.ober/login`. */
-export async function readSecrets(system: System): Promise<Secrets> {
-  const path = join(homedir(), ".ober/login");
-  const text = (await system.read(path)) ?? "";
-  const stat = await system.stat(path);
-  if (stat && (stat.mode & 0o077) !== 0) {
-    throw new OberError(`${path} can be read by others`, { hint: `chmod 600 ${path}` });
+/** The kernel takes at most 80 bytes (TCP_MD5SIG_MAXKEYLEN). ExaBGP has no way to write a quote or a backslash. */
+const PASSWORD = /^[ !#-&(-[\]-~]{1,80}$/;
+const KEY = /^[A-Za-z0-9_.:-]{1,300}$/;
+
+/** Where the secrets of the person who runs ober lie. */
+export function secretsPath(home: string = homedir()): string {
+  return join(home, ".ober/login");
+}
+
+/** The secrets in `~/.ober/login`; none when there is no such file. Throws when others can read it or a line makes no sense. */
+export async function readSecrets(system: System, path: string = secretsPath()): Promise<Secrets> {
+  const text = await readPrivate(system, path);
+  const values = new Map(parseLines(text, path).flatMap(({ key, value }) => (key === undefined ? [] : [[key, value]])));
+  const secret = (key: string) => values.get(key) || undefined;
+  return {
+    bgpPassword: (neighbor) => {
+      const own = `bgp_password_${neighbor}`;
+      // An empty password of its own says that this neighbor has none, whatever the common one is.
+      return values.has(own) ? secret(own) : secret("bgp_password");
+    },
+  };
+}
+
+/** Sets secrets, or removes those that are undefined; every other line of the file stays. The file is never readable by others. */
+export async function writeSecrets(
+  system: System,
+  changes: Readonly<Record<string, string | undefined>>,
+  path: string = secretsPath(),
+): Promise<void> {
+  for (const [key, value] of Object.entries(changes)) {
+    const problem = secretProblem(key, value ?? "");
+    if (problem !== undefined) throw new OberError(`${quote(key)} in ${path}: ${problem}`);
   }
-  const values = new Map(
-    text.split("\n").flatMap((line) => {
-      const at = line.indexOf("=");
-      return at > 0 && !line.startsWith("#") ? [[line.slice(0, at).trim(), line.slice(at + 1).trim()] as const] : [];
-    }),
-  );
-  return { bgpPassword: (neighbor) => values.get(`bgp_password_${neighbor}`) ?? values.get("bgp_password") };
+  const lines = parseLines(await readPrivate(system, path), path);
+  const kept = lines.filter(({ key }) => key === undefined || !Object.hasOwn(changes, key)).map(({ line }) => line);
+  const added = Object.entries(changes).flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${value}`]));
+  await system.makeDirectory(dirname(path), 0o700);
+  await system.writeAtomic(path, [...kept, ...added, ""].join("\n"), { mode: 0o600 });
+}
+
+/** Why a value cannot be the secret `key`, without repeating it; undefined when it can. */
+export function secretProblem(key: string, value: string): string | undefined {
+  if (!KEY.test(key)) return "expected a key of letters, digits and _.:-";
+  if (value !== value.trim()) return "expected no blanks at either end";
+  if (/[^ -~]/.test(value)) return "expected printable ASCII characters only";
+  if (key.startsWith("bgp_password") && value !== "" && !PASSWORD.test(value)) {
+    return "expected at most 80 characters without quotes and backslashes";
+  }
+  return undefined;
+}
+
+async function readPrivate(system: System, path: string): Promise<string> {
+  const stat = await system.stat(path);
+  if (stat === undefined) return "";
+  if (stat.kind !== "file")
+    throw new OberError(`${path} is no regular file`, { hint: "move it away and run the command again" });
+  if ((stat.mode & 0o077) !== 0) throw new OberError(`${path} can be read by others`, { hint: `chmod 600 ${path}` });
+  return (await system.read(path)) ?? "";
+}
+
+type Line = { readonly line: string; readonly key?: string; readonly value?: string };
+
+function parseLines(text: string, path: string): readonly Line[] {
+  const seen = new Set<string>();
+  return text
+    .replace(/\n$/, "")
+    .split("\n")
+    .filter((line, index, all) => line !== "" || all.length > 1 || index > 0)
+    .map((line, index) => {
+      if (/^\s*(#.*)?$/.test(line)) return { line };
+      const refuse = (what: string) =>
+        new OberError(`${path}: line ${index + 1}: ${what}`, {
+          hint: "each line is key=value; a comment begins with #",
+        });
+      const [, key, value] = /^\s*([^=]*?)\s*=\s*(.*?)\s*$/.exec(line) ?? [];
+      if (key === undefined || value === undefined) throw refuse("expected key=value");
+      const problem = secretProblem(key, value);
+      if (problem !== undefined) throw refuse(problem);
+      if (seen.has(key)) throw refuse(`the key ${quote(key)} stands here for the second time`);
+      seen.add(key);
+      return { line, key, value };
+    });
 }

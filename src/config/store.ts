@@ -1,12 +1,186 @@
-import { parse } from "yaml";
+/**
+ * `ober.yaml` as text: read it strictly, write it back so that an operator recognises his own file. The only place
+ * that knows YAML.
+ */
+import * as yaml from "yaml";
+import { quote } from "../domain/quote.ts";
 import { ConfigError } from "../errors.ts";
+import { isMapping } from "./schema/problems.ts";
+import { keepLines } from "./store/keep-lines.ts";
 
-/** The value in a YAML text; throws a ConfigError that names the place of what is wrong. */
+/** What the keys of a new file are for; a line each, above the key. */
+const EXPLANATIONS: Readonly<Record<string, string>> = {
+  ha_mode: "How clients find a living node: bgp (routers, ECMP) or keepalived (VRRP).",
+  nodes: "All ingress nodes; host lists such as node[01-04] are understood everywhere.",
+  handover: "Hand running connections over before a planned stop: auto, always or off.",
+  bgp: "The routers are the neighbors. Empty router_id and local_address are detected on each node.",
+  keepalived: "The peers are the ingress nodes; advert_int is in seconds. An empty interface is detected.",
+  vips: "The addresses that clients use. Each may name its backend group; the first group is the default.",
+  backends: "Groups of RADOS gateways, as host:port.",
+  certs: "TLS: a PEM file or a directory of them with certificate and key; empty means this node's own place.",
+  log_retention_days: "Days that the journal is kept.",
+  stats_port: "The port of health, statistics and metrics.",
+};
+
+/** A configuration is a page or two. Beyond this it is another file, and the parser's time grows with the square. */
+const LARGEST_FILE = 128 * 1024;
+/** The schema needs 8: a map, a pair and a list or value for each level. */
+const DEEPEST = 20;
+
+/** The value of a YAML document, not yet judged. Throws a ConfigError with the line of what is no plain, single document. */
 export function parseYaml(text: string, file: string): unknown {
-  try {
-    return parse(text, { maxAliasCount: 0, uniqueKeys: true });
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    throw new ConfigError(file, [{ path: "", message: error.message.split("\n")[0] ?? "" }]);
+  return read(text, file).toJS();
+}
+
+/**
+ * The text of a configuration file that says `answers`: `previous` with only what differs changed, so that comments,
+ * the order of keys and keys that `answers` does not have survive. The same answers give the same text.
+ */
+export function emitConfig(previous: string | undefined, answers: Readonly<Record<string, unknown>>): string {
+  if (previous === undefined || previous.trim() === "") return emitNew(answers);
+  const document = read(previous, "the present configuration");
+  const style = styleOf(previous);
+  const before = document.toString(style);
+  if (!isMapping(document.toJS())) return emitNew(answers);
+  const changed = changeMap(document, document.contents as yaml.YAMLMap, answers);
+  if (!changed) return previous;
+  const after = document.toString(style);
+  const kept = keepLines(previous, before, after);
+  return kept !== undefined && sameMeaning(kept, after) ? kept : after;
+}
+
+function emitNew(answers: Readonly<Record<string, unknown>>): string {
+  const document = new yaml.Document(answers);
+  yaml.visit(document, {
+    // Short lists of words read better on one line; mappings never do.
+    Seq: (_key, seq) => {
+      seq.flow = seq.items.every((item) => yaml.isScalar(item));
+    },
+  });
+  for (const [index, { key }] of (document.contents as unknown as yaml.YAMLMap<yaml.Scalar>).items.entries()) {
+    const explanation = EXPLANATIONS[String(key.value)];
+    if (explanation !== undefined) key.commentBefore = ` ${explanation}`;
+    key.spaceBefore = index > 0 && explanation !== undefined;
   }
+  return document.toString({ lineWidth: 0, flowCollectionPadding: false });
+}
+
+function read(text: string, file: string): yaml.Document {
+  const refuse = (at: number | undefined, message: string): never => {
+    throw new ConfigError(file, [{ path: at === undefined ? "" : placeIn(text, at), message }]);
+  };
+  if (text.length > LARGEST_FILE) {
+    refuse(undefined, `expected at most ${LARGEST_FILE / 1024} KiB, found ${Math.ceil(text.length / 1024)} KiB`);
+  }
+  const foreign = /[\0\ufffd]/.exec(text);
+  if (foreign) refuse(foreign.index, foreign[0] === "\0" ? "a NUL byte; expected UTF-8 text" : "expected UTF-8 text");
+  // Errors only: at any other level the library itself writes warnings to stderr, or keeps a second document quiet.
+  const document = yaml.parseDocument(text, { prettyErrors: false, logLevel: "error" });
+  const [error] = [...document.errors, ...document.warnings];
+  if (error) refuse(error.code === "RESOURCE_EXHAUSTION" ? undefined : error.pos[0], explain(error, text));
+  // Without aliases no document is larger than its text, and the text alone says what a key is.
+  yaml.visit(document, {
+    Node: (_key, node, path) => {
+      if (path.length > DEEPEST) refuse(node.range?.[0], "nested too deeply");
+      if (node.tag !== undefined && yaml.isNode(node))
+        refuse(node.range?.[0], `the tag ${quote(node.tag)} is not understood`);
+      if (yaml.isAlias(node)) refuse(node.range?.[0], "aliases are not understood; write the value out");
+      if (node.anchor !== undefined)
+        refuse(node.range?.[0], "anchors are not understood; write the value out where it is used");
+    },
+    Pair: (_key, { key }) => {
+      if (!yaml.isScalar(key) || typeof key.value !== "string") {
+        refuse(yaml.isNode(key) ? key.range?.[0] : 0, "expected a word as key");
+      }
+    },
+  });
+  return document;
+}
+
+function placeIn(text: string, at: number): string {
+  const before = text.slice(0, at).split("\n");
+  return `line ${before.length}, column ${(before.at(-1) ?? "").length + 1}`;
+}
+
+function explain({ code, message, pos }: yaml.YAMLError, text: string): string {
+  const line = text.slice(text.lastIndexOf("\n", pos[0] - 1) + 1).split("\n", 1)[0] ?? "";
+  // A plain word inside [a, b] ends at its own bracket, which no operator expects of a host list.
+  if (/[\w.-]\[\d/.test(line)) return 'a host list with brackets needs quotes inside a list: ["node[01-03]"]';
+  switch (code) {
+    case "DUPLICATE_KEY":
+      return "this key stands here for the second time";
+    case "TAB_AS_INDENT":
+      return "a tab at the beginning of a line; YAML indents with blanks";
+    case "MULTIPLE_DOCS":
+      return "a second document begins here; expected one";
+    case "RESOURCE_EXHAUSTION":
+      return "nested too deeply";
+    case "TAG_RESOLVE_FAILED":
+      return "a tag that is not understood";
+    default:
+      return `not YAML: ${message.slice(0, 1).toLowerCase()}${message.slice(1).replaceAll("\n", " ")}`;
+  }
+}
+
+/** Makes `map` say `wanted`; keys that `wanted` lacks stay. Returns whether anything changed. */
+function changeMap(document: yaml.Document, map: yaml.YAMLMap, wanted: Readonly<Record<string, unknown>>): boolean {
+  const changes = Object.entries(wanted).map(([key, value]) => {
+    if (value === undefined) return false;
+    const present = map.get(key, true) as yaml.Node | undefined;
+    if (present !== undefined && same(toValue(document, present), value)) return false;
+    if (yaml.isMap(present) && isMapping(value)) return changeMap(document, present, value);
+    if (yaml.isSeq(present) && Array.isArray(value)) return changeList(document, present, value);
+    if (yaml.isScalar(present) && !isMapping(value) && !Array.isArray(value)) {
+      present.value = value;
+      delete present.source;
+      return true;
+    }
+    map.set(key, document.createNode(value));
+    return true;
+  });
+  return changes.includes(true);
+}
+
+/** Entries that stay keep their place in the text; a mapping is recognised by its name or address. */
+function changeList(document: yaml.Document, list: yaml.YAMLSeq, wanted: readonly unknown[]): boolean {
+  const left = [...list.items] as yaml.Node[];
+  const take = (fits: (value: unknown) => boolean) => {
+    const at = left.findIndex((item) => fits(toValue(document, item)));
+    return at < 0 ? undefined : left.splice(at, 1)[0];
+  };
+  list.items = wanted.map((value) => {
+    const item =
+      take((present) => same(present, value)) ??
+      take((present) => isMapping(present) && identity(present) === identity(value));
+    if (item === undefined) return document.createNode(value);
+    if (yaml.isMap(item) && isMapping(value)) changeMap(document, item, value);
+    return item;
+  });
+  return true;
+}
+
+function identity(entry: unknown): unknown {
+  return isMapping(entry) ? (entry["name"] ?? entry["address"]) : entry;
+}
+
+const toValue = (document: yaml.Document, node: yaml.Node): unknown => node.toJS(document);
+
+/** The same value, but for the order of keys. */
+function same(left: unknown, right: unknown): boolean {
+  return Bun.deepEquals(left, right, true);
+}
+
+function sameMeaning(left: string, right: string): boolean {
+  const document = yaml.parseDocument(left, { logLevel: "error" });
+  return document.errors.length === 0 && same(document.toJS(), yaml.parseDocument(right).toJS());
+}
+
+/** How the operator formats, as far as the library can follow. */
+function styleOf(text: string): yaml.ToStringOptions {
+  return {
+    lineWidth: 0,
+    indent: /^( +)[^\s#-]/m.exec(text)?.[1]?.length ?? 2,
+    indentSeq: !/^( *)[\w"']+:[ \t]*(?:#.*)?\n\1- /m.test(text),
+    flowCollectionPadding: /\{ /.test(text),
+  };
 }

@@ -1,0 +1,27 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { filesUnder } from "../../src/system/files.ts";
+import type { RunResult, System } from "../../src/system/system.ts";
+
+/** What a scripted program does: its output, or the whole result. Throw to be a program that is missing. */
+export type Script = (argv: readonly string[], input: string | undefined) => string | RunResult;
+
+export type TemporarySystem = System & Disposable & { readonly calls: readonly (readonly string[])[] };
+
+/** A System whose files lie in a directory of its own, removed when it is disposed (`using`); `run` asks the script. */
+export function temporarySystem(script?: Script): TemporarySystem {
+  const root = mkdtempSync(join(tmpdir(), "ober-test-"));
+  const calls: (readonly string[])[] = [];
+  return {
+    ...filesUnder(root),
+    calls,
+    async run(argv, options) {
+      calls.push(argv);
+      if (script === undefined) throw new Error(`a test runs ${argv.join(" ")} but scripts no program`);
+      const result = script(argv, options?.input);
+      return typeof result === "string" ? { code: 0, stdout: result, stderr: "" } : result;
+    },
+    [Symbol.dispose]: () => rmSync(root, { recursive: true, force: true }),
+  };
+}
