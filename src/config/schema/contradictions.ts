@@ -38,6 +38,12 @@ function bgpProblems(bgp: unknown, vips: readonly Entry[]): ConfigProblem[] {
   return [
     ...missing.map((key) => ({ path: `bgp.${key}`, message: "BGP mode needs an AS number from 1 to 4294967295" })),
     ...neighborProblems(bgp, vips),
+    // A session over IPv4 has no IPv6 next hop to give.
+    ...vips.flatMap(({ entry, index }) =>
+      addressOf(entry)?.family === 6
+        ? [{ path: `vips[${index}].address`, message: "BGP mode announces IPv4 addresses only, so far" }]
+        : [],
+    ),
   ];
 }
 

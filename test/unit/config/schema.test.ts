@@ -134,7 +134,7 @@ describe("a good file", () => {
   test("may name VIPs as texts and as mappings, with their full prefix length, of both IP versions", () => {
     const vips = ["10.0.0.100/32", { address: "2001:DB8::0:1/128", interface: "eth1", backend: "b" }];
     const backends = [...LEAST.backends, { name: "b", servers: "[2001:db8::2]:80" }];
-    expect(parseConfig({ ...LEAST, vips, backends }, "x").vips).toEqual([
+    expect(parseConfig({ ...LEAST, ha_mode: "keepalived", vips, backends }, "x").vips).toEqual([
       { address: "10.0.0.100", family: 4, interface: "lo-vip", backend: "s3" },
       { address: "2001:db8::1", family: 6, interface: "eth1", backend: "b" },
     ]);
@@ -331,7 +331,7 @@ describe("a bad value", () => {
     ],
     [
       "a VIP twice",
-      { ...LEAST, vips: ["2001:db8::1", "2001:db8:0::1/128"] },
+      { ...LEAST, ha_mode: "keepalived", vips: ["2001:db8::1", "2001:db8:0::1/128"] },
       "vips[1].address: 2001:db8::1 stands in vips[0] already",
     ],
     [
@@ -447,6 +447,11 @@ describe("a bad value", () => {
       "a document that is a word",
       "hello",
       ': expected a mapping of keys such as ha_mode, vips and backends, found the text "hello"',
+    ],
+    [
+      "an IPv6 VIP in BGP mode",
+      { ...LEAST, vips: ["10.0.0.100", "2001:db8::1"] },
+      "vips[1].address: BGP mode announces IPv4 addresses only, so far",
     ],
     [
       "more VIPs than VRIDs",
