@@ -2,10 +2,13 @@ import bfdConfig from "../assets/bfd/bfd.conf" with { type: "text" };
 import exabgpConfig from "../assets/exabgp/config.ini" with { type: "text" };
 import haproxyBackend from "../assets/haproxy/backend.cfg" with { type: "text" };
 import haproxyConfig from "../assets/haproxy/haproxy.cfg" with { type: "text" };
+import keepalivedInstance from "../assets/keepalived/instance.conf" with { type: "text" };
+import keepalivedConfig from "../assets/keepalived/keepalived.conf" with { type: "text" };
 import vipScript from "../assets/network/ober-vip.sh" with { type: "text" };
 import sysctl from "../assets/sysctl/99-herr-ober.conf" with { type: "text" };
 import bfdUnit from "../assets/systemd/ober-bfd.service" with { type: "text" };
 import bgpUnit from "../assets/systemd/ober-bgp.service" with { type: "text" };
+import haUnit from "../assets/systemd/ober-ha.service" with { type: "text" };
 import httpUnit from "../assets/systemd/ober-http.service" with { type: "text" };
 import vipUnit from "../assets/systemd/ober-vip.service" with { type: "text" };
 
@@ -21,6 +24,9 @@ export const assets: Readonly<Record<AssetName, string>> = {
   httpUnit,
   bgpUnit,
   bfdUnit,
+  haUnit,
+  keepalivedConfig,
+  keepalivedInstance,
 };
 
 type AssetName =
@@ -33,4 +39,7 @@ type AssetName =
   | "vipUnit"
   | "httpUnit"
   | "bgpUnit"
-  | "bfdUnit";
+  | "bfdUnit"
+  | "haUnit"
+  | "keepalivedConfig"
+  | "keepalivedInstance";

@@ -1,6 +1,6 @@
 import { availableParallelism, hostname } from "node:os";
 import type { Config } from "../config/schema.ts";
-import { parseAddress } from "../domain/address.ts";
+import { familyOf, parseAddress } from "../domain/address.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { parseVersion, type Version } from "../domain/version.ts";
 import { OberError } from "../errors.ts";
@@ -108,9 +108,21 @@ async function ownPlace(
       hint: "`ip addr` shows what it has; leave bgp.local_address empty to have it detected",
     });
   }
-  const peer = firstPeer(config, resolved);
+  const vips = config.vips.map((vip) => vip.address);
+  const cluster = config.keepalived.peers.flatMap((name) => resolved[name] ?? [name]);
+  const candidates = local.filter(
+    (own) => !vips.includes(own.address) && (wantedInterface === undefined || own.interface === wantedInterface),
+  );
+  const listed = bgp ? undefined : candidates.find(({ address }) => cluster.includes(address));
+  if (listed) return { address: listed.address, interface: listed.interface };
+  const peer = bgp
+    ? firstNeighbor(config, resolved)
+    : cluster.find((address) => !local.some((own) => own.address === address));
   const own = peer === undefined ? undefined : await routeTo(system, peer);
-  if (own) return { address: own.address, interface: wantedInterface ?? own.interface };
+  if (own && (wantedInterface === undefined || own.interface === wantedInterface)) return own;
+  const [onInterface] =
+    wantedInterface === undefined ? [] : candidates.filter(({ address }) => familyOf(address) === 4);
+  if (onInterface) return { address: onInterface.address, interface: onInterface.interface };
   throw new OberError(
     `no route leads to ${peer ?? "any neighbor or peer"}, so this node's own address cannot be found`,
     {
@@ -119,7 +131,7 @@ async function ownPlace(
   );
 }
 
-function firstPeer(config: Config, resolved: Readonly<Record<string, readonly string[]>>): string | undefined {
-  const [first] = config.ha_mode === "bgp" ? config.bgp.neighbors : config.keepalived.peers;
+function firstNeighbor(config: Config, resolved: Readonly<Record<string, readonly string[]>>): string | undefined {
+  const [first] = config.bgp.neighbors;
   return first === undefined ? undefined : (resolved[first]?.[0] ?? first);
 }

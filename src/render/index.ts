@@ -7,6 +7,7 @@ import { renderBfd } from "./bfd.ts";
 import { renderExabgp } from "./exabgp.ts";
 import type { RenderedFile } from "./file.ts";
 import { renderHaproxy } from "./haproxy.ts";
+import { renderKeepalived } from "./keepalived.ts";
 import { renderVipScript } from "./network.ts";
 import { renderSysctl } from "./sysctl.ts";
 import { renderUnits } from "./units.ts";
@@ -27,6 +28,7 @@ export function render({ config, facts, paths, secrets }: RenderInput): readonly
     ...renderHaproxy(config, facts.haproxy, paths),
     ...(bgp ? [renderExabgp(config, facts, paths, secrets), renderVipScript(config, paths)] : []),
     ...(bgp && config.bgp.bfd_enabled ? [renderBfd(config, facts, paths)] : []),
+    ...(bgp ? [] : [renderKeepalived(config, facts, paths)]),
     ...renderUnits(config, facts, paths),
     renderSysctl(config, paths),
   ];

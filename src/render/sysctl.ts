@@ -8,7 +8,7 @@ import { fill } from "./template.ts";
 export function renderSysctl(config: Pick<Config, "ha_mode" | "stats_port">, paths: Paths): RenderedFile {
   const keepalived = [
     "",
-    "# HAProxy is bound before the VIP is here.",
+    "# Whatever binds to a VIP may do so before the VIP is here.",
     "net.ipv4.ip_nonlocal_bind = 1",
     "net.ipv6.ip_nonlocal_bind = 1",
   ];

@@ -27,7 +27,11 @@ export function renderUnits(config: Config, facts: NodeFacts, paths: Paths): rea
       requires: bgp ? "Requires=ober-vip.service" : "",
     }).replace(/[ \t]+$/gm, ""),
   );
-  if (!bgp) return [http];
+  if (!bgp) {
+    const { keepalivedConfig, vipList } = paths;
+    const ha = fill(assets.haUnit, { keepalivedConfig, vipList, interface: facts.interface });
+    return [http, unit("ober-ha.service", ha)];
+  }
   return [
     unit("ober-vip.service", fill(assets.vipUnit, { executable, vipScript })),
     http,

@@ -40,7 +40,12 @@ export async function parserSystem({ release, experimental }: ParserTree): Promi
     ],
     progress,
   });
-  return { ...filesUnder(root), run: (argv, options) => runProcess(["chroot", root, ...argv], options) };
+  // A network of its own, with the interface that the cases name: keepalived refuses one that is not there.
+  const inside = 'ip link set lo up && ip link add eth0 type veth peer name ober-peer && exec chroot "$0" "$@"';
+  return {
+    ...filesUnder(root),
+    run: (argv, options) => runProcess(["unshare", "--net", "sh", "-c", inside, root, ...argv], options),
+  };
 }
 
 /** What the generated files name and the parsers look for: the executable, and a certificate with its key. */

@@ -48,24 +48,49 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
   );
 
   /** One mistake that only the program can know, in each kind of file; the refusal must name the file and the line. */
-  const mistakes: readonly [file: string, from: string, to: string, said: RegExp][] = [
+  const mistakes: readonly [name: string, file: string, from: string, to: string, said: RegExp][] = [
     [
+      "smallest",
       paths.haproxyConfig,
       "balance leastconn",
       "blance leastconn",
       /haproxy rejected .*haproxy\.cfg:(.|\n)*line \d+: blance/,
     ],
-    [paths.haproxyConfig, "timeout client 120s", "timeout client soon", /haproxy rejected .*haproxy\.cfg(.|\n)*soon/],
-    [paths.exabgpConfig, "hold-time 3;", "hold-time 2;", /exabgp rejected .*config\.ini(.|\n)*hold-?time/i],
-    [paths.bfdConfig, "multiplier 3;", "multiplayer 3;", /bird rejected .*bfd\.conf(.|\n)*line \d+: multiplayer/],
+    [
+      "smallest",
+      paths.haproxyConfig,
+      "timeout client 120s",
+      "timeout client soon",
+      /haproxy rejected .*haproxy\.cfg(.|\n)*soon/,
+    ],
+    ["smallest", paths.exabgpConfig, "hold-time 3;", "hold-time 2;", /exabgp rejected .*config\.ini(.|\n)*hold-?time/i],
+    [
+      "smallest",
+      paths.bfdConfig,
+      "multiplier 3;",
+      "multiplayer 3;",
+      /bird rejected .*bfd\.conf(.|\n)*line \d+: multiplayer/,
+    ],
+    [
+      "vrrp",
+      paths.keepalivedConfig,
+      "virtual_router_id 101",
+      "virtual_router_id 999",
+      /keepalived rejected .*keepalived\.conf(.|\n)*999/,
+    ],
+    [
+      "vrrp",
+      paths.keepalivedConfig,
+      "interface eth0",
+      "interface eth7",
+      /keepalived rejected .*keepalived\.conf(.|\n)*eth7/,
+    ],
   ];
 
   test.each(mistakes)(
-    "refuses a mistake in %s: %s -> %s",
-    async (file, from, to, said) => {
-      const smallest = goldenCases.find(({ name }) => name === "smallest");
-      if (!smallest) throw new Error("the smallest case is gone");
-      const local = here(smallest);
+    "refuses a mistake in %s, %s: %s -> %s",
+    async (name, file, from, to, said) => {
+      const local = here(goldenCases.find((golden) => golden.name === name) as GoldenCase);
       const files = renderCase(local).map((rendered) =>
         rendered.path === file ? { ...rendered, content: rendered.content.replace(from, to) } : rendered,
       );

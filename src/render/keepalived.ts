@@ -1,0 +1,83 @@
+import { assets } from "../assets.ts";
+import type { Config } from "../config/schema.ts";
+import { familyOf } from "../domain/address.ts";
+import type { NodeFacts } from "../domain/facts.ts";
+import type { Paths } from "../domain/paths.ts";
+import { CHECK_WEIGHT, MOST_VRRP_NODES, priorityOf, type VrrpInstance, vrrpInstances } from "../domain/vrrp.ts";
+import { OberError } from "../errors.ts";
+import type { RenderedFile } from "./file.ts";
+import { fill } from "./template.ts";
+
+/** keepalived's configuration; the same file serves 2.2 and 2.3. */
+export function renderKeepalived(config: Config, facts: NodeFacts, paths: Paths): RenderedFile {
+  const unicast = !config.keepalived.use_multicast;
+  const content = fill(assets.keepalivedConfig, {
+    config: paths.config,
+    executable: paths.executable,
+    statsPort: String(config.stats_port),
+    routerId: `ober_${facts.hostname}`,
+    // Only a peer may speak: without authentication in VRRP 3, this and the firewall are what keeps strangers out.
+    unicastCheck: unicast ? "    vrrp_check_unicast_src" : "",
+    weight: String(CHECK_WEIGHT),
+    instances: clusterInstances(config, facts)
+      .map((instance) => renderInstance(instance, { config, facts, unicast }))
+      .join(""),
+  });
+  return { path: paths.keepalivedConfig, content, mode: 0o644 };
+}
+
+/** Addresses of all nodes of the cluster: the peers, by address, and this node whether it is listed or not. */
+export function clusterNodes(config: Config, facts: NodeFacts): readonly string[] {
+  const one = (peer: string): string => {
+    const addresses = facts.resolved[peer] ?? [peer];
+    if (addresses.includes(facts.address)) return facts.address;
+    return addresses.find((address) => familyOf(address) === 4) ?? peer;
+  };
+  return [...new Set([...config.keepalived.peers.map(one), facts.address])];
+}
+
+/** Every VIP's owner and order of backups, the same on all nodes. Throws an OberError for more nodes than priorities. */
+export function clusterInstances(config: Config, facts: NodeFacts): readonly VrrpInstance[] {
+  const nodes = clusterNodes(config, facts);
+  if (nodes.length > MOST_VRRP_NODES) {
+    throw new OberError(
+      `keepalived.peers names ${nodes.length} nodes; VRRP priorities suffice for ${MOST_VRRP_NODES}`,
+      {
+        hint: "use BGP mode for larger clusters",
+      },
+    );
+  }
+  const vips = config.vips.map((vip) => vip.address);
+  return vrrpInstances(vips, nodes);
+}
+
+/** Sentences about a cluster that works but not as anybody wants it. */
+export function clusterRemarks(config: Config, facts: NodeFacts): readonly string[] {
+  const [nodes, vips] = [clusterNodes(config, facts).length, config.vips.length];
+  if (nodes < 2) return ["there is no other node in keepalived.peers: nobody takes the VIPs over when this one fails"];
+  if (vips === nodes) return [];
+  const consequence = vips < nodes ? "some nodes will idle" : "some nodes will carry more than others";
+  return [`there are ${vips} VIPs for ${nodes} nodes: ${consequence}; one VIP for each node is best`];
+}
+
+function renderInstance(
+  instance: VrrpInstance,
+  { config, facts, unicast }: { config: Config; facts: NodeFacts; unicast: boolean },
+): string {
+  const peers = clusterNodes(config, facts).filter((node) => node !== facts.address);
+  const peerLines = ["unicast_peer {", ...peers.map((peer) => `    ${peer}`), "}"];
+  return fill(assets.keepalivedInstance, {
+    name: `ober_${instance.vrid}`,
+    order: `${instance.vip} belongs to ${instance.nodes.join(", then ")}`,
+    interface: facts.interface,
+    vrid: String(instance.vrid),
+    priority: String(priorityOf(instance, facts.address)),
+    advertInt: String(config.keepalived.advert_int),
+    // keepalived would fall back to multicast for an empty list of peers, and say so as an error.
+    unicast:
+      unicast && peers.length > 0
+        ? [`unicast_src_ip ${facts.address}`, ...peerLines].map((line) => `    ${line}`).join("\n")
+        : "",
+    vip: instance.vip,
+  });
+}
