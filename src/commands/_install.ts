@@ -7,8 +7,7 @@ import { UsageError } from "../errors.ts";
  */
 export function requireInstallPath(given: string): string {
   const path = resolve(given);
-  if (given.startsWith("/") && path !== "/" && /^[A-Za-z0-9/._+-]+$/.test(path) && !isForbidden(path))
-    return path;
+  if (given.startsWith("/") && path !== "/" && /^[A-Za-z0-9/._+-]+$/.test(path) && !isForbidden(path)) return path;
   const what = isForbidden(path) ? "belongs to the system" : "is no usable install path";
   throw new UsageError(
     `"${given}" ${what}`,
