@@ -158,7 +158,19 @@ describe("the end", () => {
     Bun.spawnSync(["mkfifo", pipe]);
     const held = openSync(pipe, "r+");
     const said = join(directory.path, "said");
-    const argv = ["sh", "-c", '"$@" <&0 & wait', "sh", ...OBER, "health", "--url", haproxy.url, "--state", state, VIP];
+    const argv = [
+      "sh",
+      "-c",
+      'exec 4<&0; "$@" <&4 4<&- & wait',
+      "sh",
+      ...OBER,
+      "health",
+      "--url",
+      haproxy.url,
+      "--state",
+      state,
+      VIP,
+    ];
     const shell = Bun.spawn(argv, { stdin: held, stdout: Bun.file(said), stderr: "ignore" });
     const { pid } = await until(
       "the state file",
