@@ -14,9 +14,10 @@ const TARGETS = {
   "linux-arm64": "@oven/bun-linux-aarch64",
 } as const;
 
-type Target = keyof typeof TARGETS;
+export type Target = keyof typeof TARGETS;
 
-const HOST: Target = process.arch === "arm64" ? "linux-arm64" : "linux-x64";
+/** The target that this machine is. */
+export const HOST: Target = process.arch === "arm64" ? "linux-arm64" : "linux-x64";
 
 if (import.meta.main) {
   const { values } = parseArgs({ options: { target: { type: "string" }, outfile: { type: "string" } } });

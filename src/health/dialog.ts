@@ -114,7 +114,8 @@ export function createDialog(vips: readonly Vip[], write: (text: string) => void
       say(text);
     },
     hear(line, now) {
-      if (line !== "done" && line !== "error") return false;
+      const answer = answerIn(line);
+      if (answer === undefined) return false;
       let changed = false;
       const wasMute = mute();
       unanswered = 0;
@@ -123,7 +124,7 @@ export function createDialog(vips: readonly Vip[], write: (text: string) => void
       if (question !== undefined) {
         const { topic } = question;
         const latest = question.sequence === topic.sent;
-        if (line === "error") {
+        if (answer === "error") {
           counters.ackErrors += 1;
           if (latest) fail(topic, "ExaBGP refused the route");
           changed = latest;
@@ -172,4 +173,10 @@ export function createDialog(vips: readonly Vip[], write: (text: string) => void
     },
     counters,
   };
+}
+
+/** ExaBGP answers in text, or from 5.0 on in JSON where it is so configured: `{ "answer": "done", ... }`. */
+function answerIn(line: string): "done" | "error" | undefined {
+  const word = line.startsWith("{") ? /"answer": *"(\w+)"/.exec(line)?.[1] : line;
+  return word === "done" || word === "error" ? word : undefined;
 }

@@ -6,8 +6,7 @@ import { createWatch, type Watch } from "./watch.ts";
 import { createWatchdog, type Watchdog } from "./watchdog.ts";
 
 const BEAT_MS = 1_000;
-/** Listening to ExaBGP and to signals begins with the first decision, or after this long without one: not before, as its
- * set-up would delay the decision. */
+/** Reading ExaBGP's answers begins with the first decision, or after this long without one: its set-up would delay the decision. */
 const ATTACH_MS = 30;
 /** ExaBGP answers within milliseconds; so long a stopping process waits for its last answer. */
 const GOODBYE_MS = 250;
@@ -51,16 +50,17 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
   let beat: Timer | undefined;
   let goodbye = () => {};
 
+  // Before the first word: whoever reads it may end us at once, and a route must not stay behind.
+  process.on("SIGTERM", () => stop("SIGTERM"));
+  process.on("SIGINT", () => stop("SIGINT"));
+  process.on("uncaughtException", fail);
+  process.on("unhandledRejection", fail);
   for (const watch of watches) watch.follow().catch(fail);
   setTimeout(attach, ATTACH_MS);
 
   function attach(): void {
     if (attached) return;
     attached = true;
-    process.on("uncaughtException", fail);
-    process.on("unhandledRejection", fail);
-    process.on("SIGTERM", () => stop("SIGTERM"));
-    process.on("SIGINT", () => stop("SIGINT"));
     listen().catch(fail);
     beat = setInterval(onBeat, BEAT_MS);
     feed().catch(fail);

@@ -83,9 +83,11 @@ export function createProber(target: Target, onLost: () => void): Prober {
       connection.received += chunk.toString("latin1");
       const answer = readAnswer(connection.received);
       if (answer === undefined) return;
-      if (answer.last || connection.settle === undefined) drop(connection);
+      const unasked = connection.settle === undefined;
       connection.received = "";
+      // Before the connection is dropped, which would count as its end without an answer.
       end(connection, answer.outcome);
+      if (answer.last || unasked) drop(connection);
     },
     end(socket: Socket<Connection>) {
       lost(socket.data, "HAProxy closed the connection");

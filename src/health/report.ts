@@ -85,6 +85,7 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
     complain(about, trouble) {
       if (complaints.get(about) === trouble) return;
       complaints.set(about, trouble);
+      isOld = true;
       log(`${about}: ${trouble ?? "all right again"}`);
     },
   };

@@ -41,6 +41,16 @@ describe("the dialog with ExaBGP", () => {
     expect(dialog.counters).toEqual({ acks: 2, ackErrors: 1, ackTimeouts: 0 });
   });
 
+  test("understands the answers that ExaBGP 5 can give in JSON", () => {
+    const { dialog } = open(A);
+    dialog.tell([A], "announce", 0);
+    dialog.hear('{ "answer": "error", "message": "this command does not support json output" }', 1);
+    expect(dialog.of(A).problem).toBe("ExaBGP refused the route");
+    dialog.tick(1_000);
+    dialog.hear('{ "answer": "done", "message": "command completed" }', 1_001);
+    expect(dialog.of(A)).toMatchObject({ acknowledged: true, problem: undefined });
+  });
+
   test("does not take the answer to an old wish as that to the new one", () => {
     const { dialog } = open(A);
     dialog.tell([A], "announce", 0);

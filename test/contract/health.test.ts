@@ -1,0 +1,347 @@
+/** `ober health`, the built executable, against the real HAProxy and an ExaBGP whose answers the test decides. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { closeSync, openSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { build, HOST } from "../../scripts/build.ts";
+import { freePort, listenNotify, startHaproxy, startHealth, temporaryDirectory, until } from "../helpers/health.ts";
+
+const VIP = "10.99.0.1";
+const PREFIX = `${VIP}/32`;
+
+const built = temporaryDirectory();
+const OBER = [process.env["OBER_EXECUTABLE"] ?? join(built.path, "ober")];
+
+beforeAll(async () => {
+  if (process.env["OBER_EXECUTABLE"] === undefined) await build(HOST, OBER[0] ?? "");
+}, 60_000);
+
+afterAll(() => built[Symbol.dispose]());
+
+describe("a crash of HAProxy", () => {
+  test.each(["alone", "master"] as const)(
+    "is withdrawn at once and announced again when it is back (%s)",
+    async (mode) => {
+      using directory = temporaryDirectory();
+      const first = await startHaproxy(directory.path, mode);
+      // So slow an interval that only the sentinel can notice in time.
+      await using health = startHealth(OBER, directory.path, ["--url", first.url, "--interval-ms=3000", VIP]);
+      await health.saying("announce", PREFIX);
+      const killedAt = performance.now();
+      await first.kill();
+      await health.saying("withdraw", PREFIX, 1_000);
+      expect(performance.now() - killedAt).toBeLessThan(1_000);
+      const state = await health.stateWith(
+        "the withdrawal",
+        ({ vips }) => vips[0]?.announced === false && vips[0].acknowledged,
+      );
+      expect(state.vips[0]?.cause).toBe(`nothing listens at ${first.url}`);
+      await using _second = await startHaproxy(directory.path, mode, first.port);
+      await health.saying("announce", PREFIX, 8_000);
+    },
+    20_000,
+  );
+});
+
+describe("a living HAProxy", () => {
+  test("may reload ten times without a withdrawal", async () => {
+    using directory = temporaryDirectory();
+    await using haproxy = await startHaproxy(directory.path, "master");
+    await using health = startHealth(OBER, directory.path, ["--url", haproxy.url, "--interval-ms=20", VIP]);
+    await health.saying("announce", PREFIX);
+    for (let i = 0; i < 10; i++) {
+      const old = haproxy.serving();
+      haproxy.reload();
+      await until(
+        "the old worker is gone",
+        () => !haproxy.workers().includes(String(old)) && haproxy.workers().length === 1,
+      );
+    }
+    const probes = health.state()?.counters.probes ?? 0;
+    await health.stateWith("ten more checks", ({ counters }) => counters.probes > probes + 10);
+    expect(health.lines.filter(({ text }) => text.startsWith("withdraw"))).toEqual([]);
+    expect(health.strays).toEqual([]);
+  }, 60_000);
+
+  test("is withdrawn when it freezes, and announced when it thaws", async () => {
+    using directory = temporaryDirectory();
+    await using haproxy = await startHaproxy(directory.path);
+    await using health = startHealth(OBER, directory.path, ["--url", haproxy.url, VIP]);
+    await health.saying("announce", PREFIX);
+    process.kill(haproxy.serving(), "SIGSTOP");
+    const stoppedAt = performance.now();
+    await health.saying("withdraw", PREFIX, 2_000);
+    // The promise is 700 ms; a busy test machine is given more.
+    expect(performance.now() - stoppedAt).toBeLessThan(1_500);
+    expect(health.log).toContain(`withdrawn ${VIP}: no answer from ${haproxy.url} within 150 ms`);
+    process.kill(haproxy.serving(), "SIGCONT");
+    await health.saying("announce", PREFIX, 2_000);
+  }, 20_000);
+
+  test("is withdrawn for the VIPs of the group that has no server, and only for those", async () => {
+    using directory = temporaryDirectory();
+    await using haproxy = await startHaproxy(directory.path);
+    const args = ["--url", haproxy.url, "--interval-ms=20", VIP, "10.99.0.2@s3_b", "10.99.0.3@s3_b"];
+    await using health = startHealth(OBER, directory.path, args);
+    for (const prefix of [PREFIX, "10.99.0.2/32", "10.99.0.3/32"]) await health.saying("announce", prefix);
+    await haproxy.tell("set server s3_b/s3_b1 state maint");
+    await health.saying("withdraw", "10.99.0.2/32");
+    await health.saying("withdraw", "10.99.0.3/32");
+    const state = await health.stateWith("the withdrawal", ({ vips }) => vips[2]?.announced === false);
+    expect(state.vips.map(({ vip, group, announced }) => [vip, group, announced])).toEqual([
+      [VIP, "", true],
+      ["10.99.0.2", "s3_b", false],
+      ["10.99.0.3", "s3_b", false],
+    ]);
+    expect(state.vips[1]?.cause).toBe("HAProxy answers 503");
+    expect(health.last(PREFIX)).toBe("announce");
+    await haproxy.tell("set server s3_b/s3_b1 state ready");
+    await health.saying("announce", "10.99.0.3/32");
+  }, 20_000);
+
+  test("is withdrawn while the drain flag exists, with its own cause", async () => {
+    using directory = temporaryDirectory();
+    await using haproxy = await startHaproxy(directory.path);
+    await using health = startHealth(OBER, directory.path, ["--url", haproxy.url, "--interval-ms=20", VIP]);
+    await health.saying("announce", PREFIX);
+    writeFileSync(health.drainFlag, '{"by":"root","reason":"new NIC"}');
+    await health.saying("withdraw", PREFIX);
+    const state = await health.stateWith("the drain", ({ vips }) => vips[0]?.announced === false);
+    expect(state.vips[0]?.cause).toBe("drained by root: new NIC");
+    expect(state.transitions.at(-1)).toMatchObject({ vips: [VIP], from: "up", to: "drained" });
+    await Bun.file(health.drainFlag).delete();
+    await health.saying("announce", PREFIX);
+  }, 20_000);
+});
+
+describe("the first decision", () => {
+  test("speaks also when HAProxy is dead from the start", async () => {
+    using directory = temporaryDirectory();
+    await using health = startHealth(OBER, directory.path, ["--url", `http://127.0.0.1:${freePort()}/health`, VIP]);
+    await health.saying("withdraw", PREFIX, 1_000);
+    expect(health.lines[0]?.text).toBe(`withdraw route ${PREFIX} next-hop self`);
+  });
+});
+
+describe("the end", () => {
+  const ends: [how: string, end: (health: ReturnType<typeof startHealth>) => unknown, cause: string][] = [
+    ["on SIGTERM", ({ child }) => child.kill("SIGTERM"), "SIGTERM"],
+    ["on SIGINT", ({ child }) => child.kill("SIGINT"), "SIGINT"],
+    ["when ExaBGP closes its pipe", ({ child }) => child.stdin.end(), "ExaBGP closed the pipe"],
+    ["when ExaBGP says shutdown", ({ child }) => child.stdin.write("shutdown 1 1\n\n"), "ExaBGP shuts down"],
+  ];
+  test.each(ends)(
+    "withdraws and exits 0 %s",
+    async (_how, end, cause) => {
+      using directory = temporaryDirectory();
+      await using haproxy = await startHaproxy(directory.path);
+      await using health = startHealth(OBER, directory.path, ["--url", haproxy.url, VIP]);
+      await health.saying("announce", PREFIX);
+      end(health);
+      expect(await health.ended()).toBe(0);
+      expect(health.last(PREFIX)).toBe("withdraw");
+      expect(health.strays).toEqual([]);
+      expect(health.log).toEndWith(`withdrawn ${VIP}: ${cause}\n`);
+      expect(health.state()).toMatchObject({
+        stopped: true,
+        vips: [{ vip: VIP, announced: false, cause: "health process ended" }],
+      });
+    },
+    20_000,
+  );
+
+  test("comes when the process that started it is killed, although its pipes stay open", async () => {
+    using directory = temporaryDirectory();
+    await using haproxy = await startHaproxy(directory.path);
+    const state = join(directory.path, "health.json");
+    // The shell stands for ExaBGP; the pipe is ours and stays open.
+    const pipe = join(directory.path, "pipe");
+    Bun.spawnSync(["mkfifo", pipe]);
+    const held = openSync(pipe, "r+");
+    const said = join(directory.path, "said");
+    const argv = [
+      "sh",
+      "-c",
+      'exec 4<&0; "$@" <&4 4<&- & wait',
+      "sh",
+      ...OBER,
+      "health",
+      "--url",
+      haproxy.url,
+      "--state",
+      state,
+      VIP,
+    ];
+    const shell = Bun.spawn(argv, { stdin: held, stdout: Bun.file(said), stderr: "ignore" });
+    const { pid } = await until(
+      "the state file",
+      async () => (await Bun.file(state).exists()) && Bun.file(state).json(),
+    );
+    shell.kill("SIGKILL");
+    await until("the health process ended", async () => !(await Bun.file(`/proc/${pid}/stat`).exists()), 5_000);
+    const { stopped, transitions } = await Bun.file(state).json();
+    expect({ stopped, cause: transitions.at(-1).cause }).toEqual({ stopped: true, cause: "ExaBGP is gone" });
+    closeSync(held);
+    expect(await Bun.file(said).text()).toEndWith(`withdraw route ${PREFIX} next-hop self\n`);
+  }, 20_000);
+});
+
+describe("the conversation with ExaBGP", () => {
+  test("shows a refused route as not acknowledged, and its neighbour as acknowledged", async () => {
+    using directory = temporaryDirectory();
+    await using haproxy = await startHaproxy(directory.path);
+    await using health = startHealth(OBER, directory.path, ["--url", haproxy.url, VIP, "10.99.0.2"], {
+      answer: (line) => (line.includes("10.99.0.2") ? "error" : "done"),
+    });
+    const state = await health.stateWith("a refusal", ({ counters }) => counters.ackErrors >= 1 && counters.acks >= 1);
+    expect(state.vips).toMatchObject([
+      { vip: VIP, announced: true, acknowledged: true },
+      { vip: "10.99.0.2", announced: true, acknowledged: false, problem: "ExaBGP refused the route" },
+    ]);
+  }, 20_000);
+
+  test("does not wait for ever for an answer", async () => {
+    using directory = temporaryDirectory();
+    await using haproxy = await startHaproxy(directory.path);
+    await using health = startHealth(OBER, directory.path, ["--url", haproxy.url, VIP], { answer: () => "nothing" });
+    const state = await health.stateWith("a timeout", ({ counters }) => counters.ackTimeouts >= 1);
+    expect(state.vips[0]).toMatchObject({ announced: true, acknowledged: false, problem: "ExaBGP did not answer" });
+    expect(health.log).toContain(`${VIP}: ExaBGP did not answer`);
+  }, 20_000);
+
+  test("survives 20,000 changes, all of them said and all of them answered", async () => {
+    using directory = temporaryDirectory();
+    // Answers 200 and 503 in turn on each connection, so that with rise and fall of 1 every check is a change.
+    const server = Bun.listen<{ healthy: boolean }>({
+      hostname: "127.0.0.1",
+      port: 0,
+      socket: {
+        open(socket) {
+          socket.data = { healthy: false };
+        },
+        data(socket) {
+          socket.data.healthy = !socket.data.healthy;
+          socket.write(
+            `HTTP/1.1 ${socket.data.healthy ? "200 OK" : "503 Service Unavailable"}\r\ncontent-length: 0\r\n\r\n`,
+          );
+        },
+      },
+    });
+    const vips = Array.from({ length: 20 }, (_, i) => `10.99.1.${i}@g${i}`);
+    const flags = ["--url", `http://127.0.0.1:${server.port}/health`, "--interval-ms=1", "--rise=1", "--fall=1"];
+    await using health = startHealth(OBER, directory.path, [...flags, ...vips]);
+    await until("20,000 commands", () => health.commands >= 20_000, 60_000);
+    health.child.kill("SIGTERM");
+    expect(await health.ended()).toBe(0);
+    server.stop(true);
+    expect(health.strays).toEqual([]);
+    for (let i = 0; i < 20; i++) expect(health.last(`10.99.1.${i}/32`)).toBe("withdraw");
+    const counters = health.state()?.counters;
+    expect(counters?.transitions).toBeGreaterThan(20_000);
+    expect(counters?.acks).toBe(health.commands);
+    expect(counters).toMatchObject({ ackErrors: 0, ackTimeouts: 0 });
+  }, 90_000);
+});
+
+describe("the watchdog", () => {
+  const start = async (directory: string, answer: "done" | "error" | "nothing", path: string) => {
+    const haproxy = await startHaproxy(directory);
+    const env = { NOTIFY_SOCKET: path };
+    const health = startHealth(OBER, directory, ["--url", haproxy.url, VIP], { answer: () => answer, env });
+    return { haproxy, health };
+  };
+
+  test.each(["a file", "an abstract name"])(
+    "is told READY and then fed each second, at %s",
+    async (kind) => {
+      using directory = temporaryDirectory();
+      const path = kind === "a file" ? join(directory.path, "notify") : `@ober-test-${process.pid}`;
+      using socket = listenNotify(path);
+      const { haproxy, health } = await start(directory.path, "done", path);
+      await using _haproxy = haproxy;
+      await using _health = health;
+      await until("READY", () => socket.messages()[0]);
+      expect(socket.messages()[0]).toBe("READY=1\nWATCHDOG=1");
+      await until("two meals", () => socket.messages().length >= 3, 5_000);
+      expect(new Set(socket.messages().slice(1))).toEqual(new Set(["WATCHDOG=1"]));
+    },
+    20_000,
+  );
+
+  test.each(["error", "nothing"] as const)(
+    "is told nothing when ExaBGP answers %s",
+    async (answer) => {
+      using directory = temporaryDirectory();
+      const path = join(directory.path, "notify");
+      using socket = listenNotify(path);
+      const { haproxy, health } = await start(directory.path, answer, path);
+      await using _haproxy = haproxy;
+      await using _health = health;
+      await health.stateWith("trouble", ({ counters }) => counters.ackErrors + counters.ackTimeouts >= 2, 10_000);
+      expect(socket.messages()).toEqual([]);
+    },
+    20_000,
+  );
+
+  test("is fed no longer when ExaBGP falls silent, and again when it speaks", async () => {
+    using directory = temporaryDirectory();
+    const path = join(directory.path, "notify");
+    using socket = listenNotify(path);
+    await using haproxy = await startHaproxy(directory.path);
+    let silent = false;
+    await using health = startHealth(OBER, directory.path, ["--url", haproxy.url, VIP], {
+      answer: () => (silent ? "nothing" : "done"),
+      env: { NOTIFY_SOCKET: path },
+    });
+    await until("a meal", () => socket.messages().length >= 2);
+    silent = true;
+    await health.stateWith("a timeout", ({ counters }) => counters.ackTimeouts >= 1, 10_000);
+    const meals = socket.messages().length;
+    await health.stateWith("another timeout", ({ counters }) => counters.ackTimeouts >= 2, 10_000);
+    expect(socket.messages().length).toBe(meals);
+    silent = false;
+    await until("another meal", () => socket.messages().length > meals, 10_000);
+  }, 40_000);
+});
+
+describe("health --once", () => {
+  const once = async (url: string, ...flags: string[]) => {
+    const child = Bun.spawn([...OBER, "health", "--once", "--url", url, ...flags], { stdout: "pipe", stderr: "pipe" });
+    const [stdout, stderr, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+    return { code, stdout, stderr };
+  };
+
+  test("is silent and succeeds when HAProxy is healthy", async () => {
+    using directory = temporaryDirectory();
+    await using haproxy = await startHaproxy(directory.path);
+    expect(await once(haproxy.url)).toEqual({ code: 0, stdout: "", stderr: "" });
+  });
+
+  test("fails with its reason for everything else", async () => {
+    using directory = temporaryDirectory();
+    await using haproxy = await startHaproxy(directory.path);
+    await haproxy.tell("set server s3/s31 state maint");
+    await until("503", async () => (await once(haproxy.url)).code === 1);
+    expect(await once(haproxy.url)).toEqual({ code: 1, stdout: "", stderr: "HAProxy answers 503\n" });
+    process.kill(haproxy.serving(), "SIGSTOP");
+    const frozen = await once(haproxy.url, "--timeout-ms=100");
+    expect(frozen).toEqual({ code: 1, stdout: "", stderr: `no answer from ${haproxy.url} within 100 ms\n` });
+    process.kill(haproxy.serving(), "SIGCONT");
+    const nowhere = `http://127.0.0.1:${freePort()}/health`;
+    expect(await once(nowhere)).toEqual({ code: 1, stdout: "", stderr: `nothing listens at ${nowhere}\n` });
+  }, 20_000);
+});
+
+describe("the executable", () => {
+  test("runs nothing of what lies in the current directory", async () => {
+    using directory = temporaryDirectory();
+    const trace = join(directory.path, "trace");
+    writeFileSync(join(directory.path, "evil.ts"), `require("node:fs").writeFileSync(${JSON.stringify(trace)}, "ran")`);
+    writeFileSync(join(directory.path, "bunfig.toml"), 'preload = ["./evil.ts"]\n');
+    writeFileSync(join(directory.path, ".env"), "NO_SUCH=1\nBUN_OPTIONS=--preload=./evil.ts\n");
+    for (const args of [["--version"], ["health", "--once", "--url", "http://127.0.0.1:1/"]]) {
+      const child = Bun.spawn([...OBER, ...args], { cwd: directory.path, stdout: "ignore", stderr: "ignore" });
+      await child.exited;
+    }
+    expect(await Bun.file(trace).exists()).toBe(false);
+  }, 20_000);
+});
