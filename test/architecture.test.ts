@@ -16,7 +16,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   assets: [],
   config: ["domain", "system"],
   "config/schema": ["domain"],
-  "config/wizard": ["domain", "system", "ui"],
+  "config/wizard": ["domain", "config", "system", "ui"],
   render: ["domain", "config/schema", "assets"],
   "plan/diff": ["domain", "config/schema", "render"],
   plan: ["domain", "config", "render", "system"],

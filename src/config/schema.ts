@@ -6,7 +6,7 @@ import * as v from "valibot";
 import { type Family, parseAddress, specialUse } from "../domain/address.ts";
 import { expandHostList } from "../domain/hostlist.ts";
 import { quote } from "../domain/quote.ts";
-import { ConfigError, OberError } from "../errors.ts";
+import { ConfigError, type ConfigProblem, OberError } from "../errors.ts";
 import { contradictions, UNSET_AS } from "./schema/contradictions.ts";
 import { expected, isMapping, pathOf, unknownKeys } from "./schema/problems.ts";
 import { isAdvertInterval, isListOfTexts, parseServers, parseVipAddress } from "./schema/values.ts";
@@ -191,18 +191,28 @@ const MOST_PROBLEMS = 50;
  * Throws a ConfigError with every problem at once. `file` is what messages call the document.
  */
 export function parseConfig(input: unknown, file: string): Config {
+  const { problems, output } = examine(input);
+  const more = problems.length - MOST_PROBLEMS;
+  if (more > 0) {
+    throw new ConfigError(file, [...problems.slice(0, MOST_PROBLEMS), { path: "", message: `and ${more} more` }]);
+  }
+  if (output === undefined) throw new ConfigError(file, problems);
+  return complete(output);
+}
+
+/** Everything that is wrong with `input`; the wizard asks it about each answer, so that it has no rules of its own. */
+export function problemsOf(input: unknown): readonly ConfigProblem[] {
+  return examine(input).problems;
+}
+
+function examine(input: unknown) {
   const result = v.safeParse(ConfigSchema, withoutUnset(input ?? {}));
-  const problems = [
+  const problems: ConfigProblem[] = [
     ...unknownKeys(ConfigSchema, input),
     ...(result.issues ?? []).map((issue) => ({ path: pathOf(issue.path ?? []), message: messageOf(issue) })),
     ...contradictions(result.output),
   ];
-  if (problems.length > MOST_PROBLEMS) {
-    const more = problems.length - MOST_PROBLEMS;
-    throw new ConfigError(file, [...problems.slice(0, MOST_PROBLEMS), { path: "", message: `and ${more} more` }]);
-  }
-  if (problems.length > 0 || !result.success) throw new ConfigError(file, problems);
-  return complete(result.output);
+  return { problems, output: result.success && problems.length === 0 ? result.output : undefined };
 }
 
 /** What the rest of ober reads: without the keys that are only accepted, every VIP with its family and its group. */

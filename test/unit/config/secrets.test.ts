@@ -43,7 +43,7 @@ describe("readSecrets", () => {
     using system = temporarySystem();
     await system.makeDirectory("/root/.ober");
     await system.symlink("/etc/passwd", LOGIN);
-    expect(readSecrets(system, LOGIN)).rejects.toThrow(`${LOGIN} is no regular file`);
+    await expect(readSecrets(system, LOGIN)).rejects.toThrow(`${LOGIN} is no regular file`);
   });
 
   const long = `bgp_password=${"x".repeat(81)}`;
@@ -96,14 +96,14 @@ describe("writeSecrets", () => {
   test("refuses what it could not read back, and leaves the file alone", async () => {
     using system = await systemWith("bgp_password=old\n");
     const write = writeSecrets(system, { bgp_password: "two\nlines=2" }, LOGIN);
-    expect(write).rejects.toThrow(`"bgp_password" in ${LOGIN}: expected printable ASCII characters only`);
+    await expect(write).rejects.toThrow(`"bgp_password" in ${LOGIN}: expected printable ASCII characters only`);
     expect(await system.read(LOGIN)).toBe("bgp_password=old\n");
   });
 
   test("does not touch a file that others can read", async () => {
     using system = await systemWith("bgp_password=old\n");
     chmodSync(join(system.root, LOGIN), 0o644);
-    expect(writeSecrets(system, { bgp_password: "new" }, LOGIN)).rejects.toThrow("can be read by others");
+    await expect(writeSecrets(system, { bgp_password: "new" }, LOGIN)).rejects.toThrow("can be read by others");
     expect(await system.read(LOGIN)).toBe("bgp_password=old\n");
   });
 });
