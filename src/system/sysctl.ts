@@ -20,7 +20,8 @@ export async function writeSysctls(
   const refused: string[] = [];
   for (const [key, value] of values) {
     if ((await readSysctl(system, key)) === value) continue;
-    const { code, stderr } = await system.run(["tee", procPath(key)], { input: value, accept: [0, 1] });
+    // The newline matters for an empty value (no reserved ports): without it nothing is written at all.
+    const { code, stderr } = await system.run(["tee", procPath(key)], { input: `${value}\n`, accept: [0, 1] });
     if (code !== 0) refused.push(`${key} = ${value}: ${stderr.trim().split(": ").at(-1) ?? "refused"}`);
   }
   return refused;

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, test } from "bun:test";
+import { beforeEach, describe, expect, test } from "bun:test";
 import type { LabNode } from "../lab/lab.ts";
 import { configure, copyExecutable, install, ober, PREFIX_ON_NODE } from "../lab/ober.ts";
 import { clusterYaml, SPARE_NODE, sharedLab } from "./_cluster.ts";
@@ -7,7 +7,7 @@ import { differences, type Snapshot, snapshot } from "./_snapshot.ts";
 describe.each(["trixie", "bookworm"] as const)("`ober uninstall` on %s", (release) => {
   let node: LabNode;
   let before: Snapshot;
-  beforeAll(async () => {
+  beforeEach(async () => {
     node = (await sharedLab()).node(SPARE_NODE);
     await node.reset(release);
     before = await snapshot(node);
@@ -19,7 +19,10 @@ describe.each(["trixie", "bookworm"] as const)("`ober uninstall` on %s", (releas
     await configure(node, clusterYaml({ bfd: false }));
     expect(differences(before, await snapshot(node)).length).toBeGreaterThan(20);
     await ober(node, ["uninstall", "--yes"]);
-    expect(differences(before, await snapshot(node))).toEqual([]);
+    // The certificate is the operator's: ober did not make it and does not delete it.
+    const left = differences(before, await snapshot(node)).map((line) => line.split(" ").slice(0, 3).join(" "));
+    const kept = ["", "/etc", "/etc/certs", "/etc/certs/vip.pem"];
+    expect(left).toEqual(kept.map((path) => `new: file ${PREFIX_ON_NODE}${path}`));
   }, 180_000);
 
   test("leaves the configuration when it is told to", async () => {
@@ -31,7 +34,6 @@ describe.each(["trixie", "bookworm"] as const)("`ober uninstall` on %s", (releas
   }, 180_000);
 
   test("gives back what a bootstrap without a configuration took", async () => {
-    await node.reset(release);
     copyExecutable(node);
     await node.exec(["/root/ober", "bootstrap", PREFIX_ON_NODE, "--yes"], { timeoutMs: 300_000 });
     await ober(node, ["uninstall", "--yes"]);

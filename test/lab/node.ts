@@ -68,6 +68,9 @@ export async function boot(plan: NodePlan): Promise<NodeProcesses> {
   const nspawn = startDetached(
     [
       ...inOwnControlGroup(plan.name),
+      "env",
+      // Given a namespace by its path, nspawn would leave /proc/sys/net read-only; it is the node's own.
+      "SYSTEMD_NSPAWN_API_VFS_WRITABLE=network",
       "systemd-nspawn",
       "--quiet",
       `--directory=${rootOf(plan)}`,
