@@ -1,7 +1,7 @@
 import { certificateProblems } from "../checks/certificates.ts";
 import { gatherFacts } from "../checks/facts.ts";
 import { parseConfig } from "../config/schema.ts";
-import { readSecrets } from "../config/secrets.ts";
+import { readSecrets, type SecretChanges, secretsPath, writeSecrets } from "../config/secrets.ts";
 import { parseYaml } from "../config/store.ts";
 import { OberError } from "../errors.ts";
 import { isHealthy } from "../health/once.ts";
@@ -22,20 +22,22 @@ export type ApplyFlags = { readonly dryRun?: boolean | undefined; readonly yes?:
 export async function applyText(
   node: Node,
   out: Output,
-  options: ApplyFlags & { text: string; source: string; command: string },
+  options: ApplyFlags & { text: string; source: string; command: string; secrets?: SecretChanges },
 ): Promise<void> {
   const { system, paths } = node;
+  const { secrets: newSecrets = {} } = options;
   const config = parseConfig(parseYaml(options.text, options.source), options.source);
   const problems = await certificateProblems(system, config.certs.path === "" ? `${paths.certs}/` : config.certs.path);
   if (problems.fatal) throw problems.fatal;
   for (const warning of problems.warnings) out.warn(warning);
   const facts = await gatherFacts(system, config);
-  const secrets = await readSecrets(system);
+  const secrets = await readSecrets(system, secretsPath(), newSecrets);
   const files = [
     ...render({ config, facts, paths, secrets }),
     { path: paths.config, content: options.text, mode: 0o644 } satisfies RenderedFile,
   ];
   await applyFiles(node, out, { ...options, files, facts, statsPort: config.stats_port });
+  if (!options.dryRun && Object.keys(newSecrets).length > 0) await writeSecrets(system, newSecrets);
 }
 
 /** The same from files that were rendered before: `rollback`. */

@@ -1,9 +1,10 @@
 import { resolve } from "node:path";
 import { defineCommand } from "citty";
-import { OberError } from "../errors.ts";
+import { readSecrets, type SecretChanges } from "../config/secrets.ts";
+import { emitConfig, parseYaml } from "../config/store.ts";
 import { output } from "../ui/output.ts";
 import { applyText, readGiven } from "./_apply.ts";
-import { thisNodeAsRoot } from "./_node.ts";
+import { type Node, thisNodeAsRoot } from "./_node.ts";
 import { dryRunArgs, globalArgs, yesArgs } from "./_shared.ts";
 
 export default defineCommand({
@@ -17,18 +18,23 @@ export default defineCommand({
   async run({ args }) {
     const node = await thisNodeAsRoot();
     const out = output(args);
-    const source = args.from === undefined ? undefined : resolve(args.from);
-    const text = source === undefined ? await askForText(node) : await readGiven(node, source);
-    await applyText(node, out, {
-      text,
-      source: source ?? node.paths.config,
-      command: "config",
-      dryRun: args.dryRun,
-      yes: args.yes,
-    });
+    const source = args.from === undefined ? node.paths.config : resolve(args.from);
+    const asked = args.from === undefined ? await ask(node) : { text: await readGiven(node, source) };
+    const { dryRun, yes } = args;
+    await applyText(node, out, { ...asked, source, command: "config", dryRun, yes });
   },
 });
 
-async function askForText(_: Awaited<ReturnType<typeof thisNodeAsRoot>>): Promise<string> {
-  throw new OberError("there is nothing to configure from", { hint: "ober config --from FILE" });
+/** The wizard, prefilled with what there is: the text of an ober.yaml and the passwords that go with it. */
+async function ask({ system, paths }: Node): Promise<{ text: string; secrets: SecretChanges }> {
+  const [{ askConfiguration }, { terminalPrompts }] = await Promise.all([
+    import("../config/wizard.ts"),
+    import("../ui/prompt.ts"),
+  ]);
+  const prompts = await terminalPrompts("ober config --from FILE");
+  const before = await system.read(paths.config);
+  const present = before === undefined ? undefined : parseYaml(before, paths.config);
+  const hasPassword = (await readSecrets(system)).bgpPassword("") !== undefined;
+  const { answers, secrets } = await askConfiguration({ prompts, present, hasPassword });
+  return { text: emitConfig(before, answers), secrets };
 }

@@ -19,10 +19,24 @@ export function secretsPath(home: string = homedir()): string {
   return join(home, ".ober/login");
 }
 
-/** The secrets in `~/.ober/login`; none when there is no such file. Throws when others can read it or a line makes no sense. */
-export async function readSecrets(system: System, path: string = secretsPath()): Promise<Secrets> {
+/** Secrets to set, or with undefined to remove, by key. */
+export type SecretChanges = Readonly<Record<string, string | undefined>>;
+
+/**
+ * The secrets in `~/.ober/login`, as they will be with `changes` that are not written yet; none when there is no such
+ * file. Throws when others can read it or a line makes no sense.
+ */
+export async function readSecrets(
+  system: System,
+  path: string = secretsPath(),
+  changes: SecretChanges = {},
+): Promise<Secrets> {
   const text = await readPrivate(system, path);
   const values = new Map(parseLines(text, path).flatMap(({ key, value }) => (key === undefined ? [] : [[key, value]])));
+  for (const [key, value] of Object.entries(changes)) {
+    if (value === undefined) values.delete(key);
+    else values.set(key, value);
+  }
   const secret = (key: string) => values.get(key) || undefined;
   return {
     bgpPassword: (neighbor) => {
@@ -36,7 +50,7 @@ export async function readSecrets(system: System, path: string = secretsPath()):
 /** Sets secrets, or removes those that are undefined; every other line of the file stays. The file is never readable by others. */
 export async function writeSecrets(
   system: System,
-  changes: Readonly<Record<string, string | undefined>>,
+  changes: SecretChanges,
   path: string = secretsPath(),
 ): Promise<void> {
   for (const [key, value] of Object.entries(changes)) {

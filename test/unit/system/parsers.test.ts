@@ -1,0 +1,64 @@
+/** What other programs print, as they printed it. */
+import { describe, expect, test } from "bun:test";
+import { parseVersion } from "../../../src/domain/version.ts";
+import { parseStat, requestsInFlight } from "../../../src/system/haproxy-socket.ts";
+import { parseOsRelease } from "../../../src/system/os.ts";
+import { parseHaproxy } from "../../../src/system/programs.ts";
+
+describe("HAProxy", () => {
+  test("says its version and features", () => {
+    const text = [
+      "HAProxy version 3.4.7-1 2026/10/14 - https://haproxy.org/",
+      "Feature list : -51DEGREES +ACCEPT4 +PROMEX -QUIC +SLZ",
+      "Built with SSL library version : OpenSSL 3.6.0",
+      "Running on SSL library version : OpenSSL 3.6.0",
+    ].join("\n");
+    expect(parseHaproxy(text)).toMatchObject({
+      version: { major: 3, minor: 4, patch: 7 },
+      features: ["ACCEPT4", "PROMEX", "SLZ"],
+    });
+  });
+
+  test("with AWS-LC is known by the library that runs, not by the one that it was built with", () => {
+    const text = (running: string) =>
+      `HAProxy version 3.4.0 2026/06/03\nFeature list : +PROMEX\nBuilt with SSL library version : OpenSSL 1.1.1 (compatible; AWS-LC 5.5.0)\nRunning on SSL library version : ${running}\n`;
+    expect(parseHaproxy(text("AWS-LC 5.5.0"))?.features).toContain("OPENSSL_AWSLC");
+    expect(parseHaproxy(text("OpenSSL 3.0.19"))?.features).not.toContain("OPENSSL_AWSLC");
+  });
+
+  test("counts the requests of backends and nothing of ober's own", () => {
+    const rows = parseStat(
+      [
+        "# pxname,svname,qcur,qmax,scur,smax,slim,stot,bin,bout",
+        "ober_s3,FRONTEND,,,9,12,20000,100,1,2",
+        "s3,10.66.0.11:7480,0,0,2,3,1000,50,1,2",
+        "s3,BACKEND,1,1,4,5,2000,100,1,2",
+        "ober_stats,BACKEND,0,0,1,1,1,1,1,1",
+      ].join("\n"),
+    );
+    expect(requestsInFlight(rows)).toBe(5);
+  });
+});
+
+test.each([
+  ["4.2.21", [4, 2, 21]],
+  ["Keepalived v2.3.4 (06/10,2025)", [2, 3, 4]],
+  ["BIRD version 2.20.0", [2, 20, 0]],
+  ["3.4-dev5-abc", [3, 4, 0]],
+] as const)("%p is version %p", (text, [major, minor, patch]) => {
+  expect(parseVersion(text)).toMatchObject({ major, minor, patch });
+});
+
+test.each([
+  [
+    'PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\nVERSION_ID="13"\nID=debian\n',
+    { id: "debian", version: "13", name: "Debian GNU/Linux 13 (trixie)" },
+  ],
+  [
+    "PRETTY_NAME='Rocky Linux 10.1'\nVERSION_ID='10.1'\nID='rocky'\nID_LIKE='rhel centos fedora'\n",
+    { id: "rocky", version: "10.1", name: "Rocky Linux 10.1" },
+  ],
+  ["", { id: "", version: "", name: "" }],
+])("os-release %#", (text, os) => {
+  expect(parseOsRelease(text)).toEqual(os);
+});
