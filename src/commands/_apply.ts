@@ -1,7 +1,7 @@
 import { certificateProblems } from "../checks/certificates.ts";
 import { gatherFacts } from "../checks/facts.ts";
 import { parseConfig } from "../config/schema.ts";
-import { readSecrets } from "../config/secrets.ts";
+import { readSecrets, type SecretChanges, writeSecrets } from "../config/secrets.ts";
 import { parseYaml } from "../config/store.ts";
 import { OberError } from "../errors.ts";
 import { isHealthy } from "../health/once.ts";
@@ -22,7 +22,7 @@ export type ApplyFlags = { readonly dryRun?: boolean | undefined; readonly yes?:
 export async function applyText(
   node: Node,
   out: Output,
-  options: ApplyFlags & { text: string; source: string; command: string },
+  options: ApplyFlags & { text: string; source: string; command: string; secrets?: SecretChanges },
 ): Promise<void> {
   const { system, paths } = node;
   const config = parseConfig(parseYaml(options.text, options.source), options.source);
@@ -30,7 +30,7 @@ export async function applyText(
   if (problems.fatal) throw problems.fatal;
   for (const warning of problems.warnings) out.warn(warning);
   const facts = await gatherFacts(system, config);
-  const secrets = await readSecrets(system);
+  const secrets = await readSecrets(system, options.secrets);
   const files = [
     ...render({ config, facts, paths, secrets }),
     { path: paths.config, content: options.text, mode: 0o644 } satisfies RenderedFile,
@@ -47,6 +47,7 @@ export async function applyFiles(
     facts: Awaited<ReturnType<typeof gatherFacts>>;
     statsPort: number;
     command: string;
+    secrets?: SecretChanges;
   },
 ): Promise<void> {
   const { system, paths } = node;
@@ -78,6 +79,9 @@ export async function applyFiles(
       files,
     ),
   );
+  // Only now: a configuration that was refused must leave the old password with the old files.
+  const secrets = options.secrets ?? {};
+  if (Object.keys(secrets).length > 0) await writeSecrets(system, secrets);
   for (const warning of result.warnings) out.warn(warning);
   const { generation } = result;
   await out.result(

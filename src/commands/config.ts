@@ -1,9 +1,12 @@
 import { resolve } from "node:path";
 import { defineCommand } from "citty";
-import { OberError } from "../errors.ts";
+import { hasSecret, type SecretChanges } from "../config/secrets.ts";
+import { emitConfig, parseYaml } from "../config/store.ts";
+import { askConfiguration } from "../config/wizard.ts";
 import { output } from "../ui/output.ts";
+import { terminalPrompts } from "../ui/prompt.ts";
 import { applyText, readGiven } from "./_apply.ts";
-import { thisNodeAsRoot } from "./_node.ts";
+import { type Node, thisNodeAsRoot } from "./_node.ts";
 import { dryRunArgs, globalArgs, yesArgs } from "./_shared.ts";
 
 export default defineCommand({
@@ -18,9 +21,9 @@ export default defineCommand({
     const node = await thisNodeAsRoot();
     const out = output(args);
     const source = args.from === undefined ? undefined : resolve(args.from);
-    const text = source === undefined ? await askForText(node) : await readGiven(node, source);
+    const given = source === undefined ? await askForText(node) : { text: await readGiven(node, source) };
     await applyText(node, out, {
-      text,
+      ...given,
       source: source ?? node.paths.config,
       command: "config",
       dryRun: args.dryRun,
@@ -29,6 +32,14 @@ export default defineCommand({
   },
 });
 
-async function askForText(_: Awaited<ReturnType<typeof thisNodeAsRoot>>): Promise<string> {
-  throw new OberError("there is nothing to configure from", { hint: "ober config --from FILE" });
+/** The text of ober.yaml, and the secrets that go with it, as a person wants them after the questions of the wizard. */
+async function askForText({ system, paths }: Node): Promise<{ text: string; secrets: SecretChanges }> {
+  const prompts = await terminalPrompts("ober config --from FILE");
+  const before = await system.read(paths.config);
+  const { answers, secrets } = await askConfiguration({
+    prompts,
+    present: before === undefined ? undefined : parseYaml(before, paths.config),
+    hasPassword: await hasSecret(system, "bgp_password"),
+  });
+  return { text: emitConfig(before, answers), secrets };
 }

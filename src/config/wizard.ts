@@ -5,7 +5,7 @@
 import type { Judge, Prompts } from "../ui/prompt.ts";
 import { isMapping } from "./schema/problems.ts";
 import { problemsOf } from "./schema.ts";
-import { secretProblem } from "./secrets.ts";
+import { type SecretChanges, secretProblem } from "./secrets.ts";
 import { type Draft, getAt, listAt, nameOf, type Place, removeAt, setAt } from "./wizard/draft.ts";
 import {
   ACME,
@@ -22,9 +22,6 @@ import {
 
 /** A configuration in the shape of the file, not yet judged as a whole. */
 export type Answers = Draft;
-
-/** Changes for `writeSecrets`; undefined removes. Empty when nothing changes. Never shown. */
-export type SecretChanges = Readonly<Record<string, string | undefined>>;
 
 export type WizardInput = {
   readonly prompts: Prompts;
