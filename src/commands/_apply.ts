@@ -1,7 +1,7 @@
 import { certificateProblems } from "../checks/certificates.ts";
 import { gatherFacts } from "../checks/facts.ts";
 import { parseConfig } from "../config/schema.ts";
-import { readSecrets, type SecretChanges, secretsPath, writeSecrets } from "../config/secrets.ts";
+import { readSecrets, type SecretChanges, writeSecrets } from "../config/secrets.ts";
 import { parseYaml } from "../config/store.ts";
 import { OberError } from "../errors.ts";
 import { isHealthy } from "../health/once.ts";
@@ -25,19 +25,17 @@ export async function applyText(
   options: ApplyFlags & { text: string; source: string; command: string; secrets?: SecretChanges },
 ): Promise<void> {
   const { system, paths } = node;
-  const { secrets: newSecrets = {} } = options;
   const config = parseConfig(parseYaml(options.text, options.source), options.source);
   const problems = await certificateProblems(system, config.certs.path === "" ? `${paths.certs}/` : config.certs.path);
   if (problems.fatal) throw problems.fatal;
   for (const warning of problems.warnings) out.warn(warning);
   const facts = await gatherFacts(system, config);
-  const secrets = await readSecrets(system, secretsPath(), newSecrets);
+  const secrets = await readSecrets(system, options.secrets);
   const files = [
     ...render({ config, facts, paths, secrets }),
     { path: paths.config, content: options.text, mode: 0o644 } satisfies RenderedFile,
   ];
   await applyFiles(node, out, { ...options, files, facts, statsPort: config.stats_port });
-  if (!options.dryRun && Object.keys(newSecrets).length > 0) await writeSecrets(system, newSecrets);
 }
 
 /** The same from files that were rendered before: `rollback`. */
@@ -49,6 +47,7 @@ export async function applyFiles(
     facts: Awaited<ReturnType<typeof gatherFacts>>;
     statsPort: number;
     command: string;
+    secrets?: SecretChanges;
   },
 ): Promise<void> {
   const { system, paths } = node;
@@ -80,6 +79,9 @@ export async function applyFiles(
       files,
     ),
   );
+  // Only now: a configuration that was refused must leave the old password with the old files.
+  const secrets = options.secrets ?? {};
+  if (Object.keys(secrets).length > 0) await writeSecrets(system, secrets);
   for (const warning of result.warnings) out.warn(warning);
   const { generation } = result;
   await out.result(

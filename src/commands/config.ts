@@ -1,8 +1,10 @@
 import { resolve } from "node:path";
 import { defineCommand } from "citty";
-import { readSecrets, type SecretChanges } from "../config/secrets.ts";
+import { hasSecret, type SecretChanges } from "../config/secrets.ts";
 import { emitConfig, parseYaml } from "../config/store.ts";
+import { askConfiguration } from "../config/wizard.ts";
 import { output } from "../ui/output.ts";
+import { terminalPrompts } from "../ui/prompt.ts";
 import { applyText, readGiven } from "./_apply.ts";
 import { type Node, thisNodeAsRoot } from "./_node.ts";
 import { dryRunArgs, globalArgs, yesArgs } from "./_shared.ts";
@@ -18,23 +20,26 @@ export default defineCommand({
   async run({ args }) {
     const node = await thisNodeAsRoot();
     const out = output(args);
-    const source = args.from === undefined ? node.paths.config : resolve(args.from);
-    const asked = args.from === undefined ? await ask(node) : { text: await readGiven(node, source) };
-    const { dryRun, yes } = args;
-    await applyText(node, out, { ...asked, source, command: "config", dryRun, yes });
+    const source = args.from === undefined ? undefined : resolve(args.from);
+    const given = source === undefined ? await askForText(node) : { text: await readGiven(node, source) };
+    await applyText(node, out, {
+      ...given,
+      source: source ?? node.paths.config,
+      command: "config",
+      dryRun: args.dryRun,
+      yes: args.yes,
+    });
   },
 });
 
-/** The wizard, prefilled with what there is: the text of an ober.yaml and the passwords that go with it. */
-async function ask({ system, paths }: Node): Promise<{ text: string; secrets: SecretChanges }> {
-  const [{ askConfiguration }, { terminalPrompts }] = await Promise.all([
-    import("../config/wizard.ts"),
-    import("../ui/prompt.ts"),
-  ]);
+/** The text of ober.yaml, and the secrets that go with it, as a person wants them after the questions of the wizard. */
+async function askForText({ system, paths }: Node): Promise<{ text: string; secrets: SecretChanges }> {
   const prompts = await terminalPrompts("ober config --from FILE");
   const before = await system.read(paths.config);
-  const present = before === undefined ? undefined : parseYaml(before, paths.config);
-  const hasPassword = (await readSecrets(system)).bgpPassword("") !== undefined;
-  const { answers, secrets } = await askConfiguration({ prompts, present, hasPassword });
+  const { answers, secrets } = await askConfiguration({
+    prompts,
+    present: before === undefined ? undefined : parseYaml(before, paths.config),
+    hasPassword: await hasSecret(system, "bgp_password"),
+  });
   return { text: emitConfig(before, answers), secrets };
 }

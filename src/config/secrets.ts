@@ -19,24 +19,24 @@ export function secretsPath(home: string = homedir()): string {
   return join(home, ".ober/login");
 }
 
-/** Secrets to set, or with undefined to remove, by key. */
+/** Secrets by their key; undefined removes one. */
 export type SecretChanges = Readonly<Record<string, string | undefined>>;
 
 /**
- * The secrets in `~/.ober/login`, as they will be with `changes` that are not written yet; none when there is no such
- * file. Throws when others can read it or a line makes no sense.
+ * The secrets in `~/.ober/login` as they are after `changes`; none when there is no such file. Throws when others can
+ * read it or a line makes no sense.
  */
 export async function readSecrets(
   system: System,
-  path: string = secretsPath(),
   changes: SecretChanges = {},
+  path: string = secretsPath(),
 ): Promise<Secrets> {
   const text = await readPrivate(system, path);
-  const values = new Map(parseLines(text, path).flatMap(({ key, value }) => (key === undefined ? [] : [[key, value]])));
-  for (const [key, value] of Object.entries(changes)) {
-    if (value === undefined) values.delete(key);
-    else values.set(key, value);
-  }
+  const present = parseLines(text, path).flatMap(({ key, value }) =>
+    key === undefined ? [] : [[key, value] as const],
+  );
+  const values = new Map([...present, ...Object.entries(changes)].filter(([, value]) => value !== undefined));
+  for (const key of Object.keys(changes)) if (changes[key] === undefined) values.delete(key);
   const secret = (key: string) => values.get(key) || undefined;
   return {
     bgpPassword: (neighbor) => {
@@ -45,6 +45,11 @@ export async function readSecrets(
       return values.has(own) ? secret(own) : secret("bgp_password");
     },
   };
+}
+
+/** Whether there is a secret `key`, for those who must not know it. */
+export async function hasSecret(system: System, key: string, path: string = secretsPath()): Promise<boolean> {
+  return parseLines(await readPrivate(system, path), path).some((line) => line.key === key && line.value !== "");
 }
 
 /** Sets secrets, or removes those that are undefined; every other line of the file stays. The file is never readable by others. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { chmodSync } from "node:fs";
 import { join } from "node:path";
-import { readSecrets, secretProblem, writeSecrets } from "../../../src/config/secrets.ts";
+import { hasSecret, readSecrets, secretProblem, writeSecrets } from "../../../src/config/secrets.ts";
 import { OberError } from "../../../src/errors.ts";
 import { temporarySystem } from "../../helpers/system.ts";
 
@@ -17,7 +17,7 @@ async function systemWith(content: string, mode = 0o600) {
 describe("readSecrets", () => {
   test("knows no secrets where there is no file", async () => {
     using system = temporarySystem();
-    expect((await readSecrets(system, LOGIN)).bgpPassword("10.0.0.1")).toBeUndefined();
+    expect((await readSecrets(system, {}, LOGIN)).bgpPassword("10.0.0.1")).toBeUndefined();
   });
 
   test.each<[string, string | undefined]>([
@@ -29,12 +29,12 @@ describe("readSecrets", () => {
     using system = await systemWith(
       "# routers\n\nbgp_password = common \nbgp_password_10.0.0.1=own pass=word\r\nbgp_password_10.0.0.2=\nbgp_password_2001:db8::1=six",
     );
-    expect((await readSecrets(system, LOGIN)).bgpPassword(neighbor)).toBe(password);
+    expect((await readSecrets(system, {}, LOGIN)).bgpPassword(neighbor)).toBe(password);
   });
 
   test.each([0o640, 0o604, 0o620, 0o602, 0o777])("refuses a file of mode %o", async (mode) => {
     using system = await systemWith("bgp_password=hunter2\n", mode);
-    const error = await readSecrets(system, LOGIN).catch((error: unknown) => error as OberError);
+    const error = await readSecrets(system, {}, LOGIN).catch((error: unknown) => error as OberError);
     expect(error).toBeInstanceOf(OberError);
     expect(error).toMatchObject({ message: `${LOGIN} can be read by others`, hint: `chmod 600 ${LOGIN}` });
   });
@@ -43,7 +43,7 @@ describe("readSecrets", () => {
     using system = temporarySystem();
     await system.makeDirectory("/root/.ober");
     await system.symlink("/etc/passwd", LOGIN);
-    await expect(readSecrets(system, LOGIN)).rejects.toThrow(`${LOGIN} is no regular file`);
+    await expect(readSecrets(system, {}, LOGIN)).rejects.toThrow(`${LOGIN} is no regular file`);
   });
 
   const long = `bgp_password=${"x".repeat(81)}`;
@@ -70,11 +70,26 @@ describe("readSecrets", () => {
     ["a password too long", long, `${LOGIN}: line 1: expected at most 80 characters without quotes and backslashes`],
   ])("refuses %s without repeating it", async (_what, text, message) => {
     using system = await systemWith(text);
-    const error = await readSecrets(system, LOGIN).catch((error: unknown) => error as OberError);
+    const error = await readSecrets(system, {}, LOGIN).catch((error: unknown) => error as OberError);
     expect(error).toBeInstanceOf(OberError);
     expect(error).toMatchObject({ message });
     expect(Bun.inspect(error)).not.toContain("hunter2");
   });
+});
+
+test("readSecrets shows what a change would make of them", async () => {
+  using system = await systemWith("bgp_password=old\nbgp_password_leaf1=own\n");
+  const after = (changes: object) => readSecrets(system, { ...changes }, LOGIN);
+  expect((await after({ bgp_password: "new" })).bgpPassword("leaf2")).toBe("new");
+  expect((await after({ bgp_password: undefined })).bgpPassword("leaf2")).toBeUndefined();
+  expect((await after({ bgp_password_leaf1: undefined })).bgpPassword("leaf1")).toBe("old");
+  expect(await system.read(LOGIN)).toBe("bgp_password=old\nbgp_password_leaf1=own\n");
+});
+
+test("hasSecret tells of a secret only that it is there", async () => {
+  using system = await systemWith("bgp_password=old\nempty=\n");
+  const keys = ["bgp_password", "empty", "other"];
+  expect(await Promise.all(keys.map((key) => hasSecret(system, key, LOGIN)))).toEqual([true, false, false]);
 });
 
 describe("writeSecrets", () => {

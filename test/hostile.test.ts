@@ -1,0 +1,528 @@
+/**
+ * Hostile input: each case ends in one error that names the thing, not in a stack, a hang or a generated file. A case is
+ * one entry of one of the tables; what every refusal has in common is asserted by `expectRefusal` alone.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseConfig } from "../src/config/schema.ts";
+import { readSecrets } from "../src/config/secrets.ts";
+import { parseYaml } from "../src/config/store.ts";
+import { expandHostList } from "../src/domain/hostlist.ts";
+import { OberError } from "../src/errors.ts";
+import { ober } from "./helpers/ober.ts";
+import { temporarySystem } from "./helpers/system.ts";
+
+/** A password that must not be found in any message. */
+const SECRET = "hunter2";
+
+/** What happened is an error of ours with this message (its first problem, for a file with several), fit for a terminal. */
+async function expectRefusal(act: () => unknown, message: string) {
+  const started = performance.now();
+  let error: unknown;
+  try {
+    await act();
+  } catch (thrown) {
+    error = thrown;
+  }
+  expect(error).toBeInstanceOf(OberError);
+  if (!(error instanceof OberError)) return;
+  expect(error.message).toBe(message);
+  expect(error.message).not.toMatch(/[^\P{C}\n]/u);
+  expect(error.message.length).toBeLessThan(1000);
+  expect(error.message).not.toContain(SECRET);
+  expect(performance.now() - started).toBeLessThan(5000);
+}
+
+const GOOD = `ha_mode: bgp
+bgp: {local_as: 65001, peer_as: 65000, neighbors: [10.0.0.1]}
+vips: [10.0.0.100]
+backends: [{name: s3, servers: ["rgw1:7480"]}]
+`;
+/** A good file but for one section or key, given in YAML's flow style. */
+const bgp = (keys: string) => GOOD.replace("neighbors: [10.0.0.1]", keys);
+const vips = (list: string) => GOOD.replace("[10.0.0.100]", list);
+const group = (keys: string) => GOOD.replace('name: s3, servers: ["rgw1:7480"]', keys);
+const also = (line: string) => `${GOOD}${line}\n`;
+
+describe("an ober.yaml is refused", () => {
+  const bomb = ["a: &a [x, x, x, x, x, x, x, x, x]", ..."bcdefghi"]
+    .map((key, index) => (index === 0 ? key : `${key}: &${key} [${`*${"abcdefgh"[index - 1]}, `.repeat(9)}x]`))
+    .join("\n");
+
+  test.each<[what: string, text: string | Buffer, problem: string]>([
+    // The document.
+    ["that is empty", "", "bgp.local_as: BGP mode needs an AS number from 1 to 4294967295"],
+    ["that is a list", "- a\n- b\n", "expected a mapping of keys such as ha_mode, vips and backends, found a list"],
+    [
+      "that is one word",
+      "keepalived",
+      'expected a mapping of keys such as ha_mode, vips and backends, found the text "keepalived"',
+    ],
+    [
+      "that is a PEM file",
+      "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+      'expected a mapping of keys such as ha_mode, vips and backends, found the text "-----BEGIN CERTIFICATE----- MIIB -----END CERTIFICATE-----"',
+    ],
+    [
+      "that is an ELF file",
+      Buffer.from("\x7fELF\x02\x01\x01\0\0", "latin1"),
+      "line 1, column 8: a NUL byte; expected UTF-8 text",
+    ],
+    ["that holds a NUL byte", `${GOOD}\0`, "line 5, column 1: a NUL byte; expected UTF-8 text"],
+    ["in UTF-16", Buffer.from(`\ufeff${GOOD}`, "utf16le"), "line 1, column 1: expected UTF-8 text"],
+    ["in Latin-1", Buffer.from("# Münster\n", "latin1"), "line 1, column 4: expected UTF-8 text"],
+    ["of ten megabytes", `# ${"x".repeat(10 * 1024 * 1024)}`, "expected at most 128 KiB, found 10241 KiB"],
+    [
+      "with a bomb of aliases",
+      bomb,
+      "line 1, column 7: anchors are not understood; write the value out where it is used",
+    ],
+    [
+      "with a merge key",
+      `x: {stats_port: 1}\n<<: *x\n${GOOD}`,
+      "line 2, column 5: aliases are not understood; write the value out",
+    ],
+    ["with sixty thousand brackets", `vips: ${"[".repeat(60_000)}`, "nested too deeply"],
+    ["with sixty thousand hyphens", "- ".repeat(60_000), "nested too deeply"],
+    ["with a key twice", also("vips: [10.0.0.101]"), "line 5, column 1: this key stands here for the second time"],
+    [
+      "with a tab as indentation",
+      "bgp:\n\tlocal_as: 1\n",
+      "line 2, column 1: a tab at the beginning of a line; YAML indents with blanks",
+    ],
+    ["with a second document", `${GOOD}---\n${GOOD}`, "line 5, column 1: a second document begins here; expected one"],
+    [
+      "with an object of Python",
+      also("nodes: !!python/object/apply:os.system [reboot]"),
+      "line 5, column 8: a tag that is not understood",
+    ],
+    [
+      "with an open bracket",
+      "vips: [10.0.0.1\nstats_port: 1\n",
+      "line 2, column 1: not YAML: flow sequence in block collection must be sufficiently indented and end with a ]",
+    ],
+    ["with a list as key", also("? [a, b]\n: c"), "line 5, column 3: expected a word as key"],
+    [
+      "with an unquoted host list in a list",
+      also("nodes: [node[01-03]]"),
+      'line 5, column 13: a host list with brackets needs quotes inside a list: ["node[01-03]"]',
+    ],
+
+    // Keys.
+    ["with a misspelt key", also("stat_port: 1"), 'stat_port: unknown key; did you mean "stats_port"?'],
+    [
+      "with a misspelt key below",
+      bgp("neighbours: [10.0.0.1]"),
+      'bgp.neighbours: unknown key; did you mean "neighbors"?',
+    ],
+    [
+      "with the key of a prototype",
+      also("__proto__: {ha_mode: keepalived}"),
+      "__proto__: unknown key; known here are ha_mode, nodes, handover, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, install_path, venv_path",
+    ],
+    [
+      "with a key that clears the screen",
+      also('"\\e[2J": 1'),
+      '"\\u001b[2J": unknown key; known here are ha_mode, nodes, handover, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, install_path, venv_path',
+    ],
+    [
+      "with a password",
+      bgp(`neighbors: [10.0.0.1], md5_password: ${SECRET}`),
+      "bgp.md5_password: unknown key; secrets belong in ~/.ober/login, not here",
+    ],
+    ["with a section that is a list", also("certs: [a]"), "certs: expected a section of keys, found a list"],
+    ["with a section that is a number", also("certs: 5"), "certs: expected a section of keys, found 5"],
+
+    // Values of the wrong kind, or beyond their limits.
+    [
+      "with a mode that is a truth",
+      GOOD.replace("ha_mode: bgp", "ha_mode: true"),
+      "ha_mode: expected one of bgp, keepalived, found true",
+    ],
+    [
+      "with a port as text",
+      also('stats_port: "8404"'),
+      'stats_port: expected a whole number from 1 to 65535, found the text "8404"',
+    ],
+    ["with port 65536", also("stats_port: 65536"), "stats_port: expected a whole number from 1 to 65535, found 65536"],
+    ["with a negative port", also("stats_port: -1"), "stats_port: expected a whole number from 1 to 65535, found -1"],
+    [
+      "with an endless port",
+      also("stats_port: .inf"),
+      "stats_port: expected a whole number from 1 to 65535, found Infinity",
+    ],
+    ["with S3's own port", also("stats_port: 443"), "stats_port: port 443 is needed for S3, ACME, BGP or BFD"],
+    [
+      "with an AS number too large",
+      bgp("neighbors: [r1], local_as: 4294967296").replace("local_as: 65001, ", ""),
+      "bgp.local_as: expected a whole number from 1 to 4294967295, found 4294967296",
+    ],
+    [
+      "with hold time 0",
+      bgp("neighbors: [r1], hold_time: 0"),
+      "bgp.hold_time: 0 turns the detection of a dead node off; the least is 3 seconds",
+    ],
+    [
+      "with a multiplier of 255",
+      bgp("neighbors: [r1], bfd_multiplier: 255"),
+      "bgp.bfd_multiplier: expected a whole number from 2 to 50, found 255",
+    ],
+    [
+      "with an advertisement every moment",
+      also("keepalived: {advert_int: 0}"),
+      "keepalived.advert_int: expected seconds from 0.05 to 40 in steps of 0.01, found 0",
+    ],
+    [
+      "with addresses in a mapping",
+      vips("{a: 10.0.0.1}"),
+      "vips: expected a list of addresses, found a section of keys",
+    ],
+    ["with a VIP that is a fraction", vips("[10.5]"), "vips[0]: expected an address or a section of keys, found 10.5"],
+
+    // Addresses.
+    [
+      "with a VIP out of range",
+      vips("[10.0.0.256]"),
+      'vips[0].address: expected an IP address, found the text "10.0.0.256"',
+    ],
+    ["with an octal VIP", vips("[10.0.0.010]"), 'vips[0].address: expected an IP address, found the text "10.0.0.010"'],
+    [
+      "with a VIP of full-width digits",
+      vips("[１０.0.0.1]"),
+      'vips[0].address: expected an IP address, found the text "１０.0.0.1"',
+    ],
+    [
+      "with a network as VIP",
+      vips("[10.0.0.0/8]"),
+      'vips[0].address: expected a single address (/32 or no prefix length), found the text "10.0.0.0/8"',
+    ],
+    [
+      "with a zone in a VIP",
+      vips('["fe80::1%eth0"]'),
+      'vips[0].address: expected an IP address, found the text "fe80::1%eth0"',
+    ],
+    [
+      "with a loopback VIP",
+      vips("[127.0.0.1]"),
+      "vips[0].address: 127.0.0.1 is a loopback address, which no router carries to a node",
+    ],
+    [
+      "with a multicast VIP",
+      vips("[239.1.1.1]"),
+      "vips[0].address: 239.1.1.1 is a multicast address, which no router carries to a node",
+    ],
+    [
+      "with the broadcast address",
+      vips("[255.255.255.255]"),
+      "vips[0].address: 255.255.255.255 is a broadcast address, which no router carries to a node",
+    ],
+    ["with a VIP twice", vips("[10.0.0.100, 10.0.0.100/32]"), "vips[1].address: 10.0.0.100 stands in vips[0] already"],
+    [
+      "with a router that is a VIP",
+      bgp("neighbors: [10.0.0.100]"),
+      "bgp.neighbors: 10.0.0.100 is a VIP and cannot be a router",
+    ],
+
+    // Names and paths that would end a line or a word of a generated file.
+    [
+      "with a directive in a router's name",
+      bgp('neighbors: ["10.0.0.1 { }\\nprocess evil { run /tmp/x; }"]'),
+      'bgp.neighbors: "10.0.0.1 { }\\nprocess evil { run /tmp/x; }" is no host name or address: it holds the character " "',
+    ],
+    [
+      "with a directive in a VIP",
+      vips('["10.0.0.1/32\\n  bind :22"]'),
+      'vips[0].address: expected a single address (/32 or no prefix length), found the text "10.0.0.1/32\\n  bind :22"',
+    ],
+    [
+      "with a directive in an interface",
+      vips('[{address: 10.0.0.1, interface: "lo;reboot"}]').replace("neighbors: [10.0.0.1]", "neighbors: [r1]"),
+      'vips[0].interface: expected the name of a network interface, found the text "lo;reboot"',
+    ],
+    [
+      "with an interface above its directory",
+      also('keepalived: {interface: "../../etc"}'),
+      'keepalived.interface: expected the name of a network interface, found the text "../../etc"',
+    ],
+    [
+      "with a directive in a group's name",
+      group('name: "s3\\nlisten evil", servers: ["rgw1:1"]'),
+      "backends[0].name: expected up to 64 letters, digits, '_', '.' or '-', a letter or digit first, found the text \"s3\\nlisten evil\"",
+    ],
+    [
+      "with a section's name for a group",
+      group('name: ober_stats, servers: ["rgw1:1"]'),
+      'backends[0].name: "ober_stats" is the name of a section that ober writes itself; choose another',
+    ],
+    [
+      "with a directive in a server",
+      group('name: s3, servers: ["rgw1:7480 check ssl verify none"]'),
+      `backends[0].servers: "rgw1:7480 check ssl verify none" is no server; expected a name or address, ':' and a port from 1 to 65535`,
+    ],
+    [
+      "with a directive before a server's port",
+      group('name: s3, servers: ["rgw1\\n  server evil:7480"]'),
+      'backends[0].servers: "rgw1\\n  server evil" is no host name or address: it holds the character "\\n"',
+    ],
+    [
+      "with a variable in a server",
+      group('name: s3, servers: ["${HOME}:7480"]'),
+      'backends[0].servers: "${HOME}" is no host name or address: it holds the character "$"',
+    ],
+    [
+      "with a directive in a health path",
+      group('name: s3, servers: ["r:1"], health_check_path: "/x hdr Evil 1"'),
+      `backends[0].health_check_path: expected a path that begins with '/' and holds no blanks, quotes, '#', '%' or '$', found the text "/x hdr Evil 1"`,
+    ],
+    [
+      "with an expression in a health path",
+      group('name: s3, servers: ["r:1"], health_check_path: "/%[env(HOME)]"'),
+      `backends[0].health_check_path: expected a path that begins with '/' and holds no blanks, quotes, '#', '%' or '$', found the text "/%[env(HOME)]"`,
+    ],
+    [
+      "with a directive in the certificate's path",
+      also('certs: {path: "/etc/s3.pem ca-file /tmp/ca"}'),
+      'certs.path: expected an absolute path of letters, digits and ._,+@-, found the text "/etc/s3.pem ca-file /tmp/ca"',
+    ],
+    [
+      "with a domain that is a command",
+      also('certs: {acme_domain: "$(reboot).org"}'),
+      'certs.acme_domain: expected a domain name such as s3.example.org, found the text "$(reboot).org"',
+    ],
+    [
+      "with an e-mail address of two lines",
+      also('certs: {acme_email: "a@b.org\\nb@b.org"}'),
+      'certs.acme_email: expected an e-mail address, found the text "a@b.org\\nb@b.org"',
+    ],
+
+    // Sizes.
+    [
+      "with a list of a billion nodes",
+      also('nodes: "n[1-1000000000]"'),
+      'nodes: the list expands to more than 65536 names at "n[1-1000000000]"',
+    ],
+    [
+      "with a billion servers",
+      group('name: s3, servers: ["r[1-99999]n[1-99999]:1"]'),
+      'backends[0].servers: the list expands to more than 65536 names at "r[1-99999]n[1-99999]:1"',
+    ],
+    [
+      "with 65,537 servers in two groups",
+      GOOD.replace('servers: ["rgw1:7480"]}', 'servers: ["a[1-65536]:1"]}, {name: b, servers: ["b:1"]}'),
+      "backends: expected at most 65536 servers in all, found 65537",
+    ],
+    [
+      "with a value of a hundred kilobytes",
+      also(`handover: ${"x".repeat(100_000)}`),
+      `handover: expected one of auto, always, off, found the text "${"x".repeat(57)}..."`,
+    ],
+  ])("%s", async (_what, text, problem) => {
+    // What a file holds reaches ober as its System reads it: bytes that are no UTF-8 become U+FFFD.
+    const read = text.toString();
+    await expectRefusal(() => {
+      try {
+        parseConfig(parseYaml(read, "ober.yaml"), "ober.yaml");
+      } catch (error) {
+        if (!(error instanceof OberError)) throw error;
+        throw new OberError(error.message.split("\n")[1]?.trim() ?? error.message);
+      }
+    }, problem);
+  });
+});
+
+describe("no text of ober.yaml takes", () => {
+  const FIELDS: Readonly<Record<string, (text: string) => unknown>> = {
+    ha_mode: (text) => ({ ha_mode: text }),
+    nodes: (text) => ({ nodes: [`node${text}1`] }),
+    handover: (text) => ({ handover: `auto${text}` }),
+    "bgp.neighbors": (text) => ({ bgp: { neighbors: [`leaf${text}1`] } }),
+    "bgp.router_id": (text) => ({ bgp: { router_id: `10.0.0.1${text}` } }),
+    "bgp.local_address": (text) => ({ bgp: { local_address: `10.0.0.1${text}` } }),
+    "keepalived.peers": (text) => ({ keepalived: { peers: `node${text}1` } }),
+    "keepalived.interface": (text) => ({ keepalived: { interface: `eth0${text}` } }),
+    "vips[0].address": (text) => ({ vips: [`10.0.0.100${text}`] }),
+    "vips[0].interface": (text) => ({ vips: [{ address: "10.0.0.100", interface: `lo${text}` }] }),
+    "vips[0].backend": (text) => ({
+      vips: [{ address: "10.0.0.100", backend: `s3${text}` }],
+      backends: [{ name: "s3", servers: ["r:1"] }],
+    }),
+    "backends[0].name": (text) => ({ backends: [{ name: `s3${text}`, servers: ["r:1"] }] }),
+    "backends[0].servers": (text) => ({ backends: [{ name: "s3", servers: [`rgw1${text}:7480`] }] }),
+    "backends[0].health_check_path": (text) => ({
+      backends: [{ name: "s3", servers: ["r:1"], health_check_path: `/h${text}` }],
+    }),
+    "certs.path": (text) => ({ certs: { path: `/etc/s3.pem${text}` } }),
+    "certs.acme_email": (text) => ({ certs: { acme_email: `ops${text}@example.org` } }),
+    "certs.acme_domain": (text) => ({ certs: { acme_domain: `s3${text}.example.org` } }),
+    "certs.route53_profile": (text) => ({ certs: { route53_profile: `site${text}` } }),
+    "certs.route53_hosted_zone_id": (text) => ({ certs: { route53_hosted_zone_id: `Z1${text}` } }),
+  };
+  const CHARACTERS = [
+    "\n",
+    "\r",
+    "\0",
+    "\t",
+    " ",
+    '"',
+    "'",
+    "`",
+    "\\",
+    "%",
+    "$",
+    "#",
+    ";",
+    "{",
+    "}",
+    "|",
+    "<",
+    ">",
+    "\u0085",
+    "\u2028",
+    "\u202e",
+    "é",
+  ];
+
+  test.each(Object.keys(FIELDS))("a character that a generated file could trip over, in %s", (path) => {
+    const taken = CHARACTERS.filter((char) => {
+      try {
+        parseConfig(FIELDS[path]?.(char), "x");
+      } catch (error) {
+        return !String(error).includes(`\n  ${path}: `);
+      }
+      return true;
+    });
+    expect(taken).toEqual([]);
+  });
+
+  test("the plain text is taken everywhere, so that these refusals are about the character", () => {
+    for (const [path, place] of Object.entries(FIELDS).filter(([path]) => path !== "ha_mode")) {
+      expect(() => parseConfig(place(""), "x")).toThrow("bgp.local_as");
+      expect(() => parseConfig(place(""), "x")).not.toThrow(`\n  ${path}: `);
+    }
+  });
+});
+
+describe("a host list is refused", () => {
+  test.each<[what: string, list: string, message: string]>([
+    ["with an open bracket", "node[1-3", 'the brackets in "node[1-3" do not match'],
+    ["with brackets in brackets", "node[[1-3]]", 'the brackets in "node[[1-3]]" do not match'],
+    ["with a letter as a number", "node[1-x]", '"1-x" in "node[1-x]" is no number or range'],
+    ["that counts down", "node[9-1]", 'the range "9-1" in "node[9-1]" runs backwards'],
+    [
+      "of more names than there is memory",
+      "n[1-999999999999999]",
+      'the list expands to more than 65536 names at "n[1-999999999999999]"',
+    ],
+    ["of ten megabytes of commas", "a,".repeat(5_000_000), 'the list expands to more than 65536 names at "a"'],
+    ["of ten megabytes of brackets", "[".repeat(10_000_000), `the brackets in "${"[".repeat(57)}..." do not match`],
+    ["with a command", "node1;reboot", '"node1;reboot" is no host name or address: it holds the character ";"'],
+    [
+      "with an option",
+      "-oProxyCommand",
+      '"-oProxyCommand" is no host name or address: "-oProxyCommand" must be 1 to 63 letters, digits or inner hyphens',
+    ],
+    [
+      "with a hidden turn of direction",
+      "node\u202e1",
+      '"node\\u202e1" is no host name or address: it holds the character "\\u202e"',
+    ],
+    [
+      "with an address in short form",
+      "10.1",
+      '"10.1" is no host name or address: it ends in a number but is no valid IPv4 address',
+    ],
+  ])("%s", async (_what, list, message) => {
+    await expectRefusal(() => expandHostList(list), message);
+  });
+});
+
+describe("the login file is refused", () => {
+  const LOGIN = "/root/.ober/login";
+  const tooLong = `bgp_password=${SECRET}${"x".repeat(80)}`;
+  test.each<[what: string, text: string, mode: number, message: string]>([
+    ["that the group can read", `bgp_password=${SECRET}\n`, 0o640, `${LOGIN} can be read by others`],
+    ["that everybody can write", `bgp_password=${SECRET}\n`, 0o602, `${LOGIN} can be read by others`],
+    ["with a line without key", `${SECRET}\n`, 0o600, `${LOGIN}: line 1: expected key=value`],
+    [
+      "with a key twice",
+      `a=${SECRET}\na=${SECRET}\n`,
+      0o600,
+      `${LOGIN}: line 2: the key "a" stands here for the second time`,
+    ],
+    [
+      "with a directive in a password",
+      `bgp_password=${SECRET}"; } process evil { run /tmp/x;\n`,
+      0o600,
+      `${LOGIN}: line 1: expected at most 80 characters without quotes and backslashes`,
+    ],
+    [
+      "with a password that the kernel does not take",
+      tooLong,
+      0o600,
+      `${LOGIN}: line 1: expected at most 80 characters without quotes and backslashes`,
+    ],
+    [
+      "with a control character",
+      `bgp_password=${SECRET}\u0007\n`,
+      0o600,
+      `${LOGIN}: line 1: expected printable ASCII characters only`,
+    ],
+  ])("%s", async (_what, text, mode, message) => {
+    using system = temporarySystem();
+    await system.makeDirectory("/root/.ober");
+    await system.writeAtomic(LOGIN, text, { mode });
+    await expectRefusal(() => readSecrets(system, {}, LOGIN), message);
+  });
+});
+
+describe("the command line refuses, and writes nothing,", () => {
+  let directory = "";
+  beforeAll(async () => {
+    directory = mkdtempSync(join(tmpdir(), "ober-hostile-"));
+    await Bun.write(join(directory, "good.yaml"), GOOD);
+    await Bun.write(join(directory, "bad.yaml"), vips('["10.0.0.1\\nevil", 127.0.0.1]'));
+    await Bun.write(join(directory, "binary.yaml"), Buffer.from([0x7f, 0x45, 0x4c, 0x46, 0, 0xff]));
+  });
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+  type Case = {
+    readonly what: string;
+    readonly args: readonly string[];
+    readonly code: 1 | 2;
+    readonly stderr: string;
+  };
+
+  // What needs another machine (no systemd, a full disk, a missing tool) is one more entry with its own arguments.
+  const CASES: readonly Case[] = [
+    {
+      what: "a configuration with two problems",
+      args: ["render", "--from", "DIR/bad.yaml", "--out", "DIR/out", "--path", "/opt/ober"],
+      code: 1,
+      stderr: `error: DIR/bad.yaml has 2 problems:
+  vips[0].address: expected an IP address, found the text "10.0.0.1\\nevil"
+  vips[1].address: 127.0.0.1 is a loopback address, which no router carries to a node
+hint:  nothing was changed; correct the file and run the command again
+`,
+    },
+    {
+      what: "a configuration that is a program",
+      args: ["render", "--from", "DIR/binary.yaml", "--out", "DIR/out", "--path", "/opt/ober"],
+      code: 1,
+      stderr: `error: DIR/binary.yaml has a problem:
+  line 1, column 5: a NUL byte; expected UTF-8 text
+hint:  nothing was changed; correct the file and run the command again
+`,
+    },
+  ];
+
+  test.each(CASES.map((entry) => [entry.what, entry] as const))("%s", async (_what, { args, code, stderr }) => {
+    const before = readdirSync(directory);
+    const result = await ober(args.map((word) => word.replace("DIR", directory)));
+    expect(result.stderr.replaceAll(directory, "DIR")).toBe(stderr);
+    expect(result.code).toBe(code);
+    expect(result.stdout).toBe("");
+    expect(readdirSync(directory)).toEqual(before);
+  });
+});
