@@ -29,6 +29,7 @@ export const COMMANDS: Readonly<Record<string, Loader>> = {
   logs: () => import("./commands/logs.ts"),
   doctor: () => import("./commands/doctor.ts"),
   test: () => import("./commands/test.ts"),
+  dns: () => import("./commands/dns.ts"),
   recover: () => import("./commands/recover.ts"),
   uninstall: () => import("./commands/uninstall.ts"),
 };

@@ -16,6 +16,7 @@ const WRONG_USAGE: Record<string, readonly [args: string, error: string]> = {
   logs: ["--service ntp", "error: --service does not know 'ntp'"],
   doctor: ["--fixit", "error: unknown flag --fixit of `ober doctor`"],
   test: ["--s4", "error: unknown flag --s4 of `ober test`"],
+  dns: ["--zone", "error: unknown flag --zone of `ober dns`"],
   recover: ["everything", "error: `ober recover` does not take 'everything'"],
   uninstall: ["--keep", "error: unknown flag --keep of `ober uninstall`"],
   health: ["--onse", "error: unknown flag --onse of `ober health`"],

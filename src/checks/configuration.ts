@@ -3,14 +3,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Config } from "../config/schema.ts";
 import type { Secrets } from "../config/secrets.ts";
-import { parseAddress } from "../domain/address.ts";
+import { inSubnet, parseAddress } from "../domain/address.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import type { Paths } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
 import { validate } from "../plan/validators.ts";
 import { neighborAddresses } from "../render/exabgp.ts";
 import { render } from "../render/index.ts";
-import { resolveName } from "../system/addresses.ts";
+import { clusterNodes, clusterRemarks } from "../render/keepalived.ts";
+import { localAddresses, resolveName } from "../system/addresses.ts";
 import { httpStatus } from "../system/http.ts";
 import type { System } from "../system/system.ts";
 import { tcpConnect } from "../system/tcp.ts";
@@ -30,7 +31,7 @@ export function configurationChecks({ config, facts }: Subject): readonly Check<
   return [
     { id: "parsers", title: "parsers", run: checkParsers },
     { id: "certificate", title: "certificate", run: checkCertificates },
-    ...(config.ha_mode === "bgp" ? neighborAddresses(config, facts).map(neighborCheck) : []),
+    ...(config.ha_mode === "bgp" ? neighborAddresses(config, facts).map(neighborCheck) : vrrpChecks),
     ...config.backends.flatMap((group) => group.servers.map((server) => backendCheck(group, server))),
   ];
 }
@@ -56,6 +57,57 @@ async function checkCertificates({ system, paths, config }: Subject): Promise<Ve
     return warn(warnings.join("; "), `renew it and write it to ${place}, then \`ober restart --reload-only\``);
   return pass(`${certificates.map(({ file }) => file).join(", ")}: key fits, dates are right`);
 }
+
+const vrrpChecks: readonly Check<Subject>[] = [
+  {
+    id: "vrrp-cluster",
+    title: "VIPs and nodes",
+    run({ config, facts }) {
+      const remarks = clusterRemarks(config, facts);
+      const text = `${config.vips.length} VIPs on ${clusterNodes(config, facts).length} nodes`;
+      return remarks.length === 0 ? pass(text) : warn(remarks.join("; "), "give each node a VIP of its own");
+    },
+  },
+  {
+    id: "vrrp-interface",
+    title: "interface",
+    async run({ system, config, facts }) {
+      const own = (await localAddresses(system)).filter((local) => local.interface === facts.interface);
+      if (own.length === 0) {
+        return fail(
+          `${facts.interface} has no address or is not there`,
+          "ip addr; set keepalived.interface in ober.yaml",
+        );
+      }
+      const networks = own.map(({ address, prefixLength }) => `${address}/${prefixLength}`);
+      const outside = config.vips.filter(({ address }) => !networks.some((network) => inSubnet(address, network)));
+      return outside.length === 0
+        ? pass(`${facts.interface}, with every VIP in its network`)
+        : fail(
+            `${outside.map(({ address }) => address).join(", ")} in no network of ${facts.interface}`,
+            "clients find a VIP by ARP: choose VIPs from the interface's network, or another keepalived.interface",
+          );
+    },
+  },
+  {
+    id: "vrrp-peers",
+    title: "peers",
+    async run({ config, facts }) {
+      const peers = clusterNodes(config, facts).filter((node) => node !== facts.address);
+      const answers = await Promise.all(
+        peers.map(async (peer) => {
+          const result = await tcpConnect(peer, 443, 2000, facts.address);
+          // A refusal is an answer too: the machine is there, and HAProxy is not started yet.
+          return { peer, ok: result.ok || result.code === "ECONNREFUSED" };
+        }),
+      );
+      const silent = answers.filter(({ ok }) => !ok).map(({ peer }) => peer);
+      return silent.length === 0
+        ? pass(peers.length === 0 ? "none" : `${peers.join(", ")} answer`)
+        : fail(`no answer from ${silent.join(", ")}`, `ping ${silent[0]}; are these nodes up and on this segment?`);
+    },
+  },
+];
 
 function neighborCheck({ name, address }: { name: string; address: string }): Check<Subject> {
   return {

@@ -33,10 +33,9 @@ export async function gatherFacts(system: System, config: Config): Promise<NodeF
     if (value !== undefined) return value;
     throw new OberError(`${program} is not installed`, { hint: "run `ober bootstrap PATH` first" });
   };
-  const resolved = await resolveAll(system, config);
   return {
     hostname: hostname(),
-    ...(await ownPlace(system, config, resolved, {})),
+    ...(await gatherPlace(system, config)),
     cpus: availableParallelism(),
     haproxy: need(programs.haproxy, "haproxy"),
     exabgp: config.ha_mode === "bgp" ? need(programs.exabgp, "exabgp") : (programs.exabgp ?? assumed("exabgp")),
@@ -44,7 +43,6 @@ export async function gatherFacts(system: System, config: Config): Promise<NodeF
       config.ha_mode === "keepalived"
         ? need(programs.keepalived, "keepalived")
         : (programs.keepalived ?? assumed("keepalived")),
-    resolved,
   };
 }
 
@@ -74,6 +72,15 @@ function parseGiven(program: string, text: string | undefined): Version | undefi
   const version = /^\d/.test(text) ? parseVersion(text) : undefined;
   if (version) return version;
   throw new OberError(`"${text}" is not a version of ${program}`, { hint: `write it like --${program}-version 3.2` });
+}
+
+/** Where this node stands in its cluster: its own address, the interface that carries it, and the others' addresses. */
+export async function gatherPlace(
+  system: System,
+  config: Config,
+): Promise<Pick<NodeFacts, "address" | "interface" | "resolved">> {
+  const resolved = await resolveAll(system, config);
+  return { resolved, ...(await ownPlace(system, config, resolved, {})) };
 }
 
 async function resolveAll(system: System, config: Config): Promise<Record<string, readonly string[]>> {

@@ -3,6 +3,7 @@ import { parseYaml } from "../config/store.ts";
 import type { Paths } from "../domain/paths.ts";
 import { FOREIGN_UNITS, unitsOf } from "../domain/units.ts";
 import { generationNumbers, readGeneration } from "../plan/generations.ts";
+import { clusterRemarks } from "../render/keepalived.ts";
 import { parseSysctl } from "../render/sysctl.ts";
 import { localAddresses } from "../system/addresses.ts";
 import { bfdSessions, bgpPeersConnected } from "../system/bgp.ts";
@@ -11,7 +12,11 @@ import { findPrograms } from "../system/programs.ts";
 import { readSysctl } from "../system/sysctl.ts";
 import type { System } from "../system/system.ts";
 import { unitState, unitStates } from "../system/systemd.ts";
+import { vrrpStates } from "../system/vrrp.ts";
+import { listenVrrp } from "../system/vrrp-listen.ts";
 import { type Check, fail, pass, skip, type Verdict, warn } from "./check.ts";
+import { gatherPlace } from "./facts.ts";
+import { vrrpView } from "./vrrp.ts";
 
 export type Host = { readonly system: System; readonly paths: Paths | undefined; readonly isRoot: boolean };
 
@@ -31,6 +36,8 @@ export const hostChecks: readonly Check<Host>[] = [
   { id: "vips", title: "VIP addresses", run: checkVips },
   { id: "bgp", title: "BGP sessions", run: checkBgp },
   { id: "bfd", title: "BFD sessions", run: checkBfd },
+  { id: "vrrp", title: "VRRP", run: checkVrrp },
+  { id: "vrrp-cluster", title: "VIPs and nodes", run: checkVrrpCluster },
   { id: "sysctl", title: "kernel tuning", run: checkSysctl },
   { id: "descriptors", title: "file descriptors of HAProxy", run: checkDescriptors },
   { id: "drift", title: "files changed by hand", run: checkDrift },
@@ -166,6 +173,41 @@ async function checkBfd(host: Host): Promise<Verdict> {
         `${down.map(([peer, state]) => `${peer} is ${state}`).join(", ")}: a dead node is noticed only after the hold time`,
         "switch BFD on for this neighbor on the router, or bgp.bfd_enabled: false",
       );
+}
+
+/** Long enough to hear every master several times at the usual interval, short enough for the deadline of all checks. */
+const LONGEST_LISTEN_MS = 3500;
+
+/** Two masters, foreign VRIDs, VIPs that lie where they should not: from keepalived itself and from the wire. */
+async function checkVrrp(host: Host): Promise<Verdict> {
+  const config = await configOf(host);
+  if (config?.ha_mode !== "keepalived") return skip("not in keepalived mode");
+  if (!host.isRoot) return skip("needs root");
+  const place = await gatherPlace(host.system, config);
+  const listenMs = Math.min(LONGEST_LISTEN_MS, config.keepalived.advert_int * 3200);
+  const [states, addresses, heard] = await Promise.all([
+    vrrpStates(host.system),
+    localAddresses(host.system),
+    listenVrrp(place.address, listenMs),
+  ]);
+  if (states.length === 0) return skip("ober-ha does not run");
+  const onInterface = new Set(addresses.map(({ address }) => address));
+  const { suspicions, peers, vips } = vrrpView(config, place, { states, onInterface, heard });
+  if (suspicions.length > 0) {
+    return fail(suspicions.join("; "), "ober status on every node; is protocol 112 let through between them?");
+  }
+  const text = `${vips.filter(({ state }) => state === "MASTER").length} of ${vips.length} VIPs held here`;
+  const silent = peers.filter(({ heard: last }) => last === undefined).map(({ peer }) => peer);
+  return silent.length === 0
+    ? pass(`${text}; every peer is heard`)
+    : pass(`${text}; nothing is held by ${silent.join(", ")}, so nothing is heard of it`);
+}
+
+async function checkVrrpCluster(host: Host): Promise<Verdict> {
+  const config = await configOf(host);
+  if (config?.ha_mode !== "keepalived") return skip("not in keepalived mode");
+  const [remark] = clusterRemarks(config, await gatherPlace(host.system, config));
+  return remark === undefined ? pass("one VIP for each node") : warn(remark, "add or remove VIPs in ober.yaml");
 }
 
 async function checkSysctl({ system, paths }: Host): Promise<Verdict> {

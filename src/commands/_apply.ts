@@ -8,6 +8,7 @@ import { isHealthy } from "../health/once.ts";
 import { apply, readCurrent } from "../plan/apply.ts";
 import { type Change, diffFiles, diffText } from "../plan/diff.ts";
 import { generatedPaths, type RenderedFile, render } from "../render/index.ts";
+import { clusterRemarks } from "../render/keepalived.ts";
 import { withLock } from "../system/lock.ts";
 import type { Output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
@@ -30,6 +31,7 @@ export async function applyText(
   if (problems.fatal) throw problems.fatal;
   for (const warning of problems.warnings) out.warn(warning);
   const facts = await gatherFacts(system, config);
+  if (config.ha_mode === "keepalived") for (const remark of clusterRemarks(config, facts)) out.warn(remark);
   const secrets = await readSecrets(system, options.secrets);
   const files = [
     ...render({ config, facts, paths, secrets }),

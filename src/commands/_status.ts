@@ -1,4 +1,6 @@
 import { type Certificate, readCertificates } from "../checks/certificates.ts";
+import { gatherPlace } from "../checks/facts.ts";
+import { type VrrpView, vrrpView } from "../checks/vrrp.ts";
 import type { Config } from "../config/schema.ts";
 import { parseAddress } from "../domain/address.ts";
 import { unitsOf } from "../domain/units.ts";
@@ -11,6 +13,7 @@ import { bfdSessions, bgpPeersConnected } from "../system/bgp.ts";
 import { haproxyCommand, parseStat, requestsInFlight, type StatRow } from "../system/haproxy-socket.ts";
 import { readHealthState } from "../system/health-state.ts";
 import { type UnitState, unitStates } from "../system/systemd.ts";
+import { vrrpStates } from "../system/vrrp.ts";
 import { currentConfig, type Node } from "./_node.ts";
 
 /** All that `status` shows; the document of `--json`, so its keys are a promise. */
@@ -18,7 +21,10 @@ export type NodeStatus = {
   readonly mode: "bgp" | "keepalived";
   readonly units: readonly UnitState[];
   readonly healthy: { readonly ok: boolean; readonly reason: string };
+  /** BGP mode: what is announced. Empty in keepalived mode. */
   readonly vips: readonly VipStatus[];
+  /** Keepalived mode: who holds what, and what is suspicious. */
+  readonly vrrp: VrrpView | undefined;
   readonly neighbors: readonly {
     readonly neighbor: string;
     readonly session: boolean;
@@ -63,12 +69,16 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     system.stat(paths.drainFlag),
   ]);
   const local = new Set(addresses.map(({ address }) => address));
+  const vrrp = config.ha_mode === "keepalived" ? await vrrpStatus(node, config, local) : undefined;
   const alive = units.some(({ name, active }) => name === "ober-bgp.service" && active === "active");
   return {
     mode: config.ha_mode,
     units,
     healthy: { ok: healthy.ok, reason: healthy.ok ? "HAProxy answers 200" : healthy.reason },
-    vips: config.vips.map((vip) => vipStatus(vip, { local, health: alive ? health : undefined })),
+    vrrp,
+    vips: (config.ha_mode === "bgp" ? config.vips : []).map((vip) =>
+      vipStatus(vip, { local, health: alive ? health : undefined }),
+    ),
     neighbors,
     backends: config.backends.map(({ name }) => backendStatus(name, rows)),
     inFlight: requestsInFlight(rows),
@@ -77,6 +87,14 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     generation: generations.at(-1),
     transitions: health?.transitions ?? [],
   };
+}
+
+async function vrrpStatus({ system }: Node, config: Config, onInterface: ReadonlySet<string>): Promise<VrrpView> {
+  const [place, states] = await Promise.all([
+    gatherPlace(system, config),
+    process.getuid?.() === 0 ? vrrpStates(system) : [],
+  ]);
+  return vrrpView(config, place, { states, onInterface });
 }
 
 function vipStatus(

@@ -1,5 +1,6 @@
 import { defineCommand } from "citty";
 import { EXPIRY_WARNING_DAYS } from "../checks/certificates.ts";
+import type { VrrpView } from "../checks/vrrp.ts";
 import { requireSystemd } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
 import { table } from "../ui/table.ts";
@@ -46,17 +47,22 @@ export function statusText(status: NodeStatus, { style }: Pick<Output, "style">,
         `${restarts}`,
       ]),
     ),
-    table(
-      ["vip", "backend", "address", "route", "since", "cause"],
-      status.vips.map((vip) => [
-        vip.vip,
-        vip.backend,
-        good(vip.onInterface, vip.onInterface ? "present" : "missing"),
-        good(vip.announced && vip.acknowledged, routeWord(vip)),
-        ago(vip.since),
-        vip.cause,
-      ]),
-    ),
+    ...(status.vrrp ? vrrpSections(status.vrrp, { style, ago }) : []),
+    ...(status.vips.length === 0
+      ? []
+      : [
+          table(
+            ["vip", "backend", "address", "route", "since", "cause"],
+            status.vips.map((vip) => [
+              vip.vip,
+              vip.backend,
+              good(vip.onInterface, vip.onInterface ? "present" : "missing"),
+              good(vip.announced && vip.acknowledged, routeWord(vip)),
+              ago(vip.since),
+              vip.cause,
+            ]),
+          ),
+        ]),
     ...(status.neighbors.length === 0
       ? []
       : [
@@ -84,6 +90,40 @@ export function statusText(status: NodeStatus, { style }: Pick<Output, "style">,
       .map(({ at, vips, from, to, cause }) => `${at}  ${vips.join(" ")}  ${from} -> ${to}: ${cause}`),
   ];
   return sections.join("\n\n");
+}
+
+function vrrpSections(
+  { vips, peers, suspicions }: VrrpView,
+  { style, ago }: Pick<Output, "style"> & { ago: (time: string | undefined) => string },
+): readonly string[] {
+  const state = (word: string) => (word === "MASTER" ? style.green(word) : word === "BACKUP" ? word : style.red(word));
+  return [
+    ...suspicions.map((sentence) => `${style.yellow("!!")} ${sentence}`),
+    table(
+      ["vip", "vrid", "owner", "here", "priority", "held by", "since"],
+      vips.map((vip) => [
+        vip.vip,
+        `${vip.vrid}`,
+        vip.owner,
+        state(vip.state),
+        vip.effectivePriority === vip.priority ? `${vip.priority}` : `${vip.effectivePriority} of ${vip.priority}`,
+        vip.holder ?? "nobody known",
+        ago(vip.since),
+      ]),
+    ),
+    ...(peers.length === 0
+      ? []
+      : [
+          table(
+            ["peer", "last heard", "holds"],
+            peers.map(({ peer, heard, holds }) => [
+              peer,
+              heard === undefined ? "silent" : `${ago(heard)} ago`,
+              holds.join(" "),
+            ]),
+          ),
+        ]),
+  ];
 }
 
 function routeWord({ announced, acknowledged }: NodeStatus["vips"][number]): string {

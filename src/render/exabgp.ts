@@ -13,7 +13,8 @@ export function renderExabgp(config: Config, facts: NodeFacts, paths: Paths, sec
   const neighbors = neighborAddresses(config, facts).map(({ name, address }) => {
     const password = secrets.bgpPassword(name);
     if (password !== undefined) passwords.add(password);
-    const md5 = password === undefined ? "" : ` md5-password "${password}";`;
+    // Without the second, ExaBGP takes a password of hexadecimal digits for base64 and sends other bytes.
+    const md5 = password === undefined ? "" : ` md5-password "${password}"; md5-base64 false;`;
     return `neighbor ${address} { inherit ober;${md5} }`;
   });
   const families = [...new Set(vips.map((vip) => vip.family))].sort();

@@ -27,7 +27,7 @@ export function renderKeepalived(config: Config, facts: NodeFacts, paths: Paths)
 }
 
 /** Addresses of all nodes of the cluster: the peers, by address, and this node whether it is listed or not. */
-export function clusterNodes(config: Config, facts: NodeFacts): readonly string[] {
+export function clusterNodes(config: Config, facts: Pick<NodeFacts, "address" | "resolved">): readonly string[] {
   const one = (peer: string): string => {
     const addresses = facts.resolved[peer] ?? [peer];
     if (addresses.includes(facts.address)) return facts.address;
@@ -37,7 +37,10 @@ export function clusterNodes(config: Config, facts: NodeFacts): readonly string[
 }
 
 /** Every VIP's owner and order of backups, the same on all nodes. Throws an OberError for more nodes than priorities. */
-export function clusterInstances(config: Config, facts: NodeFacts): readonly VrrpInstance[] {
+export function clusterInstances(
+  config: Config,
+  facts: Pick<NodeFacts, "address" | "resolved">,
+): readonly VrrpInstance[] {
   const nodes = clusterNodes(config, facts);
   if (nodes.length > MOST_VRRP_NODES) {
     throw new OberError(
@@ -52,7 +55,7 @@ export function clusterInstances(config: Config, facts: NodeFacts): readonly Vrr
 }
 
 /** Sentences about a cluster that works but not as anybody wants it. */
-export function clusterRemarks(config: Config, facts: NodeFacts): readonly string[] {
+export function clusterRemarks(config: Config, facts: Pick<NodeFacts, "address" | "resolved">): readonly string[] {
   const [nodes, vips] = [clusterNodes(config, facts).length, config.vips.length];
   if (nodes < 2) return ["there is no other node in keepalived.peers: nobody takes the VIPs over when this one fails"];
   if (vips === nodes) return [];

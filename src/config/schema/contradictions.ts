@@ -38,12 +38,6 @@ function bgpProblems(bgp: unknown, vips: readonly Entry[]): ConfigProblem[] {
   return [
     ...missing.map((key) => ({ path: `bgp.${key}`, message: "BGP mode needs an AS number from 1 to 4294967295" })),
     ...neighborProblems(bgp, vips),
-    // A session over IPv4 has no IPv6 next hop to give.
-    ...vips.flatMap(({ entry, index }) =>
-      addressOf(entry)?.family === 6
-        ? [{ path: `vips[${index}].address`, message: "BGP mode announces IPv4 addresses only, so far" }]
-        : [],
-    ),
   ];
 }
 
@@ -71,6 +65,12 @@ function mostVips(output: Record<string, unknown>): number {
 function vipProblems(vips: readonly Entry[], backends: readonly Entry[]): ConfigProblem[] {
   const groups = backends.map(({ entry }) => entry["name"]).filter((name) => typeof name === "string");
   return [
+    // A BGP session over IPv4 has no IPv6 next hop to give, and VRRP peers over IPv4 cannot move an IPv6 address.
+    ...vips.flatMap(({ entry, index }) =>
+      addressOf(entry)?.family === 6
+        ? [{ path: `vips[${index}].address`, message: "IPv6 VIPs are not supported yet" }]
+        : [],
+    ),
     ...duplicates(vips, (vip) => addressOf(vip)?.text).map(({ index, first, value }) => ({
       path: `vips[${index}].address`,
       message: `${value} stands in vips[${first}] already`,

@@ -131,12 +131,12 @@ describe("a good file", () => {
     expect(config).toEqual(parseConfig(LEAST, "x"));
   });
 
-  test("may name VIPs as texts and as mappings, with their full prefix length, of both IP versions", () => {
-    const vips = ["10.0.0.100/32", { address: "2001:DB8::0:1/128", interface: "eth1", backend: "b" }];
+  test("may name VIPs as texts and as mappings, with their full prefix length", () => {
+    const vips = ["10.0.0.100/32", { address: "10.0.0.101/32", interface: "eth1", backend: "b" }];
     const backends = [...LEAST.backends, { name: "b", servers: "[2001:db8::2]:80" }];
-    expect(parseConfig({ ...LEAST, ha_mode: "keepalived", vips, backends }, "x").vips).toEqual([
+    expect(parseConfig({ ...LEAST, vips, backends }, "x").vips).toEqual([
       { address: "10.0.0.100", family: 4, interface: "lo-vip", backend: "s3" },
-      { address: "2001:db8::1", family: 6, interface: "eth1", backend: "b" },
+      { address: "10.0.0.101", family: 4, interface: "eth1", backend: "b" },
     ]);
   });
 
@@ -331,8 +331,8 @@ describe("a bad value", () => {
     ],
     [
       "a VIP twice",
-      { ...LEAST, ha_mode: "keepalived", vips: ["2001:db8::1", "2001:db8:0::1/128"] },
-      "vips[1].address: 2001:db8::1 stands in vips[0] already",
+      { ...LEAST, vips: ["10.0.0.100", "10.0.0.100/32"] },
+      "vips[1].address: 10.0.0.100 stands in vips[0] already",
     ],
     [
       "a VIP of no group",
@@ -449,9 +449,9 @@ describe("a bad value", () => {
       ': expected a mapping of keys such as ha_mode, vips and backends, found the text "hello"',
     ],
     [
-      "an IPv6 VIP in BGP mode",
+      "an IPv6 VIP",
       { ...LEAST, vips: ["10.0.0.100", "2001:db8::1"] },
-      "vips[1].address: BGP mode announces IPv4 addresses only, so far",
+      "vips[1].address: IPv6 VIPs are not supported yet",
     ],
     [
       "more VIPs than VRIDs",

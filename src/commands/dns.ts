@@ -1,0 +1,62 @@
+import { resolve } from "node:path";
+import { defineCommand } from "citty";
+import type { Config } from "../config/schema.ts";
+import { parseConfig } from "../config/schema.ts";
+import { parseYaml } from "../config/store.ts";
+import { OberError, UsageError } from "../errors.ts";
+import { localSystem } from "../system/local.ts";
+import { output } from "../ui/output.ts";
+import { readGiven } from "./_apply.ts";
+import { currentConfig, thisNode } from "./_node.ts";
+import { globalArgs } from "./_shared.ts";
+
+/** Short, because a VIP that is added or taken away should be seen within minutes. */
+const DEFAULT_TTL = "300";
+
+export default defineCommand({
+  meta: { name: "dns", description: "Print the round-robin records that spread clients over the VIPs" },
+  args: {
+    ...globalArgs,
+    name: { type: "positional", required: false, description: "Name that clients use (certs.acme_domain)" },
+    from: { type: "string", valueHint: "FILE", description: "Take the VIPs from this ober.yaml (this node's)" },
+    ttl: { type: "string", valueHint: "SECONDS", default: DEFAULT_TTL, description: "Time to live of the records" },
+    format: { type: "enum", options: ["zone", "nsupdate"], default: "zone", description: "Zone file or nsupdate(1)" },
+  },
+  async run({ args }) {
+    const config = await configFrom(args.from);
+    const name = (args.name ?? config.certs.acme_domain).replace(/\.$/, "");
+    if (name === "") throw new OberError("no name to print records for", { hint: "ober dns s3.example.org" });
+    if (!/^(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/.test(name)) {
+      throw new UsageError(`"${name}" is no host name`, "ober dns s3.example.org");
+    }
+    if (!/^\d{1,9}$/.test(args.ttl))
+      throw new UsageError(`--ttl "${args.ttl}" is not a number of seconds`, "--ttl 300");
+    const records = recordsOf(config, name);
+    await output(args).result({ name, ttl: Number(args.ttl), records }, () =>
+      args.format === "nsupdate" ? nsupdate(records, args.ttl) : zone(records, args.ttl),
+    );
+  },
+});
+
+type DnsRecord = { readonly name: string; readonly type: "A" | "AAAA"; readonly address: string };
+
+/** One record for each VIP: resolvers hand them out in turn. */
+export function recordsOf(config: Config, name: string): readonly DnsRecord[] {
+  return config.vips.map(({ address, family }) => ({ name: `${name}.`, type: family === 4 ? "A" : "AAAA", address }));
+}
+
+export const zone = (records: readonly DnsRecord[], ttl: string) =>
+  records.map(({ name, type, address }) => `${name} ${ttl} IN ${type} ${address}`).join("\n");
+
+/** Replaces whatever the name had before, in one update: clients never see it empty. */
+export function nsupdate(records: readonly DnsRecord[], ttl: string): string {
+  const types = [...new Set(records.map(({ name, type }) => `update delete ${name} ${type}`))];
+  const added = records.map(({ name, type, address }) => `update add ${name} ${ttl} ${type} ${address}`);
+  return [...types, ...added, "send"].join("\n");
+}
+
+async function configFrom(from: string | undefined): Promise<Config> {
+  if (from === undefined) return (await currentConfig(await thisNode())).config;
+  const source = resolve(from);
+  return parseConfig(parseYaml(await readGiven({ system: localSystem() }, source), source), source);
+}
