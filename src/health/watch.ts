@@ -59,7 +59,7 @@ export function createWatch(group: string, options: LoopOptions, listener: Watch
         advance(event);
         listener.checked(watch, result);
         const rest = startedAt + options.intervalMs - performance.now();
-        if (rest > 0 && (state.phase !== "unknown" || checks >= HASTY_CHECKS)) await pause(rest);
+        if (rest > 0 && !hurries(result)) await pause(rest);
       }
     },
     stop(cause) {
@@ -77,6 +77,12 @@ export function createWatch(group: string, options: LoopOptions, listener: Watch
     if (transition === undefined) return;
     cause = transition.cause;
     listener.entered(watch, transition);
+  }
+
+  /** Whether the next check follows without pause: nothing is decided yet, or a deadline that passed was pause enough. */
+  function hurries(result: ProbeResult): boolean {
+    if (state.phase === "unknown") return checks < HASTY_CHECKS;
+    return state.phase === "up" && !result.ok && result.kind === "timeout";
   }
 
   async function check(): Promise<ProbeResult> {
