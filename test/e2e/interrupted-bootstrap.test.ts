@@ -1,0 +1,129 @@
+/** `bootstrap` killed at each of its steps, and by a loss of power: run again, it ends where an undisturbed run ends. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { LabNode } from "../lab/lab.ts";
+import { copyExecutable, ober, PREFIX_ON_NODE } from "../lab/ober.ts";
+import { SPARE_NODE, sharedLab } from "./_cluster.ts";
+import { killWhen } from "./_interrupt.ts";
+import { differences, type Snapshot, snapshot } from "./_snapshot.ts";
+
+type JournalStep = { readonly id: string; readonly state: "found" | "applying" | "applied"; at?: string };
+
+const BOOTSTRAP = ["/root/ober", "bootstrap", PREFIX_ON_NODE, "--yes"];
+const JOURNAL = join(PREFIX_ON_NODE, "var/journal.json");
+const STEPS = [
+  "directories",
+  "executable",
+  "link",
+  "foreign-units",
+  "packages",
+  "sysctl",
+  "watchdog",
+  "firewall",
+  "files",
+];
+
+let node: LabNode;
+let bare: Snapshot;
+let undisturbed: Snapshot;
+let undisturbedJournal: unknown;
+
+beforeAll(async () => {
+  node = (await sharedLab()).node(SPARE_NODE);
+  await node.reset("trixie");
+  bare = await snapshot(node);
+  copyExecutable(node);
+  await node.exec(BOOTSTRAP, { timeoutMs: 120_000 });
+  undisturbed = await comparable();
+  undisturbedJournal = journalWithoutTimes();
+  expect(journal().map(({ id }) => id)).toEqual(STEPS);
+}, 300_000);
+afterAll(() => node?.reset());
+
+describe("a bootstrap that is killed", () => {
+  const moments = STEPS.flatMap((id) => [[id, "begun"] as const, [id, "done"] as const]);
+
+  test.each(moments)(
+    "when step %s is %s ends, run again, as an undisturbed one",
+    async (id, moment) => {
+      await node.reset();
+      copyExecutable(node);
+      await killWhen(node, BOOTSTRAP, () => hasCome(id, moment));
+      await endsAsUndisturbed();
+    },
+    120_000,
+  );
+
+  test.each([500, 2_000, 4_000])(
+    "%d ms into the packages ends, run again, as an undisturbed one",
+    async (ms) => {
+      await node.reset();
+      copyExecutable(node);
+      expect(await killWhen(node, BOOTSTRAP, after(ms))).toBe(true);
+      await endsAsUndisturbed();
+    },
+    120_000,
+  );
+
+  test.each([500, 2_000, 4_000])(
+    "by a loss of power %d ms into the packages ends, run again, as an undisturbed one",
+    async (ms) => {
+      await node.reset();
+      copyExecutable(node);
+      const isTime = after(ms);
+      expect(await killWhen(node, BOOTSTRAP, isTime)).toBe(true);
+      await node.powerOff();
+      await node.boot();
+      await endsAsUndisturbed();
+    },
+    120_000,
+  );
+
+  test("can be taken back instead", async () => {
+    await node.reset();
+    bare = await snapshot(node);
+    copyExecutable(node);
+    expect(await killWhen(node, BOOTSTRAP, after(2_000))).toBe(true);
+    await ober(node, ["uninstall", "--yes"]);
+    expect(differences(bare, await snapshot(node))).toEqual([]);
+  }, 120_000);
+});
+
+async function endsAsUndisturbed(): Promise<void> {
+  await node.exec(BOOTSTRAP, { timeoutMs: 120_000 });
+  expect(differences(undisturbed, await comparable())).toEqual([]);
+  expect(journalWithoutTimes()).toEqual(undisturbedJournal);
+}
+
+/** The machine without what differs between any two machines, and without the journal, whose times do. */
+async function comparable(): Promise<Snapshot> {
+  const all = await snapshot(node);
+  const own = new Set(["file /etc/machine-id", `file ${JOURNAL}`]);
+  return new Map([...all].filter(([key]) => !own.has(key)));
+}
+
+function journal(): readonly JournalStep[] {
+  const path = join(node.root, JOURNAL);
+  return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).steps : [];
+}
+
+function journalWithoutTimes(): unknown {
+  return journal().map(({ at: _, ...step }) => step);
+}
+
+function hasCome(id: string, moment: "begun" | "done"): boolean {
+  const steps = journal();
+  const at = steps.findIndex((step) => step.id === id);
+  // A quick step may be over, or the next one begun, before anybody looks.
+  return at >= 0 && (moment === "begun" || at < steps.length - 1 || steps[at]?.state !== "applying");
+}
+
+/** True from `ms` after the begin of the packages on. */
+function after(ms: number): () => boolean {
+  let begun: number | undefined;
+  return () => {
+    if (hasCome("packages", "begun")) begun ??= performance.now();
+    return begun !== undefined && performance.now() - begun >= ms;
+  };
+}
