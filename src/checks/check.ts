@@ -2,6 +2,8 @@
 export type Check<F> = {
   readonly id: string;
   readonly title: string;
+  /** Asks systemd; skipped where another init runs, which is a finding of its own. */
+  readonly needsSystemd?: true;
   run(facts: F): Verdict | Promise<Verdict>;
 };
 

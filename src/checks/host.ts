@@ -11,7 +11,7 @@ import { requireSupportedOs } from "../system/os.ts";
 import { findPrograms } from "../system/programs.ts";
 import { readSysctl } from "../system/sysctl.ts";
 import type { System } from "../system/system.ts";
-import { unitState, unitStates } from "../system/systemd.ts";
+import { requireSystemd, unitState, unitStates } from "../system/systemd.ts";
 import { vrrpStates } from "../system/vrrp.ts";
 import { listenVrrp } from "../system/vrrp-listen.ts";
 import { type Check, fail, pass, skip, type Verdict, warn } from "./check.ts";
@@ -28,18 +28,26 @@ export const hostChecks: readonly Check<Host>[] = [
     title: "root",
     run: ({ isRoot }) => (isRoot ? pass("yes") : warn("no; some things cannot be seen", "sudo ober doctor")),
   },
+  {
+    id: "systemd",
+    title: "systemd",
+    async run({ system }) {
+      await requireSystemd(system);
+      return pass("runs this machine");
+    },
+  },
   { id: "programs", title: "programs", run: checkPrograms },
-  { id: "foreign-units", title: "the packages' own services", run: checkForeignUnits },
-  { id: "port-443", title: "port 443", run: checkPort },
+  { id: "foreign-units", title: "the packages' own services", needsSystemd: true, run: checkForeignUnits },
+  { id: "port-443", title: "port 443", needsSystemd: true, run: checkPort },
   { id: "configuration", title: "ober.yaml", run: checkConfiguration },
-  { id: "units", title: "units", run: checkUnits },
+  { id: "units", title: "units", needsSystemd: true, run: checkUnits },
   { id: "vips", title: "VIP addresses", run: checkVips },
-  { id: "bgp", title: "BGP sessions", run: checkBgp },
-  { id: "bfd", title: "BFD sessions", run: checkBfd },
-  { id: "vrrp", title: "VRRP", run: checkVrrp },
+  { id: "bgp", title: "BGP sessions", needsSystemd: true, run: checkBgp },
+  { id: "bfd", title: "BFD sessions", needsSystemd: true, run: checkBfd },
+  { id: "vrrp", title: "VRRP", needsSystemd: true, run: checkVrrp },
   { id: "vrrp-cluster", title: "VIPs and nodes", run: checkVrrpCluster },
   { id: "sysctl", title: "kernel tuning", run: checkSysctl },
-  { id: "descriptors", title: "file descriptors of HAProxy", run: checkDescriptors },
+  { id: "descriptors", title: "file descriptors of HAProxy", needsSystemd: true, run: checkDescriptors },
   { id: "drift", title: "files changed by hand", run: checkDrift },
   {
     id: "watchdog",

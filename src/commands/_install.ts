@@ -2,21 +2,29 @@ import { resolve } from "node:path";
 import { UsageError } from "../errors.ts";
 
 /**
- * An install path as ober accepts it: absolute, without a trailing slash, and of characters that no generated file,
- * unit or shell has to escape. Throws a UsageError.
+ * An install path as the generated files can carry it: absolute, without a trailing slash, and of characters that no
+ * unit, shell or daemon has to have escaped. Throws a UsageError.
  */
 export function requireInstallPath(given: string): string {
-  const path = resolve(given);
-  if (given.startsWith("/") && path !== "/" && /^[A-Za-z0-9/._+-]+$/.test(path) && !isForbidden(path)) return path;
-  const what = isForbidden(path) ? "belongs to the system" : "is no usable install path";
-  throw new UsageError(
-    `"${given}" ${what}`,
-    "give an absolute path of letters, digits, '.', '_', '+' and '-', such as /opt/ober",
-  );
+  const path = resolve("/", given);
+  if (!given.startsWith("/")) throw unusable(given, "is not an absolute path");
+  if (path === "/" || !/^[A-Za-z0-9/._+-]+$/.test(path)) throw unusable(given, "is no usable install path");
+  return path;
 }
 
-const isForbidden = (path: string) =>
-  SYSTEM_DIRECTORIES.includes(path) || TRANSIENT.some((directory) => path.startsWith(`${directory}/`));
+/** The same, of a place where an installation can live: not the system's own, and there after a reboot. */
+export function requireLastingPath(given: string): string {
+  const path = requireInstallPath(given);
+  if (SYSTEM_DIRECTORIES.includes(path)) throw unusable(given, "belongs to the system");
+  if (TRANSIENT.some((directory) => path.startsWith(`${directory}/`)))
+    throw unusable(given, "does not outlive a reboot");
+  return path;
+}
+
+function unusable(given: string, why: string): UsageError {
+  const hint = "give an absolute path of letters, digits, '.', '_', '+' and '-', such as /opt/ober";
+  return new UsageError(`"${given}" ${why}`, hint);
+}
 
 /** Directories that an uninstall must never come near. */
 const SYSTEM_DIRECTORIES =

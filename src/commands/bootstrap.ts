@@ -11,7 +11,7 @@ import { requireSystemd } from "../system/systemd.ts";
 import { output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
 import { applyText, readGiven } from "./_apply.ts";
-import { requireInstallPath } from "./_install.ts";
+import { requireLastingPath } from "./_install.ts";
 import { installPathOf, requireRoot } from "./_node.ts";
 import { dryRunArgs, globalArgs, yesArgs } from "./_shared.ts";
 import { startNode } from "./start.ts";
@@ -77,9 +77,9 @@ export default defineCommand({
 });
 
 function installPath(given: string | undefined): string {
-  if (given !== undefined) return requireInstallPath(given);
+  if (given !== undefined) return requireLastingPath(given);
   const own = installPathOf(process.execPath);
-  if (own !== undefined) return requireInstallPath(own);
+  if (own !== undefined) return requireLastingPath(own);
   throw new UsageError("bootstrap needs the path to install under", `ober bootstrap /opt/ober`);
 }
 

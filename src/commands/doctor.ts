@@ -1,8 +1,9 @@
 import { defineCommand } from "citty";
-import { runChecks } from "../checks/check.ts";
+import { runChecks, skip } from "../checks/check.ts";
 import { hostChecks } from "../checks/host.ts";
 import { pathsOf } from "../domain/paths.ts";
 import { localSystem } from "../system/local.ts";
+import { SYSTEMD_IS_HERE } from "../system/systemd.ts";
 import { output } from "../ui/output.ts";
 import { showFindings } from "./_findings.ts";
 import { installPathOf } from "./_node.ts";
@@ -22,6 +23,10 @@ export default defineCommand({
       paths: prefix === undefined ? undefined : pathsOf(prefix),
       isRoot: process.getuid?.() === 0,
     };
-    await showFindings(await runChecks(hostChecks, subject, DEADLINE_MS), output(args));
+    const systemd = (await system.stat(SYSTEMD_IS_HERE)) !== undefined;
+    const checks = hostChecks.map((check) =>
+      check.needsSystemd && !systemd ? { ...check, run: () => skip("needs systemd") } : check,
+    );
+    await showFindings(await runChecks(checks, subject, DEADLINE_MS), output(args));
   },
 });

@@ -88,9 +88,12 @@ async function journalTail(system: System, unit: string): Promise<string> {
         .join("\n")}`;
 }
 
+/** Exists exactly while systemd is the running init; see sd_booted(3). */
+export const SYSTEMD_IS_HERE = "/run/systemd/system";
+
 /** Refuses to go on where systemd is not the service manager: nothing of ober's could run. */
 export async function requireSystemd(system: System): Promise<void> {
-  if ((await system.stat("/run/systemd/system")) !== undefined) return;
+  if ((await system.stat(SYSTEMD_IS_HERE)) !== undefined) return;
   throw new OberError("systemd does not run on this machine", {
     hint: "ober needs a system that was booted with systemd",
   });
