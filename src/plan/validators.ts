@@ -57,9 +57,12 @@ export async function validate(
 ): Promise<readonly string[]> {
   const { files, paths, facts, directory } = options;
   const staged = (path: string) => `${directory}${path}`;
-  for (const file of files) {
+  // A file of the operator's stays as it is: the parsers must read that one and not what ober would have made.
+  const kept = await Promise.all(files.map(async ({ path, once }) => (once && (await system.stat(path)) ? path : "")));
+  const fresh = files.filter(({ path }) => !kept.includes(path));
+  const references = fresh.filter(({ path }) => path.startsWith(`${paths.etc}/`)).map(({ path }) => path);
+  for (const file of fresh) {
     await system.makeDirectory(posix.dirname(staged(file.path)), 0o700);
-    const references = files.filter(({ path }) => path.startsWith(`${paths.etc}/`)).map(({ path }) => path);
     await system.writeAtomic(staged(file.path), restage(file.content, references, staged), { mode: file.mode });
   }
   const present = new Set(files.map(({ path }) => path));

@@ -41,7 +41,7 @@ export function ownsLab(): boolean {
 
 export async function sharedLab(): Promise<Lab> {
   if (ownsLab()) return attach();
-  return up({ nodes: CLUSTER_NODES.length + 1, progress: sayProgress() });
+  return up({ nodes: CLUSTER_NODES.length + 1, progress: sayProgress(), waitMs: 600_000 });
 }
 
 /** A cluster that serves: every node installed, configured alike, started, and in the router's kernel. Call `watch.stop` at the end. */

@@ -36,7 +36,9 @@ export async function snapshot(node: LabNode): Promise<Snapshot> {
   for (const [section, argv] of Object.entries(sections)) {
     const { stdout } = await node.exec(argv, { accept: [0, 1, 255] });
     for (const line of stdout.split("\n").filter(Boolean)) {
-      const [name = "", ...rest] = line.split(section === "package" ? "\t" : /\s+(?:=\s+)?/);
+      // An interface has several addresses: each line is a thing of its own.
+      const [name = "", ...rest] =
+        section === "address" ? [line] : line.split(section === "package" ? "\t" : /\s+(?:=\s+)?/);
       if (section === "sysctl" && VOLATILE_SYSCTLS.test(name)) continue;
       taken.set(`${section} ${name}`, rest.join(" "));
     }

@@ -103,6 +103,6 @@ async function generated(): Promise<Snapshot> {
 }
 
 async function serves(): Promise<void> {
-  const isHealthy = async () => (await ober(node, ["health", "--once"], { accept: [0, 1] })).code === 0;
+  const isHealthy = async () => (await ober(node, ["status"], { accept: [0, 1] })).code === 0;
   await until(`${node.name} serves`, isHealthy, 30_000, 200);
 }

@@ -24,9 +24,9 @@ import {
   wipeDisk,
 } from "./node.ts";
 import { LOG_DIRECTORY, nodeAddress, SHARED_DIRECTORY, TMPFS_DIRECTORY, TOOLS_ROOT } from "./places.ts";
-import { end, type ProcessRecord, type RunOptions, type RunResult, run, signal } from "./process.ts";
+import { becomes, end, type ProcessRecord, type RunOptions, type RunResult, run, signal } from "./process.ts";
 import { startRouter } from "./router.ts";
-import { claim, cleanUp, type LabState, readState, writeState } from "./state.ts";
+import { claim, cleanUp, isOccupied, type LabState, readState, writeState } from "./state.ts";
 import { startBackend, startEndpoint, startRadosgw } from "./storage.ts";
 import { cacheDirectory, nodeTree, type Progress, type Release, toolsTree } from "./trees.ts";
 
@@ -38,6 +38,8 @@ export type LabOptions = {
   /** Where the nodes' own files are: in memory (fast, gone with the lab), or in the cache directory. */
   readonly disk?: "memory" | "cache";
   readonly progress?: Progress;
+  /** How long to wait for a lab that somebody else uses; 0 fails at once. */
+  readonly waitMs?: number;
 };
 
 export type Lab = ReturnType<typeof labOf>;
@@ -45,9 +47,13 @@ export type LabNode = ReturnType<Lab["node"]>;
 
 /** Brings a lab up; takes what it made down again when that fails. The caller owns it until `down` or `keep`. */
 export async function up(options: LabOptions = {}): Promise<Lab> {
-  const { nodes = 3, release = "trixie", endpoints = 3, disk = "memory", progress = () => {} } = options;
+  const { nodes = 3, release = "trixie", endpoints = 3, disk = "memory", progress = () => {}, waitMs = 0 } = options;
   if (nodes < 1 || nodes > 9) throw new OberError(`a lab has 1 to 9 nodes, not ${nodes}`);
   await prepareHost(progress);
+  if (waitMs > 0 && isOccupied()) {
+    progress("waiting for the lab of this machine, which somebody uses");
+    await becomes(() => !isOccupied(), waitMs, 500);
+  }
   const lab = labOf(await claim(release));
   takeDownWhenInterrupted();
   try {

@@ -114,11 +114,15 @@ export async function until<T>(
 }
 
 /** Like `until`, but says false instead of throwing when the time is over. */
-export async function becomes(condition: () => boolean | Promise<boolean>, timeoutMs: number): Promise<boolean> {
+export async function becomes(
+  condition: () => boolean | Promise<boolean>,
+  timeoutMs: number,
+  everyMs = 10,
+): Promise<boolean> {
   const deadline = performance.now() + timeoutMs;
   while (performance.now() < deadline) {
     if (await condition()) return true;
-    await Bun.sleep(10);
+    await Bun.sleep(everyMs);
   }
   return condition();
 }

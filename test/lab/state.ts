@@ -58,7 +58,13 @@ export async function cleanUp(state: LabState | undefined): Promise<void> {
   rmSync(RUN_DIRECTORY, { recursive: true, force: true });
 }
 
-export function isInUse(state: LabState): boolean {
+/** Whether somebody's lab is on this machine now. */
+export function isOccupied(): boolean {
+  const state = readState();
+  return state !== undefined && isInUse(state);
+}
+
+function isInUse(state: LabState): boolean {
   return state.kept ? isRunning(state) : isAlive(state.owner);
 }
 
