@@ -25,7 +25,10 @@ async function runFull(argv: readonly string[]): Promise<number> {
     await showBug(error);
     return EXIT.bug;
   };
-  process.once("SIGINT", () => process.exit(EXIT.cancelled));
+  // `health` ends in its own way, however it is called: it has routes to withdraw.
+  if (!argv.includes("health")) {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(EXIT.cancelled));
+  }
   for (const event of ["uncaughtException", "unhandledRejection"] as const) {
     process.on(event, async (error: unknown) => process.exit(await codeOf(error)));
   }

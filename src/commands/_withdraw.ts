@@ -1,4 +1,5 @@
 import type { HealthState } from "../health/state.ts";
+import { drainWhile, STOPPING } from "../system/drain-flag.ts";
 import { readHealthState } from "../system/health-state.ts";
 import { unitState } from "../system/systemd.ts";
 import type { Output } from "../ui/output.ts";
@@ -17,24 +18,18 @@ const WITHDRAWN_WITHIN_MS = 3000;
 export async function withdrawAll(
   { system, paths }: Node,
   out: Output,
-  { mode, by }: { mode: "bgp" | "keepalived"; by: string },
+  mode: "bgp" | "keepalived",
 ): Promise<() => Promise<void>> {
   if (mode !== "bgp" || (await unitState(system, "ober-bgp.service")).active !== "active") return async () => {};
-  const drainedBefore = (await system.stat(paths.drainFlag)) !== undefined;
-  if (!drainedBefore) {
-    out.progress("withdrawing the routes");
-    const flag = { by: author(), at: new Date().toISOString(), reason: by };
-    await system.writeAtomic(paths.drainFlag, `${JSON.stringify(flag)}\n`);
-  }
+  out.progress("withdrawing the routes");
+  const lift = await drainWhile(system, paths, { by: author(), at: new Date().toISOString(), reason: STOPPING });
   const deadline = performance.now() + WITHDRAWN_WITHIN_MS;
   while (!isWithdrawn(await readHealthState(system, paths)) && performance.now() < deadline) await Bun.sleep(20);
   if (!isWithdrawn(await readHealthState(system, paths))) {
     out.warn("ExaBGP did not confirm the withdraw; the routes go when its session ends");
   }
   await Bun.sleep(CONVERGENCE_MS);
-  return async () => {
-    if (!drainedBefore) await system.remove(paths.drainFlag);
-  };
+  return lift;
 }
 
 const isWithdrawn = (state: HealthState | undefined) =>

@@ -3,6 +3,7 @@ import type { Config } from "../config/schema.ts";
 import { unitsOf } from "../domain/units.ts";
 import { OberError } from "../errors.ts";
 import { healthNow } from "../health/once.ts";
+import { removeStaleDrain } from "../system/drain-flag.ts";
 import { withLock } from "../system/lock.ts";
 import { systemctl } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
@@ -30,6 +31,7 @@ export async function startNode(node: Node, out: Output): Promise<void> {
   const units = unitsOf(config.ha_mode, config.bgp.bfd_enabled);
   const isTraffic = (name: string) => !["ober-vip.service", "ober-http.service"].includes(name);
   await withLock(paths.prefix, "start", async () => {
+    await removeStaleDrain(system, paths);
     for (const name of units.filter((unit) => !isTraffic(unit))) {
       out.progress(`starting ${name}`);
       await systemctl(system, "enable", name);

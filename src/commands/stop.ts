@@ -53,7 +53,7 @@ export async function stopNode(node: Node, out: Output, options: StopOptions): P
   const running = (await unitState(system, "ober-http.service")).active === "active";
   let inFlight = 0;
   let drained: Drained = { end: "empty", left: 0 };
-  const lift = running ? await withdrawAll(node, out, { mode: config.ha_mode, by: "ober stop" }) : async () => {};
+  const lift = running ? await withdrawAll(node, out, config.ha_mode) : async () => {};
   try {
     if (running && !options.force) {
       drained = await waitForTransfers(paths.haproxySocket, {

@@ -12,6 +12,7 @@ import { OberError } from "../errors.ts";
 import type { RenderedFile } from "../render/file.ts";
 import { generatedPaths } from "../render/index.ts";
 import { parseSysctl } from "../render/sysctl.ts";
+import { withoutInterrupts } from "../system/interrupts.ts";
 import { writeSysctls } from "../system/sysctl.ts";
 import type { System } from "../system/system.ts";
 import { systemctl, unitStates } from "../system/systemd.ts";
@@ -84,6 +85,19 @@ export async function apply(context: ApplyContext, files: readonly RenderedFile[
   const warnings = await staged.finally(() => system.removeTree(paths.transaction));
   if (changes.length === 0) return { generation: undefined, warnings };
 
+  return withoutInterrupts(() => replace(context, { files, changes, warnings }));
+}
+
+/** The part that must come to an end of its own once it has begun: the new configuration, or the old one again. */
+async function replace(
+  context: ApplyContext,
+  {
+    files,
+    changes,
+    warnings,
+  }: { files: readonly RenderedFile[]; changes: readonly Change[]; warnings: readonly string[] },
+): Promise<ApplyResult> {
+  const { system, paths, progress } = context;
   const wasHealthy = await context.isHealthy();
   const activation = activationOf(changes, paths);
   await own(system, paths, changes);

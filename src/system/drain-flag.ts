@@ -1,0 +1,30 @@
+import { rmSync } from "node:fs";
+import type { Paths } from "../domain/paths.ts";
+import { onInterrupt } from "./interrupts.ts";
+import type { System } from "./system.ts";
+
+/** What the flag says; the health loop withdraws while the file is there, whatever stands in it. */
+export type DrainFlag = { readonly by: string; readonly at: string; readonly reason: string };
+
+/** The reason of a flag that `ober stop` made. It is gone when `stop` ends, unless `stop` was killed: `start` removes it then. */
+export const STOPPING = "ober stop";
+
+/**
+ * Sets the flag for as long as a command runs. Returns what takes it away again; an interrupt does so too. A flag that
+ * was there before is the operator's and stays.
+ */
+export async function drainWhile(system: System, paths: Paths, flag: DrainFlag): Promise<() => Promise<void>> {
+  if ((await system.stat(paths.drainFlag)) !== undefined) return async () => {};
+  const forget = onInterrupt(() => rmSync(system.root + paths.drainFlag, { force: true }));
+  await system.writeAtomic(paths.drainFlag, `${JSON.stringify(flag)}\n`);
+  return async () => {
+    await system.remove(paths.drainFlag);
+    forget();
+  };
+}
+
+/** Takes away what a `stop` left that was killed. */
+export async function removeStaleDrain(system: System, paths: Paths): Promise<void> {
+  const text = (await system.read(paths.drainFlag)) ?? "";
+  if (text.includes(`"reason":${JSON.stringify(STOPPING)}`)) await system.remove(paths.drainFlag);
+}
