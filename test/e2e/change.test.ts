@@ -1,0 +1,75 @@
+/** Changes of the configuration of a cluster that serves. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { configure, ober } from "../lab/ober.ts";
+import { VIP } from "../lab/places.ts";
+import { now, type RouteWatch, watchRoute } from "../lab/route-watch.ts";
+import { type Cluster, clusterYaml, runningCluster } from "./_cluster.ts";
+
+const SECOND_VIP = "10.99.0.101";
+
+describe("a node in service", () => {
+  let cluster: Cluster;
+  let second: RouteWatch;
+  beforeAll(async () => {
+    cluster = await runningCluster();
+    second = await watchRoute(SECOND_VIP);
+  }, 300_000);
+  afterAll(async () => {
+    await second?.stop();
+    await cluster?.watch.stop();
+  });
+
+  test("announces a VIP that is added, and keeps the others announced meanwhile", async () => {
+    const node = cluster.lab.node("n1");
+    const begin = now();
+    await configure(node, clusterYaml().replace(`vips: [${VIP}]`, `vips: [${VIP}, ${SECOND_VIP}]`));
+    await second.settled([node.address], begin, 20_000);
+    const left = cluster.watch.states().filter(({ at, nextHops }) => at > begin && !nextHops.includes(node.address));
+    expect(left).toEqual([]);
+    expect((await node.exec(["ip", "-o", "addr", "show"])).stdout).toContain(`${SECOND_VIP}/32`);
+    const curl = ["curl", "-sk", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", `https://${SECOND_VIP}/`];
+    expect((await cluster.lab.client(curl)).stdout).toMatch(/^[234]\d\d$/);
+  }, 60_000);
+
+  test("withdraws a VIP that is removed, and keeps the others announced meanwhile", async () => {
+    const node = cluster.lab.node("n1");
+    const begin = now();
+    await configure(node, clusterYaml());
+    await second.settled([], begin, 20_000);
+    const left = cluster.watch.states().filter(({ at, nextHops }) => at > begin && !nextHops.includes(node.address));
+    expect(left).toEqual([]);
+    expect((await node.exec(["ip", "-o", "addr", "show"])).stdout).not.toContain(`${SECOND_VIP}/32`);
+  }, 60_000);
+
+  test("goes back to an earlier generation with `rollback`", async () => {
+    const node = cluster.lab.node("n1");
+    const begin = now();
+    await ober(node, ["rollback", "--yes"]);
+    await second.settled([node.address], begin, 20_000);
+    await ober(node, ["rollback", "--yes"]);
+    await second.settled([], now(), 20_000);
+    const { stdout } = await ober(node, ["rollback", "--list", "--json"]);
+    const { generations } = JSON.parse(stdout) as { generations: { command: string }[] };
+    expect(generations.slice(-2).map(({ command }) => command.split(" ")[0])).toEqual(["rollback", "rollback"]);
+  }, 90_000);
+
+  test("shows true differences with --dry-run and changes nothing", async () => {
+    const node = cluster.lab.node("n1");
+    const files = async () =>
+      (await node.exec(["sh", "-c", "find /opt/ober /etc/systemd/system -type f | xargs md5sum"])).stdout;
+    const before = await files();
+    await Bun.write(`${node.root}/root/other.yaml`, clusterYaml().replace("hold_time: 3", "hold_time: 30"));
+    const { stdout } = await ober(node, ["config", "--from", "/root/other.yaml", "--dry-run"]);
+    expect(stdout).toContain("-        hold-time 3;\n+        hold-time 30;");
+    expect(await files()).toBe(before);
+  }, 30_000);
+
+  test("keeps two changes at once apart", async () => {
+    const node = cluster.lab.node("n1");
+    const outcomes = await Promise.all([1, 2].map(() => ober(node, ["apply"], { accept: [0, 1] })));
+    const refused = outcomes.filter(({ code }) => code === 1);
+    expect(refused.length).toBeLessThanOrEqual(1);
+    for (const { stderr } of refused)
+      expect(stderr).toMatch(/another ober is changing this machine: `ober apply` \(pid \d+\)/);
+  }, 30_000);
+});
