@@ -67,6 +67,5 @@ export async function writeState(path: string, state: HealthState): Promise<stri
     if (error instanceof Error && "code" in error) return `cannot write the state to ${path}: ${error.message}`;
     throw error;
   }
-  const trouble = renameFile(temporary, path);
-  return trouble === undefined ? undefined : `cannot write the state: ${trouble}`;
+  return renameFile(temporary, path) ? undefined : `cannot write the state to ${path}: rename failed`;
 }
