@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { COMMANDS } from "../src/cli.ts";
-import { ober } from "./helpers/ober.ts";
+import { OBER, ober } from "./helpers/ober.ts";
 
 /** Every command, called wrongly: what is typed, and what the first line of the answer is. A new command adds its line. */
 const WRONG_USAGE: Record<string, readonly [args: string, error: string]> = {
@@ -119,5 +119,12 @@ describe("the command line", () => {
       const { stdout } = await ober(args);
       expect(JSON.parse(stdout).error.message).toContain("x");
     }
+  });
+
+  test("ends quietly when the reader of its output has gone", async () => {
+    // Writes until the pipe is dead, so that ober meets a dead pipe for certain.
+    const script = 'trap "" PIPE; { while printf x 2>/dev/null; do :; done; "$@"; echo "code $?" >&2; } | true';
+    const shell = Bun.spawn(["sh", "-c", script, "sh", ...OBER, "--help"], { stdout: "ignore", stderr: "pipe" });
+    expect(await shell.stderr.text()).toBe("code 0\n");
   });
 });

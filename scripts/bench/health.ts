@@ -2,7 +2,7 @@
  * Measures `ober health` against the numbers that the project promises: `bun scripts/bench/health.ts [--only NAME] [--runs N]`.
  * Needs dist/ober (`npm run build`), and haproxy and curl on the PATH. Listens and connects on 127.0.0.1 only.
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -123,7 +123,8 @@ async function memory({ runs = 100_000, directory }: Options): Promise<void> {
 }
 
 function probesOf(directory: string): number {
-  return JSON.parse(readFileSync(join(directory, "state.json"), "utf8")).counters.probes;
+  const file = join(directory, "state.json");
+  return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")).counters.probes : 0;
 }
 
 async function startHaproxy(directory: string, mode: "alone" | "master" = "alone", port = freePort()) {

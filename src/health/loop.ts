@@ -1,9 +1,10 @@
 import { createDialog } from "./dialog.ts";
 import type { LoopOptions } from "./options.ts";
-import { createReport, log } from "./report.ts";
+import { createReport } from "./report.ts";
 import { actionOf } from "./routes.ts";
 import { createWatch, type Watch } from "./watch.ts";
 import { createWatchdog, type Watchdog } from "./watchdog.ts";
+import { createWriter } from "./writer.ts";
 
 const BEAT_MS = 1_000;
 /** Reading ExaBGP's answers begins with the first decision, or after this long without one: its set-up would delay the decision. */
@@ -25,7 +26,11 @@ export function runLoop(options: LoopOptions): Promise<number> {
 function start(options: LoopOptions, resolve: (code: number) => void): void {
   const now = () => performance.now();
   const parent = process.ppid;
-  const dialog = createDialog(options.vips, write);
+  const stdout = createWriter(Bun.stdout, (error) => {
+    if (error.code === "EPIPE") stop("ExaBGP closed the pipe", "gone");
+    else fail(error);
+  });
+  const dialog = createDialog(options.vips, stdout.write);
   const report = createReport(options, dialog);
   const groups = [...new Set(options.vips.map(({ group }) => group))];
   const watches: readonly Watch[] = groups.map((group) =>
@@ -118,10 +123,7 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
     for (const watch of watches) watch.stop(cause);
     const end = () => {
       goodbye = () => {};
-      report.close(watches).then(
-        () => resolve(code),
-        () => resolve(code),
-      );
+      Promise.all([stdout.drained(), report.close(watches)]).then(() => resolve(code), fail);
     };
     if (exabgp === "gone") {
       end();
@@ -132,15 +134,8 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
   }
 
   function fail(error: unknown): void {
-    log(`bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    report.log(`bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
     if (stopped) resolve(70);
     stop("a bug in ober", "reads", 70);
-  }
-
-  function write(text: string): void {
-    Bun.write(Bun.stdout, text).catch((error) => {
-      if (error.code === "EPIPE") stop("ExaBGP closed the pipe", "gone");
-      else fail(error);
-    });
   }
 }

@@ -4,6 +4,7 @@ import type { LoopOptions } from "./options.ts";
 import type { ProbeResult } from "./probe.ts";
 import type { HealthState, TransitionState } from "./state.ts";
 import type { Watch } from "./watch.ts";
+import { createWriter } from "./writer.ts";
 
 /** What people learn about the loop: the log on stderr and the state file. */
 export type Report = {
@@ -17,6 +18,8 @@ export type Report = {
   save(watches: readonly Watch[]): void;
   /** The last words in the state file, after everything that is being written. */
   close(watches: readonly Watch[]): Promise<void>;
+  /** One line to the log of ExaBGP's unit. */
+  log(line: string): void;
   /** Logs a trouble once when it begins and once when it ends, not each second. */
   complain(about: string, trouble: string | undefined): void;
 };
@@ -47,7 +50,15 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
   let writtenAt = performance.now();
   let writing: Promise<void> | undefined;
 
+  const stderr = createWriter(Bun.stderr, (error) => {
+    // A log that cannot be written (its reader gone, its disk full) is no reason to stop announcing, and there is nobody to tell.
+    if (error.code === undefined) throw error;
+  });
+
   const report: Report = {
+    log(line) {
+      stderr.write(`ober health: ${line}\n`);
+    },
     checked(result) {
       counters.probes += 1;
       if (!result.ok) counters.failures += 1;
@@ -61,7 +72,7 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
       if (transitions.length > TRANSITIONS_KEPT) transitions.shift();
       latest.set(group, entry);
       isOld = true;
-      log(`${VERBS[to]} ${addresses.join(" ")}${group === "" ? "" : ` (group ${group})`}: ${cause}`);
+      report.log(`${VERBS[to]} ${addresses.join(" ")}${group === "" ? "" : ` (group ${group})`}: ${cause}`);
     },
     changed() {
       isOld = true;
@@ -81,12 +92,13 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
     async close(watches) {
       await writing;
       await write(watches);
+      await stderr.drained();
     },
     complain(about, trouble) {
       if (complaints.get(about) === trouble) return;
       complaints.set(about, trouble);
       isOld = true;
-      log(`${about}: ${trouble ?? "all right again"}`);
+      report.log(`${about}: ${trouble ?? "all right again"}`);
     },
   };
   return report;
@@ -128,14 +140,6 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
       };
     });
   }
-}
-
-/** One line to the log of ExaBGP's unit. */
-export function log(line: string): void {
-  Bun.write(Bun.stderr, `ober health: ${line}\n`).catch((error) => {
-    // With nobody left to read the log there is nobody left to tell; the announcements go on.
-    if (error.code !== "EPIPE") throw error;
-  });
 }
 
 function probeState({ at, result }: { readonly at: number; readonly result: ProbeResult }) {

@@ -1,5 +1,4 @@
-// `node:fs` itself costs a fifth of the whole start; `node:fs/promises` and Bun's own calls cost nothing that can be measured.
-import { rename } from "node:fs/promises";
+import { renameFile } from "./libc.ts";
 
 /**
  * What `ober health` keeps in its state file (`/run/ober-bgp/health.json`) for `status`, `why` and the metrics. Times are
@@ -64,10 +63,9 @@ export async function writeState(path: string, state: HealthState): Promise<stri
   const temporary = `${path}.${process.pid}`;
   try {
     await Bun.write(temporary, `${JSON.stringify(state)}\n`, { createPath: false });
-    await rename(temporary, path);
-    return undefined;
   } catch (error) {
     if (error instanceof Error && "code" in error) return `cannot write the state to ${path}: ${error.message}`;
     throw error;
   }
+  return renameFile(temporary, path) ? undefined : `cannot write the state to ${path}: rename failed`;
 }

@@ -76,8 +76,20 @@ export async function startHaproxy(directory: string, mode: "alone" | "master" =
     port,
     /** The process that serves: the worker where there is a master. */
     serving: () => (mode === "master" ? Number(childrenOf(child.pid).at(-1)) : child.pid),
-    workers: () => childrenOf(child.pid),
-    reload: () => process.kill(child.pid, "SIGUSR2"),
+    /** Reloads, and returns when a new worker serves and the old one is gone. */
+    async reload() {
+      const old = childrenOf(child.pid).at(-1) ?? "";
+      let askedAt = Number.NEGATIVE_INFINITY;
+      await until("a new worker alone", () => {
+        const workers = childrenOf(child.pid);
+        // A master that is still busy with the last reload loses the signal.
+        if (workers.length === 1 && workers[0] === old && performance.now() - askedAt > 1_000) {
+          askedAt = performance.now();
+          process.kill(child.pid, "SIGUSR2");
+        }
+        return workers.length === 1 && workers[0] !== old;
+      });
+    },
     kill: async () => {
       process.kill(mode === "master" ? Number(childrenOf(child.pid).at(-1)) : child.pid, "SIGKILL");
       await child.exited;
