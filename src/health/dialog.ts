@@ -15,6 +15,8 @@ import { type Action, routeCommand } from "./routes.ts";
 export type Dialog = {
   /** The wish for these VIPs changed: say so at once. `last` writes even to an ExaBGP that does not answer. */
   tell(vips: readonly Vip[], action: Action, now: number, last?: "last"): void;
+  /** Withdraws VIPs that are not ours any more, with the same insistence as our own. */
+  clear(former: readonly Vip[], now: number): void;
   /** A line from ExaBGP. Returns whether it changed how things stand with a VIP. */
   hear(line: string, now: number): boolean;
   /** To be called each second: gives up waiting for overdue answers and repeats a wish. */
@@ -61,9 +63,10 @@ const UNANSWERED_ALLOWED = 32;
 const SILENCE_MS = 30_000;
 
 export function createDialog(vips: readonly Vip[], write: (text: string) => void): Dialog {
-  const topics = vips.map(
-    (vip): Topic => ({ vip, wish: undefined, acknowledged: false, problem: undefined, failures: 0, sent: 0 }),
-  );
+  const topicOf = (vip: Vip): Topic => {
+    return { vip, wish: undefined, acknowledged: false, problem: undefined, failures: 0, sent: 0 };
+  };
+  const topics = vips.map(topicOf);
   const counters = { acks: 0, ackErrors: 0, ackTimeouts: 0 };
   let waiting: Question[] = [];
   let sequence = 0;
@@ -112,6 +115,11 @@ export function createDialog(vips: readonly Vip[], write: (text: string) => void
         if (last || !mute()) text += send(topic, now);
       }
       say(text);
+    },
+    clear(former, now) {
+      const added = former.map((vip): Topic => ({ ...topicOf(vip), wish: "withdraw" }));
+      topics.push(...added);
+      say(added.map((topic) => send(topic, now)).join(""));
     },
     hear(line, now) {
       const answer = answerIn(line);

@@ -1,4 +1,5 @@
 import { createDialog } from "./dialog.ts";
+import { formerVips } from "./former.ts";
 import type { LoopOptions } from "./options.ts";
 import { createReport } from "./report.ts";
 import { actionOf } from "./routes.ts";
@@ -67,8 +68,14 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
     if (attached) return;
     attached = true;
     listen().catch(fail);
+    clearFormer().catch(fail);
     beat = setInterval(onBeat, BEAT_MS);
     feed().catch(fail);
+  }
+
+  async function clearFormer(): Promise<void> {
+    const former = await formerVips(options.stateFile, options.vips);
+    if (former.length > 0 && !stopped) dialog.clear(former, now());
   }
 
   async function feed(): Promise<void> {

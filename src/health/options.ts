@@ -125,7 +125,8 @@ function readTarget(text: string): Target | undefined {
   return { host: match[1].replace(/^\[|\]$/g, ""), port, path: match[3] ?? "/", text };
 }
 
-function readVip(word: string): Vip | undefined {
+/** A VIP as the command line names it, ADDRESS or ADDRESS@GROUP; undefined for anything else. */
+export function readVip(word: string): Vip | undefined {
   // The group becomes part of a URL and of log lines: only what ober.yaml allows as a name of a backend group.
   const match = /^([0-9a-fA-F:.]+)(?:@([\w.-]+))?$/.exec(word);
   if (!match?.[1]) return undefined;
