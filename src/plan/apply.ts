@@ -134,13 +134,19 @@ async function replace(
 export async function recover({ system, paths }: Pick<ApplyContext, "system" | "paths">) {
   const state = await pending(system, paths);
   if (!state) return undefined;
+  const backwards: Change[] = [];
+  for (const [path, file] of Object.entries(state.before)) {
+    const [content, stat] = [await system.read(path), await system.stat(path)];
+    const before = content === undefined || !stat ? undefined : { content, mode: stat.mode };
+    backwards.push({ path, before, after: file === null ? undefined : { path, ...file } });
+  }
   await endNewcomers(system, paths, state);
   await restore(system, state);
-  const touched = Object.keys(state.before);
-  if (touched.some((path) => path.startsWith(`${paths.unitDirectory}/`))) await systemctl(system, "daemon-reload");
+  // What was cut off may have reloaded units already, and a boot sets the kernel's values before this runs.
+  await activate({ system, paths }, backwards);
   await bringBack(system, state.units);
   await finish(system, paths);
-  return touched;
+  return Object.keys(state.before);
 }
 
 async function undo(context: ApplyContext, changes: readonly Change[]): Promise<void> {
@@ -170,7 +176,10 @@ async function endNewcomers(system: System, paths: Paths, state: Pending): Promi
 }
 
 /** Tells the running units; returns what the kernel refused, which is worth a warning and not a failure. */
-async function activate(context: ApplyContext, changes: readonly Change[]): Promise<readonly string[]> {
+async function activate(
+  context: Pick<ApplyContext, "system" | "paths">,
+  changes: readonly Change[],
+): Promise<readonly string[]> {
   const { system, paths } = context;
   const { daemonReload, sysctl, addVips, reload, restart } = activationOf(changes, paths);
   if (daemonReload) await systemctl(system, "daemon-reload");
