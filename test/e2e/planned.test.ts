@@ -40,8 +40,12 @@ describe("under a constant load of new requests", () => {
     const records = load.records();
 
     const afterWithdraw = summarise(records, withdrawn);
-    measured("ober stop: requests begun after the withdraw that failed", afterWithdraw.failed, { ...afterWithdraw });
+    measured("ober stop: requests begun after the withdraw that failed", afterWithdraw.failed, {
+      unit: "requests",
+      requests: afterWithdraw.requests,
+    });
     measured("ober stop: requests in flight that were cut off", cutOff(records, withdrawn), {
+      unit: "requests",
       inFlight: inFlightAt(records, withdrawn).length,
     });
     measured("ober stop: duration", stopped - begin);

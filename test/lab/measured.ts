@@ -1,0 +1,61 @@
+/** `scripts/measured`: the numbers in dist/measured.jsonl as docs/measured.md, one row for each thing that was measured. */
+import { mkdirSync, readFileSync } from "node:fs";
+import { cpus, release, totalmem } from "node:os";
+import { dirname, join } from "node:path";
+
+/** A line of the file. Numbers without a unit are counts. */
+export type Measurement = {
+  readonly what: string;
+  readonly value: number;
+  readonly unit?: string;
+  readonly at: string;
+};
+
+const ROOT = join(import.meta.dirname, "../..");
+const SOURCE = process.env["OBER_MEASURED"] || join(ROOT, "dist/measured.jsonl");
+const TARGET = join(ROOT, "docs/measured.md");
+
+/** The page for these measurements; `machine` is a line about where they were made. */
+export function measuredPage(measurements: readonly Measurement[], machine: string): string {
+  const groups = new Map<string, Measurement[]>();
+  for (const measurement of measurements) {
+    groups.set(measurement.what, [...(groups.get(measurement.what) ?? []), measurement]);
+  }
+  const rows = [...groups].map(([what, group]) => {
+    const values = group.map(({ value }) => value).sort((a, b) => a - b);
+    const unit = group[0]?.unit ?? "";
+    const say = (value: number | undefined) => (value === undefined ? "" : `${formatted(value)}${unit && ` ${unit}`}`);
+    const median = values[Math.floor((values.length - 1) / 2)];
+    return `| ${what} | ${values.length} | ${say(values[0])} | ${say(median)} | ${say(values.at(-1))} |`;
+  });
+  const days = [...new Set(measurements.map(({ at }) => at.slice(0, 10)))].sort();
+  return `# Measured
+
+Written by \`scripts/measured\` from what the end-to-end tests left in \`dist/measured.jsonl\`. Times of a next hop are from the failure to
+the change in the router's kernel; "back" is from the end of the failure (or from the failure, where the node heals itself).
+
+${machine}; measured on ${days.join(", ")}.
+
+| what | times | least | median | most |
+|---|---|---|---|---|
+${rows.join("\n")}
+`;
+}
+
+function formatted(value: number): string {
+  return value >= 100 ? value.toFixed(0) : String(Math.round(value * 10) / 10);
+}
+
+if (import.meta.main) {
+  const lines = readFileSync(SOURCE, "utf8").split("\n").filter(Boolean);
+  const machine = `${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, everything on one machine`;
+  mkdirSync(dirname(TARGET), { recursive: true });
+  await Bun.write(
+    TARGET,
+    measuredPage(
+      lines.map((line) => JSON.parse(line) as Measurement),
+      machine,
+    ),
+  );
+  process.stdout.write(`${TARGET}: ${lines.length} measurements\n`);
+}
