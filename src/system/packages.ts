@@ -15,7 +15,15 @@ export type PackageManager = {
 const WITHOUT_QUESTIONS = { DEBIAN_FRONTEND: "noninteractive", NEEDRESTART_SUSPEND: "1" };
 
 /** Unattended upgrades may hold the lock for minutes; waiting beats failing. */
-const APT_OPTIONS = ["-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0", "--no-install-recommends", "-y"];
+const LOCK_SECONDS = 300;
+const APT_OPTIONS = [
+  "-o",
+  `DPkg::Lock::Timeout=${LOCK_SECONDS}`,
+  "-o",
+  "Dpkg::Use-Pty=0",
+  "--no-install-recommends",
+  "-y",
+];
 
 const LONG_MS = 900_000;
 
@@ -35,8 +43,18 @@ export function apt(system: System): PackageManager {
   const repair = async () => {
     const { stdout } = await system.run(["dpkg", "--audit"], { accept: [0, 1] });
     const interrupted = (await system.list("/var/lib/dpkg/updates")).length > 0;
-    if (stdout.trim() !== "" || interrupted)
-      await run(["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"]);
+    if (stdout.trim() === "" && !interrupted) return;
+    const configure = ["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"];
+    // Halfway may also mean that another apt is at work, such as the one of a bootstrap that was killed. Only dpkg itself
+    // has no option to wait for its lock.
+    for (let seconds = 0; seconds < LOCK_SECONDS; seconds++) {
+      const options = { env: WITHOUT_QUESTIONS, timeoutMs: LONG_MS, accept: [0, 1, 2] };
+      const { code, stderr } = await system.run(configure, options);
+      if (code === 0) return;
+      if (!stderr.includes("lock")) break;
+      await Bun.sleep(1000);
+    }
+    await run(configure);
   };
 
   return {
@@ -44,7 +62,7 @@ export function apt(system: System): PackageManager {
     installed,
     async wouldBring(names) {
       await repair();
-      await run(["apt-get", "-o", "DPkg::Lock::Timeout=300", "update", "-q"]);
+      await run(["apt-get", "-o", `DPkg::Lock::Timeout=${LOCK_SECONDS}`, "update", "-q"]);
       const { stdout } = await run(["apt-get", ...APT_OPTIONS, "-s", "install", ...names]);
       return stdout.split("\n").flatMap((line) => (line.startsWith("Inst ") ? [line.split(" ")[1] ?? ""] : []));
     },
