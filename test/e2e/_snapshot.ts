@@ -25,7 +25,10 @@ const PACKAGE_FORMAT = `--showformat=$\{Package}\\t$\{Version} $\{db:Status-Abbr
 
 export async function snapshot(node: LabNode): Promise<Snapshot> {
   const taken = new Map<string, string>();
-  addFiles(node.root, "/", taken);
+  const owners = { users: namesById(node, "passwd"), groups: namesById(node, "group") };
+  addFiles(node.root, { directory: "/", owners, taken });
+  for (const [id, name] of owners.users) taken.set(`user ${name}`, id);
+  for (const [id, name] of owners.groups) taken.set(`group ${name}`, id);
   const sections = {
     package: ["dpkg-query", "--show", PACKAGE_FORMAT],
     unit: ["systemctl", "list-unit-files", "--no-legend", "--plain"],
@@ -58,7 +61,13 @@ export function differences(before: Snapshot, after: Snapshot): readonly string[
   });
 }
 
-function addFiles(root: string, directory: string, taken: Map<string, string>): void {
+type Owners = { readonly users: ReadonlyMap<string, string>; readonly groups: ReadonlyMap<string, string> };
+
+function addFiles(
+  root: string,
+  place: { readonly directory: string; readonly owners: Owners; readonly taken: Map<string, string> },
+): void {
+  const { directory, owners, taken } = place;
   for (const entry of readdirSync(join(root, directory), { withFileTypes: true })) {
     const path = join(directory, entry.name);
     if (VOLATILE.some((pattern) => pattern.test(path))) continue;
@@ -68,12 +77,22 @@ function addFiles(root: string, directory: string, taken: Map<string, string>): 
       continue;
     }
     const { mode, uid, gid } = statSync(outside);
-    const owner = `${(mode & 0o7777).toString(8)} ${uid}:${gid}`;
+    // By name: packages take the next free number, whatever was there before.
+    const [user, group] = [owners.users.get(String(uid)) ?? uid, owners.groups.get(String(gid)) ?? gid];
+    const owner = `${(mode & 0o7777).toString(8)} ${user}:${group}`;
     if (entry.isDirectory()) {
       taken.set(`file ${path}`, `directory ${owner}`);
-      addFiles(root, path, taken);
+      addFiles(root, { ...place, directory: path });
     } else if (entry.isFile()) {
       taken.set(`file ${path}`, `${owner} ${Bun.hash(readFileSync(outside)).toString(16)}`);
     }
   }
+}
+
+/** Names of a user database by their numbers. */
+function namesById(node: LabNode, database: "passwd" | "group"): ReadonlyMap<string, string> {
+  const lines = readFileSync(join(node.root, "etc", database), "utf8")
+    .split("\n")
+    .filter(Boolean);
+  return new Map(lines.map((line) => line.split(":")).map(([name = "", , id = ""]) => [id, name]));
 }
