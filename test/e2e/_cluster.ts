@@ -19,7 +19,7 @@ import { readState } from "../lab/state.ts";
 import type { Release } from "../lab/trees.ts";
 
 /** Nodes of the cluster; one more is for tests that need a machine of their own. */
-const CLUSTER_NODES = ["n1", "n2", "n3"];
+export const CLUSTER_NODES = ["n1", "n2", "n3"];
 export const SPARE_NODE = "n4";
 
 /** How often each failure is injected, one after the other. */
@@ -61,7 +61,8 @@ export function clusterYaml(config: ClusterOptions = {}): string {
   return oberYaml(CLUSTER_NODES, config);
 }
 
-async function makeServe(node: LabNode, release: Release, yaml: string): Promise<void> {
+/** Installs, configures and starts a node, whatever it was before. */
+export async function makeServe(node: LabNode, release: Release, yaml: string): Promise<void> {
   if (node.release() !== release) await node.reset(release);
   if (!node.isOn()) await node.boot();
   await node.mend();
