@@ -97,8 +97,8 @@ const vrrpChecks: readonly Check<Subject>[] = [
       const answers = await Promise.all(
         peers.map(async (peer) => {
           const result = await tcpConnect(peer, 443, 2000, facts.address);
-          // A refusal is an answer too: the machine is there, and HAProxy is not started yet.
-          return { peer, ok: result.ok || result.code === "ECONNREFUSED" };
+          // So is a refusal, where HAProxy is not started yet, and a reset: it serves nobody at an address that is no VIP.
+          return { peer, ok: result.ok || ["ECONNREFUSED", "ECONNRESET"].includes(result.code) };
         }),
       );
       const silent = answers.filter(({ ok }) => !ok).map(({ peer }) => peer);

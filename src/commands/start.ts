@@ -32,6 +32,7 @@ export async function startNode(node: Node, out: Output): Promise<void> {
   const isTraffic = (name: string) => !["ober-vip.service", "ober-http.service"].includes(name);
   await withLock(paths.prefix, "start", async () => {
     await removeStaleDrain(system, paths);
+    await system.remove(paths.vrrpHandicap);
     for (const name of units.filter((unit) => !isTraffic(unit))) {
       out.progress(`starting ${name}`);
       await systemctl(system, "enable", name);

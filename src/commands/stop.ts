@@ -44,8 +44,8 @@ export function stopOptions({ timeout, force }: { timeout: string; force?: boole
 }
 
 /**
- * Withdraws, waits for what is in flight, stops and disables every unit of the node. A withdraw resets the transfers that
- * the routers send elsewhere from then on; what is counted is what HAProxy still had in hand.
+ * Withdraws the routes or hands the VIPs over, waits for what is in flight, stops and disables every unit of the node. The
+ * transfers that go elsewhere from then on are reset; what is counted is what HAProxy still had in hand.
  */
 export async function stopNode(node: Node, out: Output, options: StopOptions): Promise<Drained & { inFlight: number }> {
   const { system, paths } = node;
@@ -53,7 +53,7 @@ export async function stopNode(node: Node, out: Output, options: StopOptions): P
   const running = (await unitState(system, "ober-http.service")).active === "active";
   let inFlight = 0;
   let drained: Drained = { end: "empty", left: 0 };
-  const lift = running ? await withdrawAll(node, out, config.ha_mode) : async () => {};
+  const lift = running ? await withdrawAll(node, out, config) : async () => {};
   try {
     if (running && !options.force) {
       drained = await waitForTransfers(paths.haproxySocket, {

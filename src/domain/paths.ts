@@ -27,6 +27,7 @@ export function pathsOf(prefix: string) {
     generations: under("var/generations"),
     transaction: under("var/transaction"),
     drainFlag: under("var/drain"),
+    vrrpHandicap: under("var/vrrp-handicap"),
     run: "/run/ober",
     lock: "/run/ober.lock",
     haproxySocket: "/run/ober/haproxy.sock",

@@ -19,6 +19,7 @@ export function renderKeepalived(config: Config, facts: NodeFacts, paths: Paths)
     // Only a peer may speak: without authentication in VRRP 3, this and the firewall are what keeps strangers out.
     unicastCheck: unicast ? "    vrrp_check_unicast_src" : "",
     weight: String(CHECK_WEIGHT),
+    handicapFile: paths.vrrpHandicap,
     instances: clusterInstances(config, facts)
       .map((instance) => renderInstance(instance, { config, facts, unicast }))
       .join(""),

@@ -29,7 +29,7 @@ export function renderUnits(config: Config, facts: NodeFacts, paths: Paths): rea
   );
   if (!bgp) {
     const { keepalivedConfig, vipList } = paths;
-    const ha = fill(assets.haUnit, { keepalivedConfig, vipList, interface: facts.interface });
+    const ha = fill(assets.haUnit, { keepalivedConfig, vipList, var: paths.var, interface: facts.interface });
     return [http, unit("ober-ha.service", ha)];
   }
   return [

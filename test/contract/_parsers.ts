@@ -51,6 +51,7 @@ export async function parserSystem({ release, experimental }: ParserTree): Promi
 /** What the generated files name and the parsers look for: the executable, and a certificate with its key. */
 export function addSurroundings({ root }: System, pem: string, certificates: readonly string[]): void {
   mkdirSync(`${root}/opt/ober/bin`, { recursive: true });
+  mkdirSync(`${root}/opt/ober/var`, { recursive: true });
   writeFileSync(`${root}/opt/ober/bin/ober`, "#!/bin/sh\n");
   chmodSync(`${root}/opt/ober/bin/ober`, 0o755);
   for (const file of certificates) {

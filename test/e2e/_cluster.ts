@@ -19,7 +19,7 @@ import { readState } from "../lab/state.ts";
 import type { Release } from "../lab/trees.ts";
 
 /** Nodes of the cluster; one more is for tests that need a machine of their own. */
-const CLUSTER_NODES = ["n1", "n2", "n3"];
+export const CLUSTER_NODES = ["n1", "n2", "n3"];
 export const SPARE_NODE = "n4";
 
 /** How often each failure is injected, one after the other. */
@@ -40,7 +40,8 @@ export function ownsLab(): boolean {
 }
 
 export async function sharedLab(): Promise<Lab> {
-  if (ownsLab()) return attach();
+  // While a test is written: against a lab that `scripts/lab up --nodes 4` has brought up, and which stays.
+  if (ownsLab() || process.env["OBER_LAB"] === "running") return attach();
   return up({ nodes: CLUSTER_NODES.length + 1, progress: sayProgress(), waitMs: 600_000 });
 }
 
@@ -61,7 +62,8 @@ export function clusterYaml(config: ClusterOptions = {}): string {
   return oberYaml(CLUSTER_NODES, config);
 }
 
-async function makeServe(node: LabNode, release: Release, yaml: string): Promise<void> {
+/** Installs, configures and starts a node, whatever it was before. */
+export async function makeServe(node: LabNode, release: Release, yaml: string): Promise<void> {
   if (node.release() !== release) await node.reset(release);
   if (!node.isOn()) await node.boot();
   await node.mend();

@@ -60,7 +60,7 @@ if (import.meta.main) {
 }
 
 /** One request on a connection of its own; never rejects. */
-function ask(plan: LoadPlan, ca: string, count: number): Promise<RequestRecord> {
+export function ask(plan: LoadPlan, ca: string, count: number): Promise<RequestRecord> {
   const isPut = plan.putEvery > 0 && count % plan.putEvery === 0;
   const method = isPut ? "PUT" : "GET";
   const key = isPut ? `load-${count % 16}` : plan.object.key;

@@ -32,10 +32,11 @@ export function inTools(host: string, argv: readonly string[]): string[] {
 
 /** Namespaces, bridge and links of everything but the nodes. */
 export async function buildNetwork(endpoints: number): Promise<void> {
-  for (const host of [SWITCH, "router", "client", "rgw"]) await addNamespace(host);
+  for (const host of [SWITCH, "router", "client", "neighbour", "rgw"]) await addNamespace(host);
   await ip(`-n ${namespaceOf(SWITCH)} link add ${BRIDGE} type bridge stp_state 0`);
   await ip(`-n ${namespaceOf(SWITCH)} link set ${BRIDGE} up`);
   await plug("router", "nodes0", SEGMENT.router, SEGMENT.prefix);
+  await plug("neighbour", "eth0", SEGMENT.neighbour, SEGMENT.prefix);
 
   await link("router", "clients0", "client", "eth0");
   await address("router", "clients0", `${CLIENT.router}/${CLIENT.prefix}`);
@@ -77,6 +78,22 @@ export async function mendCable(name: string): Promise<void> {
 /** Takes the switch's port down, so that the node loses its carrier (the router does not). */
 export async function dropCarrier(name: string): Promise<void> {
   await ip(`-n ${namespaceOf(SWITCH)} link set ${portOf(name)} down`);
+}
+
+/** Splits the segment between two nodes: they no longer reach each other, and both reach everybody else. */
+export async function splitBetween(a: string, b: string, split: boolean): Promise<void> {
+  // The switch passes no frame from one isolated port to another.
+  for (const name of [a, b]) {
+    const words = ["link", "set", "dev", portOf(name), "isolated", split ? "on" : "off"];
+    await run(["bridge", "-n", namespaceOf(SWITCH), ...words]);
+  }
+}
+
+/** The addresses of a node's interface on the segment, asked from outside: a node that is off has none. */
+export async function addressesOn(name: string): Promise<readonly string[]> {
+  if (!existingNamespaces().includes(name)) return [];
+  const { stdout } = await run(["ip", "-n", namespaceOf(name), "-o", "-4", "address", "show"]);
+  return [...stdout.matchAll(/ inet (\S+)\//g)].map(([, found = ""]) => found);
 }
 
 /** Names of the hosts whose namespaces exist. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { OberError } from "../../src/errors.ts";
 import { CA_FILE, PEM_FILE } from "./certificate.ts";
 import type { Lab, LabNode } from "./lab.ts";
-import { NODE_AS, ROUTER_AS, SEGMENT, STORAGE, TOOLS_ROOT, VIP, VIP_NAME } from "./places.ts";
+import { NODE_AS, ROUTER_AS, SEGMENT, SEGMENT_VIPS, STORAGE, TOOLS_ROOT, VIP, VIP_NAME } from "./places.ts";
 import { type RunOptions, type RunResult, run } from "./process.ts";
 import { now, watchRoute } from "./route-watch.ts";
 import { S3_USER } from "./storage.ts";
@@ -35,6 +35,27 @@ vips: [${VIP}]
 backends:
   - name: s3
     servers: ["${servers}"]
+`;
+}
+
+export type VrrpOptions = {
+  readonly advertInt?: number;
+  readonly vips?: readonly string[];
+  readonly multicast?: boolean;
+};
+
+/** The same for keepalived mode; the VIPs are addresses of the nodes' segment. */
+export function vrrpYaml(nodes: readonly string[], options: VrrpOptions = {}): string {
+  const { advertInt = 1, vips = SEGMENT_VIPS, multicast = false } = options;
+  return `ha_mode: keepalived
+keepalived:
+  peers: [${nodes.join(", ")}]
+  advert_int: ${advertInt}
+  use_multicast: ${multicast}
+vips: [${vips.join(", ")}]
+backends:
+  - name: s3
+    servers: ["rgw[1-3]:${STORAGE.port}"]
 `;
 }
 
@@ -80,9 +101,9 @@ export async function waitForNextHops(nodes: readonly LabNode[], timeoutMs: numb
   }
 }
 
-/** Lets the clients' s3cmd and rclone know the VIP by its name and trust its certificate. */
-export async function prepareClients(): Promise<void> {
-  await Bun.write(join(TOOLS_ROOT, "etc/hosts"), `127.0.0.1 localhost\n${VIP} ${VIP_NAME}\n`);
+/** Lets the clients' s3cmd and rclone know a VIP by its name and trust its certificate. */
+export async function prepareClients(vip: string = VIP): Promise<void> {
+  await Bun.write(join(TOOLS_ROOT, "etc/hosts"), `127.0.0.1 localhost\n${vip} ${VIP_NAME}\n`);
   const { accessKey, secretKey } = S3_USER;
   const s3cmd = `[default]
 access_key = ${accessKey}

@@ -12,10 +12,13 @@ export const TMPFS_DIRECTORY = join(RUN_DIRECTORY, "disk");
 export const TOOLS_ROOT = join(RUN_DIRECTORY, "tools");
 export const SHARED_DIRECTORY = join(TOOLS_ROOT, "lab");
 
-export const SEGMENT = { router: "10.77.0.1", prefix: 24 } as const;
+/** `neighbour` is a client on the nodes' own segment: it finds VIPs by ARP, as keepalived mode's clients do. */
+export const SEGMENT = { router: "10.77.0.1", neighbour: "10.77.0.5", prefix: 24 } as const;
 export const CLIENT = { router: "10.88.0.1", address: "10.88.0.2", prefix: 24 } as const;
 export const STORAGE = { router: "10.66.0.1", address: "10.66.0.10", prefix: 24, port: 7480 } as const;
 export const VIP = "10.99.0.100";
+/** VIPs of keepalived mode: addresses of the segment itself. */
+export const SEGMENT_VIPS = ["10.77.0.101", "10.77.0.102", "10.77.0.103"] as const;
 export const VIP_NETWORK = "10.99.0.0/24";
 export const VIP_NAME = "s3.example.org";
 export const ROUTER_AS = 65000;

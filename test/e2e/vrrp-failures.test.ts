@@ -1,0 +1,116 @@
+/** Keepalived mode under failures: how long a VIP gives no answer, who takes it over, and that it comes back to its owner. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { LabNode } from "../lab/lab.ts";
+import { ober } from "../lab/ober.ts";
+import { signal } from "../lab/process.ts";
+import { now } from "../lab/route-watch.ts";
+import { measured, ROUNDS } from "./_cluster.ts";
+import { darkness, measureGaps, oneHolderAmong, ownedBy, settled, type VrrpCluster, vrrpCluster } from "./_vrrp.ts";
+
+/** The neighbour fetches every 50 ms; what it sees of a gap is longer than the gap by that much at most. */
+const RESOLUTION_MS = 50;
+const BACK_WITHIN_MS = 30_000;
+
+type Failure = {
+  readonly title: string;
+  /** How long a VIP may give no answer. */
+  readonly darkMs: number;
+  readonly inject: (node: LabNode) => Promise<unknown> | unknown;
+  readonly heal?: (node: LabNode) => Promise<unknown> | unknown;
+  /** The node still has its VIPs on its interface and cannot know better: power loss and cut cables. */
+  readonly unaware?: boolean;
+};
+
+function failures(advertInt: number): readonly Failure[] {
+  // Three advertisements and the skew of the first backup, whose priority is 90 (RFC 5798, 6.1).
+  const silent = advertInt * 1000 * (3 + (256 - 90) / 256) + 100;
+  return [
+    {
+      title: "`ober stop`",
+      darkMs: advertInt < 1 ? 100 : 300,
+      inject: (node) => ober(node, ["stop"]),
+      heal: (node) => ober(node, ["start"]),
+    },
+    { title: "HAProxy killed", darkMs: 1_000, inject: (node) => signalAll(node, "ober-http.service", "SIGKILL") },
+    {
+      title: "HAProxy stopped (SIGSTOP)",
+      darkMs: 6_000,
+      inject: (node) => signalAll(node, "ober-http.service", "SIGSTOP"),
+      heal: (node) => signalAll(node, "ober-http.service", "SIGCONT"),
+    },
+    {
+      title: "keepalived killed, parent and child",
+      darkMs: silent,
+      inject: (node) => signalAll(node, "ober-ha.service", "SIGKILL"),
+    },
+    {
+      title: "power loss",
+      darkMs: silent,
+      inject: (node) => node.powerOff(),
+      heal: (node) => node.boot(),
+      unaware: true,
+    },
+    { title: "cable cut", darkMs: silent, inject: (node) => node.cut(), heal: (node) => node.mend(), unaware: true },
+    { title: "carrier lost", darkMs: silent, inject: (node) => node.dropCarrier(), heal: (node) => node.mend() },
+  ];
+}
+
+for (const advertInt of [1, 0.2]) {
+  describe(`with advertisements every ${advertInt} s, no VIP is without an answer for longer than allowed after`, () => {
+    let cluster: VrrpCluster;
+    beforeAll(async () => {
+      cluster = await vrrpCluster({ advertInt });
+    }, 300_000);
+    afterAll(() => cluster?.watch.stop());
+
+    for (const failure of failures(advertInt)) {
+      test(
+        failure.title,
+        async () => {
+          for (let round = 1; round <= ROUNDS; round++) await injectOnce(cluster, { failure, round, advertInt });
+        },
+        60_000 + ROUNDS * 60_000,
+      );
+    }
+
+    test("two of three nodes are lost: the last holds all; all back: every VIP on its owner", async () => {
+      const [first, second, last] = cluster.nodes;
+      if (!first || !second || !last) throw new Error("the cluster has not three nodes");
+      await Promise.all([first.powerOff(), second.powerOff()]);
+      await oneHolderAmong([last], 10_000);
+      expect(await darkness(cluster.watch, [...cluster.owners.keys()], now())).toBeLessThan(1_000);
+      await Promise.all([first.boot(), second.boot()]);
+      await settled(cluster.owners, BACK_WITHIN_MS);
+    }, 120_000);
+  });
+}
+
+async function injectOnce(
+  { nodes, owners, watch }: VrrpCluster,
+  { failure, round, advertInt }: { failure: Failure; round: number; advertInt: number },
+): Promise<void> {
+  const { title, darkMs, inject, heal, unaware = false } = failure;
+  const node = nodes[round % nodes.length];
+  if (node === undefined) throw new Error("the cluster has no nodes");
+  const [hit, others] = [ownedBy(owners, node.name), nodes.filter(({ name }) => name !== node.name)];
+  const what = `VRRP every ${advertInt} s, ${title}`;
+  const at = now();
+  await inject(node);
+  // Whoever comes back by itself may have the VIPs again before anybody looks.
+  if (heal !== undefined && !unaware) await oneHolderAmong(others, 15_000);
+  const dark = await darkness(watch, hit, at);
+  measureGaps(what, { watch, vips: hit, from: at, round });
+  const healed = now();
+  await heal?.(node);
+  await settled(owners, BACK_WITHIN_MS);
+  measured(`${what}: back on its owner`, now() - healed, { round, node: node.name });
+  const darkAtReturn = await darkness(watch, hit, healed);
+  measureGaps(`${what}, owner returns`, { watch, vips: hit, from: healed, round });
+  expect(dark).toBeLessThanOrEqual(darkMs + RESOLUTION_MS);
+  expect(darkAtReturn).toBeLessThanOrEqual(advertInt * 1000 + RESOLUTION_MS);
+  for (const each of nodes) expect((await ober(each, ["status"], { accept: [0, 1] })).code).toBe(0);
+}
+
+function signalAll(node: LabNode, unit: string, name: NodeJS.Signals): void {
+  for (const process of node.processesOf(unit)) signal(process, name);
+}
