@@ -28,7 +28,8 @@ export type NodeStatus = {
   readonly neighbors: readonly {
     readonly neighbor: string;
     readonly session: boolean;
-    readonly bfd: string | undefined;
+    /** BIRD's word for the session, or why there is none to see. */
+    readonly bfd: string;
   }[];
   readonly backends: readonly BackendStatus[];
   readonly inFlight: number;
@@ -65,7 +66,7 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     neighborStatus(node, config),
     localAddresses(system),
     certificateList(node, config),
-    generationNumbers(system, paths),
+    isRoot() ? generationNumbers(system, paths) : [],
     system.stat(paths.drainFlag),
   ]);
   const local = new Set(addresses.map(({ address }) => address));
@@ -89,11 +90,11 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
   };
 }
 
+/** Some of it only root may see: BIRD's and keepalived's state, and the generations, which hold secrets. */
+const isRoot = () => process.getuid?.() === 0;
+
 async function vrrpStatus({ system }: Node, config: Config, onInterface: ReadonlySet<string>): Promise<VrrpView> {
-  const [place, states] = await Promise.all([
-    gatherPlace(system, config),
-    process.getuid?.() === 0 ? vrrpStates(system) : [],
-  ]);
+  const [place, states] = await Promise.all([gatherPlace(system, config), isRoot() ? vrrpStates(system) : []]);
   return vrrpView(config, place, { states, onInterface });
 }
 
@@ -141,7 +142,7 @@ async function neighborStatus({ system, paths }: Node, config: Config): Promise<
   if (config.ha_mode !== "bgp") return [];
   const [connected, bfd] = await Promise.all([
     bgpPeersConnected(system),
-    config.bgp.bfd_enabled ? bfdSessions(system, paths.bfdSocket) : undefined,
+    config.bgp.bfd_enabled && isRoot() ? bfdSessions(system, paths.bfdSocket) : undefined,
   ]);
   return Promise.all(
     config.bgp.neighbors.map(async (neighbor) => {
@@ -149,10 +150,18 @@ async function neighborStatus({ system, paths }: Node, config: Config): Promise<
       return {
         neighbor,
         session: addresses.some((address) => connected.includes(address)),
-        bfd: bfd && (addresses.map((address) => bfd[address]).find((state) => state !== undefined) ?? "no session"),
+        bfd: bfdWord(
+          config,
+          addresses.map((address) => bfd?.[address]).find((state) => state !== undefined),
+        ),
       };
     }),
   );
+}
+
+function bfdWord(config: Config, state: string | undefined): string {
+  if (!config.bgp.bfd_enabled) return "off";
+  return state ?? (isRoot() ? "no session" : "needs root");
 }
 
 async function certificateList({ system, paths }: Node, config: Config): Promise<readonly Certificate[]> {

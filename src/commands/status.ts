@@ -71,7 +71,7 @@ export function statusText(status: NodeStatus, { style }: Pick<Output, "style">,
             status.neighbors.map(({ neighbor, session, bfd }) => [
               neighbor,
               good(session, session ? "connected" : "down"),
-              bfd === undefined ? "off" : good(bfd === "Up", bfd),
+              ["off", "needs root"].includes(bfd) ? bfd : good(bfd === "Up", bfd),
             ]),
           ),
         ]),

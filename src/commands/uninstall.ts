@@ -1,13 +1,16 @@
 import { defineCommand } from "citty";
+import { OberError } from "../errors.ts";
 import { readJournal } from "../install/journal.ts";
 import { notBootstrapped, undoSteps } from "../install/runner.ts";
 import { installSteps } from "../install/steps.ts";
 import { withLock } from "../system/lock.ts";
 import { requireSupportedOs } from "../system/os.ts";
-import { output } from "../ui/output.ts";
+import { unitState } from "../system/systemd.ts";
+import { type Output, output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
-import { thisNodeAsRoot } from "./_node.ts";
+import { type Node, thisNodeAsRoot } from "./_node.ts";
 import { globalArgs, yesArgs } from "./_shared.ts";
+import { stopNode } from "./stop.ts";
 
 export default defineCommand({
   meta: { name: "uninstall", description: "Take back everything that bootstrap and config did to this machine" },
@@ -35,16 +38,31 @@ export default defineCommand({
       out.progress(`ober will take back:\n${ours.map(({ id }) => `  - ${title(id)}`).join("\n")}`);
       await confirmOrCancel("This ends the service on this node. Go on?");
     }
-    const left = await withLock(paths.prefix, "uninstall", () =>
-      undoSteps(system, paths, steps, {
+    const left = await withLock(paths.prefix, "uninstall", async () => {
+      await leaveService({ system, paths }, out);
+      return undoSteps(system, paths, steps, {
         begin: (title) => out.progress(`  ... ${title}`),
         report: ({ title, outcome, remarks }) => {
           out.progress(`  ${outcome === "failed" ? "FAILED" : "ok"}  ${title}`);
           for (const remark of remarks) out.warn(remark);
         },
-      }),
-    );
+      });
+    });
     for (const directory of left) out.warn(`${directory} holds files that are not ober's and stays`);
     await out.result({ left }, "ober is gone from this machine");
   },
 });
+
+/** Transfers get this long to end. Whoever needs longer runs `ober stop` first. */
+const LEAVE_WITHIN_MS = 60_000;
+
+/** A node in service leaves as `ober stop` does. A configuration that no longer loads must not keep ober on the machine. */
+async function leaveService(node: Node, out: Output): Promise<void> {
+  if ((await unitState(node.system, "ober-http.service")).active !== "active") return;
+  try {
+    await stopNode(node, out, { timeoutMs: LEAVE_WITHIN_MS, force: false });
+  } catch (error) {
+    if (!(error instanceof OberError)) throw error;
+    out.warn(`the node could not be stopped in good order: ${error.message}`);
+  }
+}
