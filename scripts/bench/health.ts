@@ -1,6 +1,7 @@
 /**
  * Measures `ober health` against the numbers that the project promises: `bun scripts/bench/health.ts [--only NAME] [--runs N]`.
- * Needs dist/ober (`npm run build`), and haproxy and curl on the PATH. Listens and connects on 127.0.0.1 only.
+ * Needs dist/ober (`npm run build`), and haproxy and curl on the PATH. Listens and connects on 127.0.0.1 only. On a machine that
+ * is busy with other things the times of `kill` are those of the scheduler; `nice -n -15` before it gives it its turn.
  */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -119,7 +119,7 @@ test("a repeated announcement is confirmed and says nothing on the wire", async 
 
 test("a crash of HAProxy reaches the router, and its return too, over one session", async () => {
   using directory = temporaryDirectory();
-  const first = await startHaproxy(directory.path);
+  await using first = await startHaproxy(directory.path);
   await using peers = await startPeers(directory.path, first.url);
   await until("the route at the router", () => peers.wire().includes("+"), 20_000);
   await first.kill();
@@ -149,7 +149,7 @@ test("the death of the health process is repaired by its successor without a cha
 
 test("a successor that finds HAProxy dead clears the route that its predecessor left", async () => {
   using directory = temporaryDirectory();
-  const haproxy = await startHaproxy(directory.path);
+  await using haproxy = await startHaproxy(directory.path);
   await using peers = await startPeers(directory.path, haproxy.url);
   await until("the route at the router", () => peers.wire().includes("+"), 20_000);
   const { pid } = await until("the state", () => peers.state());

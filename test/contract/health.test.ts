@@ -22,7 +22,7 @@ describe("a crash of HAProxy", () => {
     "is withdrawn at once and announced again when it is back (%s)",
     async (mode) => {
       using directory = temporaryDirectory();
-      const first = await startHaproxy(directory.path, mode);
+      await using first = await startHaproxy(directory.path, mode);
       // So slow an interval that only the sentinel can notice in time.
       await using health = startHealth(OBER, directory.path, ["--url", first.url, "--interval-ms=3000", VIP]);
       await health.saying("announce", PREFIX);

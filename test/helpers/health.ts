@@ -102,9 +102,8 @@ export async function startHaproxy(directory: string, mode: "alone" | "master" =
       });
     },
     async [Symbol.asyncDispose]() {
-      for (const pid of [child.pid, ...(child.exitCode === null ? childrenOf(child.pid) : [])]) {
-        if (child.exitCode === null) process.kill(Number(pid), "SIGCONT");
-      }
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      for (const pid of [child.pid, ...childrenOf(child.pid)]) process.kill(Number(pid), "SIGCONT");
       child.kill("SIGTERM");
       await child.exited;
     },
