@@ -20,6 +20,7 @@ export default defineCommand({
       description: "Addresses to announce, each ADDRESS or ADDRESS@GROUP",
     },
     once: { type: "boolean", description: "Check once: exit 0 when healthy, 1 with a reason when not" },
+    alive: { type: "boolean", description: "With --once: any answer will do, only an HAProxy that hangs fails" },
     url: {
       type: "string",
       valueHint: "URL",

@@ -4,7 +4,13 @@
  */
 export type HealthOptions = OnceOptions | LoopOptions;
 
-export type OnceOptions = { readonly once: true; readonly url: Target; readonly timeoutMs: number };
+export type OnceOptions = {
+  readonly once: true;
+  /** Any answer will do: only an HAProxy that hangs fails. */
+  readonly alive: boolean;
+  readonly url: Target;
+  readonly timeoutMs: number;
+};
 
 export type LoopOptions = {
   readonly once: false;
@@ -52,10 +58,12 @@ export function readOptions(words: readonly string[], executable: string): Healt
   const texts = { "--url": DEFAULT_URL, "--drain-flag": drainFlagOf(executable), "--state": DEFAULT_STATE_FILE };
   const vips: Vip[] = [];
   let once = false;
+  let alive = false;
   for (let i = 0; i < words.length; i++) {
     const word = words[i] ?? "";
-    if (word === "--once") {
-      once = true;
+    if (word === "--once" || word === "--alive") {
+      if (word === "--once") once = true;
+      else alive = true;
       continue;
     }
     if (!word.startsWith("-")) {
@@ -87,8 +95,9 @@ export function readOptions(words: readonly string[], executable: string): Healt
     return problem(`'${texts["--url"]}' is not a URL that can be checked`, `give one like ${DEFAULT_URL}`);
   if (once) {
     if (vips.length > 0) return problem("`--once` checks this node and takes no VIP");
-    return { once, url, timeoutMs: numbers["--timeout-ms"] ?? ONCE_TIMEOUT_MS };
+    return { once, alive, url, timeoutMs: numbers["--timeout-ms"] ?? ONCE_TIMEOUT_MS };
   }
+  if (alive) return problem("`--alive` goes with `--once`");
   if (vips.length === 0)
     return problem("no VIP given", "give the VIPs to announce, or `--once` to check this node once");
   return {

@@ -15,7 +15,7 @@ export async function runHealth(options: HealthOptions): Promise<number> {
   const prober = createProber(options.url, () => {});
   const result = await prober.probe(options.timeoutMs);
   prober.close();
-  if (result.ok) return 0;
+  if (result.ok || (options.alive && result.kind !== "timeout")) return 0;
   process.stderr.write(`${result.reason}\n`);
   return 1;
 }

@@ -13,8 +13,7 @@ export function renderKeepalived(config: Config, facts: NodeFacts, paths: Paths)
   const unicast = !config.keepalived.use_multicast;
   const content = fill(assets.keepalivedConfig, {
     config: paths.config,
-    executable: paths.executable,
-    statsPort: String(config.stats_port),
+    check: `${paths.executable} health --once --url http://127.0.0.1:${config.stats_port}/health`,
     routerId: `ober_${facts.hostname}`,
     // Only a peer may speak: without authentication in VRRP 3, this and the firewall are what keeps strangers out.
     unicastCheck: unicast ? "    vrrp_check_unicast_src" : "",
@@ -82,6 +81,8 @@ function renderInstance(
       unicast && peers.length > 0
         ? [`unicast_src_ip ${facts.address}`, ...peerLines].map((line) => `    ${line}`).join("\n")
         : "",
+    // The last in the order keeps the VIP, so that it never is nobody's when HAProxy hangs on all nodes.
+    hanging: instance.nodes.at(-1) === facts.address ? "" : "        chk_hanging",
     vip: instance.vip,
   });
 }

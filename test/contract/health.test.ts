@@ -315,6 +315,7 @@ describe("health --once", () => {
     await haproxy.tell("set server s3/s31 state maint");
     await until("503", async () => (await once(haproxy.url)).code === 1);
     expect(await once(haproxy.url)).toEqual({ code: 1, stdout: "", stderr: "HAProxy answers 503\n" });
+    expect(await once(haproxy.url, "--alive")).toEqual({ code: 0, stdout: "", stderr: "" });
     process.kill(haproxy.serving(), "SIGSTOP");
     const frozen = await once(haproxy.url, "--timeout-ms=100");
     expect(frozen).toEqual({ code: 1, stdout: "", stderr: `no answer from ${haproxy.url} within 100 ms\n` });

@@ -5,7 +5,7 @@ import type { Lab, LabNode } from "../lab/lab.ts";
 import { addressesOn } from "../lab/network.ts";
 import { BUCKET, ober, prepareClients, s3cmd, type VrrpOptions, vrrpYaml } from "../lab/ober.ts";
 import { SEGMENT_VIPS, SHARED_DIRECTORY } from "../lab/places.ts";
-import { becomes, until } from "../lab/process.ts";
+import { becomes } from "../lab/process.ts";
 import { now } from "../lab/route-watch.ts";
 import type { Release } from "../lab/trees.ts";
 import { type VipWatch, watchVips } from "../lab/vip-watch.ts";
@@ -31,7 +31,7 @@ export async function vrrpCluster(options: VrrpOptions & { readonly release?: Re
   const yaml = vrrpYaml(CLUSTER_NODES, config);
   await Promise.all(nodes.map((node) => makeServe(node, release, yaml)));
   const owners = await ownersAsSeenBy(nodes[0]);
-  await settled(owners, 30_000);
+  await settled(nodes, owners, 30_000);
   await prepareClients(VIPS[0]);
   const content = bytes(4096);
   await Bun.write(join(SHARED_DIRECTORY, "watched"), content);
@@ -65,42 +65,44 @@ export async function statusOf(node: LabNode): Promise<StatusJson> {
   return JSON.parse(stdout) as StatusJson;
 }
 
-/** Names of the nodes that have each VIP on an interface, whatever their keepalived thinks. */
-export async function holders(): Promise<ReadonlyMap<string, readonly string[]>> {
-  const found = await Promise.all(CLUSTER_NODES.map(async (name) => ({ name, addresses: await addressesOn(name) })));
+/** Names of the nodes among `nodes` that run and have each VIP on an interface, whatever their keepalived thinks. */
+export async function holders(nodes: readonly LabNode[]): Promise<ReadonlyMap<string, readonly string[]>> {
+  const found = await Promise.all(
+    nodes.filter((node) => node.isOn()).map(async ({ name }) => ({ name, addresses: await addressesOn(name) })),
+  );
   return new Map(
     VIPS.map((vip) => [vip, found.filter(({ addresses }) => addresses.includes(vip)).map(({ name }) => name)]),
   );
 }
 
 /** Waits until every VIP is on exactly the node that `wanted` says. */
-export async function settled(wanted: Owners, timeoutMs: number): Promise<void> {
+export async function settled(nodes: readonly LabNode[], wanted: Owners, timeoutMs: number): Promise<void> {
   let last: ReadonlyMap<string, readonly string[]> = new Map();
   const isSo = async () => {
-    last = await holders();
+    last = await holders(nodes);
     return VIPS.every((vip) => last.get(vip)?.join(" ") === wanted.get(vip));
   };
   if (await becomes(isSo, timeoutMs, 50)) return;
   throw new Error(`after ${timeoutMs} ms: ${describe(last)}; wanted ${describe(wanted)}`);
 }
 
-/** Waits until each VIP is on exactly one of `nodes` and on no other; returns which. */
-export async function oneHolderAmong(nodes: readonly LabNode[], timeoutMs: number): Promise<Owners> {
-  const names = nodes.map(({ name }) => name);
-  const found = await until(
-    `each VIP is on exactly one of ${names.join(", ")}`,
-    async () => {
-      const all = await holders();
-      const single = VIPS.every((vip) => {
-        const on = all.get(vip) ?? [];
-        return on.length === 1 && names.includes(on[0] ?? "");
-      });
-      return single ? all : undefined;
-    },
-    timeoutMs,
-    50,
-  );
-  return new Map([...found].map(([vip, on]) => [vip, on[0] ?? ""]));
+/** Waits until each VIP is on exactly one of `nodes`, and on none that is not among `allowed`; returns where. */
+export async function oneHolder(
+  nodes: readonly LabNode[],
+  allowed: readonly LabNode[],
+  timeoutMs: number,
+): Promise<Owners> {
+  const names = allowed.map(({ name }) => name);
+  const isSingle = (on: readonly string[] = []) => on.length === 1 && names.includes(on[0] ?? "");
+  let last: ReadonlyMap<string, readonly string[]> = new Map();
+  const isSo = async () => {
+    last = await holders(nodes);
+    return VIPS.every((vip) => isSingle(last.get(vip)));
+  };
+  if (!(await becomes(isSo, timeoutMs, 50))) {
+    throw new Error(`after ${timeoutMs} ms: ${describe(last)}; wanted one of ${names.join(", ")} for each`);
+  }
+  return new Map([...last].map(([vip, on]) => [vip, on[0] ?? ""]));
 }
 
 /** The longest time without an answer since `from`, of each VIP in `vips`; fetches and pings count, and both go on until now. */

@@ -5,7 +5,7 @@ import { ober } from "../lab/ober.ts";
 import { signal } from "../lab/process.ts";
 import { now } from "../lab/route-watch.ts";
 import { measured, ROUNDS } from "./_cluster.ts";
-import { darkness, measureGaps, oneHolderAmong, ownedBy, settled, type VrrpCluster, vrrpCluster } from "./_vrrp.ts";
+import { darkness, measureGaps, oneHolder, ownedBy, settled, type VrrpCluster, vrrpCluster } from "./_vrrp.ts";
 
 /** The neighbour fetches every 50 ms; what it sees of a gap is longer than the gap by that much at most. */
 const RESOLUTION_MS = 50;
@@ -77,10 +77,10 @@ for (const advertInt of [1, 0.2]) {
       const [first, second, last] = cluster.nodes;
       if (!first || !second || !last) throw new Error("the cluster has not three nodes");
       await Promise.all([first.powerOff(), second.powerOff()]);
-      await oneHolderAmong([last], 10_000);
+      await oneHolder(cluster.nodes, [last], 10_000);
       expect(await darkness(cluster.watch, [...cluster.owners.keys()], now())).toBeLessThan(1_000);
       await Promise.all([first.boot(), second.boot()]);
-      await settled(cluster.owners, BACK_WITHIN_MS);
+      await settled(cluster.nodes, cluster.owners, BACK_WITHIN_MS);
     }, 120_000);
   });
 }
@@ -97,12 +97,12 @@ async function injectOnce(
   const at = now();
   await inject(node);
   // Whoever comes back by itself may have the VIPs again before anybody looks.
-  if (heal !== undefined && !unaware) await oneHolderAmong(others, 15_000);
+  if (heal !== undefined) await oneHolder(unaware ? others : nodes, others, 15_000);
   const dark = await darkness(watch, hit, at);
   measureGaps(what, { watch, vips: hit, from: at, round });
   const healed = now();
   await heal?.(node);
-  await settled(owners, BACK_WITHIN_MS);
+  await settled(nodes, owners, BACK_WITHIN_MS);
   measured(`${what}: back on its owner`, now() - healed, { round, node: node.name });
   const darkAtReturn = await darkness(watch, hit, healed);
   measureGaps(`${what}, owner returns`, { watch, vips: hit, from: healed, round });

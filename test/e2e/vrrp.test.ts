@@ -21,7 +21,7 @@ for (const release of ["trixie", "bookworm"] as const) {
     });
 
     test("hold each VIP on its owner and nowhere else, and one machine answers for it", async () => {
-      const held = await holders();
+      const held = await holders(cluster.nodes);
       for (const vip of VIPS) {
         expect(held.get(vip)).toEqual([cluster.owners.get(vip) ?? ""]);
         expect(cluster.watch.answerers(vip, 0).length).toBe(1);

@@ -36,6 +36,7 @@ test("takes values after a blank and after an equals sign", () => {
 test("checks once without a VIP, with time for keepalived to hear the reason", () => {
   expect(read("--once")).toEqual({
     once: true,
+    alive: false,
     url: { host: "127.0.0.1", port: 8404, path: "/health", text: "http://127.0.0.1:8404/health" },
     timeoutMs: 800,
   });
@@ -47,8 +48,13 @@ test("asks about a group below the address of the node", () => {
   expect(targetOf(url, "")).toBe(url);
 });
 
+test("asks only for life when told so", () => {
+  expect(read("--once --alive")).toMatchObject({ once: true, alive: true });
+});
+
 describe("refuses", () => {
   test.each([
+    ["--alive 10.0.0.1", "`--alive` goes with `--once`"],
     ["", "no VIP given"],
     ["10.0.0.256", "'10.0.0.256' is not an address"],
     ["10.0.0.1/32", "'10.0.0.1/32' is not an address"],
