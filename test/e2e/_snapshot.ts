@@ -8,7 +8,7 @@ export type Snapshot = ReadonlyMap<string, string>;
 /** What changes by itself while a machine runs and packages come and go, and belongs to nobody. */
 const VOLATILE = [
   /^\/(proc|sys|dev|run|tmp|srv\/repo|var\/(log|cache|tmp|backups))$/,
-  /^\/var\/lib\/(apt\/lists|dpkg\/(.*-old|lock.*|triggers|updates)|systemd\/(?!deb-systemd)|ucf\/.*|private)/,
+  /^\/var\/lib\/(apt\/lists|dpkg\/(.*-old|lock.*|triggers|updates|tmp\.ci)|systemd\/(?!deb-systemd)|ucf\/.*|private)/,
   // The user database's own copies of itself before the last change, and its locks.
   /^\/etc\/(passwd|group|shadow|gshadow|subuid|subgid)-$|^\/etc\/\.pwd\.lock$/,
   /^\/etc\/(ld\.so\.cache|mtab|resolv\.conf|\.updated)$|^\/var\/\.updated$/,

@@ -1,5 +1,6 @@
 /** The lab itself: what everything else here is measured with. */
 import { beforeAll, describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { bodyChunks, bodyDigest } from "../lab/backend.ts";
 import { down, type Lab, up } from "../lab/lab.ts";
@@ -44,7 +45,7 @@ describe("a lab that crashed", () => {
     await down();
     expect(existingNamespaces()).toEqual([]);
     expect((await Bun.file("/proc/self/mounts").text()).includes(RUN_DIRECTORY)).toBe(false);
-    expect((await run(["ls", "/run"])).stdout).not.toContain("ober-lab");
+    expect(existsSync(RUN_DIRECTORY)).toBe(false);
   }, 120_000);
 });
 

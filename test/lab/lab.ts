@@ -23,7 +23,7 @@ import {
   unitProcesses,
   wipeDisk,
 } from "./node.ts";
-import { LOG_DIRECTORY, nodeAddress, SHARED_DIRECTORY, TMPFS_DIRECTORY, TOOLS_ROOT } from "./places.ts";
+import { LOG_DIRECTORY, nodeAddress, PREFIX, SHARED_DIRECTORY, TMPFS_DIRECTORY, TOOLS_ROOT } from "./places.ts";
 import { becomes, end, type ProcessRecord, type RunOptions, type RunResult, run, signal } from "./process.ts";
 import { startRouter } from "./router.ts";
 import { claim, cleanUp, isOccupied, type LabState, readState, writeState } from "./state.ts";
@@ -61,10 +61,10 @@ export async function up(options: LabOptions = {}): Promise<Lab> {
     progress("laying wires and disks");
     mkdirSync(LOG_DIRECTORY, { recursive: true });
     mkdirSync(TMPFS_DIRECTORY, { recursive: true });
-    await run(["mount", "-t", "tmpfs", "-o", "mode=755,size=75%", "ober-lab", TMPFS_DIRECTORY]);
+    await run(["mount", "-t", "tmpfs", "-o", "mode=755,size=75%", PREFIX, TMPFS_DIRECTORY]);
     await mountTools(tools);
     await buildNetwork(endpoints);
-    const disks = disk === "memory" ? TMPFS_DIRECTORY : join(cacheDirectory(), "disks");
+    const disks = disk === "memory" ? TMPFS_DIRECTORY : join(cacheDirectory(), `disks-${PREFIX}`);
     if (disk === "cache") await run(["rm", "-rf", "--one-file-system", disks]);
     for (let index = 1; index <= nodes; index++) {
       const name = `n${index}`;
@@ -207,16 +207,8 @@ function labOf(initial: LabState) {
 async function mountTools(tree: string): Promise<void> {
   const [upper, work] = [join(TMPFS_DIRECTORY, "tools-upper"), join(TMPFS_DIRECTORY, "tools-work")];
   for (const directory of [upper, work, TOOLS_ROOT]) mkdirSync(directory, { recursive: true });
-  await run([
-    "mount",
-    "-t",
-    "overlay",
-    "ober-lab",
-    "-o",
-    `lowerdir=${tree},upperdir=${upper},workdir=${work}`,
-    TOOLS_ROOT,
-  ]);
-  await run(["mount", "-t", "proc", "ober-lab", join(TOOLS_ROOT, "proc")]);
+  await run(["mount", "-t", "overlay", PREFIX, "-o", `lowerdir=${tree},upperdir=${upper},workdir=${work}`, TOOLS_ROOT]);
+  await run(["mount", "-t", "proc", PREFIX, join(TOOLS_ROOT, "proc")]);
   await run(["mount", "--bind", "/dev", join(TOOLS_ROOT, "dev")]);
   mkdirSync(SHARED_DIRECTORY, { recursive: true });
 }

@@ -1,9 +1,11 @@
 /** Names and addresses of the lab. Everything carries the prefix, so that what a crashed run left behind can be told from what is not the lab's. */
 import { join } from "node:path";
 
-export const PREFIX = "ober-lab";
-/** Live state of the one lab of this machine: gone after a reboot, as the lab is. */
-export const RUN_DIRECTORY = "/run/ober-lab";
+const NAME = process.env["OBER_LAB_NAME"];
+/** A second lab has a name. The dot keeps "ober-lab-" from being a prefix of what belongs to it. */
+export const PREFIX = NAME ? `ober-lab.${NAME}` : "ober-lab";
+/** Live state of the lab: gone after a reboot, as the lab is. */
+export const RUN_DIRECTORY = `/run/${PREFIX}`;
 export const STATE_FILE = join(RUN_DIRECTORY, "state.json");
 export const LOG_DIRECTORY = join(RUN_DIRECTORY, "log");
 /** Overlay uppers live here, on a tmpfs of their own. */

@@ -74,7 +74,10 @@ function isRunning({ nodes, services }: LabState): boolean {
 }
 
 function inUse({ kept, owner }: LabState): OberError {
-  if (kept) return new OberError("a lab is running on this machine", { hint: "take it down with `scripts/lab down`" });
+  if (kept)
+    return new OberError("a lab is running on this machine", {
+      hint: "take it down with `scripts/lab down`, or name another one with OBER_LAB_NAME",
+    });
   return new OberError(`the lab of this machine is in use by process ${owner.pid}`, {
     hint: "wait for it: two labs at once would disturb each other's times",
   });
