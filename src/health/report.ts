@@ -91,7 +91,9 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
     },
     async close(watches) {
       await writing;
-      await write(watches);
+      // At a reload ExaBGP starts the successor while this process still waits for its last answer.
+      const { isWrittenByAnother } = await import("./state.ts");
+      if (!(await isWrittenByAnother(options.stateFile))) await write(watches);
       await stderr.drained();
     },
     complain(about, trouble) {

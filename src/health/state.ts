@@ -55,6 +55,13 @@ export type TransitionState = {
   readonly cause: string;
 };
 
+/** Whether the file is that of another process by now. What cannot be read belongs to nobody. */
+export async function isWrittenByAnother(path: string): Promise<boolean> {
+  const file = Bun.file(path);
+  const pid = (await file.exists()) ? /^\{"pid":(\d+),/.exec(await file.text())?.[1] : undefined;
+  return pid !== undefined && Number(pid) !== process.pid;
+}
+
 /**
  * Replaces the file in one step, so that a reader sees the old or the new state and never a part. Returns what went wrong,
  * because a full or missing /run must not stop the announcements: the caller says it once.

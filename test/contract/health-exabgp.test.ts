@@ -31,7 +31,7 @@ function environment(port: number, bind?: string): Record<string, string> {
 }
 
 /** A router at 127.0.0.1 that writes down every route that it is told, and a node at 127.0.0.2 that runs `ober health`. */
-async function startPeers(directory: string, url: string) {
+async function startPeers(directory: string, url: string, vips = "10.99.0.1") {
   const port = freePort();
   const seen = join(directory, "seen");
   const stateFile = join(directory, "health.json");
@@ -59,10 +59,11 @@ neighbor 127.0.0.2 {
 `,
   );
   const nodeConfig = join(directory, "node.ini");
-  writeFileSync(
-    nodeConfig,
-    `process ober {
-  run ${OBER} health --url ${url} --state ${stateFile} --drain-flag ${directory}/drain 10.99.0.1;
+  const configure = (addresses: string) =>
+    writeFileSync(
+      nodeConfig,
+      `process ober {
+  run ${OBER} health --url ${url} --state ${stateFile} --drain-flag ${directory}/drain ${addresses};
   encoder text;
 }
 neighbor 127.0.0.1 {
@@ -71,7 +72,8 @@ neighbor 127.0.0.1 {
   api { processes [ ober ]; }
 }
 `,
-  );
+    );
+  configure(vips);
   const start = (config: string, bind?: string) =>
     Bun.spawn(["exabgp", config], {
       env: environment(port, bind),
@@ -84,6 +86,11 @@ neighbor 127.0.0.1 {
   return {
     node,
     stateFile,
+    /** As the unit does it. */
+    reload(addresses: string) {
+      configure(addresses);
+      node.kill("SIGUSR2");
+    },
     state: (): HealthState | undefined =>
       existsSync(stateFile) ? JSON.parse(readFileSync(stateFile, "utf8")) : undefined,
     /** What the router was told of our prefix: "+" an announcement, "-" a withdrawal, "down" a session that ended. */
@@ -169,4 +176,18 @@ test("the end of ExaBGP ends the health process", async () => {
   peers.node.kill("SIGKILL");
   await until("health ended", () => !existsSync(`/proc/${pid}`), 5_000);
   expect(peers.state()).toMatchObject({ stopped: true, vips: [{ announced: false, cause: "health process ended" }] });
+}, 60_000);
+
+test("a reload with other VIPs withdraws the one that is gone and keeps the one that stays", async () => {
+  using directory = temporaryDirectory();
+  await using haproxy = await startHaproxy(directory.path);
+  await using peers = await startPeers(directory.path, haproxy.url, "10.99.0.1 10.99.0.2");
+  await until("the route at the router", () => peers.wire().includes("+"), 20_000);
+  await until("both confirmed", () => peers.state()?.vips.every(({ acknowledged }) => acknowledged), 20_000);
+  peers.reload("10.99.0.2");
+  await until("the withdrawal at the router", () => peers.wire().at(-1) === "-", 10_000);
+  peers.reload("10.99.0.1 10.99.0.2");
+  await until("the route again", () => peers.wire().at(-1) === "+", 10_000);
+  // ExaBGP says what stays once more at a reload; nothing that stays is withdrawn.
+  expect(peers.wire().filter((event) => event !== "+")).toEqual(["-"]);
 }, 60_000);
