@@ -6,6 +6,7 @@ import { generationNumbers, readGeneration } from "../plan/generations.ts";
 import { clusterRemarks } from "../render/keepalived.ts";
 import { parseSysctl } from "../render/sysctl.ts";
 import { localAddresses } from "../system/addresses.ts";
+import { askArp } from "../system/arp.ts";
 import { bfdSessions, bgpPeersConnected } from "../system/bgp.ts";
 import { requireSupportedOs } from "../system/os.ts";
 import { findPrograms } from "../system/programs.ts";
@@ -16,7 +17,7 @@ import { vrrpStates } from "../system/vrrp.ts";
 import { listenVrrp } from "../system/vrrp-listen.ts";
 import { type Check, fail, pass, skip, type Verdict, warn } from "./check.ts";
 import { gatherPlace } from "./facts.ts";
-import { vrrpView } from "./vrrp.ts";
+import { arpQuestions, vrrpView } from "./vrrp.ts";
 
 export type Host = { readonly system: System; readonly paths: Paths | undefined; readonly isRoot: boolean };
 
@@ -185,6 +186,8 @@ async function checkBfd(host: Host): Promise<Verdict> {
 
 /** Long enough to hear every master several times at the usual interval, short enough for the deadline of all checks. */
 const LONGEST_LISTEN_MS = 3500;
+/** An answer to ARP takes less than a millisecond where the segment is well. */
+const ASK_MS = 500;
 
 /** Two masters, foreign VRIDs, VIPs that lie where they should not: from keepalived itself and from the wire. */
 async function checkVrrp(host: Host): Promise<Verdict> {
@@ -193,22 +196,31 @@ async function checkVrrp(host: Host): Promise<Verdict> {
   if (!host.isRoot) return skip("needs root");
   const place = await gatherPlace(host.system, config);
   const listenMs = Math.min(LONGEST_LISTEN_MS, config.keepalived.advert_int * 3200);
-  const [states, addresses, heard] = await Promise.all([
-    vrrpStates(host.system),
-    localAddresses(host.system),
+  if ((await unitState(host.system, "ober-ha.service")).active !== "active") return skip("ober-ha does not run");
+  const [heard, arp] = await Promise.all([
     listenVrrp(place.address, listenMs),
+    askArp(place.interface, arpQuestions(config, place), ASK_MS),
   ]);
-  if (states.length === 0) return skip("ober-ha does not run");
+  const [states, addresses] = await Promise.all([vrrpStates(host.system), localAddresses(host.system)]);
   const onInterface = new Set(addresses.map(({ address }) => address));
-  const { suspicions, peers, vips } = vrrpView(config, place, { states, onInterface, heard });
+  const { suspicions, peers, vips } = vrrpView(config, place, { states, onInterface, heard, arp });
   if (suspicions.length > 0) {
-    return fail(suspicions.join("; "), "ober status on every node; is protocol 112 let through between them?");
+    const text = suspicions.map((suspicion) => suspicion.text).join("; ");
+    const verdict = suspicions.some(({ certain }) => certain) ? fail : warn;
+    return verdict(text, "ober status on the other nodes; is IP protocol 112 let through between all of them?");
   }
   const text = `${vips.filter(({ state }) => state === "MASTER").length} of ${vips.length} VIPs held here`;
-  const silent = peers.filter(({ heard: last }) => last === undefined).map(({ peer }) => peer);
+  const silent = peers.filter(({ heard: last }) => last === undefined);
+  const dead = silent.filter(({ answers }) => answers === false).map(({ peer }) => peer);
+  if (dead.length > 0) {
+    return warn(
+      `${text}; ${dead.join(", ")} is neither heard nor answers ARP: it is down, or cut off and holds VIPs too`,
+      `ping ${dead[0]}; ober status on that node`,
+    );
+  }
   return silent.length === 0
     ? pass(`${text}; every peer is heard`)
-    : pass(`${text}; nothing is held by ${silent.join(", ")}, so nothing is heard of it`);
+    : pass(`${text}; nothing is held by ${silent.map(({ peer }) => peer).join(", ")}, so nothing is heard of it`);
 }
 
 async function checkVrrpCluster(host: Host): Promise<Verdict> {

@@ -3,11 +3,13 @@
  * cannot know that they hold its VIPs too; it can know that it should have heard them.
  */
 import type { Config } from "../config/schema.ts";
+import { familyOf } from "../domain/address.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { priorityOf, type VrrpInstance } from "../domain/vrrp.ts";
 import { clusterInstances, clusterNodes } from "../render/keepalived.ts";
+import type { ArpAnswers } from "../system/arp.ts";
 import type { VrrpState } from "../system/vrrp.ts";
-import type { Advertisement } from "../system/vrrp-listen.ts";
+import type { Heard } from "../system/vrrp-listen.ts";
 
 export type Place = Pick<NodeFacts, "address" | "resolved">;
 
@@ -28,38 +30,49 @@ export type VrrpPeer = {
   readonly holds: readonly string[];
   /** When it was last heard; undefined when it holds nothing here that it would advertise. */
   readonly heard: string | undefined;
+  /** Whether the machine answered ARP just now; undefined where nobody asked. */
+  readonly answers: boolean | undefined;
 };
+
+/** A sentence for the operator. Certain: something that must not be was seen. Otherwise: it would explain what was seen. */
+export type Suspicion = { readonly certain: boolean; readonly text: string };
 
 export type VrrpView = {
   readonly vips: readonly VrrpVip[];
   readonly peers: readonly VrrpPeer[];
-  /** Sentences for the operator, the worst first; empty when nothing is wrong. */
-  readonly suspicions: readonly string[];
+  /** The worst first; empty when nothing is wrong. */
+  readonly suspicions: readonly Suspicion[];
 };
 
-/** The view from this node. `onInterface` are the machine's own addresses; `heard` what a listener caught, if one ran. */
-export function vrrpView(
-  config: Config,
-  place: Place,
-  seen: {
-    readonly states: readonly VrrpState[];
-    readonly onInterface: ReadonlySet<string>;
-    readonly heard?: readonly Advertisement[];
-  },
-): VrrpView {
-  const instances = clusterInstances(config, place);
-  const vips = instances.map((instance) => vipView(instance, place.address, seen));
-  const peers = clusterNodes(config, place)
-    .filter((node) => node !== place.address)
-    .map((peer) => peerView(peer, seen.states));
-  return { vips, peers, suspicions: suspicions(instances, place.address, { ...seen, peers, vips }) };
+/**
+ * What was seen from this node: keepalived's states, the machine's own addresses, and what was heard and asked on the segment.
+ * The states are looked at last: who is master then has been master since.
+ */
+export type VrrpSight = {
+  readonly states: readonly VrrpState[];
+  readonly onInterface: ReadonlySet<string>;
+  readonly heard?: readonly Heard[] | undefined;
+  readonly arp?: ArpAnswers | undefined;
+};
+
+/** The addresses to ask for by ARP, so that the view can tell who else answers for a VIP. */
+export function arpQuestions(config: Config, place: Place): readonly string[] {
+  return [...config.vips.map(({ address }) => address), ...clusterNodes(config, place)].filter(
+    (address) => familyOf(address) === 4 && address !== place.address,
+  );
 }
 
-function vipView(
-  instance: VrrpInstance,
-  own: string,
-  { states, onInterface }: { states: readonly VrrpState[]; onInterface: ReadonlySet<string> },
-): VrrpVip {
+export function vrrpView(config: Config, place: Place, sight: VrrpSight): VrrpView {
+  const instances = clusterInstances(config, place);
+  const vips = instances.map((instance) => vipView(instance, place.address, sight));
+  const peers = clusterNodes(config, place)
+    .filter((node) => node !== place.address)
+    .map((peer) => peerView(peer, sight));
+  const found = { own: place.address, instances, vips, peers };
+  return { vips, peers, suspicions: [...certainties(found, sight), ...doubts(found, sight)] };
+}
+
+function vipView(instance: VrrpInstance, own: string, { states, onInterface }: VrrpSight): VrrpVip {
   const state = states.find(({ vip }) => vip === instance.vip);
   const priority = priorityOf(instance, own);
   return {
@@ -74,58 +87,48 @@ function vipView(
   };
 }
 
-function peerView(peer: string, states: readonly VrrpState[]): VrrpPeer {
+function peerView(peer: string, { states, arp }: VrrpSight): VrrpPeer {
   const held = states.filter(({ master }) => master === peer);
   const times = held.flatMap(({ heardAt }) => (heardAt === undefined ? [] : [heardAt]));
   return {
     peer,
     holds: held.map(({ vip }) => vip),
     heard: times.length === 0 ? undefined : new Date(Math.max(...times)).toISOString(),
+    answers: arp === undefined ? undefined : (arp.get(peer) ?? []).length > 0,
   };
 }
 
-function suspicions(
-  instances: readonly VrrpInstance[],
-  own: string,
-  seen: {
-    readonly states: readonly VrrpState[];
-    readonly onInterface: ReadonlySet<string>;
-    readonly heard?: readonly Advertisement[];
-    readonly peers: readonly VrrpPeer[];
-    readonly vips: readonly VrrpVip[];
-  },
-): readonly string[] {
-  const { states, onInterface, heard = [], peers } = seen;
-  const master = (vip: string) => states.some((state) => state.vip === vip && state.state === "MASTER");
+type Found = {
+  readonly own: string;
+  readonly instances: readonly VrrpInstance[];
+  readonly vips: readonly VrrpVip[];
+  readonly peers: readonly VrrpPeer[];
+};
+
+/** What must not be and was seen. */
+function certainties(found: Found, { states, onInterface, heard = [], arp = new Map() }: VrrpSight): Suspicion[] {
+  const { own, instances, peers } = found;
   const nodes = [own, ...peers.map(({ peer }) => peer)];
-  const second = instances.flatMap(({ vip, vrid }) =>
-    heard
-      .filter((advertisement) => advertisement.vrid === vrid && advertisement.source !== own && master(vip))
-      .map(
-        ({ source, priority }) =>
-          `two masters for ${vip}: this node, and ${source} advertises it with priority ${priority}`,
-      ),
-  );
+  const nameOf = (mac: string) => {
+    const known = peers.find(({ peer }) => arp.get(peer)?.includes(mac));
+    return known === undefined ? `a machine with the address ${mac}` : `${known.peer} (${mac})`;
+  };
+  const answering = instances.flatMap(({ vip }) => {
+    const machines = [...(onInterface.has(vip) ? ["this node"] : []), ...(arp.get(vip) ?? []).map(nameOf)];
+    return machines.length < 2 ? [] : [`two machines answer for ${vip}: ${machines.join(" and ")}`];
+  });
+  const advertising = instances.flatMap(({ vip, vrid }) => {
+    const own = states
+      .filter((state) => state.vip === vip && state.state === "MASTER")
+      .map(({ since = 0 }) => ({ source: "this node", first: since, last: Number.POSITIVE_INFINITY }));
+    const masters = simultaneous([...own, ...heard.filter((other) => other.vrid === vrid && other.priority > 0)]);
+    return masters.length < 2 ? [] : [`two masters advertise ${vip}: ${masters.join(" and ")}`];
+  });
   const foreign = instances.flatMap(({ vip, vrid }) =>
     heard
-      .filter((advertisement) => advertisement.vrid === vrid && !nodes.includes(advertisement.source))
+      .filter((speaker) => speaker.vrid === vrid && !nodes.includes(speaker.source))
       .map(({ source }) => `${source}, which is no node of this cluster, uses VRID ${vrid} of ${vip}`),
   );
-  const healthy = seen.vips.every(({ priority, effectivePriority }) => effectivePriority >= priority);
-  // Holding what belongs to a peer is as it should be when that peer is down, and a split when it is not.
-  const split = instances.flatMap(({ vip, nodes: [owner = ""] }) =>
-    owner !== own && onInterface.has(vip) && states.length > 0
-      ? [
-          `${vip} is held here but belongs to ${owner}, which is silent: it is down, or cut off from this node and holds the VIP too`,
-        ]
-      : [],
-  );
-  const lost = healthy
-    ? instances.flatMap(({ vip, nodes: [owner] }) => {
-        const holder = states.find((state) => state.vip === vip)?.master;
-        return owner === own && holder !== undefined ? [`${vip} belongs here but is held by ${holder}`] : [];
-      })
-    : [];
   const orphaned = states
     .filter(({ vip, state }) => state !== "MASTER" && onInterface.has(vip))
     .map(
@@ -135,5 +138,38 @@ function suspicions(
   const missing = states
     .filter(({ vip, state }) => state === "MASTER" && !onInterface.has(vip))
     .map(({ vip }) => `keepalived is MASTER of ${vip} but the address is not on this machine`);
-  return [...second, ...foreign, ...orphaned, ...missing, ...split, ...lost];
+  return [...answering, ...advertising, ...foreign, ...orphaned, ...missing].map((text) => ({ certain: true, text }));
+}
+
+/** Masters in whose time another one was master as well: a VIP that moves has two, one after the other. */
+function simultaneous(masters: readonly Pick<Heard, "source" | "first" | "last">[]): readonly string[] {
+  const overlap = (a: (typeof masters)[number], b: typeof a) => a !== b && a.first < b.last && b.first < a.last;
+  return masters.filter((one) => masters.some((other) => overlap(one, other))).map(({ source }) => source);
+}
+
+/** What is not as it should be, and may have a harmless reason. */
+function doubts({ own, instances, vips, peers }: Found, { states, onInterface }: VrrpSight): Suspicion[] {
+  // Holding what belongs to a peer is as it should be when that peer is down, and a split when it is not.
+  const split = instances.flatMap(({ vip, nodes: [owner = ""] }) =>
+    owner !== own && onInterface.has(vip) && states.length > 0
+      ? [`${vip} is held here but belongs to ${owner}, ${explain(peers.find(({ peer }) => peer === owner)?.answers)}`]
+      : [],
+  );
+  const healthy = vips.every(({ priority, effectivePriority }) => effectivePriority >= priority);
+  const lost = healthy
+    ? instances.flatMap(({ vip, nodes: [owner] }) => {
+        const holder = states.find((state) => state.vip === vip)?.master;
+        return owner === own && holder !== undefined ? [`${vip} belongs here but is held by ${holder}`] : [];
+      })
+    : [];
+  return [...split, ...lost].map((text) => ({ certain: false, text }));
+}
+
+/** Why a peer's VIP may be here, as far as its machine's answer to ARP tells. */
+function explain(answers: boolean | undefined): string {
+  if (answers === undefined) return "which is silent: it is down, or cut off from this node and holds the VIP too";
+  if (answers) {
+    return "whose machine answers ARP: it is stopped, drained or unhealthy; or its VRRP (protocol 112) does not get through and it holds the VIP too";
+  }
+  return "which does not even answer ARP: it is down, or cut off from this node and holds the VIP too";
 }

@@ -1,6 +1,6 @@
 import { type Certificate, readCertificates } from "../checks/certificates.ts";
 import { gatherPlace } from "../checks/facts.ts";
-import { type VrrpView, vrrpView } from "../checks/vrrp.ts";
+import { arpQuestions, type VrrpView, vrrpView } from "../checks/vrrp.ts";
 import type { Config } from "../config/schema.ts";
 import { parseAddress } from "../domain/address.ts";
 import { unitsOf } from "../domain/units.ts";
@@ -9,6 +9,7 @@ import { healthNow } from "../health/once.ts";
 import type { HealthState } from "../health/state.ts";
 import { generationNumbers } from "../plan/generations.ts";
 import { localAddresses, resolveName } from "../system/addresses.ts";
+import { askArp } from "../system/arp.ts";
 import { bfdSessions, bgpPeersConnected } from "../system/bgp.ts";
 import { haproxyCommand, parseStat, requestsInFlight, type StatRow } from "../system/haproxy-socket.ts";
 import { readHealthState } from "../system/health-state.ts";
@@ -90,12 +91,20 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
   };
 }
 
+/** An answer to ARP takes less than a millisecond where the segment is well. */
+const ASK_MS = 200;
+
 /** Some of it only root may see: BIRD's and keepalived's state, and the generations, which hold secrets. */
 const isRoot = () => process.getuid?.() === 0;
 
 async function vrrpStatus({ system }: Node, config: Config, onInterface: ReadonlySet<string>): Promise<VrrpView> {
-  const [place, states] = await Promise.all([gatherPlace(system, config), isRoot() ? vrrpStates(system) : []]);
-  return vrrpView(config, place, { states, onInterface });
+  const place = await gatherPlace(system, config);
+  if (!isRoot()) return vrrpView(config, place, { states: [], onInterface });
+  const [states, arp] = await Promise.all([
+    vrrpStates(system),
+    askArp(place.interface, arpQuestions(config, place), ASK_MS),
+  ]);
+  return vrrpView(config, place, { states, onInterface, arp });
 }
 
 function vipStatus(

@@ -98,7 +98,7 @@ function vrrpSections(
 ): readonly string[] {
   const state = (word: string) => (word === "MASTER" ? style.green(word) : word === "BACKUP" ? word : style.red(word));
   return [
-    ...suspicions.map((sentence) => `${style.yellow("!!")} ${sentence}`),
+    ...suspicions.map(({ certain, text }) => `${certain ? style.red("XX") : style.yellow("!!")} ${text}`),
     table(
       ["vip", "vrid", "owner", "here", "priority", "held by", "since"],
       vips.map((vip) => [
@@ -116,14 +116,20 @@ function vrrpSections(
       : [
           table(
             ["peer", "last heard", "holds"],
-            peers.map(({ peer, heard, holds }) => [
+            peers.map(({ peer, heard, holds, answers }) => [
               peer,
-              heard === undefined ? "silent" : `${ago(heard)} ago`,
+              heard === undefined ? silence(answers) : `${ago(heard)} ago`,
               holds.join(" "),
             ]),
           ),
         ]),
   ];
+}
+
+/** A peer that holds nothing here says nothing; whether its machine answers ARP tells the rest. */
+function silence(answers: boolean | undefined): string {
+  if (answers === undefined) return "silent";
+  return answers ? "silent, answers ARP" : "silent, no answer to ARP";
 }
 
 function routeWord({ announced, acknowledged }: NodeStatus["vips"][number]): string {

@@ -4,6 +4,9 @@ import { OberError } from "../errors.ts";
 /** A VRRP advertisement that reached this machine. */
 export type Advertisement = { readonly source: string; readonly vrid: number; readonly priority: number };
 
+/** A speaker: its last advertisement for a VRID, and when its first and its last one were heard, in milliseconds since the epoch. */
+export type Heard = Advertisement & { readonly first: number; readonly last: number };
+
 const AF_INET = 2;
 const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0o2000000;
@@ -17,7 +20,7 @@ const VRRP_GROUP = [224, 0, 0, 18];
  * Listens for `durationMs` and returns every speaker of VRRP heard, once each, unicast or multicast on the interface of
  * `localAddress`. Needs root. The runtime has no raw sockets, so this calls the C library.
  */
-export async function listenVrrp(localAddress: string, durationMs: number): Promise<readonly Advertisement[]> {
+export async function listenVrrp(localAddress: string, durationMs: number): Promise<readonly Heard[]> {
   const { symbols, close: unload } = dlopen("libc.so.6", {
     socket: { args: [FFIType.i32, FFIType.i32, FFIType.i32], returns: FFIType.i32 },
     setsockopt: { args: [FFIType.i32, FFIType.i32, FFIType.i32, FFIType.ptr, FFIType.u32], returns: FFIType.i32 },
@@ -30,7 +33,7 @@ export async function listenVrrp(localAddress: string, durationMs: number): Prom
     const membership = new Uint8Array([...VRRP_GROUP, ...localAddress.split(".").map(Number)]);
     // Without the group multicast speakers are not heard; unicast ones are.
     symbols.setsockopt(socket, IPPROTO_IP, IP_ADD_MEMBERSHIP, ptr(membership), membership.length);
-    const heard = new Map<string, Advertisement>();
+    const heard = new Map<string, Heard>();
     const packet = new Uint8Array(2048);
     const deadline = performance.now() + durationMs;
     while (performance.now() < deadline) {
@@ -40,7 +43,9 @@ export async function listenVrrp(localAddress: string, durationMs: number): Prom
         continue;
       }
       const advertisement = parseAdvertisement(packet.subarray(0, length));
-      if (advertisement) heard.set(`${advertisement.source} ${advertisement.vrid}`, advertisement);
+      if (!advertisement) continue;
+      const [key, now] = [`${advertisement.source} ${advertisement.vrid}`, Date.now()];
+      heard.set(key, { ...advertisement, first: heard.get(key)?.first ?? now, last: now });
     }
     return [...heard.values()];
   } finally {
