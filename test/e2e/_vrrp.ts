@@ -56,9 +56,11 @@ export async function ownersAsSeenBy(node: LabNode | undefined): Promise<Owners>
 export type StatusJson = {
   readonly vrrp: {
     readonly vips: readonly { readonly vip: string; readonly owner: string; readonly state: string }[];
-    readonly suspicions: readonly string[];
+    readonly suspicions: readonly Suspicion[];
   };
 };
+
+export type Suspicion = { readonly certain: boolean; readonly text: string };
 
 export async function statusOf(node: LabNode): Promise<StatusJson> {
   const { stdout } = await ober(node, ["status", "--json"], { accept: [0, 1] });
