@@ -55,7 +55,14 @@ export async function ownersAsSeenBy(node: LabNode | undefined): Promise<Owners>
 
 export type StatusJson = {
   readonly vrrp: {
-    readonly vips: readonly { readonly vip: string; readonly owner: string; readonly state: string }[];
+    readonly vips: readonly {
+      readonly vip: string;
+      readonly owner: string;
+      readonly state: string;
+      readonly priority: number;
+      readonly effectivePriority: number;
+      readonly since: string;
+    }[];
     readonly suspicions: readonly Suspicion[];
   };
 };

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import type { LabNode } from "../lab/lab.ts";
-import { configure, copyExecutable, install, ober, PREFIX_ON_NODE } from "../lab/ober.ts";
+import { configure, copyExecutable, install, ober, PREFIX_ON_NODE, vrrpYaml } from "../lab/ober.ts";
 import { clusterYaml, SPARE_NODE, sharedLab } from "./_cluster.ts";
 import { differences, type Snapshot, snapshot } from "./_snapshot.ts";
 
@@ -20,6 +20,17 @@ describe.each(["trixie", "bookworm"] as const)("`ober uninstall` on %s", (releas
     expect(differences(before, await snapshot(node)).length).toBeGreaterThan(20);
     await ober(node, ["uninstall", "--yes"]);
     // The certificate is the operator's: ober did not make it and does not delete it.
+    const left = differences(before, await snapshot(node)).map((line) => line.split(" ").slice(0, 3).join(" "));
+    const kept = ["", "/etc", "/etc/certs", "/etc/certs/vip.pem"];
+    expect(left).toEqual(kept.map((path) => `new: file ${PREFIX_ON_NODE}${path}`));
+  }, 180_000);
+
+  test("leaves a machine that served in keepalived mode as it was before", async () => {
+    await install(node, vrrpYaml([SPARE_NODE], { vips: ["10.77.0.104"] }));
+    // The other mode in between leaves its own traces.
+    await configure(node, clusterYaml());
+    await configure(node, vrrpYaml([SPARE_NODE], { vips: ["10.77.0.104"] }));
+    await ober(node, ["uninstall", "--yes"]);
     const left = differences(before, await snapshot(node)).map((line) => line.split(" ").slice(0, 3).join(" "));
     const kept = ["", "/etc", "/etc/certs", "/etc/certs/vip.pem"];
     expect(left).toEqual(kept.map((path) => `new: file ${PREFIX_ON_NODE}${path}`));
