@@ -4,8 +4,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { bodyChunks, bodyDigest } from "../lab/backend.ts";
 import { down, type Lab, up } from "../lab/lab.ts";
-import { existingNamespaces, inNamespace } from "../lab/network.ts";
-import { endpointAddress, RUN_DIRECTORY } from "../lab/places.ts";
+import { existingNamespaces, inNamespace, inTools } from "../lab/network.ts";
+import { endpointAddress, RUN_DIRECTORY, SHARED_DIRECTORY } from "../lab/places.ts";
 import { isAlive, recordOf, run, signal, until } from "../lab/process.ts";
 import { parseMonitorLine } from "../lab/route-watch.ts";
 import { readState } from "../lab/state.ts";
@@ -93,20 +93,20 @@ describe("the hashing backend", () => {
     await lab.startBackend(1);
     const url = `http://${endpointAddress(1)}:${BACKEND_PORT}`;
     const size = 3 * 65_536 + 17;
-    const curl = async (words: readonly string[]) => (await run(inNamespace("rgw", ["curl", "-sf", ...words]))).stdout;
-    const { stdout } = await run(inNamespace("rgw", ["sh", "-c", `curl -sf '${url}/body/${size}?seed=7' | sha256sum`]));
-    expect(stdout).toStartWith(bodyDigest(size, 7));
+    const curl = async (words: readonly string[]) => (await run(inTools("rgw", ["curl", "-sf", ...words]))).stdout;
+    const hashed = await run(inTools("rgw", ["sh", "-c", `curl -sf '${url}/body/${size}?seed=7' | sha256sum`]));
+    expect(hashed.stdout).toStartWith(bodyDigest(size, 7));
 
-    const file = "/tmp/ober-lab-body";
-    await Bun.write(file, Buffer.concat([...bodyChunks(size, 9)]));
-    const answer = JSON.parse(await curl(["-T", file, `${url}/any`]));
-    await run(["rm", file]);
-    expect(answer).toEqual({ bytes: size, sha256: bodyDigest(size, 9) });
+    await Bun.write(join(SHARED_DIRECTORY, "body"), Buffer.concat([...bodyChunks(size, 9)]));
+    expect(JSON.parse(await curl(["-T", "/lab/body", `${url}/any`]))).toEqual({
+      bytes: size,
+      sha256: bodyDigest(size, 9),
+    });
     expect(bodyDigest(size, 7)).not.toBe(bodyDigest(size, 9));
 
     await curl(["-X", "POST", `${url}/mode/unavailable`]);
     const status = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", `${url}/swift/healthcheck`];
-    expect((await run(inNamespace("rgw", status))).stdout).toBe("503");
+    expect((await run(inTools("rgw", status))).stdout).toBe("503");
   }, 120_000);
 });
 

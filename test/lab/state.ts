@@ -4,7 +4,7 @@ import { OberError } from "../../src/errors.ts";
 import { existingNamespaces, processesIn, removeNamespace } from "./network.ts";
 import { endNode, type NodePlan, type NodeProcesses, removeControlGroups } from "./node.ts";
 import { RUN_DIRECTORY, STATE_FILE } from "./places.ts";
-import { end, isAlive, type ProcessRecord, recordOf, run } from "./process.ts";
+import { end, isAlive, type ProcessRecord, recordOf, recordsOf, run } from "./process.ts";
 import type { Release } from "./trees.ts";
 
 export type LabState = {
@@ -50,7 +50,7 @@ export async function cleanUp(state: LabState | undefined): Promise<void> {
   await Promise.all(Object.values(state?.services ?? {}).map((service) => end(service)));
   // What a crashed run started and had no time to write down still runs in one of the lab's namespaces.
   for (const host of existingNamespaces()) {
-    for (const pid of await processesIn(host)) if (existsSync(`/proc/${pid}`)) await end(recordOf(pid), 500);
+    for (const process of recordsOf(await processesIn(host))) await end(process, 500);
     await removeNamespace(host);
   }
   await unmountAll();
