@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { bodyChunks, bodyDigest } from "../lab/backend.ts";
 import { down, type Lab, up } from "../lab/lab.ts";
+import { measuredPage } from "../lab/measured.ts";
 import { existingNamespaces, inNamespace, inTools } from "../lab/network.ts";
 import { endpointAddress, RUN_DIRECTORY, SHARED_DIRECTORY } from "../lab/places.ts";
 import { isAlive, recordOf, run, signal, until } from "../lab/process.ts";
@@ -130,5 +131,15 @@ describe("a line of the router's monitor", () => {
     expect(
       parseMonitorLine(`${stamp} 10.99.0.101 via 10.77.0.11 dev nodes0 proto bird `, "10.99.0.100"),
     ).toBeUndefined();
+  });
+});
+
+describe("the page of what was measured", () => {
+  test("has a row for each thing and release, with the least, the median and the most", () => {
+    const at = "2026-11-23T10:00:00.000Z";
+    const times = [30, 10, 20].map((value) => ({ what: "cut: gone", value, unit: "ms", release: "trixie", at }));
+    const page = measuredPage([...times, { what: "failed", value: 0, at }], "A machine");
+    expect(page).toContain("| cut: gone (trixie) | 3 | 10 ms | 20 ms | 30 ms |\n| failed | 1 | 0 | 0 | 0 |\n");
+    expect(page).toContain("A machine; measured on 2026-11-23.");
   });
 });
