@@ -24,6 +24,8 @@ export const SPARE_NODE = "n4";
 
 /** How often each failure is injected, one after the other. */
 export const ROUNDS = Number(process.env["OBER_ROUNDS"] ?? 1);
+/** The Debian release of the nodes, where a test does not name one. */
+const RELEASE = (process.env["OBER_RELEASE"] ?? "trixie") as Release;
 const MEASURED_FILE = process.env["OBER_MEASURED"] || join(import.meta.dirname, "../../dist/measured.jsonl");
 
 export type Cluster = {
@@ -47,7 +49,7 @@ export async function sharedLab(): Promise<Lab> {
 
 /** A cluster that serves: every node installed, configured alike, started, and in the router's kernel. Call `watch.stop` at the end. */
 export async function runningCluster(options: ClusterOptions & { readonly release?: Release } = {}): Promise<Cluster> {
-  const { release = "trixie", ...config } = options;
+  const { release = RELEASE, ...config } = options;
   const lab = await sharedLab();
   const nodes = CLUSTER_NODES.map((name) => lab.node(name));
   const yaml = clusterYaml(config);
@@ -79,7 +81,14 @@ export function measured(
   details: { readonly unit?: string; readonly [key: string]: unknown } = {},
 ) {
   mkdirSync(dirname(MEASURED_FILE), { recursive: true });
-  const line = { what, value: Math.round(value * 10) / 10, unit: "ms", ...details, at: new Date().toISOString() };
+  const line = {
+    what,
+    value: Math.round(value * 10) / 10,
+    unit: "ms",
+    release: RELEASE,
+    ...details,
+    at: new Date().toISOString(),
+  };
   appendFileSync(MEASURED_FILE, `${JSON.stringify(line)}\n`);
 }
 

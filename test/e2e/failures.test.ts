@@ -54,6 +54,16 @@ const FAILURES: readonly Failure[] = [
     inject: async (node) => killed(await node.mainProcessOf("ober-bgp.service")),
   },
   {
+    title: "every process of the node stopped (SIGSTOP), BFD at 3 x 50 ms",
+    goneWithinMs: 200,
+    inject: (node) => {
+      const at = now();
+      node.freeze();
+      return at;
+    },
+    heal: (node) => node.thaw(),
+  },
+  {
     title: "cable cut, BFD at 3 x 50 ms",
     goneWithinMs: 200,
     inject: async (node) => {

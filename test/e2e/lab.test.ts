@@ -4,8 +4,9 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { bodyChunks, bodyDigest } from "../lab/backend.ts";
 import { down, type Lab, up } from "../lab/lab.ts";
-import { existingNamespaces, inNamespace } from "../lab/network.ts";
-import { endpointAddress, RUN_DIRECTORY } from "../lab/places.ts";
+import { measuredPage } from "../lab/measured.ts";
+import { existingNamespaces, inNamespace, inTools } from "../lab/network.ts";
+import { endpointAddress, RUN_DIRECTORY, SHARED_DIRECTORY } from "../lab/places.ts";
 import { isAlive, recordOf, run, signal, until } from "../lab/process.ts";
 import { parseMonitorLine } from "../lab/route-watch.ts";
 import { readState } from "../lab/state.ts";
@@ -93,20 +94,20 @@ describe("the hashing backend", () => {
     await lab.startBackend(1);
     const url = `http://${endpointAddress(1)}:${BACKEND_PORT}`;
     const size = 3 * 65_536 + 17;
-    const curl = async (words: readonly string[]) => (await run(inNamespace("rgw", ["curl", "-sf", ...words]))).stdout;
-    const { stdout } = await run(inNamespace("rgw", ["sh", "-c", `curl -sf '${url}/body/${size}?seed=7' | sha256sum`]));
-    expect(stdout).toStartWith(bodyDigest(size, 7));
+    const curl = async (words: readonly string[]) => (await run(inTools("rgw", ["curl", "-sf", ...words]))).stdout;
+    const hashed = await run(inTools("rgw", ["sh", "-c", `curl -sf '${url}/body/${size}?seed=7' | sha256sum`]));
+    expect(hashed.stdout).toStartWith(bodyDigest(size, 7));
 
-    const file = "/tmp/ober-lab-body";
-    await Bun.write(file, Buffer.concat([...bodyChunks(size, 9)]));
-    const answer = JSON.parse(await curl(["-T", file, `${url}/any`]));
-    await run(["rm", file]);
-    expect(answer).toEqual({ bytes: size, sha256: bodyDigest(size, 9) });
+    await Bun.write(join(SHARED_DIRECTORY, "body"), Buffer.concat([...bodyChunks(size, 9)]));
+    expect(JSON.parse(await curl(["-T", "/lab/body", `${url}/any`]))).toEqual({
+      bytes: size,
+      sha256: bodyDigest(size, 9),
+    });
     expect(bodyDigest(size, 7)).not.toBe(bodyDigest(size, 9));
 
     await curl(["-X", "POST", `${url}/mode/unavailable`]);
     const status = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", `${url}/swift/healthcheck`];
-    expect((await run(inNamespace("rgw", status))).stdout).toBe("503");
+    expect((await run(inTools("rgw", status))).stdout).toBe("503");
   }, 120_000);
 });
 
@@ -130,5 +131,15 @@ describe("a line of the router's monitor", () => {
     expect(
       parseMonitorLine(`${stamp} 10.99.0.101 via 10.77.0.11 dev nodes0 proto bird `, "10.99.0.100"),
     ).toBeUndefined();
+  });
+});
+
+describe("the page of what was measured", () => {
+  test("has a row for each thing and release, with the least, the median and the most", () => {
+    const at = "2026-11-23T10:00:00.000Z";
+    const times = [30, 10, 20].map((value) => ({ what: "cut: gone", value, unit: "ms", release: "trixie", at }));
+    const page = measuredPage([...times, { what: "failed", value: 0, at }], "A machine");
+    expect(page).toContain("| cut: gone (trixie) | 3 | 10 ms | 20 ms | 30 ms |\n| failed | 1 | 0 | 0 | 0 |\n");
+    expect(page).toContain("A machine; measured on 2026-11-23.");
   });
 });

@@ -5,24 +5,15 @@
 import { join } from "node:path";
 import { OberError } from "../../src/errors.ts";
 import { sayProgress } from "./cli.ts";
+import { KEPT, type Loss, lastPage } from "./demo-page.ts";
 import { type Lab, type LabNode, up } from "./lab.ts";
-import { inFlightAt, type LoadSummary, startLoad, summarise } from "./load.ts";
+import { inFlightAt, startLoad, summarise } from "./load.ts";
 import { BUCKET, install, oberYaml, prepareClients, s3cmd, sha256Of, waitForNextHops } from "./ober.ts";
 import { SHARED_DIRECTORY, VIP, VIP_NAME } from "./places.ts";
 import { signal } from "./process.ts";
 import { now, watchRoute } from "./route-watch.ts";
 import { showRoute } from "./router.ts";
 import type { Progress } from "./trees.ts";
-
-/** What one failure under load did. */
-type Loss = {
-  readonly title: string;
-  readonly goneMs: number;
-  readonly backMs: number;
-  readonly routeDuring: string;
-  readonly inFlight: number;
-  readonly load: LoadSummary;
-};
 
 const OBJECT_BYTES = 8 * 1024 * 1024;
 
@@ -45,7 +36,7 @@ async function demo(progress: Progress, keep: boolean): Promise<void> {
     const hashes = await putAndGet(lab, progress);
 
     const losses = [await loseProxy(lab, progress), await losePower(lab, progress)];
-    process.stdout.write(lastPage({ yaml, route, hashes, losses }));
+    process.stdout.write(lastPage({ yaml, route, bytes: OBJECT_BYTES, hashes, losses }));
     if (keep) lab.keep();
   } finally {
     if (!keep) {
@@ -140,52 +131,6 @@ async function loseUnderLoad(
     await watch.stop();
   }
 }
-
-function lastPage(seen: {
-  readonly yaml: string;
-  readonly route: string;
-  readonly hashes: { readonly sent: string; readonly received: string };
-  readonly losses: readonly Loss[];
-}): string {
-  const indent = (text: string) => text.trimEnd().replace(/^/gm, "    ");
-  const losses = seen.losses.map(({ title, goneMs, backMs, routeDuring, inFlight, load }) => {
-    const failed =
-      load.failed === 0
-        ? `none of the ${load.requests} requests that were begun after it failed; the slowest took ${load.slowestMs.toFixed(0)} ms`
-        : `${load.failed} of the ${load.requests} requests that were begun after it failed, the last of them ${load.failingMs.toFixed(0)} ms after it: ${JSON.stringify(load.errors)}`;
-    return `${title}
-    out of the router's kernel after ${goneMs.toFixed(0)} ms, back after ${(backMs / 1000).toFixed(1)} s
-    meanwhile:
-${indent(indent(routeDuring))}
-    ${inFlight} of the requests in flight were cut off
-    ${failed}
-`;
-  });
-  return `
-What was seen
-
-The same ober.yaml on three bare Debian machines:
-${indent(seen.yaml)}
-
-The route in the router's kernel:
-${indent(seen.route)}
-
-An object of ${OBJECT_BYTES} bytes through https://${VIP_NAME} (TLS, SigV4):
-    sha256 sent      ${seen.hashes.sent}
-    sha256 received  ${seen.hashes.received}
-
-${losses.join("\n")}
-`;
-}
-
-const KEPT = `The lab is still there. Look around:
-    scripts/lab status
-    scripts/lab exec n1 ober status
-    scripts/lab exec client s3cmd ls
-    scripts/lab kill n2        (and boot n2; see scripts/lab --help)
-Take it down:
-    scripts/lab down
-`;
 
 function randomBytes(length: number): Uint8Array {
   const bytes = new Uint8Array(length);

@@ -11,7 +11,7 @@ const NEEDED = [
   { program: "/usr/bin/apt-ftparchive", package: "apt-utils" },
   { program: "/usr/bin/nsenter", package: "util-linux" },
   { program: "/sbin/ip", package: "iproute2" },
-  { program: "/sbin/bridge", package: "iproute2" },
+  { program: "/sbin/sysctl", package: "procps" },
 ] as const;
 
 /** Installs what is missing. Throws when the lab cannot run on this machine at all. */

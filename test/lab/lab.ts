@@ -7,24 +7,11 @@ import { join } from "node:path";
 import { EXIT, OberError } from "../../src/errors.ts";
 import { makeCertificate } from "./certificate.ts";
 import { prepareHost } from "./host.ts";
-import { buildNetwork, cutCable, dropCarrier, inTools, mendCable } from "./network.ts";
-import {
-  boot,
-  enterNode,
-  execIn,
-  freeze,
-  layDisk,
-  mainProcess,
-  type NodePlan,
-  type NodeProcesses,
-  powerOff,
-  rootOf,
-  thaw,
-  unitProcesses,
-  wipeDisk,
-} from "./node.ts";
-import { LOG_DIRECTORY, nodeAddress, PREFIX, SHARED_DIRECTORY, TMPFS_DIRECTORY, TOOLS_ROOT } from "./places.ts";
-import { becomes, end, type ProcessRecord, type RunOptions, type RunResult, run, signal } from "./process.ts";
+import { type NodeEntry, nodeOf } from "./lab-node.ts";
+import { buildNetwork, inTools } from "./network.ts";
+import { layDisk, type NodePlan } from "./node.ts";
+import { LOG_DIRECTORY, PREFIX, SHARED_DIRECTORY, TMPFS_DIRECTORY, TOOLS_ROOT } from "./places.ts";
+import { becomes, end, type ProcessRecord, type RunOptions, run, signal } from "./process.ts";
 import { startRouter } from "./router.ts";
 import { claim, cleanUp, isOccupied, type LabState, readState, writeState } from "./state.ts";
 import { startBackend, startEndpoint, startRadosgw } from "./storage.ts";
@@ -54,7 +41,7 @@ export async function up(options: LabOptions = {}): Promise<Lab> {
     progress("waiting for the lab of this machine, which somebody uses");
     await becomes(() => !isOccupied(), waitMs, 500);
   }
-  const lab = labOf(await claim(release));
+  const lab = labOf(await claim());
   takeDownWhenInterrupted();
   try {
     const [tools, tree] = [await toolsTree(progress), await nodeTree(release, progress)];
@@ -108,85 +95,39 @@ function takeDownWhenInterrupted(): void {
   }
 }
 
+/** A lab by its state file, which is read anew each time: another process, or another object of this one, may have changed it. */
 function labOf(initial: LabState) {
-  let state = initial;
-  const remember = (changes: Partial<LabState>) => {
-    state = { ...state, ...changes };
-    writeState(state);
-  };
-  const setNode = (plan: NodePlan, processes?: NodeProcesses) => {
-    remember({ nodes: { ...state.nodes, [plan.name]: processes === undefined ? { plan } : { plan, processes } } });
-  };
+  const state = () => readState() ?? initial;
+  const remember = (changes: Partial<LabState>) => writeState({ ...state(), ...changes });
   const service = async (name: string, start: () => Promise<ProcessRecord>) => {
     const record = await start();
-    remember({ services: { ...state.services, [name]: record } });
+    remember({ services: { ...state().services, [name]: record } });
   };
   const endpointRecord = (index: number) => {
-    const record = state.services[`rgw${index}`];
+    const record = state().services[`rgw${index}`];
     if (record === undefined) throw new OberError(`no RGW endpoint ${index} was started`);
     return record;
   };
-
-  function node(name: string) {
+  const setNode = (entry: NodeEntry) => remember({ nodes: { ...state().nodes, [entry.plan.name]: entry } });
+  const node = (name: string) => {
     const find = () => {
-      const found = state.nodes[name];
-      if (found === undefined)
-        throw new OberError(`no node is called '${name}'`, { hint: `nodes: ${Object.keys(state.nodes).join(", ")}` });
-      return found;
+      const { nodes } = state();
+      const found = nodes[name];
+      if (found !== undefined) return found;
+      throw new OberError(`no node is called '${name}'`, { hint: `nodes: ${Object.keys(nodes).join(", ")}` });
     };
-    const { plan } = find();
-    const running = () => {
-      const { processes } = find();
-      if (processes === undefined) throw new OberError(`${name} is switched off`, { hint: `scripts/lab boot ${name}` });
-      return processes;
-    };
-    return {
-      name,
-      address: nodeAddress(plan.index),
-      /** The node's file system as this machine sees it. */
-      root: rootOf(plan),
-      release: () => find().plan.release,
-      isOn: () => find().processes !== undefined,
-      exec: (argv: readonly string[], options?: RunOptions): Promise<RunResult> =>
-        execIn(running().init, argv, options),
-      /** The argv that runs something in the node, for callers that start it themselves. */
-      enter: (argv: readonly string[]) => enterNode(running().init, argv),
-      /** Everything that runs in a unit, with pids that can be signalled from here without a detour that costs time. */
-      processesOf: (unit: string) => unitProcesses(running().init, unit),
-      mainProcessOf: (unit: string) => mainProcess(running().init, unit),
-      boot: async () => setNode(find().plan, await boot(find().plan)),
-      /** Power loss; the disk stays. */
-      powerOff: async () => {
-        await powerOff(name, running());
-        setNode(find().plan);
-      },
-      /** Switches off, forgets the disk, and boots as a bare machine, of another release if asked to. */
-      reset: async (release?: Release, progress: Progress = () => {}) => {
-        const { plan: old, processes } = find();
-        const fresh = release === undefined ? old : { ...old, release, tree: await nodeTree(release, progress) };
-        if (processes !== undefined) await powerOff(name, processes);
-        setNode(fresh);
-        await wipeDisk(fresh);
-        setNode(fresh, await boot(fresh));
-      },
-      freeze: () => freeze(running()),
-      thaw: () => thaw(running()),
-      cut: () => cutCable(name),
-      dropCarrier: () => dropCarrier(name),
-      mend: () => mendCable(name),
-    };
-  }
+    return nodeOf(find, setNode);
+  };
 
   return {
-    names: () => Object.keys(state.nodes),
-    nodes: () => Object.keys(state.nodes).map(node),
+    names: () => Object.keys(state().nodes),
+    nodes: () => Object.keys(state().nodes).map(node),
     node,
-    release: () => state.release,
-    services: () => state.services,
+    services: () => state().services,
     service,
     addNode: async (plan: NodePlan) => {
       await layDisk(plan);
-      setNode(plan);
+      setNode({ plan });
     },
     startEndpoint: (index: number) => service(`rgw${index}`, () => startEndpoint(index)),
     /** Ends an RGW endpoint: its port refuses connections. */

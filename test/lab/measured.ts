@@ -8,6 +8,8 @@ export type Measurement = {
   readonly what: string;
   readonly value: number;
   readonly unit?: string;
+  /** The Debian release of the nodes. */
+  readonly release?: string;
   readonly at: string;
 };
 
@@ -19,7 +21,9 @@ const TARGET = join(ROOT, "docs/measured.md");
 export function measuredPage(measurements: readonly Measurement[], machine: string): string {
   const groups = new Map<string, Measurement[]>();
   for (const measurement of measurements) {
-    groups.set(measurement.what, [...(groups.get(measurement.what) ?? []), measurement]);
+    const { what, release = "" } = measurement;
+    const name = release === "" ? what : `${what} (${release})`;
+    groups.set(name, [...(groups.get(name) ?? []), measurement]);
   }
   const rows = [...groups].map(([what, group]) => {
     const values = group.map(({ value }) => value).sort((a, b) => a - b);

@@ -11,6 +11,7 @@ import {
   type RunOptions,
   type RunResult,
   recordOf,
+  recordsOf,
   run,
   signal,
   startDetached,
@@ -110,7 +111,7 @@ export function enterNode(init: ProcessRecord, argv: readonly string[]): string[
 }
 
 /** Pids, as this machine counts them, of everything that runs in a unit of the node. */
-export function unitProcesses(init: ProcessRecord, unit: string): ProcessRecord[] {
+export function unitProcesses(init: ProcessRecord, unit: string): readonly ProcessRecord[] {
   const hierarchy = writableHierarchies().at(-1) ?? CGROUP_ROOT;
   const line = readFileSync(`/proc/${init.pid}/cgroup`, "utf8")
     .split("\n")
@@ -118,10 +119,7 @@ export function unitProcesses(init: ProcessRecord, unit: string): ProcessRecord[
   const own = line?.slice("0::".length).replace(/\/init\.scope$/, "") ?? "";
   const list = join(hierarchy, own, "system.slice", unit, "cgroup.procs");
   if (!existsSync(list)) return [];
-  return readFileSync(list, "utf8")
-    .split("\n")
-    .filter(Boolean)
-    .map((pid) => recordOf(Number(pid)));
+  return recordsOf(readFileSync(list, "utf8").split("\n").filter(Boolean).map(Number));
 }
 
 /** A unit's main process as this machine sees it. */
@@ -205,7 +203,7 @@ function initOf(nspawn: ProcessRecord): ProcessRecord | undefined {
 function membersOf(init: ProcessRecord): ProcessRecord[] {
   if (!isAlive(init)) return [];
   const found: ProcessRecord[] = [init];
-  for (const { pid } of found) found.push(...childrenOf(pid).map(recordOf));
+  for (const { pid } of found) found.push(...recordsOf(childrenOf(pid)));
   return found;
 }
 

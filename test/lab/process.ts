@@ -68,6 +68,14 @@ export function recordOf(pid: number): ProcessRecord {
   return { pid, start };
 }
 
+/** The records of those among `pids` that still run. */
+export function recordsOf(pids: readonly number[]): readonly ProcessRecord[] {
+  return pids.flatMap((pid) => {
+    const start = startTime(pid);
+    return start === undefined ? [] : [{ pid, start }];
+  });
+}
+
 export function isAlive(record: ProcessRecord): boolean {
   return startTime(record.pid) === record.start;
 }

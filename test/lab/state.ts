@@ -1,18 +1,17 @@
 /** What the lab remembers between two commands, and the cleaning up after a run that could not do it itself. */
 import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { OberError } from "../../src/errors.ts";
+import type { NodeEntry } from "./lab-node.ts";
 import { existingNamespaces, processesIn, removeNamespace } from "./network.ts";
-import { endNode, type NodePlan, type NodeProcesses, removeControlGroups } from "./node.ts";
+import { endNode, removeControlGroups } from "./node.ts";
 import { RUN_DIRECTORY, STATE_FILE } from "./places.ts";
-import { end, isAlive, type ProcessRecord, recordOf, run } from "./process.ts";
-import type { Release } from "./trees.ts";
+import { end, isAlive, type ProcessRecord, recordOf, recordsOf, run } from "./process.ts";
 
 export type LabState = {
   /** Who runs the lab. A lab that is kept belongs to nobody and stays until it is taken down. */
   readonly owner: ProcessRecord;
   readonly kept: boolean;
-  readonly release: Release;
-  readonly nodes: Readonly<Record<string, { readonly plan: NodePlan; readonly processes?: NodeProcesses }>>;
+  readonly nodes: Readonly<Record<string, NodeEntry>>;
   /** Everything else that runs: "router", "radosgw", "rgw1" ... */
   readonly services: Readonly<Record<string, ProcessRecord>>;
 };
@@ -27,12 +26,12 @@ export function writeState(state: LabState): void {
 }
 
 /** Claims this machine's one lab and cleans up after a crashed run; throws when a lab is in use. */
-export async function claim(release: Release): Promise<LabState> {
+export async function claim(): Promise<LabState> {
   mkdirSync(RUN_DIRECTORY, { recursive: true });
   const previous = readState();
   if (previous !== undefined && isInUse(previous)) throw inUse(previous);
   const owner = recordOf(process.pid);
-  const state: LabState = { owner, kept: false, release, nodes: {}, services: {} };
+  const state: LabState = { owner, kept: false, nodes: {}, services: {} };
   await withLock(async () => {
     // Somebody else may have claimed it while the lock was being taken.
     const current = readState();
@@ -50,7 +49,7 @@ export async function cleanUp(state: LabState | undefined): Promise<void> {
   await Promise.all(Object.values(state?.services ?? {}).map((service) => end(service)));
   // What a crashed run started and had no time to write down still runs in one of the lab's namespaces.
   for (const host of existingNamespaces()) {
-    for (const pid of await processesIn(host)) if (existsSync(`/proc/${pid}`)) await end(recordOf(pid), 500);
+    for (const process of recordsOf(await processesIn(host))) await end(process, 500);
     await removeNamespace(host);
   }
   await unmountAll();
