@@ -81,8 +81,9 @@ function renderInstance(
       unicast && peers.length > 0
         ? [`unicast_src_ip ${facts.address}`, ...peerLines].map((line) => `    ${line}`).join("\n")
         : "",
-    // The last in the order keeps the VIP, so that it never is nobody's when HAProxy hangs on all nodes.
-    hanging: instance.nodes.at(-1) === facts.address ? "" : "        chk_hanging",
+    // The last in the order keeps the VIP, so that it never is nobody's when HAProxy hangs on all nodes. A weight of next to
+    // nothing does that; keepalived ends where a script is not used at all.
+    hanging: instance.nodes.at(-1) === facts.address ? "chk_hanging weight -1" : "chk_hanging",
     vip: instance.vip,
   });
 }

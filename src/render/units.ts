@@ -17,16 +17,7 @@ export function renderUnits(config: Config, facts: NodeFacts, paths: Paths): rea
   });
   const bgp = config.ha_mode === "bgp";
   const { executable, vipScript, haproxyConfig, masterSocket, exabgpConfig, bfdConfig, bfdSocket } = paths;
-  const http = unit(
-    "ober-http.service",
-    fill(assets.httpUnit, {
-      executable,
-      haproxyConfig,
-      masterSocket,
-      after: bgp ? "ober-vip.service" : "",
-      requires: bgp ? "Requires=ober-vip.service" : "",
-    }).replace(/[ \t]+$/gm, ""),
-  );
+  const http = unit("ober-http.service", fill(assets.httpUnit, { executable, haproxyConfig, masterSocket }));
   if (!bgp) {
     const { keepalivedConfig, vipList } = paths;
     const ha = fill(assets.haUnit, { keepalivedConfig, vipList, var: paths.var, interface: facts.interface });
