@@ -11,13 +11,13 @@ import { UNITS } from "../domain/units.ts";
 import { OberError } from "../errors.ts";
 import type { RenderedFile } from "../render/file.ts";
 import { generatedPaths } from "../render/index.ts";
-import { parseSysctl } from "../render/sysctl.ts";
 import { withoutInterrupts } from "../system/interrupts.ts";
 import { writeSysctls } from "../system/sysctl.ts";
 import type { System } from "../system/system.ts";
 import { systemctl, unitStates } from "../system/systemd.ts";
 import { activationOf } from "./activate.ts";
 import { type Change, type CurrentFile, diffFiles } from "./diff.ts";
+import { valuesFor } from "./former-sysctls.ts";
 import { type Generation, keepGeneration } from "./generations.ts";
 import { own } from "./owned.ts";
 import {
@@ -183,8 +183,8 @@ async function activate(
   const { system, paths } = context;
   const { daemonReload, sysctl, addVips, reload, restart } = activationOf(changes, paths);
   if (daemonReload) await systemctl(system, "daemon-reload");
-  const tuning = changes.find(({ path, after }) => path === paths.sysctl && after)?.after?.content ?? "";
-  const refused = sysctl ? await writeSysctls(system, parseSysctl(tuning)) : [];
+  const tuning = sysctl ? changes.find(({ path }) => path === paths.sysctl) : undefined;
+  const refused = tuning ? await writeSysctls(system, await valuesFor(context, tuning)) : [];
   const active = await activeAmong(system, [...reload, ...restart]);
   if (addVips && active.includes("ober-vip.service")) await system.run([paths.vipScript, "add"]);
   for (const unit of reload.filter((name) => active.includes(name))) await systemctl(system, "reload", unit);
