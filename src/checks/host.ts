@@ -241,8 +241,8 @@ async function checkSysctl({ system, paths }: Host): Promise<Verdict> {
   return wrong.length === 0 ? pass("in force") : warn(wrong.join("; "), `sysctl -p ${paths?.sysctl}`);
 }
 
-/** What HAProxy wants at most: two a connection, two more for a spliced one, and some for itself. */
-const WANTED_DESCRIPTORS = 20_000 * 4 + 1000;
+/** `fd-hard-limit` in haproxy.cfg; with fewer, HAProxy serves fewer connections and says nothing. */
+const WANTED_DESCRIPTORS = 50_100;
 
 async function checkDescriptors({ system }: Host): Promise<Verdict> {
   const { mainPid } = await unitState(system, "ober-http.service");
