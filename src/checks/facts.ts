@@ -2,7 +2,7 @@ import { availableParallelism, hostname } from "node:os";
 import type { Config } from "../config/schema.ts";
 import { familyOf, parseAddress } from "../domain/address.ts";
 import type { NodeFacts } from "../domain/facts.ts";
-import { parseVersion, type Version } from "../domain/version.ts";
+import { atLeast, parseVersion, type Version } from "../domain/version.ts";
 import { OberError } from "../errors.ts";
 import { localAddresses, resolveName, routeTo } from "../system/addresses.ts";
 import { findPrograms, type Programs } from "../system/programs.ts";
@@ -29,6 +29,7 @@ const USUAL_FEATURES = ["PROMEX"];
  */
 export async function gatherFacts(system: System, config: Config): Promise<NodeFacts> {
   const programs = await findPrograms(system);
+  requireUsable(programs);
   const need = <T>(value: T | undefined, program: string): T => {
     if (value !== undefined) return value;
     throw new OberError(`${program} is not installed`, { hint: "run `ober bootstrap PATH` first" });
@@ -44,6 +45,28 @@ export async function gatherFacts(system: System, config: Config): Promise<NodeF
         ? need(programs.keepalived, "keepalived")
         : (programs.keepalived ?? assumed("keepalived")),
   };
+}
+
+/** What ober is written and tested for. ExaBGP 6 speaks another API, and drops its sessions at the router's End-of-RIB. */
+const USABLE = {
+  haproxy: { from: "2.6", before: undefined },
+  exabgp: { from: "4.2.21", before: "6.0" },
+  keepalived: { from: "2.2", before: undefined },
+} as const;
+
+/** Throws an OberError for a program that is there in a version that ober cannot drive. */
+function requireUsable({ haproxy, exabgp, keepalived }: Programs): void {
+  const found = { haproxy: haproxy?.version, exabgp, keepalived };
+  for (const [program, { from, before }] of Object.entries(USABLE)) {
+    const version = found[program as keyof typeof USABLE];
+    if (version === undefined || (atLeast(version, from) && !(before && atLeast(version, before)))) continue;
+    throw new OberError(
+      `${program} ${version.text} cannot be used: ober needs ${from} or later${before ? `, before ${before}` : ""}`,
+      {
+        hint: `install another version of ${program}, then run the command again`,
+      },
+    );
+  }
 }
 
 /** Facts of a node that need not be this machine, for `render`: what is given wins over everything that could be asked. */

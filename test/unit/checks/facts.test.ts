@@ -1,0 +1,43 @@
+import { expect, test } from "bun:test";
+import { gatherFacts } from "../../../src/checks/facts.ts";
+import { parseConfig } from "../../../src/config/schema.ts";
+import { temporarySystem } from "../../helpers/system.ts";
+
+const config = parseConfig(
+  {
+    bgp: { local_as: 65001, peer_as: 65000, neighbors: ["10.0.0.1"] },
+    vips: ["10.1.0.100"],
+    backends: [{ name: "s3", servers: ["10.2.0.1:7480"] }],
+  },
+  "ober.yaml",
+);
+
+/** A machine with these versions, whose way to the router leaves from 10.0.0.11 on eth0. */
+function machine(versions: { haproxy?: string; exabgp?: string; keepalived?: string }) {
+  const { haproxy = "3.0.11", exabgp = "4.2.25", keepalived = "2.3.3" } = versions;
+  return temporarySystem(([program, ...words]) => {
+    if (program === "haproxy") return `HAProxy version ${haproxy}-1 2026/01/01\nFeature list : +PROMEX\n`;
+    if (program === "exabgp") return `ExaBGP : ${exabgp}\n`;
+    if (program === "keepalived") return `Keepalived v${keepalived} (01/01,2026)\n`;
+    if (program === "bird") return "BIRD version 2.17.1\n";
+    if (program === "ip" && words.includes("route")) return '[{"dev":"eth0","prefsrc":"10.0.0.11"}]';
+    return program === "ip" ? '[{"ifname":"eth0","addr_info":[{"local":"10.0.0.11","prefixlen":24}]}]' : "";
+  });
+}
+
+test("the node's own address is the one that leads to the first router", async () => {
+  using system = machine({});
+  expect(await gatherFacts(system, config)).toMatchObject({ address: "10.0.0.11", interface: "eth0" });
+});
+
+test.each([
+  [{ haproxy: "2.4.22" }, "haproxy 2.4.22-1 cannot be used: ober needs 2.6 or later"],
+  [{ exabgp: "4.2.17" }, "exabgp 4.2.17 cannot be used: ober needs 4.2.21 or later, before 6.0"],
+  [{ exabgp: "6.0.0" }, "exabgp 6.0.0 cannot be used: ober needs 4.2.21 or later, before 6.0"],
+  [{ keepalived: "2.0.20" }, "keepalived 2.0.20 cannot be used: ober needs 2.2 or later"],
+])("%p is refused", async (versions, message) => {
+  using system = machine(versions);
+  const refused = gatherFacts(system, config);
+  expect(refused).rejects.toThrow(message);
+  await refused.catch(() => {});
+});
