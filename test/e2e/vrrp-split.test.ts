@@ -94,6 +94,7 @@ describe("a split brain", () => {
         const said = certainties((await statusOf(a)).vrrp.suspicions);
         expect(said.some((text) => text.startsWith(sentence))).toBe(true);
       }
+      expect((await ober(a, ["status"], { accept: [0, 1] })).code).toBe(1);
       expect((await vrrpFinding(a)).status).toBe("fail");
     } finally {
       await a.exec(["nft", "delete", "table", "inet", "block"]);
