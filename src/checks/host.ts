@@ -3,11 +3,13 @@ import { parseYaml } from "../config/store.ts";
 import type { Paths } from "../domain/paths.ts";
 import { FOREIGN_UNITS, unitsOf } from "../domain/units.ts";
 import { generationNumbers, readGeneration } from "../plan/generations.ts";
-import { clusterRemarks } from "../render/keepalived.ts";
+import { foreignRemark } from "../plan/vrrp-rules.ts";
+import { clusterNodes, clusterRemarks } from "../render/keepalived.ts";
 import { parseSysctl } from "../render/sysctl.ts";
 import { localAddresses } from "../system/addresses.ts";
 import { askArp } from "../system/arp.ts";
 import { bfdSessions, bgpPeersConnected } from "../system/bgp.ts";
+import { activeFirewall, foreignInputDrops, vrrpAllowed } from "../system/firewall.ts";
 import { requireSupportedOs } from "../system/os.ts";
 import { findPrograms } from "../system/programs.ts";
 import { readSysctl } from "../system/sysctl.ts";
@@ -47,6 +49,7 @@ export const hostChecks: readonly Check<Host>[] = [
   { id: "bfd", title: "BFD sessions", needsSystemd: true, run: checkBfd },
   { id: "vrrp", title: "VRRP", needsSystemd: true, run: checkVrrp },
   { id: "vrrp-cluster", title: "VIPs and nodes", run: checkVrrpCluster },
+  { id: "vrrp-firewall", title: "firewall for VRRP", run: checkVrrpFirewall },
   { id: "sysctl", title: "kernel tuning", run: checkSysctl },
   { id: "descriptors", title: "file descriptors of HAProxy", needsSystemd: true, run: checkDescriptors },
   { id: "drift", title: "files changed by hand", run: checkDrift },
@@ -228,6 +231,26 @@ async function checkVrrpCluster(host: Host): Promise<Verdict> {
   if (config?.ha_mode !== "keepalived") return skip("not in keepalived mode");
   const [remark] = clusterRemarks(config, await gatherPlace(host.system, config));
   return remark === undefined ? pass("one VIP for each node") : warn(remark, "add or remove VIPs in ober.yaml");
+}
+
+async function checkVrrpFirewall(host: Host): Promise<Verdict> {
+  const config = await configOf(host);
+  if (config?.ha_mode !== "keepalived") return skip("not in keepalived mode");
+  if (!host.isRoot) return skip("needs root");
+  const { system } = host;
+  const place = await gatherPlace(system, config);
+  const peers = clusterNodes(config, place).filter((node) => node !== place.address);
+  const firewall = await activeFirewall(system);
+  if (firewall === "none") {
+    return (await foreignInputDrops(system))
+      ? warn("a firewall drops what it does not know", foreignRemark(peers))
+      : pass("none drops VRRP");
+  }
+  const allowed = await vrrpAllowed(system, firewall, peers);
+  const shut = peers.filter((peer) => !allowed.includes(peer));
+  return shut.length === 0
+    ? pass(`${firewall} lets every peer in`)
+    : fail(`${firewall} has no rule for VRRP from ${shut.join(", ")}: both sides would hold the VIPs`, "ober apply");
 }
 
 async function checkSysctl({ system, paths }: Host): Promise<Verdict> {

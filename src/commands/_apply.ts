@@ -1,5 +1,6 @@
 import { certificateProblems } from "../checks/certificates.ts";
 import { gatherFacts } from "../checks/facts.ts";
+import type { Config } from "../config/schema.ts";
 import { parseConfig } from "../config/schema.ts";
 import { readSecrets, type SecretChanges, writeSecrets } from "../config/secrets.ts";
 import { parseYaml } from "../config/store.ts";
@@ -7,8 +8,9 @@ import { OberError } from "../errors.ts";
 import { isHealthy } from "../health/once.ts";
 import { apply, readCurrent } from "../plan/apply.ts";
 import { type Change, diffFiles, diffText } from "../plan/diff.ts";
+import { withVrrpRules } from "../plan/vrrp-rules.ts";
 import { generatedPaths, type RenderedFile, render } from "../render/index.ts";
-import { clusterRemarks } from "../render/keepalived.ts";
+import { clusterNodes, clusterRemarks } from "../render/keepalived.ts";
 import { withLock } from "../system/lock.ts";
 import type { Output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
@@ -37,7 +39,7 @@ export async function applyText(
     ...render({ config, facts, paths, secrets }),
     { path: paths.config, content: options.text, mode: 0o644 } satisfies RenderedFile,
   ];
-  await applyFiles(node, out, { ...options, files, facts, statsPort: config.stats_port });
+  await applyFiles(node, out, { ...options, files, facts, config });
 }
 
 /** The same from files that were rendered before: `rollback`. */
@@ -47,13 +49,13 @@ export async function applyFiles(
   options: ApplyFlags & {
     files: readonly RenderedFile[];
     facts: Awaited<ReturnType<typeof gatherFacts>>;
-    statsPort: number;
+    config: Config;
     command: string;
     secrets?: SecretChanges;
   },
 ): Promise<void> {
   const { system, paths } = node;
-  const { files, facts } = options;
+  const { files, facts, config } = options;
   const current = await readCurrent(system, paths, files);
   const changes = diffFiles(files, current, generatedPaths(paths));
   if (options.dryRun) {
@@ -66,32 +68,31 @@ export async function applyFiles(
     await out.write(`${changes.map(diffText).join("\n")}\n`);
     await confirmOrCancel(`Apply ${changes.length === 1 ? "this change" : `these ${changes.length} changes`}?`);
   }
-  const result = await withLock(paths.prefix, options.command, () =>
-    apply(
-      {
-        system,
-        paths,
-        facts,
-        by: author(),
-        command: options.command,
-        isHealthy: () => isHealthy(options.statsPort),
-        progress: out.progress,
-        now: () => new Date(),
-      },
-      files,
-    ),
+  const peers =
+    config.ha_mode === "keepalived" ? clusterNodes(config, facts).filter((node) => node !== facts.address) : [];
+  const context = {
+    system,
+    paths,
+    facts,
+    by: author(),
+    command: options.command,
+    isHealthy: () => isHealthy(config.stats_port),
+    progress: out.progress,
+    now: () => new Date(),
+  };
+  const { result, remarks } = await withLock(paths.prefix, options.command, () =>
+    withVrrpRules(node, peers, () => apply(context, files)),
   );
   // Only now: a configuration that was refused must leave the old password with the old files.
   const secrets = options.secrets ?? {};
   if (Object.keys(secrets).length > 0) await writeSecrets(system, secrets);
-  for (const warning of result.warnings) out.warn(warning);
+  const warnings = [...result.warnings, ...remarks];
+  for (const warning of warnings) out.warn(warning);
   const { generation } = result;
-  await out.result(
-    { generation: generation?.number ?? null, changed: generation?.changed ?? [], warnings: result.warnings },
-    () =>
-      generation
-        ? `applied: ${generation.changed.length} files changed, kept as generation ${generation.number}`
-        : "nothing to change: the node already has this configuration",
+  await out.result({ generation: generation?.number ?? null, changed: generation?.changed ?? [], warnings }, () =>
+    generation
+      ? `applied: ${generation.changed.length} files changed, kept as generation ${generation.number}`
+      : "nothing to change: the node already has this configuration",
   );
 }
 

@@ -30,7 +30,7 @@ export default defineCommand({
     const facts = await gatherFacts(node.system, config);
     const { dryRun, yes } = args;
     const command = `rollback ${generation.number}`;
-    await applyFiles(node, out, { files: generation.files, facts, statsPort: config.stats_port, command, dryRun, yes });
+    await applyFiles(node, out, { files: generation.files, facts, config, command, dryRun, yes });
   },
 });
 

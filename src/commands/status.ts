@@ -27,7 +27,8 @@ export default defineCommand({
     }
     const status = await nodeStatus(node);
     await out.result(status, () => statusText(status, out, now()));
-    if (!status.healthy.ok) process.exitCode = 1;
+    const split = status.vrrp?.suspicions.some(({ certain }) => certain) === true;
+    if (!status.healthy.ok || split) process.exitCode = 1;
   },
 });
 

@@ -19,8 +19,11 @@ const ASKED_TIMES = 2;
  * not answer itself. Needs root. The runtime has no packet sockets, so this calls the C library.
  */
 export async function askArp(link: string, addresses: readonly string[], waitMs: number): Promise<ArpAnswers> {
-  const own = (networkInterfaces()[link] ?? []).find(({ family }) => family === "IPv4");
+  const links = networkInterfaces();
+  const own = (links[link] ?? []).find(({ family }) => family === "IPv4");
   if (own === undefined) throw new OberError(`${link} has no IPv4 address to ask from`, { hint: "ip addr" });
+  // A second interface on the same segment answers for this machine's addresses as well.
+  const ownMacs = new Set(Object.values(links).flatMap((addresses = []) => addresses.map(({ mac }) => mac)));
   const { symbols, close: unload } = dlopen("libc.so.6", {
     socket: { args: [FFIType.i32, FFIType.i32, FFIType.i32], returns: FFIType.i32 },
     bind: { args: [FFIType.i32, FFIType.ptr, FFIType.u32], returns: FFIType.i32 },
@@ -49,7 +52,7 @@ export async function askArp(link: string, addresses: readonly string[], waitMs:
           continue;
         }
         const reply = parseArpReply(frame.subarray(0, length));
-        if (!reply || reply.mac === own.mac || !addresses.includes(reply.address)) continue;
+        if (!reply || ownMacs.has(reply.mac) || !addresses.includes(reply.address)) continue;
         answers.set(reply.address, (answers.get(reply.address) ?? new Set()).add(reply.mac));
       }
     }

@@ -25,7 +25,7 @@ export const SPARE_NODE = "n4";
 /** How often each failure is injected, one after the other. */
 export const ROUNDS = Number(process.env["OBER_ROUNDS"] ?? 1);
 /** The Debian release of the nodes, where a test does not name one. */
-const RELEASE = (process.env["OBER_RELEASE"] ?? "trixie") as Release;
+export const RELEASE = (process.env["OBER_RELEASE"] ?? "trixie") as Release;
 const MEASURED_FILE = process.env["OBER_MEASURED"] || join(import.meta.dirname, "../../dist/measured.jsonl");
 
 export type Cluster = {

@@ -9,7 +9,7 @@ import { becomes } from "../lab/process.ts";
 import { now } from "../lab/route-watch.ts";
 import type { Release } from "../lab/trees.ts";
 import { type VipWatch, watchVips } from "../lab/vip-watch.ts";
-import { bytes, CLUSTER_NODES, makeServe, measured, sharedLab } from "./_cluster.ts";
+import { bytes, CLUSTER_NODES, makeServe, measured, RELEASE, sharedLab } from "./_cluster.ts";
 
 export const VIPS: readonly string[] = SEGMENT_VIPS;
 
@@ -25,7 +25,7 @@ export type VrrpCluster = {
 
 /** Three nodes in keepalived mode, every VIP on its owner, and the neighbour at work. Call `watch.stop` at the end. */
 export async function vrrpCluster(options: VrrpOptions & { readonly release?: Release } = {}): Promise<VrrpCluster> {
-  const { release = "trixie", ...config } = options;
+  const { release = RELEASE, ...config } = options;
   const lab = await sharedLab();
   const nodes = CLUSTER_NODES.map((name) => lab.node(name));
   const yaml = vrrpYaml(CLUSTER_NODES, config);

@@ -36,6 +36,25 @@ describe.each(["trixie", "bookworm"] as const)("`ober uninstall` on %s", (releas
     expect(left).toEqual(kept.map((path) => `new: file ${PREFIX_ON_NODE}${path}`));
   }, 180_000);
 
+  test("gives back an active firewall as it was, and BGP mode leaves nothing of VRRP in it", async () => {
+    await node.exec(["apt-get", "update"]);
+    await node.exec(["apt-get", "install", "--yes", "ufw"], { timeoutMs: 120_000 });
+    await node.exec(["ufw", "allow", "22/tcp"]);
+    await node.exec(["ufw", "--force", "enable"]);
+    const rules = async () => (await node.exec(["ufw", "show", "added"])).stdout;
+    const untouched = await rules();
+    const keepalived = vrrpYaml([SPARE_NODE, "n1"], { vips: ["10.77.0.104"] });
+    await install(node, keepalived);
+    const peer = "ufw allow from 10.77.0.11 proto vrrp";
+    expect(await rules()).toContain(peer);
+    await configure(node, clusterYaml());
+    expect(await rules()).not.toContain(peer);
+    await configure(node, keepalived);
+    expect(await rules()).toContain(peer);
+    await ober(node, ["uninstall", "--yes"]);
+    expect(await rules()).toBe(untouched);
+  }, 180_000);
+
   test("leaves the configuration when it is told to", async () => {
     await install(node, clusterYaml());
     await ober(node, ["uninstall", "--yes", "--keep-config"]);

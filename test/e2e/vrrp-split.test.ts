@@ -94,6 +94,7 @@ describe("a split brain", () => {
         const said = certainties((await statusOf(a)).vrrp.suspicions);
         expect(said.some((text) => text.startsWith(sentence))).toBe(true);
       }
+      expect((await ober(a, ["status"], { accept: [0, 1] })).code).toBe(1);
       expect((await vrrpFinding(a)).status).toBe("fail");
     } finally {
       await a.exec(["nft", "delete", "table", "inet", "block"]);
@@ -104,11 +105,41 @@ describe("a split brain", () => {
   }, 120_000);
 });
 
-async function vrrpFinding(node: LabNode): Promise<{ readonly status: string; readonly detail: string }> {
+describe("a firewall that is active on a node", () => {
+  test("lets VRRP in after `ober apply`, and doctor says so before", async () => {
+    const cluster = await vrrpCluster({ advertInt: ADVERT_INT });
+    const [node, ...others] = cluster.nodes as [LabNode, LabNode, LabNode];
+    try {
+      await node.exec(["apt-get", "install", "--yes", "ufw"], { timeoutMs: 120_000 });
+      for (const port of ["80/tcp", "443/tcp"]) await node.exec(["ufw", "allow", port]);
+      await node.exec(["ufw", "--force", "enable"]);
+      // As long as this node advertises something itself, its firewall takes the peers' VRRP for answers. A node that comes
+      // back and hears nothing would hold all VIPs.
+      const before = await finding(node, "vrrp-firewall");
+      expect(before.status).toBe("fail");
+      for (const { address } of others) expect(before.detail).toContain(address);
+      await ober(node, ["apply", "--yes"]);
+      await settled(cluster.nodes, cluster.owners, 10_000);
+      expect((await finding(node, "vrrp-firewall")).status).toBe("pass");
+      expect((await node.exec(["ufw", "show", "added"])).stdout.match(/proto vrrp/g)).toHaveLength(others.length);
+    } finally {
+      await node.exec(["ufw", "--force", "reset"]);
+      await cluster.watch.stop();
+    }
+  }, 300_000);
+});
+
+type Finding = { readonly id: string; readonly status: string; readonly detail: string };
+
+function vrrpFinding(node: LabNode): Promise<Finding> {
+  return finding(node, "vrrp");
+}
+
+async function finding(node: LabNode, id: string): Promise<Finding> {
   const { stdout } = await ober(node, ["doctor", "--json"], { accept: [0, 1] });
-  const { findings } = JSON.parse(stdout) as { findings: { id: string; status: string; detail: string }[] };
-  const found = findings.find(({ id }) => id === "vrrp");
-  if (found === undefined) throw new Error("doctor has no finding about VRRP");
+  const { findings } = JSON.parse(stdout) as { findings: readonly Finding[] };
+  const found = findings.find((one) => one.id === id);
+  if (found === undefined) throw new Error(`doctor has no finding "${id}"`);
   return found;
 }
 

@@ -1,6 +1,7 @@
 import { posix } from "node:path";
 import { UNITS } from "../../domain/units.ts";
 import { readOwned } from "../../plan/owned.ts";
+import { shutOut } from "../../plan/vrrp-rules.ts";
 import { systemctl, unitStates } from "../../system/systemd.ts";
 import { readJournal } from "../journal.ts";
 import type { Step } from "../step.ts";
@@ -43,7 +44,8 @@ export function filesStep({ system, paths, keepConfig }: InstallContext): Step<n
       await systemctl(system, "daemon-reload");
       for (const { name } of units) await system.run(["systemctl", "reset-failed", name], { accept: [0, 1, 5] });
       for (const directory of ["/run/ober", "/run/ober-bgp", "/run/ober-bfd"]) await system.removeTree(directory);
-      return kept.length > 0 ? [`kept ${kept.length} files under ${posix.join(paths.etc, "/")}`] : [];
+      const remarks = await shutOut({ system, paths });
+      return kept.length > 0 ? [...remarks, `kept ${kept.length} files under ${posix.join(paths.etc, "/")}`] : remarks;
     },
   };
 }

@@ -1,8 +1,8 @@
+import { activeFirewall, type Firewall, firewallSays } from "../../system/firewall.ts";
 import type { System } from "../../system/system.ts";
 import type { Step } from "../step.ts";
 import type { InstallContext } from "../steps.ts";
 
-type Firewall = "ufw" | "firewalld" | "none";
 type Rules = { readonly firewall: Firewall; readonly ports: readonly string[] };
 
 const PORTS = ["80/tcp", "443/tcp"];
@@ -37,16 +37,11 @@ export function firewallStep({ system }: InstallContext): Step<Rules> {
   };
 }
 
-async function activeFirewall(system: System): Promise<Firewall> {
-  const ufw = await run(system, ["ufw", "status"]);
-  if (/^Status: active/m.test(ufw)) return "ufw";
-  return (await run(system, ["firewall-cmd", "--state"])).trim() === "running" ? "firewalld" : "none";
-}
-
 async function openPorts(system: System, firewall: Firewall): Promise<readonly string[]> {
-  if (firewall === "firewalld") return (await run(system, ["firewall-cmd", "--list-ports"])).trim().split(/\s+/);
+  if (firewall === "firewalld")
+    return (await firewallSays(system, ["firewall-cmd", "--list-ports"])).trim().split(/\s+/);
   if (firewall === "none") return PORTS;
-  return (await run(system, ["ufw", "status"]))
+  return (await firewallSays(system, ["ufw", "status"]))
     .split("\n")
     .flatMap((line) => (/\sALLOW\s/.test(line) ? [line.split(/\s/)[0] ?? ""] : []));
 }
@@ -57,13 +52,4 @@ async function change(system: System, firewall: Firewall, verb: "add" | "remove"
     return;
   }
   for (const scope of [["--permanent"], []]) await system.run(["firewall-cmd", ...scope, `--${verb}-port=${port}`]);
-}
-
-/** What a firewall's tool says; nothing where it is not installed. */
-async function run(system: System, argv: readonly string[]): Promise<string> {
-  const { code } = await system.run(["/bin/sh", "-c", 'command -v "$0" >/dev/null', argv[0] ?? ""], {
-    accept: [0, 1, 127],
-  });
-  if (code !== 0) return "";
-  return (await system.run(argv, { accept: [0, 1, 252] })).stdout;
 }
