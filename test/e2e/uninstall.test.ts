@@ -1,31 +1,40 @@
-import { beforeEach, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import type { LabNode } from "../lab/lab.ts";
 import { configure, copyExecutable, install, ober, PREFIX_ON_NODE, vrrpYaml } from "../lab/ober.ts";
+import type { Release } from "../lab/trees.ts";
 import { clusterYaml, SPARE_NODE, sharedLab } from "./_cluster.ts";
 import { differences, type Snapshot, snapshot } from "./_snapshot.ts";
 
-describe.each(["trixie", "bookworm"] as const)("`ober uninstall` on %s", (release) => {
+describe("`ober uninstall`", () => {
   let node: LabNode;
   let before: Snapshot;
-  beforeEach(async () => {
+  const bare = async (release: Release = "trixie") => {
     node = (await sharedLab()).node(SPARE_NODE);
     await node.reset(release);
     before = await snapshot(node);
-  }, 180_000);
+  };
+  afterAll(() => node?.reset());
 
-  test("leaves a machine that served as it was before: files, packages, units, kernel settings, users", async () => {
-    await install(node, clusterYaml());
-    // A second configuration leaves generations behind, which must go as well.
-    await configure(node, clusterYaml({ bfd: false }));
-    expect(differences(before, await snapshot(node)).length).toBeGreaterThan(20);
-    await ober(node, ["uninstall", "--yes"]);
-    // The certificate is the operator's: ober did not make it and does not delete it.
-    const left = differences(before, await snapshot(node)).map((line) => line.split(" ").slice(0, 3).join(" "));
-    const kept = ["", "/etc", "/etc/certs", "/etc/certs/vip.pem"];
-    expect(left).toEqual(kept.map((path) => `new: file ${PREFIX_ON_NODE}${path}`));
-  }, 180_000);
+  const servedBefore = "leaves a machine that served (%s) as it was: files, packages, units, kernel settings, users";
+  test.each(["trixie", "bookworm"] as const)(
+    servedBefore,
+    async (release) => {
+      await bare(release);
+      await install(node, clusterYaml());
+      // A second configuration leaves generations behind, which must go as well.
+      await configure(node, clusterYaml({ bfd: false }));
+      expect(differences(before, await snapshot(node)).length).toBeGreaterThan(20);
+      await ober(node, ["uninstall", "--yes"]);
+      // The certificate is the operator's: ober did not make it and does not delete it.
+      const left = differences(before, await snapshot(node)).map((line) => line.split(" ").slice(0, 3).join(" "));
+      const kept = ["", "/etc", "/etc/certs", "/etc/certs/vip.pem"];
+      expect(left).toEqual(kept.map((path) => `new: file ${PREFIX_ON_NODE}${path}`));
+    },
+    180_000,
+  );
 
   test("leaves a machine that served in keepalived mode as it was before", async () => {
+    await bare();
     await install(node, vrrpYaml([SPARE_NODE], { vips: ["10.77.0.104"] }));
     // The other mode in between leaves its own traces.
     await configure(node, clusterYaml());
@@ -56,6 +65,7 @@ describe.each(["trixie", "bookworm"] as const)("`ober uninstall` on %s", (releas
   }, 180_000);
 
   test("leaves the configuration when it is told to", async () => {
+    await bare();
     await install(node, clusterYaml());
     await ober(node, ["uninstall", "--yes", "--keep-config"]);
     const left = differences(before, await snapshot(node));
@@ -64,6 +74,7 @@ describe.each(["trixie", "bookworm"] as const)("`ober uninstall` on %s", (releas
   }, 180_000);
 
   test("gives back what a bootstrap without a configuration took", async () => {
+    await bare();
     copyExecutable(node);
     await node.exec(["/root/ober", "bootstrap", PREFIX_ON_NODE, "--yes"], { timeoutMs: 300_000 });
     await ober(node, ["uninstall", "--yes"]);

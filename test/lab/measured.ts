@@ -21,17 +21,21 @@ const TARGET = join(ROOT, "docs/measured.md");
 export function measuredPage(measurements: readonly Measurement[], machine: string): string {
   const groups = new Map<string, Measurement[]>();
   for (const measurement of measurements) {
-    const { what, release = "" } = measurement;
-    const name = release === "" ? what : `${what} (${release})`;
-    groups.set(name, [...(groups.get(name) ?? []), measurement]);
+    const key = `${measurement.what} | ${measurement.release ?? ""}`;
+    groups.set(key, [...(groups.get(key) ?? []), measurement]);
   }
-  const rows = [...groups].map(([what, group]) => {
-    const values = group.map(({ value }) => value).sort((a, b) => a - b);
-    const unit = group[0]?.unit ?? "";
-    const say = (value: number | undefined) => (value === undefined ? "" : `${formatted(value)}${unit && ` ${unit}`}`);
-    const median = values[Math.floor((values.length - 1) / 2)];
-    return `| ${what} | ${values.length} | ${say(values[0])} | ${say(median)} | ${say(values.at(-1))} |`;
-  });
+  // What belongs together stays together: things in the order in which they were first measured, releases under them.
+  const order = [...new Set(measurements.map(({ what }) => what))];
+  const position = (group: readonly Measurement[]) => order.indexOf(group[0]?.what ?? "");
+  const rows = [...groups]
+    .sort(([, a], [, b]) => position(a) - position(b))
+    .map(([key, group]) => {
+      const values = group.map(({ value }) => value).sort((a, b) => a - b);
+      const unit = group[0]?.unit ?? "";
+      const say = (value = 0) => `${formatted(value)}${unit && ` ${unit}`}`;
+      const median = values[Math.floor((values.length - 1) / 2)];
+      return `| ${key} | ${values.length} | ${say(values[0])} | ${say(median)} | ${say(values.at(-1))} |`;
+    });
   const days = [...new Set(measurements.map(({ at }) => at.slice(0, 10)))].sort();
   return `# Measured
 
@@ -40,8 +44,8 @@ the change in the router's kernel; "back" is from the end of the failure (or fro
 
 ${machine}; measured on ${days.join(", ")}.
 
-| what | times | least | median | most |
-|---|---|---|---|---|
+| what | nodes | times | least | median | most |
+|---|---|---|---|---|---|
 ${rows.join("\n")}
 `;
 }
@@ -52,7 +56,7 @@ function formatted(value: number): string {
 
 if (import.meta.main) {
   const lines = readFileSync(SOURCE, "utf8").split("\n").filter(Boolean);
-  const machine = `${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, everything on one machine`;
+  const machine = `${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${/^\d+\.\d+/.exec(release())?.[0]}, everything on one machine`;
   mkdirSync(dirname(TARGET), { recursive: true });
   await Bun.write(
     TARGET,
