@@ -162,14 +162,18 @@ function doubts({ own, instances, vips, peers }: Found, { states, onInterface }:
         return owner === own && holder !== undefined ? [`${vip} belongs here but is held by ${holder}`] : [];
       })
     : [];
-  return [...split, ...lost].map((text) => ({ certain: false, text }));
+  const aside = states.filter(({ state }) => state === "FAULT").map(({ vip }) => vip);
+  const faulty =
+    aside.length === 0
+      ? []
+      : [`this node takes no part for ${aside.join(", ")}: HAProxy hangs, or the interface is down`];
+  return [...faulty, ...split, ...lost].map((text) => ({ certain: false, text }));
 }
 
 /** Why a peer's VIP may be here, as far as its machine's answer to ARP tells. */
 function explain(answers: boolean | undefined): string {
   if (answers === undefined) return "which is silent: it is down, or cut off from this node and holds the VIP too";
-  if (answers) {
-    return "whose machine answers ARP: it is stopped, drained or unhealthy; or its VRRP (protocol 112) does not get through and it holds the VIP too";
-  }
+  // It would answer for the VIP as well, which is a certainty of its own.
+  if (answers) return "whose machine answers ARP, but not for the VIP: ober is stopped, drained or unhealthy there";
   return "which does not even answer ARP: it is down, or cut off from this node and holds the VIP too";
 }

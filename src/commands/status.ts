@@ -108,7 +108,7 @@ function vrrpSections(
         vip.owner,
         state(vip.state),
         vip.effectivePriority === vip.priority ? `${vip.priority}` : `${vip.effectivePriority} of ${vip.priority}`,
-        vip.holder ?? "nobody known",
+        vip.holder ?? (vip.state === "FAULT" ? "not seen from here" : "nobody known"),
         ago(vip.since),
       ]),
     ),

@@ -80,3 +80,18 @@ for (const release of ["trixie", "bookworm"] as const) {
     });
   });
 }
+
+test("with multicast every VIP settles on its owner as well", async () => {
+  const cluster = await vrrpCluster({ multicast: true });
+  try {
+    for (const node of cluster.nodes) {
+      expect(readFileSync(join(node.root, "opt/ober/etc/keepalived/keepalived.conf"), "utf8")).not.toContain(
+        "unicast_peer",
+      );
+      expect((await statusOf(node)).vrrp.suspicions).toEqual([]);
+    }
+    for (const vip of VIPS) expect((await holders(cluster.nodes)).get(vip)).toEqual([cluster.owners.get(vip) ?? ""]);
+  } finally {
+    await cluster.watch.stop();
+  }
+}, 300_000);

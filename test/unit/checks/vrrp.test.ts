@@ -52,7 +52,11 @@ describe("a VIP that belongs to a peer and is held here", () => {
   test.each([
     ["nobody asked by ARP", undefined, "which is silent"],
     ["the peer answers no ARP", new Map(), "which does not even answer ARP"],
-    ["the peer's machine answers", new Map([["10.77.0.12", ["02:00:00:00:00:12"]]]), "whose machine answers ARP"],
+    [
+      "the peer's machine answers",
+      new Map([["10.77.0.12", ["02:00:00:00:00:12"]]]),
+      "whose machine answers ARP, but not for the VIP",
+    ],
   ])("is a doubt when %s", (_, arp, words) => {
     const [doubt, ...others] = suspicions({ ...sight, arp });
     expect(others).toEqual([]);
@@ -110,6 +114,12 @@ test("is certain of a stranger that uses a VIP's VRID", () => {
   const stranger = [heard("10.77.0.99", theirs, 100, 900)];
   const [found] = suspicions({ states: [state(theirs, "BACKUP")], onInterface: new Set(), heard: stranger });
   expect(found?.text).toBe(`10.77.0.99, which is no node of this cluster, uses VRID ${vridOf(theirs)} of ${theirs}`);
+});
+
+test("says why it takes no part in the election of a VIP", () => {
+  expect(suspicions({ states: [state(own, "FAULT"), state(theirs, "BACKUP")], onInterface: new Set() })).toEqual([
+    { certain: false, text: `this node takes no part for ${own}: HAProxy hangs, or the interface is down` },
+  ]);
 });
 
 test("is certain of a VIP that stayed behind", () => {
