@@ -121,7 +121,7 @@ async function replace(
     return { generation, warnings: [...warnings, ...refused, ...laterWarnings(activation.later)] };
   } catch (error) {
     progress("putting the old files back");
-    await undo(context, changes);
+    await recover(context);
     throw error;
   }
 }
@@ -147,24 +147,6 @@ export async function recover({ system, paths }: Pick<ApplyContext, "system" | "
   await bringBack(system, state.units);
   await finish(system, paths);
   return Object.keys(state.before);
-}
-
-async function undo(context: ApplyContext, changes: readonly Change[]): Promise<void> {
-  const { system, paths } = context;
-  const state = await pending(system, paths);
-  if (!state) return;
-  await endNewcomers(system, paths, state);
-  await restore(system, state);
-  const backwards = changes.map(
-    ({ path, before, after }): Change => ({
-      path,
-      before: after && { content: after.content, mode: after.mode },
-      after: before && { path, ...before },
-    }),
-  );
-  await activate(context, backwards);
-  await bringBack(system, state.units);
-  await finish(system, paths);
 }
 
 /** Units that the interrupted change brought in: ended while their files are still there. */
@@ -210,7 +192,8 @@ async function verify(context: ApplyContext, before: { wasHealthy: boolean; unit
   const [http] = await unitStates(context.system, ["ober-http.service"]);
   if (http?.active === "inactive") return;
   for (;;) {
-    const failed = (await unitStates(context.system, before.units)).filter(({ active }) => active === "failed");
+    const states = before.units.length === 0 ? [] : await unitStates(context.system, before.units);
+    const failed = states.filter(({ active }) => active === "failed");
     if (failed.length === 0 && (!before.wasHealthy || (await context.isHealthy()))) return;
     if (context.now().getTime() > deadline) {
       const what = failed.length > 0 ? `${failed.map(({ name }) => name).join(", ")} failed` : "HAProxy is not healthy";
