@@ -11,6 +11,7 @@ import { type Change, diffFiles, diffText } from "../plan/diff.ts";
 import { withVrrpRules } from "../plan/vrrp-rules.ts";
 import { generatedPaths, type RenderedFile, render } from "../render/index.ts";
 import { clusterNodes, clusterRemarks } from "../render/keepalived.ts";
+import { checksPending, haproxyCommand, parseStat } from "../system/haproxy-socket.ts";
 import { withLock } from "../system/lock.ts";
 import type { Output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
@@ -77,6 +78,7 @@ export async function applyFiles(
     by: author(),
     command: options.command,
     isHealthy: () => isHealthy(config.stats_port),
+    checksPending: async () => checksPending(parseStat(await haproxyCommand(paths.haproxySocket, "show stat"))),
     progress: out.progress,
     now: () => new Date(),
   };

@@ -40,6 +40,8 @@ export type ApplyContext = {
   readonly command: string;
   /** Whether HAProxy answers 200 on its health path now. */
   readonly isHealthy: () => Promise<boolean>;
+  /** How many servers HAProxy has not checked since it was loaded: until then it takes them for up. */
+  readonly checksPending: () => Promise<number>;
   /** Called with each stage as it begins, for people. */
   readonly progress: (stage: string) => void;
   /** The time, for the record. */
@@ -194,8 +196,9 @@ async function verify(context: ApplyContext, before: { wasHealthy: boolean; unit
   for (;;) {
     const states = before.units.length === 0 ? [] : await unitStates(context.system, before.units);
     const failed = states.filter(({ active }) => active === "failed");
-    if (failed.length === 0 && (!before.wasHealthy || (await context.isHealthy()))) return;
-    if (context.now().getTime() > deadline) {
+    const late = context.now().getTime() > deadline;
+    if (failed.length === 0 && (!before.wasHealthy || (await isJudgedHealthy(context, late)))) return;
+    if (late) {
       const what = failed.length > 0 ? `${failed.map(({ name }) => name).join(", ")} failed` : "HAProxy is not healthy";
       throw new OberError(`with the new configuration ${what}; the old one is back`, {
         hint: "journalctl -u ober-http.service -n 50",
@@ -203,6 +206,12 @@ async function verify(context: ApplyContext, before: { wasHealthy: boolean; unit
     }
     await Bun.sleep(200);
   }
+}
+
+/** HAProxy takes a server for up until it has checked it: its word counts after that, or when the time is over. */
+async function isJudgedHealthy(context: ApplyContext, late: boolean): Promise<boolean> {
+  if (!late && (await context.checksPending()) > 0) return false;
+  return context.isHealthy();
 }
 
 async function end(system: System, units: readonly string[]): Promise<void> {

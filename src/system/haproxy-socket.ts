@@ -56,6 +56,11 @@ export function requestsInFlight(rows: readonly StatRow[]): number {
     .reduce((sum, row) => sum + Number(row["scur"] ?? 0) + Number(row["qcur"] ?? 0), 0);
 }
 
+/** Servers that HAProxy takes for up only because it has just started and has not checked them yet. */
+export function checksPending(rows: readonly StatRow[]): number {
+  return rows.filter((row) => row["check_status"] === "INI" || row["check_status"] === "* INI").length;
+}
+
 /** Bytes that the backends have moved since HAProxy's start, both ways; a sign of life for the requests in flight. */
 export function bytesMoved(rows: readonly StatRow[]): number {
   return rows

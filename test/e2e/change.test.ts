@@ -53,6 +53,16 @@ describe("a node in service", () => {
     expect(generations.slice(-2).map(({ command }) => command.split(" ")[0])).toEqual(["rollback", "rollback"]);
   }, 90_000);
 
+  test("goes back by itself from a configuration with which it would no longer be healthy", async () => {
+    const node = cluster.lab.node("n1");
+    const broken = `${clusterYaml()}    health_check_path: /nobody/answers/here\n`;
+    const refused = await configure(node, broken).catch((error: Error) => error.message);
+    expect(refused).toContain("HAProxy is not healthy; the old one is back");
+    const used = await node.exec(["grep", "-c", "uri /swift/healthcheck", "/opt/ober/etc/haproxy/haproxy.cfg"]);
+    expect(used.stdout.trim()).toBe("1");
+    await cluster.watch.settled(cluster.addresses, now(), 20_000);
+  }, 90_000);
+
   test("shows true differences with --dry-run and changes nothing", async () => {
     const node = cluster.lab.node("n1");
     const files = async () =>
