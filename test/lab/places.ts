@@ -15,7 +15,7 @@ export const TOOLS_ROOT = join(RUN_DIRECTORY, "tools");
 export const SHARED_DIRECTORY = join(TOOLS_ROOT, "lab");
 
 /** `neighbour` is a client on the nodes' own segment: it finds VIPs by ARP, as keepalived mode's clients do. */
-export const SEGMENT = { router: "10.77.0.1", neighbour: "10.77.0.5", prefix: 24 } as const;
+export const SEGMENT = { router: "10.77.0.1", neighbour: "10.77.0.5", asker: "10.77.0.6", prefix: 24 } as const;
 export const CLIENT = { router: "10.88.0.1", address: "10.88.0.2", prefix: 24 } as const;
 export const STORAGE = { router: "10.66.0.1", address: "10.66.0.10", prefix: 24, port: 7480 } as const;
 export const VIP = "10.99.0.100";

@@ -4,13 +4,13 @@
  */
 import { dlopen, FFIType, ptr } from "bun:ffi";
 import { readFileSync } from "node:fs";
-import { networkInterfaces } from "node:os";
 import { ask, type LoadPlan } from "./load-client.ts";
 
 export type VipPlan = {
   readonly vips: readonly string[];
   readonly interface: string;
-  readonly ownAddress: string;
+  /** Who asks by ARP: nobody that the segment knows, so that the answers do not repair this machine's own memory of who has a VIP. */
+  readonly asker: { readonly address: string; readonly mac: string };
   /** How often a second each VIP is fetched through and asked for by ARP. */
   readonly perSecond: number;
   readonly pingsPerSecond: number;
@@ -49,7 +49,7 @@ if (import.meta.main) {
     if_nametoindex: { args: [FFIType.cstring], returns: u32 },
   });
   const index = libc.if_nametoindex(Buffer.from(`${plan.interface}\0`));
-  const mac = bytesOf(networkInterfaces()[plan.interface]?.[0]?.mac ?? "", ":", 16);
+  const mac = bytesOf(plan.asker.mac, ":", 16);
   const arp = libc.socket(AF_PACKET, SOCK_RAW, swap16(ETH_P_ARP));
   const icmp = libc.socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
   if (arp < 0 || icmp < 0 || index === 0) throw new Error(`no raw sockets on ${plan.interface}`);
@@ -74,7 +74,7 @@ if (import.meta.main) {
   });
   const fetches = pace(plan.perSecond, (count) => {
     for (const vip of plan.vips) {
-      send(arp, arpRequest(mac, plan.ownAddress, vip), link);
+      send(arp, arpRequest(mac, plan.asker.address, vip), link);
       const request = ask({ ...plan.fetch, address: vip }, ca, count).then(({ ok, end, error = "failed" }) => {
         tell({ vip, kind: "fetch", at: end, ...(ok ? {} : { error }) });
       });

@@ -25,7 +25,7 @@ export function watchVips(options: {
   const plan: VipPlan = {
     vips,
     interface: "eth0",
-    ownAddress: SEGMENT.neighbour,
+    asker: { address: SEGMENT.asker, mac: "02:00:0a:4d:00:06" },
     perSecond: PER_SECOND,
     pingsPerSecond: PINGS_PER_SECOND,
     fetch: {
