@@ -70,7 +70,7 @@ for (const release of ["trixie", "bookworm"] as const) {
     test("run no failed unit, and nothing of BGP mode", async () => {
       for (const node of cluster.nodes) {
         expect((await node.exec(["systemctl", "--failed", "--plain", "--no-legend"])).stdout).toBe("");
-        const list = ["systemctl", "list-units", "--plain", "--no-legend", "--all", "ober-*"];
+        const list = ["systemctl", "list-unit-files", "--plain", "--no-legend", "ober-*"];
         const units = (await node.exec(list)).stdout
           .split("\n")
           .filter(Boolean)
