@@ -1,3 +1,4 @@
+import { isInstalled } from "./programs.ts";
 import type { System } from "./system.ts";
 
 /** The firewalls whose rules ober can add to and take away again. */
@@ -12,10 +13,7 @@ export async function activeFirewall(system: System): Promise<Firewall> {
 
 /** What a firewall's tool says; nothing where it is not installed. */
 export async function firewallSays(system: System, argv: readonly string[]): Promise<string> {
-  const { code } = await system.run(["/bin/sh", "-c", 'command -v "$0" >/dev/null', argv[0] ?? ""], {
-    accept: [0, 1, 127],
-  });
-  if (code !== 0) return "";
+  if (!(await isInstalled(system, argv[0] ?? ""))) return "";
   return (await system.run(argv, { accept: [0, 1, 252] })).stdout;
 }
 

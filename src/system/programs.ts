@@ -50,8 +50,13 @@ async function exabgpVersion(system: System): Promise<string | undefined> {
 
 async function ask(system: System, argv: readonly string[]): Promise<string | undefined> {
   const program = argv[0] ?? "";
-  const { code } = await system.run(["/bin/sh", "-c", 'command -v "$0" >/dev/null', program], { accept: [0, 1, 127] });
-  if (code !== 0) return undefined;
+  if (!(await isInstalled(system, program))) return undefined;
   const { stdout, stderr } = await system.run(argv, { accept: [0, 1, 2], timeoutMs: 20_000 });
   return `${stdout}\n${stderr}`;
+}
+
+/** Whether a program is in this machine's PATH. */
+export async function isInstalled(system: System, program: string): Promise<boolean> {
+  const { code } = await system.run(["/bin/sh", "-c", 'command -v "$0" >/dev/null', program], { accept: [0, 1, 127] });
+  return code === 0;
 }
