@@ -1,10 +1,10 @@
 import { availableParallelism, hostname } from "node:os";
 import type { Config } from "../config/schema.ts";
-import { familyOf, parseAddress } from "../domain/address.ts";
+import { familyOf, formatNetwork, parseAddress, parseNetwork, specialUse } from "../domain/address.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { atLeast, parseVersion, type Version } from "../domain/version.ts";
 import { OberError } from "../errors.ts";
-import { localAddresses, resolveName, routeTo } from "../system/addresses.ts";
+import { type LocalAddress, localAddresses, resolveName, routeTo } from "../system/addresses.ts";
 import { findPrograms, type Programs } from "../system/programs.ts";
 import type { System } from "../system/system.ts";
 
@@ -76,6 +76,8 @@ export async function assumeFacts(system: System, config: Config, given: FactsGi
   return {
     hostname: given.address ?? hostname(),
     ...(await ownPlace(system, config, resolved, given)),
+    // This machine knows nothing of another node's networks; stats_allow names them.
+    networks: given.address === undefined ? networksOf(await localAddresses(system), config) : [],
     cpus: availableParallelism(),
     haproxy: { version: version("haproxy"), features: USUAL_FEATURES },
     exabgp: version("exabgp"),
@@ -101,9 +103,26 @@ function parseGiven(program: string, text: string | undefined): Version | undefi
 export async function gatherPlace(
   system: System,
   config: Config,
-): Promise<Pick<NodeFacts, "address" | "interface" | "resolved">> {
+): Promise<Pick<NodeFacts, "address" | "interface" | "networks" | "resolved">> {
   const resolved = await resolveAll(system, config);
-  return { resolved, ...(await ownPlace(system, config, resolved, {})) };
+  return {
+    resolved,
+    ...(await ownPlace(system, config, resolved, {})),
+    networks: networksOf(await localAddresses(system), config),
+  };
+}
+
+/** The networks that `local` addresses are in. A VIP, and any other address that stands alone, is in none. */
+function networksOf(local: readonly LocalAddress[], config: Config): readonly string[] {
+  const vips = config.vips.map(({ address }) => address);
+  const networks = local.flatMap(({ address, prefixLength }) => {
+    const own = parseAddress(address);
+    const network = parseNetwork(`${address}/${prefixLength}`);
+    if (!own || !network || specialUse(own) !== undefined || vips.includes(address)) return [];
+    const text = formatNetwork(network);
+    return text.includes("/") ? [text] : [];
+  });
+  return [...new Set(networks)].sort();
 }
 
 async function resolveAll(system: System, config: Config): Promise<Record<string, readonly string[]>> {

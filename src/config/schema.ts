@@ -9,7 +9,7 @@ import { quote } from "../domain/quote.ts";
 import { ConfigError, type ConfigProblem, OberError } from "../errors.ts";
 import { contradictions, UNSET_AS } from "./schema/contradictions.ts";
 import { expected, isMapping, pathOf, unknownKeys } from "./schema/problems.ts";
-import { isAdvertInterval, isListOfTexts, parseServers, parseVipAddress } from "./schema/values.ts";
+import { isAdvertInterval, isListOfTexts, parseNetworks, parseServers, parseVipAddress } from "./schema/values.ts";
 
 export type Config = DeepReadonly<ReturnType<typeof complete>>;
 export type HaMode = Config["ha_mode"];
@@ -137,6 +137,7 @@ const ConfigSchema = mapping(
         ),
         3,
       ),
+      ttl_security: v.optional(trueOrFalse, false),
       bfd_enabled: v.optional(trueOrFalse, true),
       bfd_interval_ms: v.optional(wholeNumber(10, 10_000), 100),
       bfd_multiplier: v.optional(wholeNumber(2, 50), 3),
@@ -176,6 +177,7 @@ const ConfigSchema = mapping(
       ),
       8404,
     ),
+    stats_allow: v.optional(parsed(isListOfTexts, "a list of addresses or networks", parseNetworks), []),
     install_path: v.optional(v.unknown()),
     venv_path: v.optional(v.unknown()),
   },

@@ -12,7 +12,7 @@ import { keepLines } from "./store/keep-lines.ts";
 const EXPLANATIONS: Readonly<Record<string, string>> = {
   ha_mode: "How clients find a living node: bgp (routers, ECMP) or keepalived (VRRP).",
   nodes: "All ingress nodes; host lists such as node[01-04] are understood everywhere.",
-  handover: "Hand running connections over before a planned stop: auto, always or off.",
+  handover: "Hand packets of running connections to the node that has them: auto, always or off.",
   bgp: "The routers are the neighbors. Empty router_id and local_address are detected on each node.",
   keepalived: "The peers are the ingress nodes; advert_int is in seconds. An empty interface is detected.",
   vips: "The addresses that clients use. Each may name its backend group; the first group is the default.",
@@ -20,6 +20,7 @@ const EXPLANATIONS: Readonly<Record<string, string>> = {
   certs: "TLS: a PEM file or a directory of them with certificate and key; empty means this node's own place.",
   log_retention_days: "Days that the journal is kept.",
   stats_port: "The port of health, statistics and metrics.",
+  stats_allow: "Who may see statistics and metrics beside this node; empty: the networks that this node is in.",
 };
 
 /** A configuration is a page or two. Beyond this it is another file, and the parser's time grows with the square. */

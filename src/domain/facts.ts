@@ -7,6 +7,8 @@ export type NodeFacts = {
   readonly address: string;
   /** The interface that carries `address`. */
   readonly interface: string;
+  /** The networks that this node has an address in, loopback and VIPs apart. */
+  readonly networks: readonly string[];
   /** Logical CPUs that HAProxy may use. */
   readonly cpus: number;
   readonly haproxy: HaproxyFacts;

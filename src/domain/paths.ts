@@ -1,5 +1,8 @@
 import { posix } from "node:path";
 
+/** The journal that ober's units write to; see LogNamespace= in systemd.exec(5). */
+export const LOG_NAMESPACE = "ober";
+
 /** Every place that ober uses, from the install path. Nothing else in the source spells a path out. */
 export type Paths = ReturnType<typeof pathsOf>;
 
@@ -9,15 +12,21 @@ export function pathsOf(prefix: string) {
   return {
     prefix,
     executable: under("bin/ober"),
+    /** What `ober upgrade --self` replaced. */
+    previousExecutable: under("bin/ober.previous"),
     link: "/usr/local/bin/ober",
     etc: under("etc"),
     config: under("etc/ober.yaml"),
+    /** What was undone for want of a confirmation. */
+    unconfirmedConfig: under("etc/ober.yaml.unconfirmed"),
     haproxyConfig: under("etc/haproxy/haproxy.cfg"),
     vipList: under("etc/haproxy/vips.lst"),
+    statsList: under("etc/haproxy/stats.lst"),
     routersList: under("etc/haproxy/routers.lst"),
     frontendHttpList: under("etc/haproxy/frontend-http.lst"),
     backendHttpList: under("etc/haproxy/backend-http.lst"),
     vipScript: under("etc/network/ober-vip"),
+    handoverRules: under("etc/network/handover.nft"),
     exabgpConfig: under("etc/bgp/config.ini"),
     bfdConfig: under("etc/bgp/bfd.conf"),
     keepalivedConfig: under("etc/keepalived/keepalived.conf"),
@@ -26,15 +35,21 @@ export function pathsOf(prefix: string) {
     journal: under("var/journal.json"),
     generations: under("var/generations"),
     transaction: under("var/transaction"),
+    /** Package files of an upgrade that is under way. */
+    upgrade: under("var/upgrade"),
+    upgradeRecord: under("var/upgrade/record.json"),
     drainFlag: under("var/drain"),
     vrrpHandicap: under("var/vrrp-handicap"),
     run: "/run/ober",
     lock: "/run/ober.lock",
     haproxySocket: "/run/ober/haproxy.sock",
+    /** While it is there, whoever stops HAProxy has waited for the transfers already, or does not want to. */
+    noWait: "/run/ober/no-wait",
     masterSocket: "/run/ober/master.sock",
     healthState: "/run/ober-bgp/health.json",
     bfdSocket: "/run/ober-bfd/bird.ctl",
     sysctl: "/etc/sysctl.d/99-herr-ober.conf",
+    journald: `/etc/systemd/journald@${LOG_NAMESPACE}.conf`,
     unitDirectory: "/etc/systemd/system",
   } as const;
 }

@@ -2,20 +2,47 @@
 export type UnitName = (typeof UNITS)[number]["name"];
 export type Service = (typeof UNITS)[number]["service"];
 
-/** In start order; stopping goes backwards. `mode` is the HA mode that the unit belongs to, or "both". */
+/** In start order; stopping goes backwards. */
 export const UNITS = [
-  { service: "vip", name: "ober-vip.service", title: "VIP addresses", mode: "bgp" },
-  { service: "http", name: "ober-http.service", title: "HAProxy", mode: "both" },
-  { service: "bfd", name: "ober-bfd.service", title: "BFD", mode: "bgp" },
-  { service: "bgp", name: "ober-bgp.service", title: "BGP (ExaBGP)", mode: "bgp" },
-  { service: "ha", name: "ober-ha.service", title: "VRRP (keepalived)", mode: "keepalived" },
+  { service: "vip", name: "ober-vip.service", title: "VIP addresses" },
+  { service: "handover", name: "ober-handover.service", title: "handover of connections" },
+  { service: "http", name: "ober-http.service", title: "HAProxy" },
+  { service: "bfd", name: "ober-bfd.service", title: "BFD" },
+  { service: "bgp", name: "ober-bgp.service", title: "BGP (ExaBGP)" },
+  { service: "ha", name: "ober-ha.service", title: "VRRP (keepalived)" },
 ] as const;
 
-/** Names of the units that a node of this mode runs, in start order. */
-export function unitsOf(mode: "bgp" | "keepalived", bfd: boolean): readonly UnitName[] {
-  return UNITS.filter((unit) => unit.mode === "both" || unit.mode === mode)
-    .map((unit) => unit.name)
-    .filter((name) => name !== "ober-bfd.service" || bfd);
+/** Units that bring no traffic to the node: everything that must be there before it. */
+export const WITHOUT_TRAFFIC: readonly UnitName[] = ["ober-vip.service", "ober-handover.service", "ober-http.service"];
+
+/** What of a configuration decides which units a node has. */
+export type UnitChoice = {
+  readonly ha_mode: "bgp" | "keepalived";
+  readonly bgp: { readonly bfd_enabled: boolean };
+  readonly keepalived: { readonly peers: readonly string[] };
+  readonly nodes: readonly string[];
+  readonly handover: "auto" | "always" | "off";
+};
+
+/** Names of the units that a node with this configuration runs, in start order. */
+export function unitsOf(config: UnitChoice): readonly UnitName[] {
+  const bgp = config.ha_mode === "bgp";
+  const handover = hasHandover(config);
+  const belongs: Record<UnitName, boolean> = {
+    // A node that is not the master must have the VIP as well, where it serves the connections that were handed to it.
+    "ober-vip.service": bgp || handover,
+    "ober-handover.service": handover,
+    "ober-http.service": true,
+    "ober-bfd.service": bgp && config.bgp.bfd_enabled,
+    "ober-bgp.service": bgp,
+    "ober-ha.service": !bgp,
+  };
+  return UNITS.map(({ name }) => name).filter((name) => belongs[name]);
+}
+
+/** Whether connections are handed over: wanted, and other nodes are known. */
+export function hasHandover({ ha_mode: mode, handover, nodes, keepalived }: UnitChoice): boolean {
+  return handover !== "off" && (nodes.length > 0 || (mode === "keepalived" && keepalived.peers.length > 0));
 }
 
 /** Services of the distribution's packages that must not run beside ober's own: two HAProxies share a port silently. */

@@ -13,6 +13,7 @@ type GivenFacts = {
   readonly haproxy: string;
   readonly features: readonly string[];
   readonly exabgp: string;
+  readonly networks?: readonly string[];
   readonly resolved?: NodeFacts["resolved"];
   readonly bgpPassword?: string;
 };
@@ -64,6 +65,7 @@ function readCase(name: string): GoldenCase {
       hostname: "n1",
       address: given.address,
       interface: "eth0",
+      networks: given.networks ?? ["10.77.0.0/24"],
       cpus: 8,
       haproxy: { version: version(given.haproxy), features: given.features },
       exabgp: version(given.exabgp),

@@ -1,4 +1,4 @@
-import { type Address, bitsOf, parseAddress, specialUse } from "../../domain/address.ts";
+import { type Address, bitsOf, formatNetwork, parseAddress, parseNetwork, specialUse } from "../../domain/address.ts";
 import { checkHost, expandPieces } from "../../domain/hostlist.ts";
 import { quote } from "../../domain/quote.ts";
 import { OberError } from "../../errors.ts";
@@ -50,6 +50,16 @@ export function parseVipAddress(text: string): Address {
       `${address.text} is ${/^[IU]/i.test(use) ? "an" : "a"} ${use} address, which no router carries to a node`,
     );
   return address;
+}
+
+/** Addresses and networks in canonical spelling, host lists allowed; names are none, because they may change. */
+export function parseNetworks(lists: string | readonly string[]): string[] {
+  const networks = expandPieces(lists).map((text) => {
+    const network = parseNetwork(text);
+    if (network) return formatNetwork(network);
+    throw new OberError(`${quote(text)} is no address or network such as 10.1.0.0/16`);
+  });
+  return [...new Set(networks)];
 }
 
 export function isListOfTexts(input: unknown): input is string | string[] {

@@ -82,6 +82,12 @@ export const OTHER: readonly Question[] = [
     fallback: "auto",
   },
   { path: "stats_port", message: "Port of health, statistics and metrics", kind: "number", fallback: 8404 },
+  {
+    path: "stats_allow",
+    message: "Networks that may see statistics and metrics (empty: those that this node is in)",
+    kind: "list",
+    placeholder: "10.1.0.0/16",
+  },
   { path: "log_retention_days", message: "Days that the journal is kept", kind: "number", fallback: 7 },
 ];
 

@@ -22,6 +22,7 @@ const PYTHON_FILE = {
     router_id: "",
     local_address: "",
     hold_time: 3,
+    ttl_security: false,
     bfd_enabled: true,
   },
   keepalived: {
@@ -78,6 +79,7 @@ describe("a good file", () => {
         router_id: "",
         local_address: "",
         hold_time: 3,
+        ttl_security: false,
         bfd_enabled: true,
         bfd_interval_ms: 100,
         bfd_multiplier: 3,
@@ -103,6 +105,7 @@ describe("a good file", () => {
       },
       log_retention_days: 7,
       stats_port: 8404,
+      stats_allow: [],
     });
   });
 
@@ -114,6 +117,7 @@ describe("a good file", () => {
       ha_mode: "keepalived",
       nodes: [],
       handover: "auto",
+      stats_allow: [],
       bgp: { ...rest.bgp, bfd_interval_ms: 100, bfd_multiplier: 3 },
       keepalived: vrrp,
       vips: [{ address: "10.0.0.100", family: 4, interface: "lo-vip", backend: "s3_backend" }],
@@ -195,7 +199,7 @@ describe("a good file", () => {
 });
 
 const TOP_KEYS =
-  "known here are ha_mode, nodes, handover, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, install_path, venv_path";
+  "known here are ha_mode, nodes, handover, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, stats_allow, install_path, venv_path";
 
 const problems = (input: unknown) => {
   try {

@@ -137,6 +137,7 @@ stats_port: 8404
         "All ingress nodes, for the handover (may be empty)",
         "Hand running connections over before a planned stop?",
         "Port of health, statistics and metrics",
+        "Networks that may see statistics and metrics (empty: those that this node is in)",
         "Days that the journal is kept",
       ]
     `);
