@@ -1,16 +1,26 @@
 import { posix } from "node:path";
 import { assets } from "../assets.ts";
-import type { Backend, Config } from "../config/schema.ts";
-import type { HaproxyFacts } from "../domain/facts.ts";
+import type { Backend, Config, Server } from "../config/schema.ts";
+import { writeAllowList } from "../domain/allow-list.ts";
+import type { HaproxyFacts, NodeFacts } from "../domain/facts.ts";
 import type { Paths } from "../domain/paths.ts";
 import type { RenderedFile } from "./file.ts";
 import { fill, gate } from "./template.ts";
 
 /** haproxy.cfg and the lists that it reads. */
-export function renderHaproxy(config: Config, haproxy: HaproxyFacts, paths: Paths): readonly RenderedFile[] {
+export function renderHaproxy(
+  config: Config,
+  { haproxy, networks }: Pick<NodeFacts, "haproxy" | "networks">,
+  paths: Paths,
+): readonly RenderedFile[] {
   return [
     { path: paths.haproxyConfig, content: haproxyConfig(config, haproxy, paths), mode: 0o644 },
     { path: paths.vipList, content: `${config.vips.map((vip) => vip.address).join("\n")}\n`, mode: 0o644 },
+    {
+      path: paths.statsList,
+      content: writeAllowList(posix.basename(paths.statsList), watchers(config, networks), "ober"),
+      mode: 0o644,
+    },
     ...[paths.routersList, paths.frontendHttpList, paths.backendHttpList].map((path) => emptyList(path)),
   ];
 }
@@ -27,15 +37,21 @@ function haproxyConfig(config: Config, haproxy: HaproxyFacts, paths: Paths): str
       vipList: paths.vipList,
       frontendHttpList: paths.frontendHttpList,
       backendHttpList: paths.backendHttpList,
+      statsList: paths.statsList,
       statsPort: String(config.stats_port),
       binds: indent(any(443).map((bind) => `${bind} name s3 ssl crt ${certificate} alpn http/1.1`)),
       plainBinds: indent(any(80)),
       routes: indent(routes(config)),
       health: indent(healthRules(config.backends)),
-      backends: config.backends.map(backend).join(""),
+      backends: config.backends.map((group) => backend(group, config.backends)).join(""),
     }),
     haproxy,
   );
+}
+
+/** Who may see health, statistics and metrics. The node itself always: `ober health` and keepalived's check ask over loopback. */
+function watchers({ stats_allow }: Config, networks: readonly string[]): readonly string[] {
+  return ["127.0.0.0/8", "::1", ...(stats_allow.length > 0 ? stats_allow : networks)];
 }
 
 /** The first group serves every VIP that names no other. */
@@ -61,19 +77,33 @@ function healthRules(backends: readonly Backend[]): readonly string[] {
   ];
 }
 
-function backend(group: Backend): string {
+/**
+ * What one RGW works on at a time: a little less than its own `rgw_max_concurrent_requests` (1024), above which it answers
+ * 503 SlowDown. HAProxy lets the rest wait, and counts for each group alone.
+ */
+const SERVER_CONNECTIONS = 1000;
+
+function backend(group: Backend, groups: readonly Backend[]): string {
+  const sharing = ({ host, port }: Server) =>
+    groups.filter(({ servers }) => servers.some((other) => other.host === host && other.port === port)).length;
+  const server = (one: Server) => {
+    const shared = sharing(one) > 1 ? ` maxconn ${Math.floor(SERVER_CONNECTIONS / sharing(one))}` : "";
+    return `server ${one.host}:${one.port} ${bracketed(one.host)}:${one.port}${shared}`;
+  };
   return fill(assets.haproxyBackend, {
     name: group.name,
     healthCheckPath: group.health_check_path,
-    healthCheckHost: "localhost",
+    // Not a name: an RGW with `rgw_dns_name` takes every name but that one for a bucket, and answers 404.
+    healthCheckHost: "127.0.0.1",
     healthCheckInterval: String(group.health_check_interval),
-    servers: indent(group.servers.map(({ host, port }) => `server ${host}:${port} ${bracketed(host)}:${port}`)),
+    serverConnections: String(SERVER_CONNECTIONS),
+    servers: indent(group.servers.map(server)),
   });
 }
 
 const emptyList = (path: string): RenderedFile => ({
   path,
-  content: `# ${posix.basename(path)}: one address or network a line; \`ober sync\` writes it.\n`,
+  content: writeAllowList(posix.basename(path), []),
   mode: 0o644,
   once: true,
 });

@@ -61,6 +61,27 @@ export function checksPending(rows: readonly StatRow[]): number {
   return rows.filter((row) => row["check_status"] === "INI" || row["check_status"] === "* INI").length;
 }
 
+/** Names of servers without an address because their name did not resolve; each once, however many groups have it. */
+export function unresolvedServers(rows: readonly StatRow[]): readonly string[] {
+  const names = rows.filter((row) => row["status"] === "MAINT (resolution)").map((row) => row["svname"] ?? "");
+  return [...new Set(names)];
+}
+
+/** A worker that a reload has left to its connections. */
+export type OldWorker = { readonly pid: number; readonly uptime: string; readonly connections: number };
+
+/** The workers that finish what they began before a reload, asked over the master's socket. See HAProxy's management guide, "show proc". */
+export async function oldWorkers(masterSocket: string): Promise<readonly OldWorker[]> {
+  const [, old = ""] = (await haproxyCommand(masterSocket, "show proc")).split("# old workers");
+  const rows = [...(old.split("#")[0] ?? "").matchAll(/^(\d+)\s+worker\s+\S+\s+(\S+)/gm)];
+  return Promise.all(
+    rows.map(async ([, pid = "", uptime = ""]) => {
+      const info = await haproxyCommand(masterSocket, `@!${pid} show info`);
+      return { pid: Number(pid), uptime, connections: Number(/^CurrConns: (\d+)$/m.exec(info)?.[1] ?? 0) };
+    }),
+  );
+}
+
 /** Bytes that the backends have moved since HAProxy's start, both ways; a sign of life for the requests in flight. */
 export function bytesMoved(rows: readonly StatRow[]): number {
   return rows

@@ -1,0 +1,36 @@
+import { expect, test } from "bun:test";
+import { parseConfig } from "../../../src/config/schema.ts";
+import { pathsOf } from "../../../src/domain/paths.ts";
+import { renderHaproxy } from "../../../src/render/haproxy.ts";
+
+/** Lines of haproxy.cfg that begin with `word`, for HAProxy 3.4. */
+function lines(word: string, backends: readonly { name: string; servers: readonly string[] }[]): readonly string[] {
+  const config = parseConfig(
+    { bgp: { local_as: 65001, peer_as: 65000, neighbors: ["10.0.0.1"] }, vips: ["10.99.0.100"], backends },
+    "ober.yaml",
+  );
+  const haproxy = { version: { major: 3, minor: 4, patch: 7, text: "3.4.7" }, features: ["PROMEX"] };
+  const paths = pathsOf("/opt/ober");
+  const files = renderHaproxy(config, { haproxy, networks: [] }, paths);
+  const text = files.find(({ path }) => path === paths.haproxyConfig)?.content ?? "";
+  return text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line.startsWith(`${word} `));
+}
+
+test("groups that share an RGW share what it can work on", () => {
+  const backends = [
+    { name: "a", servers: ["10.66.0.1:7480", "10.66.0.2:7480"] },
+    { name: "b", servers: ["10.66.0.1:7480"] },
+    { name: "c", servers: ["10.66.0.1:7480", "10.66.0.2:8080"] },
+  ];
+  expect(lines("server", backends)).toEqual([
+    "server 10.66.0.1:7480 10.66.0.1:7480 maxconn 333",
+    "server 10.66.0.2:7480 10.66.0.2:7480",
+    "server 10.66.0.1:7480 10.66.0.1:7480 maxconn 333",
+    "server 10.66.0.1:7480 10.66.0.1:7480 maxconn 333",
+    "server 10.66.0.2:8080 10.66.0.2:8080",
+  ]);
+  expect(lines("default-server", backends)[0]).toContain(" maxconn 1000 ");
+});
