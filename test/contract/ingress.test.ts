@@ -1,0 +1,458 @@
+/**
+ * Twenty things that the ingress must do, each against the real HAProxy of every Debian suite with the configuration that ober
+ * renders. Servers are ours, so that they see every byte; what needs a real RGW is in test/e2e/s3.test.ts, what needs load in
+ * ingress-load.test.ts. 1 (read without a warning) is accepted.test.ts too.
+ */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { statSync } from "node:fs";
+import { selfSigned } from "../helpers/certificate.ts";
+import { run, until } from "../lab/process.ts";
+import {
+  ARCHIVE,
+  DESCRIPTORS,
+  enterNetwork,
+  INSIDE,
+  type Ingress,
+  NODE,
+  OUTSIDE,
+  SERVERS,
+  STATS_PORT,
+  startIngress,
+  VIPS,
+} from "./_ingress.ts";
+import { PARSER_TREES } from "./_parsers.ts";
+import { dial, exchange, get, OK, type Received, type RequestOptions, request, startServer } from "./_peers.ts";
+
+/** The times that a test would have to wait for, shortened: the same lines with smaller numbers. */
+const SHORTER = [
+  ["timeout client 120s", "timeout client 2s"],
+  ["timeout server 300s", "timeout server 1s"],
+  ["timeout server 15m", "timeout server 6s"],
+  ["set-timeout server 15m", "set-timeout server 6s"],
+  ["timeout http-request 15s", "timeout http-request 1s"],
+  ["inter 1000ms", "inter 200ms"],
+] as const;
+
+describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, tree) => {
+  let leave: () => void;
+  let ingress: Ingress;
+  /** What the first server got, and what it says; a test may set its own. */
+  let got: Received[] = [];
+  let say = ({ socket }: Received) => void socket.write(OK);
+  let healthy = true;
+  let server: Awaited<ReturnType<typeof startServer>>;
+  let archive: Awaited<ReturnType<typeof startServer>>;
+  const last = () => got.at(-1) as Received;
+
+  beforeAll(async () => {
+    leave = await enterNetwork([tree]);
+    const take = (received: Received) => {
+      got.push(received);
+      say(received);
+    };
+    server = await startServer(SERVERS[0] ?? "", take, {
+      health: () => (healthy ? OK : OK.replace("200 OK", "503 No")),
+    });
+    archive = await startServer(ARCHIVE, ({ socket }) => void socket.write(OK.replace("ok", "ar")));
+    const edit = SHORTER.filter(([from]) => !from.startsWith("timeout server 15m"));
+    ingress = await startIngress(tree, { edit });
+    await until("the server is up", async () => (await request(get())).status === 200, 10_000);
+  }, 600_000);
+
+  afterEach(() => {
+    got = [];
+    say = ({ socket }) => void socket.write(OK);
+    healthy = true;
+  });
+
+  afterAll(async () => {
+    await ingress?.[Symbol.asyncDispose]();
+    await server?.[Symbol.asyncDispose]();
+    await archive?.[Symbol.asyncDispose]();
+    leave?.();
+  });
+
+  test("1 starts without a warning", () => {
+    expect(ingress.log()).not.toMatch(/WARNING|ALERT/);
+  });
+
+  test("2 has room for 25,000 connections, or for what this machine's limit of descriptors allows", async () => {
+    const info = await ingress.say("show info");
+    const number = (key: string) => Number(new RegExp(`^${key}: (\\d+)$`, "m").exec(info)?.[1]);
+    // Two descriptors a connection, and a pipe of two for each fourth.
+    expect(number("Maxconn")).toBeGreaterThan(Math.min(25_000, DESCRIPTORS / 2.5) - 100);
+    expect(number("Ulimit-n")).toBeLessThanOrEqual(DESCRIPTORS);
+  });
+
+  test("3 answers over TLS on both VIPs, each from its own group", async () => {
+    expect((await request(get())).body.toString()).toBe("ok");
+    expect((await request(get(), { to: VIPS[1] })).body.toString()).toBe("ar");
+  });
+
+  test("4 speaks http/1.1 to a client that offers h2", async () => {
+    const offer = ["openssl", "s_client", "-connect", `${VIPS[0]}:443`, "-alpn", "h2,http/1.1"];
+    expect((await run(offer, { input: "" })).stdout).toContain("ALPN protocol: http/1.1");
+  });
+
+  test.each([
+    ["TLS 1.1", ["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], false],
+    ["TLS 1.2 with AES-GCM", ["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"], true],
+    ["TLS 1.2 with ChaCha20", ["-tls1_2", "-cipher", "ECDHE-ECDSA-CHACHA20-POLY1305"], false],
+    ["TLS 1.2 with CBC", ["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA"], false],
+    ["TLS 1.3 with AES-GCM", ["-tls1_3", "-ciphersuites", "TLS_AES_128_GCM_SHA256"], true],
+    ["TLS 1.3 with ChaCha20", ["-tls1_3", "-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"], false],
+  ])("5 TLS: %s", async (_what, words, accepted) => {
+    const { code } = await run(["openssl", "s_client", "-connect", `${VIPS[0]}:443`, ...words], {
+      input: "",
+      accept: [0, 1],
+    });
+    expect(code === 0).toBe(accepted);
+  });
+
+  test("6 hands every spelling of a path on as it came", async () => {
+    const paths = [
+      "/bucket/a%2Fb%20c+d//e/../f?x=%2F&uploads",
+      "/bucket/%e4%bd%a0%c3%a9?list-type=2&prefix=a/b&delimiter=%2f",
+      "/bucket/./a/%2e%2e/b?versionId=x%3D%3D",
+      "/bucket/key;v=1,2:@&=+$!*'()~?response-content-type=text/plain;a=b",
+      '/bucket/{a}|b^`<c>"d\\[e]',
+    ];
+    for (const path of paths) {
+      expect((await request(get(path))).status).toBe(200);
+      expect(last().head.split("\r\n")[0]).toBe(`GET ${path} HTTP/1.1`);
+    }
+  });
+
+  test.each(["s3.example.org", "S3.Example.ORG:443", "my.bucket.s3.example.org:8443", "10.99.0.100"])(
+    "7 leaves the Host header %s alone",
+    async (host) => {
+      await request(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+      expect(last().head.match(/^host: .*$/gim)).toEqual([`host: ${host}`]);
+    },
+  );
+
+  test("8 overwrites what a client says about where it comes from", async () => {
+    const spoofed =
+      "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-For: 5.6.7.8\r\nX-Forwarded-Proto: gopher\r\nX-Forwarded-Port: 1\r\nForwarded: for=9.9.9.9\r\n";
+    await request(get("/", spoofed), { from: OUTSIDE });
+    expect(
+      last()
+        .head.match(/^(x-)?forwarded.*$/gim)
+        ?.sort(),
+    ).toEqual([`x-forwarded-for: ${OUTSIDE}`, "x-forwarded-port: 443", "x-forwarded-proto: https"]);
+  });
+
+  test("9 passes 100 Continue from the server on, and an early refusal without the body", async () => {
+    let asked = 0;
+    say = ({ socket }) => {
+      asked = performance.now();
+      setTimeout(() => socket.write("HTTP/1.1 100 Continue\r\n\r\n"), 200);
+    };
+    const put = "PUT /b/k HTTP/1.1\r\nHost: s3\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+    const socket = await dial();
+    const [first] = await Promise.all([
+      new Promise<string>((resolve) => socket.once("data", (data) => resolve(`${data}`))),
+      socket.write(put),
+    ]);
+    expect(first).toMatch(/^HTTP\/1\.1 100 /);
+    expect(performance.now() - asked).toBeGreaterThan(190);
+    say = ({ socket: other }) => void other.write(OK);
+    setTimeout(() => last().socket.write(OK), 50);
+    expect((await exchange(socket, "12345")).status).toBe(200);
+    expect(last().body()).toBe("12345");
+    socket.destroy();
+
+    say = ({ socket: other }) =>
+      void other.write("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    expect(await request(put)).toMatchObject({ status: 403 });
+    expect(last().body()).toBe("");
+  });
+
+  test("10 hands chunks, their signatures and trailing checksums on intact", async () => {
+    const chunks = "5;chunk-signature=0123456789abcdef\r\nhello\r\n0;chunk-signature=fedcba9876543210\r\n\r\n";
+    say = (received) =>
+      void until(
+        "the body is there",
+        () => received.body().length >= 1 && /0\r\n(.*\r\n)*\r\n$/.test(received.body()),
+        5_000,
+      ).then(
+        () => received.socket.write(OK),
+        () => {},
+      );
+    const encoded = `PUT /b/k HTTP/1.1\r\nHost: s3\r\nContent-Encoding: aws-chunked\r\nx-amz-decoded-content-length: 5\r\nContent-Length: ${chunks.length}\r\n\r\n${chunks}`;
+    say = (received) =>
+      void until("the body is there", () => received.body() === chunks, 5_000).then(
+        () => received.socket.write(OK),
+        () => {},
+      );
+    expect((await request(encoded)).status).toBe(200);
+
+    const trailer = "x-amz-checksum-crc32c: sOO8/Q==\r\n";
+    say = (received) =>
+      void until("the trailer is there", () => received.body().includes(trailer), 5_000).then(
+        () => received.socket.write(OK),
+        () => {},
+      );
+    const streamed = `PUT /b/k HTTP/1.1\r\nHost: s3\r\nTransfer-Encoding: chunked\r\nTrailer: x-amz-checksum-crc32c\r\n\r\n5\r\nhello\r\n0\r\n${trailer}\r\n`;
+    expect((await request(streamed)).status).toBe(200);
+    expect(last().body()).toMatch(/hello\r\n0\r\nx-amz-checksum-crc32c: sOO8\/Q==\r\n\r\n$/);
+  });
+
+  test("11 takes 15 kB of headers either way, and refuses more than its buffer holds", async () => {
+    const headers = (length: number) =>
+      Array.from(
+        { length: length / 100 },
+        (_, i) => `x-amz-meta-${String(i).padStart(4, "0")}: ${"v".repeat(81)}\r\n`,
+      ).join("");
+    // tune.maxrewrite, 1024 bytes, is kept free for what ober adds. See the configuration manual.
+    const buffer = Number(/tune\.bufsize (\d+)/.exec(ingress.text)?.[1] ?? 16_384) - 1024;
+    expect((await request(get("/", headers(14_500)))).status).toBe(200);
+    expect([431, 400]).toContain((await request(get("/", headers(buffer + 1000)))).status);
+    say = ({ socket }) => void socket.write(`HTTP/1.1 200 OK\r\n${headers(14_500)}Content-Length: 2\r\n\r\nok`);
+    expect((await request(get())).status).toBe(200);
+    say = ({ socket }) => void socket.write(`HTTP/1.1 200 OK\r\n${headers(buffer + 1000)}Content-Length: 2\r\n\r\nok`);
+    expect((await request(get())).status).toBe(502);
+  });
+
+  test("12 spells ETag as clients look for it", async () => {
+    say = ({ socket }) => void socket.write('HTTP/1.1 200 OK\r\netag: "x"\r\nContent-Length: 2\r\n\r\nok');
+    expect((await request(get())).head).toContain('\r\nETag: "x"');
+  });
+
+  test("13 carries a transfer that lasts longer than its timeouts, as long as it moves", async () => {
+    const piece = "x".repeat(1000);
+    say = (received) =>
+      void until("all is there", () => received.body().length === 8 * piece.length, 10_000).then(
+        () => received.socket.write(OK),
+        () => {},
+      );
+    const socket = await dial();
+    const answer = exchange(socket, `PUT /b/k HTTP/1.1\r\nHost: s3\r\nContent-Length: ${8 * piece.length}\r\n\r\n`);
+    const steps = Array.from({ length: 8 }, (_, index) => Bun.sleep(400 * (index + 1)).then(() => socket.write(piece)));
+    await Promise.all(steps);
+    expect((await answer).status).toBe(200);
+    expect((await answer).ms).toBeGreaterThan(3000);
+
+    say = ({ socket: other }) => {
+      other.write(`HTTP/1.1 200 OK\r\nContent-Length: ${5 * piece.length}\r\n\r\n`);
+      for (let step = 1; step <= 5; step++) setTimeout(() => other.write(piece), 500 * step);
+    };
+    expect((await request(get("/slow"))).body.length).toBe(5 * piece.length);
+    socket.destroy();
+  }, 20_000);
+
+  test("14 waits for a long completion of an upload or copy, and not for a silent read", async () => {
+    const late = (ms: number) => {
+      say = ({ socket }) => void setTimeout(() => socket.write(OK), ms);
+    };
+    late(2500);
+    const [complete, copy, read] = await Promise.all([
+      request("POST /b/k?uploadId=x HTTP/1.1\r\nHost: s3\r\nContent-Length: 0\r\n\r\n"),
+      request("PUT /b/k HTTP/1.1\r\nHost: s3\r\nx-amz-copy-source: /b/other\r\nContent-Length: 0\r\n\r\n"),
+      request(get("/b/k")),
+    ]);
+    expect([complete.status, copy.status, read.status]).toEqual([200, 200, 504]);
+    expect(read.ms).toBeLessThan(2000);
+  }, 20_000);
+
+  test.each(["PUT", "POST", "DELETE", "GET"])(
+    "15 never sends a %s twice, however the server ends the connection",
+    async (method) => {
+      let connections = 0;
+      say = ({ socket }) => {
+        connections++;
+        // Serves one request, and drops the connection at the moment the next one comes: the race of an idle connection.
+        if (connections > 1) socket.destroy();
+        else socket.write(OK);
+      };
+      const socket = await dial();
+      await exchange(socket, get("/warm"));
+      got = [];
+      const body = method === "GET" || method === "DELETE" ? "" : "12345";
+      const answer = await exchange(
+        socket,
+        `${method} /b/once HTTP/1.1\r\nHost: s3\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+      );
+      expect([0, 502]).toContain(answer.status);
+      expect(got.filter(({ head }) => head.includes("/b/once"))).toHaveLength(1);
+      socket.destroy();
+    },
+  );
+
+  test("15 opens a new connection where the server has closed an idle one", async () => {
+    say = ({ socket }) => {
+      socket.write(OK);
+      setTimeout(() => socket.destroy(), 50);
+    };
+    const socket = await dial();
+    await exchange(socket, get("/warm"));
+    await Bun.sleep(200);
+    expect((await exchange(socket, "PUT /b/k HTTP/1.1\r\nHost: s3\r\nContent-Length: 2\r\n\r\nab")).status).toBe(200);
+    expect(got).toHaveLength(2);
+    socket.destroy();
+  });
+
+  const health = (path = "/health") => request(get(path), { to: "127.0.0.1", port: STATS_PORT });
+
+  test("17 tells the health of each group by its servers, within the checks' time", async () => {
+    expect([(await health()).status, (await health("/health/s3")).status]).toEqual([200, 200]);
+    healthy = false;
+    const fell = performance.now();
+    // Three checks, 200 ms apart here, and the next one may have just begun.
+    await until("the group is down", async () => (await health("/health/s3")).status === 503, 5_000, 10);
+    expect(performance.now() - fell).toBeLessThan(3 * 200 + 1000);
+    expect([(await health()).status, (await health("/health/archive")).status]).toEqual([200, 200]);
+    healthy = true;
+    await until("the group is back", async () => (await health("/health/s3")).status === 200, 5_000, 10);
+
+    for (const group of ["s3", "archive"]) {
+      const name = (await ingress.stat()).find(({ pxname, svname }) => pxname === group && svname !== "BACKEND")?.[
+        "svname"
+      ];
+      await ingress.say(`set server ${group}/${name} state drain`);
+      await until(`${group} counts as down`, async () => (await health(`/health/${group}`)).status === 503, 5_000, 10);
+    }
+    expect((await health()).status).toBe(503);
+    for (const { pxname, svname } of await ingress.stat()) {
+      if (["s3", "archive"].includes(pxname ?? "") && svname !== "BACKEND")
+        await ingress.say(`set server ${pxname}/${svname} state ready`);
+    }
+    await until("all is back", async () => (await health()).status === 200, 5_000, 10);
+  }, 20_000);
+
+  describe("18 access:", () => {
+    const plain = (from: string) => request(get("/b/k"), { port: 80, from });
+    /** 0 for a connection that is closed or reset before an answer. */
+    const statusOf = (options: RequestOptions, path = "/") =>
+      request(get(path), options).then(
+        ({ status }) => status,
+        () => 0,
+      );
+    const stats = (to: string, from: string, path = "/stats") => statusOf({ to, port: STATS_PORT, from }, path);
+
+    test("plain HTTP is for the listed, and everybody else is sent to HTTPS", async () => {
+      const redirected = await plain(OUTSIDE);
+      expect(redirected.status).toBe(308);
+      expect(redirected.head).toContain("\r\nlocation: https://s3.example.org/b/k");
+      expect(got).toEqual([]);
+      for (const list of [ingress.paths.frontendHttpList, ingress.paths.backendHttpList]) {
+        await ingress.say(`add acl ${list} ${OUTSIDE}`);
+        expect((await plain(OUTSIDE)).status).toBe(200);
+        expect(last().head).toContain("x-forwarded-proto: http");
+        await ingress.say(`clear acl ${list}`);
+        expect((await plain(OUTSIDE)).status).toBe(308);
+      }
+    });
+
+    test("a destination that is no VIP is closed before the handshake", async () => {
+      await expect(dial({ to: NODE })).rejects.toThrow();
+      expect(await statusOf({ to: NODE, port: 80 })).toBe(0);
+    });
+
+    test("statistics and metrics are for the node's own networks, and never at a VIP", async () => {
+      expect(await stats(NODE, INSIDE)).toBe(200);
+      expect(await stats(NODE, INSIDE, "/health")).toBe(200);
+      expect(await stats("127.0.0.1", "127.0.0.1", "/metrics")).toBe(200);
+      expect(await stats(NODE, OUTSIDE)).toBe(0);
+      expect(await stats(NODE, OUTSIDE, "/health")).toBe(0);
+      expect(await stats(VIPS[0], INSIDE)).toBe(0);
+      expect(await stats(VIPS[0], VIPS[0])).toBe(0);
+    });
+
+    test("the runtime socket is for root and its group", () => {
+      expect(statSync(ingress.socket).mode & 0o777).toBe(0o660);
+    });
+  });
+
+  describe("19 changes under a running transfer:", () => {
+    const subject = async () => {
+      const shown = [
+        "sh",
+        "-c",
+        `openssl s_client -connect ${VIPS[0]}:443 </dev/null 2>/dev/null | openssl x509 -noout -subject`,
+      ];
+      return (await run(shown)).stdout.trim();
+    };
+
+    test("a reload, a new certificate and a server that changes its address cut nothing", async () => {
+      const piece = "x".repeat(10_000);
+      // A byte now and then, so that the shortened timeouts do not end the upload on a busy machine.
+      let drops = 150;
+      const length = 4 * piece.length + drops;
+      say = (received) =>
+        void until("all is there", () => received.body().length === length, 15_000).then(
+          () => received.socket.write(OK),
+          () => {},
+        );
+      const socket = await dial();
+      const answer = exchange(socket, `PUT /b/k HTTP/1.1\r\nHost: s3\r\nContent-Length: ${length}\r\n\r\n${piece}`);
+      const dripping = setInterval(() => {
+        if (drops === 0) return;
+        drops--;
+        socket.write("x");
+      }, 200);
+      await until("the upload has begun", () => got.some(({ head }) => head.startsWith("PUT")), 5_000);
+      say = ({ socket: other }) => void other.write(OK);
+
+      const pem = await selfSigned("new.example.org");
+      expect(await ingress.say(`set ssl cert ${ingress.certificate} <<\n${pem.trim()}\n`)).toMatch(
+        /^transaction created/i,
+      );
+      expect(await ingress.say(`commit ssl cert ${ingress.certificate}`)).toContain("Success");
+      expect(await subject()).toContain("new.example.org");
+      socket.write(piece);
+
+      ingress.put(ingress.certificate, pem);
+      const before = ingress.workers();
+      await ingress.reload();
+      expect(await subject()).toContain("new.example.org");
+      socket.write(piece);
+      expect((await request(get())).status).toBe(200);
+
+      const name = (await ingress.stat()).find(({ pxname, svname }) => pxname === "archive" && svname !== "BACKEND")?.[
+        "svname"
+      ];
+      await ingress.say(`set server archive/${name} addr ${SERVERS[0]} port 7480`);
+      expect((await request(get(), { to: VIPS[1] })).body.toString()).toBe("ok");
+      await ingress.say(`set server archive/${name} addr ${ARCHIVE} port 7480`);
+
+      clearInterval(dripping);
+      socket.write(`${piece}${"x".repeat(drops)}`);
+      expect((await answer).status).toBe(200);
+      socket.destroy();
+      await until("the old worker is gone", () => !ingress.workers().some((pid) => before.includes(pid)), 10_000);
+    }, 30_000);
+
+    test.each([
+      ["configuration", (broken: Ingress) => broken.paths.haproxyConfig],
+      ["certificate", (broken: Ingress) => broken.certificate],
+    ])(
+      "a broken %s leaves the old worker in service",
+      async (_what, fileOf) => {
+        const file = fileOf(ingress);
+        const good = (await ingress.files.read(file)) ?? "";
+        const [pid, said] = [await ingress.worker(), ingress.log().length];
+        ingress.put(file, `${good.slice(0, good.length / 2)}\nbroken\n`);
+        await ingress.reloadUntil("HAProxy refuses it", () => /ALERT/.test(ingress.log().slice(said)));
+        expect(await ingress.worker()).toBe(pid);
+        expect((await request(get())).status).toBe(200);
+        ingress.put(file, good);
+        await ingress.reload();
+        expect((await request(get())).status).toBe(200);
+      },
+      30_000,
+    );
+  });
+
+  test("20 says of itself what monitoring needs", async () => {
+    const metrics = await request(get("/metrics"), { to: "127.0.0.1", port: STATS_PORT });
+    const has = (line: RegExp) =>
+      metrics.body
+        .toString()
+        .split("\n")
+        .some((text) => line.test(text));
+    expect(has(/^haproxy_process_max_connections [1-9]\d{3,}$/)).toBe(true);
+    expect(has(/^haproxy_backend_active_servers\{proxy="s3"\} 1$/)).toBe(true);
+    expect(has(/^haproxy_server_status\{proxy="s3",server="10\.66\.0\.11:7480",state="UP"\} 1$/)).toBe(true);
+  });
+});
