@@ -1,0 +1,78 @@
+/** Whether running connections can be handed over, from what can be seen on this node. */
+import type { Config } from "../config/schema.ts";
+import { hasHandover } from "../domain/units.ts";
+import { handoverPeers } from "../render/handover.ts";
+import { nextRouter } from "../system/addresses.ts";
+import { askArp } from "../system/arp.ts";
+import { handoverRefusal, handoverState } from "../system/handover.ts";
+import { isInstalled } from "../system/programs.ts";
+import { readSysctl } from "../system/sysctl.ts";
+import type { System } from "../system/system.ts";
+import { unitState } from "../system/systemd.ts";
+import { fail, pass, skip, type Verdict, warn } from "./check.ts";
+import { gatherPlace } from "./facts.ts";
+
+/** An answer to ARP takes less than a millisecond where the segment is well. */
+const ASK_MS = 500;
+
+/** The first thing that stands in the way of the handover, the worst first. `rules` is the file of the table. */
+export async function checkHandover(
+  system: System,
+  { config, rules, isRoot }: { config: Config; rules: string; isRoot: boolean },
+): Promise<Verdict> {
+  if (config.handover === "off") return skip("switched off");
+  if (!hasHandover(config)) {
+    return warn("the other nodes are not known: a drain cuts transfers", "list all nodes under `nodes` in ober.yaml");
+  }
+  if ((await unitState(system, "ober-handover.service")).active !== "active") return skip("ober-handover does not run");
+  if (!isRoot) return skip("needs root");
+  const missing = await whyMissing(system, rules);
+  if (missing) return missing;
+  const place = await gatherPlace(system, config);
+  const peers = handoverPeers(config, place);
+  const routed: string[] = [];
+  for (const peer of peers) if ((await nextRouter(system, peer)) !== undefined) routed.push(peer);
+  if (routed.length > 0) {
+    return fail(
+      `${routed.join(", ")} is behind a router: connections are handed over on one segment only`,
+      "correct `nodes` in ober.yaml, or `handover: off`",
+    );
+  }
+  const strict = await isStrict(system, place.interface);
+  if (strict) return warn(strict, `sysctl -w net.ipv4.conf.${place.interface}.rp_filter=2`);
+  const { packets, flows } = await handoverState(system);
+  if (packets.stranger > 0) {
+    return warn(
+      `${packets.stranger} packets came from a node that is not in this node's list`,
+      "the same ober.yaml on every node, then `ober apply`",
+    );
+  }
+  const answers = await askArp(place.interface, peers, ASK_MS);
+  const silent = peers.filter((peer) => !answers.has(peer));
+  const count = Object.values(flows).reduce((sum, number) => sum + number, 0);
+  const text = `${peers.length} peers, ${count} connections on their way to one`;
+  return silent.length === 0 ? pass(text) : warn(`${text}; no answer from ${silent.join(", ")}`, `ping ${silent[0]}`);
+}
+
+/** Why the table is not there although its unit ran. */
+async function whyMissing(system: System, rules: string): Promise<Verdict | undefined> {
+  if (!(await isInstalled(system, "nft")))
+    return warn("nft is not installed: a drain cuts transfers", "ober bootstrap");
+  if ((await handoverState(system)).loaded) return undefined;
+  const refusal = await handoverRefusal(system, rules);
+  return refusal === undefined
+    ? fail("the table is gone: somebody flushed the ruleset", "systemctl restart ober-handover.service")
+    : warn(
+        `this kernel does not take the rules, a drain cuts transfers: ${refusal}`,
+        "a kernel with nf_tables, nft_socket and nft_dup_ipv4",
+      );
+}
+
+/** Packets of a client come from a peer: a strict filter lets them pass only where the way to the client is the same interface. */
+async function isStrict(system: System, link: string): Promise<string | undefined> {
+  const values = await Promise.all(["all", link].map((name) => readSysctl(system, `net.ipv4.conf.${name}.rp_filter`)));
+  const routes = (await system.run(["ip", "-json", "route", "show", "default"], { accept: [0, 1, 2] })).stdout;
+  const ways = (JSON.parse(routes || "[]") as { dev?: string }[]).map(({ dev }) => dev);
+  if (Math.max(...values.map(Number)) !== 1 || ways.every((dev) => dev === link)) return undefined;
+  return `rp_filter is strict on ${link} and clients are reached by ${ways.join(", ")}: packets from peers are dropped`;
+}

@@ -1,0 +1,160 @@
+/** No transfer dies because a node is drained, stopped, started again or a VIP moves: long transfers through real nodes, in both modes. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import type { Lab, LabNode } from "../lab/lab.ts";
+import { inNamespace } from "../lab/network.ts";
+import { ober } from "../lab/ober.ts";
+import { type PacketPlan, SHAPES } from "../lab/packet-client.ts";
+import { CLIENT, VIP } from "../lab/places.ts";
+import { run } from "../lab/process.ts";
+import { now } from "../lab/route-watch.ts";
+import { BACKEND_PORT } from "../lab/storage.ts";
+import { failures, startTransfers, type Transfers } from "../lab/transfers.ts";
+import { type Cluster, measured, runningCluster, sharedLab } from "./_cluster.ts";
+import { ownedBy, settled, VIPS, type VrrpCluster, vrrpCluster } from "./_vrrp.ts";
+
+const SERVERS = `rgw[1-3]:${BACKEND_PORT}`;
+
+async function startBackends(lab: Lab): Promise<void> {
+  for (const index of [1, 2, 3]) if (!(`backend${index}` in lab.services())) await lab.startBackend(index);
+}
+
+type HandoverJson = {
+  readonly inFlight: number;
+  readonly drained: boolean;
+  readonly handover: {
+    readonly packets: Readonly<Record<string, number>>;
+    readonly flows: Readonly<Record<string, number>>;
+  };
+};
+
+async function statusOf(node: LabNode): Promise<HandoverJson> {
+  return JSON.parse((await ober(node, ["status", "--json"], { accept: [0, 1] })).stdout) as HandoverJson;
+}
+
+/** Packets that all of `nodes` sent to the owner of their connection. */
+async function handedOn(nodes: readonly LabNode[]): Promise<number> {
+  const states = await Promise.all(nodes.map(statusOf));
+  return states.reduce((sum, { handover }) => sum + (handover.packets["sent"] ?? 0), 0);
+}
+
+describe("in BGP mode, under 60 transfers in flight and 20 new connections a second", () => {
+  let cluster: Cluster;
+  let transfers: Transfers;
+  beforeAll(async () => {
+    await startBackends(await sharedLab());
+    cluster = await runningCluster({ handover: "always", servers: SERVERS });
+    transfers = startTransfers("client");
+    expect(await transfers.flow(80, 0, 30_000)).toBe(true);
+  }, 300_000);
+  afterAll(async () => {
+    await transfers?.stop();
+    await cluster?.watch.stop();
+  });
+
+  test("drain, reboot while drained, undrain, stop and start of a node cut nothing", async () => {
+    const { lab, watch, addresses, nodes } = cluster;
+    const node = lab.node("n2");
+    const others = addresses.filter((address) => address !== node.address);
+    const begin = now();
+    const { stdout } = await ober(node, ["drain", "--wait", "--json", "--reason", "a new kernel"]);
+    expect(JSON.parse(stdout)).toMatchObject({ drained: true, left: 0 });
+    expect(await statusOf(node)).toMatchObject({ drained: true, inFlight: 0 });
+    expect(await handedOn(nodes)).toBeGreaterThan(100);
+    await node.exec(["systemctl", "restart", "ober-http.service"]);
+    await watch.settled(others, now(), 5_000);
+    const back = now();
+    await ober(node, ["undrain"]);
+    await watch.settled(addresses, back, 10_000);
+    expect(await transfers.flow(80, now(), 30_000)).toBe(true);
+    await ober(node, ["stop"]);
+    const starting = now();
+    await ober(node, ["start"]);
+    await watch.settled(addresses, starting, 20_000);
+    expect(await transfers.flow(80, now(), 30_000)).toBe(true);
+    const records = transfers.records().filter(({ end }) => end >= begin);
+    measured("BGP: drain, undrain, stop, start: transfers that failed", failures(records).failed, {
+      unit: "transfers",
+      of: records.length,
+    });
+    expect(failures(records)).toMatchObject({ failed: 0, errors: {} });
+  }, 180_000);
+
+  test("no packet circles: whatever its DSCP, TTL and identification, each node sees it once", async () => {
+    const { nodes } = cluster;
+    // A table of the test's own counts, before ober's looks: one counter for each packet, by its source port.
+    const table = `table ip sightings {
+      set seen { type inet_service; size 65535; flags dynamic; counter; }
+      chain first { type filter hook prerouting priority -300; policy accept;
+        ip saddr ${CLIENT.address} ip daddr ${VIP} tcp dport 443 tcp window 1024 tcp sequence 1 update @seen { tcp sport counter }
+      }
+    }`;
+    for (const node of nodes) {
+      await Bun.write(`${node.root}/root/sightings.nft`, table);
+      await node.exec(["nft", "-f", "/root/sightings.nft"]);
+    }
+    const plan: PacketPlan = { from: CLIENT.address, to: VIP };
+    const program = join(import.meta.dirname, "../lab/packet-client.ts");
+    const { stdout } = await run(inNamespace("client", [process.execPath, program, JSON.stringify(plan)]));
+    const sightings = new Map<number, number>();
+    for (const node of nodes) {
+      const { stdout: seen } = await node.exec(["nft", "-n", "list", "set", "ip", "sightings", "seen"]);
+      for (const [, port, count] of seen.matchAll(/(\d+) counter packets (\d+)/g)) {
+        sightings.set(Number(port), (sightings.get(Number(port)) ?? 0) + Number(count));
+      }
+      await node.exec(["nft", "delete", "table", "ip", "sightings"]);
+    }
+    expect(Number(stdout)).toBe(SHAPES);
+    // A full queue on the way may drop some.
+    expect(sightings.size).toBeGreaterThan(SHAPES * 0.5);
+    expect(Math.max(...sightings.values())).toBe(nodes.length);
+    expect(failures(transfers.records()).errors).toEqual({});
+  }, 60_000);
+});
+
+describe("in keepalived mode, under 60 transfers in flight and 20 new connections a second", () => {
+  let cluster: VrrpCluster;
+  let transfers: Transfers;
+  beforeAll(async () => {
+    cluster = await vrrpCluster();
+    await startBackends(cluster.lab);
+    await cluster.watch.stop();
+    for (const node of cluster.nodes) {
+      const yaml = (await node.exec(["cat", "/opt/ober/etc/ober.yaml"])).stdout.replace(
+        /servers: .*/,
+        `servers: ["${SERVERS}"]`,
+      );
+      await Bun.write(`${node.root}/root/ober.yaml`, yaml);
+      await ober(node, ["config", "--from", "/root/ober.yaml", "--yes"]);
+    }
+    transfers = startTransfers("neighbour", { addresses: VIPS });
+    expect(await transfers.flow(80, 0, 30_000)).toBe(true);
+  }, 300_000);
+  afterAll(async () => {
+    await transfers?.stop();
+  });
+
+  test("`ober stop` on an owner, its return, drain and undrain cut nothing", async () => {
+    const { nodes, owners } = cluster;
+    const [node] = nodes;
+    if (!node) throw new Error("the cluster has no nodes");
+    const begin = now();
+    expect(ownedBy(owners, node.name).length).toBeGreaterThan(0);
+    await ober(node, ["stop"]);
+    expect(await transfers.flow(80, now(), 30_000)).toBe(true);
+    await ober(node, ["start"]);
+    await settled(nodes, owners, 20_000);
+    expect(await transfers.flow(80, now(), 30_000)).toBe(true);
+    await ober(node, ["drain", "--wait"]);
+    await ober(node, ["undrain"]);
+    await settled(nodes, owners, 20_000);
+    expect(await transfers.flow(80, now(), 30_000)).toBe(true);
+    expect(await handedOn(nodes)).toBeGreaterThan(100);
+    const records = transfers.records().filter(({ end }) => end >= begin);
+    measured("keepalived: stop, start, drain, undrain: transfers that failed", failures(records).failed, {
+      unit: "transfers",
+      of: records.length,
+    });
+    expect(failures(records)).toMatchObject({ failed: 0, errors: {} });
+  }, 180_000);
+});
