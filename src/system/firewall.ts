@@ -17,43 +17,69 @@ export async function firewallSays(system: System, argv: readonly string[]): Pro
   return (await system.run(argv, { accept: [0, 1, 252] })).stdout;
 }
 
-/** Which of `peers` may send VRRP (IP protocol 112) to this machine. Needs root. */
-export async function vrrpAllowed(
+/** What the nodes' neighbours must reach on this machine: VRRP (IP protocol 112) from peers, BGP and BFD from routers. */
+export type Service = "vrrp" | "bgp" | "bfd";
+
+/** A hole in the firewall: one service, from one address or network. */
+export type Opening = { readonly service: Service; readonly from: string };
+
+/** Those of `openings` that a firewall has a rule for, in the very words that ober writes. Needs root. */
+export async function openAlready(
   system: System,
   firewall: Firewall,
-  peers: readonly string[],
-): Promise<readonly string[]> {
-  if (firewall === "none") return peers;
+  openings: readonly Opening[],
+): Promise<readonly Opening[]> {
+  if (firewall === "none" || openings.length === 0) return openings;
   const list = firewall === "ufw" ? ["ufw", "show", "added"] : ["firewall-cmd", "--list-rich-rules"];
-  const rules = (await firewallSays(system, list)).split("\n").map((line) => line.trim());
-  return peers.filter((peer) => rules.includes(firewall === "ufw" ? `ufw ${ufwRule(peer)}` : richRule(peer)));
+  const rules = new Set((await firewallSays(system, list)).split("\n").map((line) => line.trim()));
+  return openings.filter((opening) => rules.has(firewall === "ufw" ? `ufw ${ufwRule(opening)}` : richRule(opening)));
 }
 
-export async function changeVrrpRule(
+export async function changeRule(
   system: System,
-  { firewall, verb, peer }: { firewall: Firewall; verb: "add" | "remove"; peer: string },
+  { firewall, verb, opening }: { firewall: Firewall; verb: "add" | "remove"; opening: Opening },
 ): Promise<void> {
   if (firewall === "ufw") {
-    const rule = ufwRule(peer).split(" ");
+    const rule = ufwRule(opening).split(" ");
     await system.run(verb === "add" ? ["ufw", ...rule] : ["ufw", "delete", ...rule]);
     return;
   }
   if (firewall === "none") return;
   for (const scope of [["--permanent"], []]) {
-    await system.run(["firewall-cmd", ...scope, `--${verb}-rich-rule=${richRule(peer)}`]);
+    await system.run(["firewall-cmd", ...scope, `--${verb}-rich-rule=${richRule(opening)}`]);
   }
 }
 
 /**
- * Whether a ruleset that ober does not know drops what no rule of it accepts. Another table that accepts VRRP would not help:
+ * Whether a ruleset that ober does not know drops what no rule of it accepts. Another table that accepts would not help:
  * a packet must pass every chain of the hook (nft(8)).
  */
 export async function foreignInputDrops(system: System): Promise<boolean> {
   return /hook input[^;]*; policy drop;/.test(await firewallSays(system, ["nft", "list", "ruleset"]));
 }
 
+/** BGP: RFC 4271, section 8.2.1.1. BFD over one hop: RFC 5881, section 4. */
+const PORTS = { bgp: { port: 179, protocol: "tcp" }, bfd: { port: 3784, protocol: "udp" } } as const;
+
 /** As `ufw show added` writes it. */
-const ufwRule = (peer: string) => `allow from ${peer} proto vrrp`;
+function ufwRule({ service, from }: Opening): string {
+  if (service === "vrrp") return `allow from ${from} proto vrrp`;
+  const { port, protocol } = PORTS[service];
+  return `allow from ${from} to any port ${port} proto ${protocol}`;
+}
 
 /** As `firewall-cmd --list-rich-rules` writes it. */
-const richRule = (peer: string) => `rule family="ipv4" source address="${peer}" protocol value="vrrp" accept`;
+function richRule({ service, from }: Opening): string {
+  const source = `rule family="${from.includes(":") ? "ipv6" : "ipv4"}" source address="${from}"`;
+  if (service === "vrrp") return `${source} protocol value="vrrp" accept`;
+  const { port, protocol } = PORTS[service];
+  return `${source} port port="${port}" protocol="${protocol}" accept`;
+}
+
+/** What to write into a ruleset that ober does not change, in the words of nft(8). */
+export function nftRule({ service, from }: Opening): string {
+  const family = from.includes(":") ? "ip6" : "ip";
+  if (service === "vrrp") return `${family} saddr ${from} ip protocol vrrp accept`;
+  const { port, protocol } = PORTS[service];
+  return `${family} saddr ${from} ${protocol} dport ${port} accept`;
+}
