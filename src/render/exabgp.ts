@@ -26,6 +26,8 @@ export function renderExabgp(config: Config, facts: NodeFacts, paths: Paths, sec
     localAs: String(bgp.local_as),
     peerAs: String(bgp.peer_as),
     holdTime: String(bgp.hold_time),
+    // RFC 5082: packets that a router has forwarded are not taken. Both sides must agree.
+    ttl: bgp.ttl_security ? "        outgoing-ttl 255;\n        incoming-ttl 255;" : "",
     families: families.map((family) => `            ipv${family} unicast;`).join("\n"),
     neighbors: neighbors.join("\n"),
   });

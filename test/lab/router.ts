@@ -1,22 +1,54 @@
-/** The router: BIRD 2 with ECMP and BFD in its namespace, and what its kernel holds. */
+/** The router: BIRD 2 or FRR with ECMP and BFD in its namespace, and what its kernel holds. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { OberError } from "../../src/errors.ts";
 import { inNamespace, inTools } from "./network.ts";
 import { LOG_DIRECTORY, NODE_AS, nodeAddress, ROUTER_AS, SEGMENT, SHARED_DIRECTORY, VIP_NETWORK } from "./places.ts";
 import { type ProcessRecord, run, startDetached, until } from "./process.ts";
 
-/** Starts BIRD with one session per node. */
-export async function startRouter(nodes: number): Promise<ProcessRecord> {
+/** Starts BIRD with one session per node, or with the sessions that are given. */
+export async function startRouter(nodes: number, sessions?: string): Promise<ProcessRecord> {
   mkdirSync(SHARED_DIRECTORY, { recursive: true });
-  await writeRouterConfig(nodes);
+  const text = sessions === undefined ? routerConfig(nodes) : `${BIRD_BASE}${sessions}\n`;
+  await Bun.write(join(SHARED_DIRECTORY, "bird.conf"), text);
   const bird = ["bird", "-f", "-c", "/lab/bird.conf", "-s", "/lab/bird.ctl", "-P", "/lab/bird.pid"];
   const record = startDetached(inTools("router", bird), join(LOG_DIRECTORY, "router.log"));
   await until("the router answers", async () => (await birdc("show status")).includes("up and running"), 10_000);
   return record;
 }
 
-export async function writeRouterConfig(nodes: number): Promise<void> {
-  await Bun.write(join(SHARED_DIRECTORY, "bird.conf"), routerConfig(nodes));
+const FRR_DIRECTORY = "/lab/frr";
+
+/** FRR's daemons, each a service of the lab. */
+export const FRR_DAEMONS = ["zebra", "bgpd", "bfdd"] as const;
+
+export async function startFrrDaemon(daemon: (typeof FRR_DAEMONS)[number]): Promise<ProcessRecord> {
+  // The daemons give up root's rights, and leave their sockets where their own user may write.
+  await run(inTools("router", ["install", "-d", "-o", "frr", "-g", "frr", FRR_DIRECTORY]));
+  const place = [
+    "-i",
+    `${FRR_DIRECTORY}/${daemon}.pid`,
+    "-z",
+    `${FRR_DIRECTORY}/zserv.api`,
+    "--vty_socket",
+    FRR_DIRECTORY,
+  ];
+  const argv = [`/usr/lib/frr/${daemon}`, "-f", "/dev/null", ...place, "-P", "0"];
+  return startDetached(inTools("router", argv), join(LOG_DIRECTORY, "router.log"));
+}
+
+/** Gives FRR its configuration as an administrator does; throws when it refuses a line. */
+export async function loadFrr(config: string): Promise<void> {
+  // Routes with their next hops inside, so that whoever watches the kernel's routes sees every change.
+  await Bun.write(join(SHARED_DIRECTORY, "frr.conf"), `no zebra nexthop kernel enable\n${config}\n`);
+  const daemonsAnswer = async () => (await vtysh(["-c", "show bgp summary"], [0, 1])).code === 0;
+  await until("FRR answers", daemonsAnswer, 10_000);
+  const { stdout, stderr } = await vtysh(["-f", "/lab/frr.conf"]);
+  if (/%|error/i.test(stdout + stderr)) throw new OberError(`FRR refuses its configuration: ${stdout}${stderr}`);
+}
+
+export function vtysh(words: readonly string[], accept: readonly number[] = [0]) {
+  return run(inTools("router", ["vtysh", "--vty_socket", FRR_DIRECTORY, ...words]), { accept });
 }
 
 /** One command of the router's own command line. */
@@ -41,6 +73,15 @@ export function nextHopsIn(text: string): string[] {
   return [...text.matchAll(/\bvia (?:inet )?([0-9.]+)/g)].map((match) => match[1] ?? "").sort();
 }
 
+const BIRD_BASE = `log stderr { info, warning, error, fatal, bug, remote, auth };
+router id ${SEGMENT.router};
+protocol device { }
+protocol kernel {
+  merge paths on limit 16;
+  ipv4 { import none; export where source = RTS_BGP; };
+}
+`;
+
 /**
  * BIRD's own defaults keep a peer out for minutes after one lost session; these waits are what a site must configure for
  * a node to be back in seconds.
@@ -49,14 +90,7 @@ function routerConfig(nodes: number): string {
   const sessions = Array.from({ length: nodes }, (_, position) => {
     return `protocol bgp n${position + 1} from node { neighbor ${nodeAddress(position + 1)} as ${NODE_AS}; }`;
   });
-  return `log stderr { info, warning, error, fatal, bug, remote, auth };
-router id ${SEGMENT.router};
-protocol device { }
-protocol kernel {
-  merge paths on limit 16;
-  ipv4 { import none; export where source = RTS_BGP; };
-}
-protocol bfd {
+  return `${BIRD_BASE}protocol bfd {
   interface "nodes0" { min rx interval 50 ms; min tx interval 50 ms; idle tx interval 300 ms; multiplier 3; };
 }
 filter vips {

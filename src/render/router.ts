@@ -1,0 +1,74 @@
+import { assets } from "../assets.ts";
+import type { Config } from "../config/schema.ts";
+import { fill, gate } from "./template.ts";
+
+export const VENDORS = ["frr", "bird", "junos", "eos", "nxos"] as const;
+export type Vendor = (typeof VENDORS)[number];
+
+export type RouterSide = {
+  /** The router's own address on the nodes' segment. */
+  readonly router: string;
+  /** Addresses of all nodes. */
+  readonly nodes: readonly string[];
+  /** Whether the sessions have a password. It is not printed: PASSWORD stands in its place. */
+  readonly md5: boolean;
+};
+
+type Dialect = {
+  readonly template: string;
+  readonly prefix?: (vip: string, index: number) => string;
+  readonly node: (address: string, index: number) => string;
+};
+
+const prefixList = (vip: string, index: number) => `ip prefix-list OBER-VIPS seq ${5 * (index + 1)} permit ${vip}`;
+
+const DIALECTS: Readonly<Record<Vendor, Dialect>> = {
+  frr: { template: assets.routerFrr, prefix: prefixList, node: (address) => ` neighbor ${address} peer-group OBER` },
+  bird: {
+    template: assets.routerBird,
+    node: (address, index) => `protocol bgp ober${index + 1} from ober { neighbor ${address} as {{nodeAs}}; }`,
+  },
+  junos: {
+    template: assets.routerJunos,
+    prefix: (vip) => `set policy-options prefix-list OBER-VIPS ${vip}`,
+    node: (address) => `set protocols bgp group OBER neighbor ${address}`,
+  },
+  eos: {
+    template: assets.routerEos,
+    prefix: (vip, index) => `   seq ${10 * (index + 1)} permit ${vip}`,
+    node: (address) => `   neighbor ${address} peer group OBER`,
+  },
+  nxos: {
+    template: assets.routerNxos,
+    prefix: prefixList,
+    node: (address) => `  neighbor ${address}\n    inherit peer OBER`,
+  },
+};
+
+/**
+ * The upstream router's half: sessions, ECMP, BFD, a filter for exactly these VIPs, and waits that let a node back in within
+ * seconds. FRR's and BIRD's are proven by the tests; the others are written from the vendors' manuals.
+ */
+export function renderRouter(vendor: Vendor, { bgp, vips }: Config, { router, nodes, md5 }: RouterSide): string {
+  const { template, prefix, node } = DIALECTS[vendor];
+  const features = [...(bgp.bfd_enabled ? ["bfd"] : []), ...(md5 ? ["md5"] : []), ...(bgp.ttl_security ? ["ttl"] : [])];
+  const networks = vips.map(({ address }) => `${address}/32`);
+  const values: Readonly<Record<string, string>> = {
+    router,
+    routerAs: String(bgp.peer_as),
+    nodeAs: String(bgp.local_as),
+    holdTime: String(bgp.hold_time),
+    keepalive: String(Math.max(1, Math.floor(bgp.hold_time / 3))),
+    bfdMs: String(bgp.bfd_interval_ms),
+    bfdIdleMs: String(Math.max(300, bgp.bfd_interval_ms)),
+    bfdMultiplier: String(bgp.bfd_multiplier),
+    vipsWithComma: networks.join(", "),
+    prefixes: prefix === undefined ? "" : networks.map(prefix).join("\n"),
+    resilient: networks.map((vip) => `! ip hardware fib ecmp resilience ${vip} capacity 64 redundancy 4`).join("\n"),
+    nodes: nodes.map(node).join("\n").replaceAll("{{nodeAs}}", String(bgp.local_as)),
+  };
+  const text = gate(template, { version: { major: 0, minor: 0, patch: 0, text: "" }, features });
+  // Each dialect says only some of it.
+  const used = Object.entries(values).filter(([name]) => text.includes(`{{${name}}}`));
+  return fill(text, Object.fromEntries(used));
+}
