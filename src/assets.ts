@@ -2,13 +2,21 @@ import bfdConfig from "../assets/bfd/bfd.conf" with { type: "text" };
 import exabgpConfig from "../assets/exabgp/config.ini" with { type: "text" };
 import haproxyBackend from "../assets/haproxy/backend.cfg" with { type: "text" };
 import haproxyConfig from "../assets/haproxy/haproxy.cfg" with { type: "text" };
+import journald from "../assets/journald/journald@ober.conf" with { type: "text" };
 import keepalivedInstance from "../assets/keepalived/instance.conf" with { type: "text" };
 import keepalivedConfig from "../assets/keepalived/keepalived.conf" with { type: "text" };
+import handoverRules from "../assets/network/handover.nft" with { type: "text" };
 import vipScript from "../assets/network/ober-vip.sh" with { type: "text" };
+import routerBird from "../assets/router/bird.conf" with { type: "text" };
+import routerEos from "../assets/router/eos.conf" with { type: "text" };
+import routerFrr from "../assets/router/frr.conf" with { type: "text" };
+import routerJunos from "../assets/router/junos.conf" with { type: "text" };
+import routerNxos from "../assets/router/nxos.conf" with { type: "text" };
 import sysctl from "../assets/sysctl/99-herr-ober.conf" with { type: "text" };
 import bfdUnit from "../assets/systemd/ober-bfd.service" with { type: "text" };
 import bgpUnit from "../assets/systemd/ober-bgp.service" with { type: "text" };
 import haUnit from "../assets/systemd/ober-ha.service" with { type: "text" };
+import handoverUnit from "../assets/systemd/ober-handover.service" with { type: "text" };
 import httpUnit from "../assets/systemd/ober-http.service" with { type: "text" };
 import vipUnit from "../assets/systemd/ober-vip.service" with { type: "text" };
 
@@ -19,14 +27,22 @@ export const assets: Readonly<Record<AssetName, string>> = {
   exabgpConfig,
   bfdConfig,
   vipScript,
+  handoverRules,
   sysctl,
+  journald,
   vipUnit,
+  handoverUnit,
   httpUnit,
   bgpUnit,
   bfdUnit,
   haUnit,
   keepalivedConfig,
   keepalivedInstance,
+  routerBird,
+  routerEos,
+  routerFrr,
+  routerJunos,
+  routerNxos,
 };
 
 type AssetName =
@@ -35,11 +51,19 @@ type AssetName =
   | "exabgpConfig"
   | "bfdConfig"
   | "vipScript"
+  | "handoverRules"
   | "sysctl"
+  | "journald"
   | "vipUnit"
+  | "handoverUnit"
   | "httpUnit"
   | "bgpUnit"
   | "bfdUnit"
   | "haUnit"
   | "keepalivedConfig"
-  | "keepalivedInstance";
+  | "keepalivedInstance"
+  | "routerBird"
+  | "routerEos"
+  | "routerFrr"
+  | "routerJunos"
+  | "routerNxos";

@@ -19,3 +19,7 @@ declare module "*.service" {
   const text: string;
   export default text;
 }
+declare module "*.nft" {
+  const text: string;
+  export default text;
+}

@@ -2,14 +2,16 @@ import { parseConfig } from "../config/schema.ts";
 import { parseYaml } from "../config/store.ts";
 import type { Paths } from "../domain/paths.ts";
 import { FOREIGN_UNITS, unitsOf } from "../domain/units.ts";
-import { generationNumbers, readGeneration } from "../plan/generations.ts";
-import { foreignRemark } from "../plan/vrrp-rules.ts";
-import { clusterNodes, clusterRemarks } from "../render/keepalived.ts";
+import { diffText } from "../plan/diff.ts";
+import { foreignRemark, neededOpenings, textOf } from "../plan/firewall-rules.ts";
+import { drift, generationNumbers } from "../plan/generations.ts";
+import { pending } from "../plan/transaction.ts";
+import { clusterRemarks } from "../render/keepalived.ts";
 import { parseSysctl } from "../render/sysctl.ts";
 import { localAddresses } from "../system/addresses.ts";
 import { askArp } from "../system/arp.ts";
 import { bfdSessions, bgpPeersConnected } from "../system/bgp.ts";
-import { activeFirewall, foreignInputDrops, vrrpAllowed } from "../system/firewall.ts";
+import { activeFirewall, foreignInputDrops, openAlready } from "../system/firewall.ts";
 import { requireSupportedOs } from "../system/os.ts";
 import { findPrograms } from "../system/programs.ts";
 import { readSysctl } from "../system/sysctl.ts";
@@ -17,9 +19,12 @@ import type { System } from "../system/system.ts";
 import { requireSystemd, unitState, unitStates } from "../system/systemd.ts";
 import { vrrpStates } from "../system/vrrp.ts";
 import { listenVrrp } from "../system/vrrp-listen.ts";
+import { checkServerNames } from "./backends.ts";
 import { type Check, fail, pass, skip, type Verdict, warn } from "./check.ts";
 import { gatherPlace } from "./facts.ts";
-import { arpQuestions, vrrpView } from "./vrrp.ts";
+import { checkHandover } from "./handover.ts";
+import { checkQueues } from "./network-cards.ts";
+import { arpQuestions, heldOn, vrrpView } from "./vrrp.ts";
 
 export type Host = { readonly system: System; readonly paths: Paths | undefined; readonly isRoot: boolean };
 
@@ -49,10 +54,23 @@ export const hostChecks: readonly Check<Host>[] = [
   { id: "bfd", title: "BFD sessions", needsSystemd: true, run: checkBfd },
   { id: "vrrp", title: "VRRP", needsSystemd: true, run: checkVrrp },
   { id: "vrrp-cluster", title: "VIPs and nodes", run: checkVrrpCluster },
-  { id: "vrrp-firewall", title: "firewall for VRRP", run: checkVrrpFirewall },
+  { id: "firewall", title: "firewall for peers and routers", run: checkFirewall },
+  {
+    id: "handover",
+    title: "handover of connections",
+    needsSystemd: true,
+    async run(host) {
+      const config = await configOf(host);
+      if (!config || !host.paths) return skip("not configured");
+      return checkHandover(host.system, { config, rules: host.paths.handoverRules, isRoot: host.isRoot });
+    },
+  },
   { id: "sysctl", title: "kernel tuning", run: checkSysctl },
+  { id: "network-queues", title: "queues of the network cards", run: checkQueues },
   { id: "descriptors", title: "file descriptors of HAProxy", needsSystemd: true, run: checkDescriptors },
+  { id: "server-names", title: "names of the backends", needsSystemd: true, run: checkServerNames },
   { id: "drift", title: "files changed by hand", run: checkDrift },
+  { id: "unconfirmed", title: "changes not yet final", run: checkUnconfirmed },
   {
     id: "watchdog",
     title: "watchdog device",
@@ -129,7 +147,7 @@ async function configOf({ system, paths }: Host) {
 async function checkUnits(host: Host): Promise<Verdict> {
   const config = await configOf(host);
   if (!config) return skip("not configured");
-  const states = await unitStates(host.system, unitsOf(config.ha_mode, config.bgp.bfd_enabled));
+  const states = await unitStates(host.system, unitsOf(config));
   const bad = states.filter(({ active, enabled }) => active !== "active" || enabled !== "enabled");
   if (bad.length === 0) return pass("all active and enabled");
   if (states.every(({ active, enabled }) => active === "inactive" && enabled !== "enabled"))
@@ -142,8 +160,10 @@ async function checkUnits(host: Host): Promise<Verdict> {
 
 async function checkVips(host: Host): Promise<Verdict> {
   const config = await configOf(host);
-  if (config?.ha_mode !== "bgp") return skip("not in BGP mode");
-  const local = await localAddresses(host.system);
+  if (!config || !unitsOf(config).includes("ober-vip.service")) return skip("keepalived alone has them");
+  const vrrpLink = config.ha_mode === "bgp" ? undefined : (await gatherPlace(host.system, config)).interface;
+  const all = await localAddresses(host.system);
+  const local = all.filter((own) => own.interface !== vrrpLink);
   const missing = config.vips.filter(({ address }) => !local.some((own) => own.address === address));
   if (missing.length > 0)
     return fail(
@@ -205,7 +225,7 @@ async function checkVrrp(host: Host): Promise<Verdict> {
     askArp(place.interface, arpQuestions(config, place), ASK_MS),
   ]);
   const [states, addresses] = await Promise.all([vrrpStates(host.system), localAddresses(host.system)]);
-  const onInterface = new Set(addresses.map(({ address }) => address));
+  const onInterface = heldOn(place.interface, addresses);
   const { suspicions, peers, vips } = vrrpView(config, place, { states, onInterface, heard, arp });
   if (suspicions.length > 0) {
     const text = suspicions.map((suspicion) => suspicion.text).join("; ");
@@ -233,24 +253,23 @@ async function checkVrrpCluster(host: Host): Promise<Verdict> {
   return remark === undefined ? pass("one VIP for each node") : warn(remark, "add or remove VIPs in ober.yaml");
 }
 
-async function checkVrrpFirewall(host: Host): Promise<Verdict> {
+async function checkFirewall(host: Host): Promise<Verdict> {
+  const { system, paths } = host;
   const config = await configOf(host);
-  if (config?.ha_mode !== "keepalived") return skip("not in keepalived mode");
+  if (!paths || !config) return skip("not configured");
   if (!host.isRoot) return skip("needs root");
-  const { system } = host;
-  const place = await gatherPlace(system, config);
-  const peers = clusterNodes(config, place).filter((node) => node !== place.address);
+  const openings = await neededOpenings({ system, paths }, config, await gatherPlace(system, config));
   const firewall = await activeFirewall(system);
   if (firewall === "none") {
     return (await foreignInputDrops(system))
-      ? warn("a firewall drops what it does not know", foreignRemark(peers))
-      : pass("none drops VRRP");
+      ? warn("a firewall drops what it does not know", foreignRemark(openings))
+      : pass(`none drops ${config.ha_mode === "bgp" ? "BGP or BFD" : "VRRP"}`);
   }
-  const allowed = await vrrpAllowed(system, firewall, peers);
-  const shut = peers.filter((peer) => !allowed.includes(peer));
-  return shut.length === 0
-    ? pass(`${firewall} lets every peer in`)
-    : fail(`${firewall} has no rule for VRRP from ${shut.join(", ")}: both sides would hold the VIPs`, "ober apply");
+  const open = await openAlready(system, firewall, openings);
+  const shut = openings.filter((opening) => !open.includes(opening));
+  if (shut.length === 0) return pass(`${firewall} lets every ${config.ha_mode === "bgp" ? "router" : "peer"} in`);
+  const loss = config.ha_mode === "bgp" ? "sessions fail" : "both sides would hold the VIPs";
+  return fail(`${firewall} has no rule for ${textOf(shut)}: ${loss}`, "ober apply");
 }
 
 async function checkSysctl({ system, paths }: Host): Promise<Verdict> {
@@ -265,7 +284,7 @@ async function checkSysctl({ system, paths }: Host): Promise<Verdict> {
 }
 
 /** `fd-hard-limit` in haproxy.cfg; with fewer, HAProxy serves fewer connections and says nothing. */
-const WANTED_DESCRIPTORS = 50_100;
+const WANTED_DESCRIPTORS = 62_600;
 
 async function checkDescriptors({ system }: Host): Promise<Verdict> {
   const { mainPid } = await unitState(system, "ober-http.service");
@@ -281,10 +300,25 @@ async function checkDrift({ system, paths, isRoot }: Host): Promise<Verdict> {
   if (!paths || !isRoot) return skip("needs root and an installed node");
   const newest = (await generationNumbers(system, paths)).at(-1);
   if (newest === undefined) return skip("nothing was applied yet");
-  const { files } = await readGeneration(system, paths, newest);
-  const changed: string[] = [];
-  for (const file of files) if (!file.once && (await system.read(file.path)) !== file.content) changed.push(file.path);
-  return changed.length === 0
+  const changes = await drift(system, paths);
+  return changes.length === 0
     ? pass(`as generation ${newest} left them`)
-    : warn(changed.join(", "), "`ober apply --dry-run` shows what it would put back; `ober apply` does it");
+    : warn(
+        `${changes.map(({ path }) => path).join(", ")}: what \`ober apply\` would put back:\n${changes.map(diffText).join("\n")}`,
+        "put what you need into ober.yaml, then `ober apply --yes`",
+      );
+}
+
+/** A change that goes away by itself is easily forgotten. */
+async function checkUnconfirmed({ system, paths, isRoot }: Host): Promise<Verdict> {
+  if (!paths || !isRoot) return skip("needs root and an installed node");
+  if ((await system.stat(paths.upgradeRecord)) !== undefined) {
+    return warn("an upgrade of packages was cut off, or is under way", "ober upgrade");
+  }
+  const state = await pending(system, paths);
+  if (!state) return pass("none");
+  const { unconfirmed } = state;
+  return unconfirmed
+    ? warn(`by ${unconfirmed.generation.by}, undone at ${unconfirmed.until}`, "ober confirm")
+    : warn("a change was cut off in its middle", "ober recover");
 }

@@ -7,6 +7,7 @@ import { familyOf } from "../domain/address.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { priorityOf, type VrrpInstance } from "../domain/vrrp.ts";
 import { clusterInstances, clusterNodes } from "../render/keepalived.ts";
+import type { LocalAddress } from "../system/addresses.ts";
 import type { ArpAnswers } from "../system/arp.ts";
 import type { VrrpState } from "../system/vrrp.ts";
 import type { Heard } from "../system/vrrp-listen.ts";
@@ -60,6 +61,11 @@ export function arpQuestions(config: Config, place: Place): readonly string[] {
   return [...config.vips.map(({ address }) => address), ...clusterNodes(config, place)].filter(
     (address) => familyOf(address) === 4 && address !== place.address,
   );
+}
+
+/** Which addresses are on the interface that carries the VIPs. A VIP is elsewhere on every node, for the handover. */
+export function heldOn(link: string, addresses: readonly LocalAddress[]): ReadonlySet<string> {
+  return new Set(addresses.filter((own) => own.interface === link).map(({ address }) => address));
 }
 
 export function vrrpView(config: Config, place: Place, sight: VrrpSight): VrrpView {

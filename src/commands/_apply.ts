@@ -8,16 +8,30 @@ import { OberError } from "../errors.ts";
 import { isHealthy } from "../health/once.ts";
 import { apply, readCurrent } from "../plan/apply.ts";
 import { type Change, diffFiles, diffText } from "../plan/diff.ts";
-import { withVrrpRules } from "../plan/vrrp-rules.ts";
+import { neededOpenings, withOpenings } from "../plan/firewall-rules.ts";
 import { generatedPaths, type RenderedFile, render } from "../render/index.ts";
-import { clusterNodes, clusterRemarks } from "../render/keepalived.ts";
+import { clusterRemarks } from "../render/keepalived.ts";
 import { checksPending, haproxyCommand, parseStat } from "../system/haproxy-socket.ts";
 import { withLock } from "../system/lock.ts";
+import { operatorSession } from "../system/operator.ts";
 import type { Output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
 import { author, type Node } from "./_node.ts";
 
-export type ApplyFlags = { readonly dryRun?: boolean | undefined; readonly yes?: boolean | undefined };
+export type ApplyFlags = {
+  readonly dryRun?: boolean | undefined;
+  readonly yes?: boolean | undefined;
+  readonly force?: boolean | undefined;
+  /** The caller holds the lock already. */
+  readonly locked?: boolean | undefined;
+  /** Minutes until the change is undone unless it is confirmed. */
+  readonly confirmMinutes?: number | undefined;
+};
+
+/** For commands that could cut the operator off. */
+export const forceArgs = {
+  force: { type: "boolean", description: "Go on although your own SSH session comes in over a VIP" },
+} as const;
 
 /**
  * Shows what `text` as ober.yaml would change on this node, asks, and applies it. `source` is the file that problems are
@@ -65,12 +79,12 @@ export async function applyFiles(
     );
     return;
   }
+  await keepOperator(node, options);
   if (!options.yes && changes.length > 0) {
     await out.write(`${changes.map(diffText).join("\n")}\n`);
     await confirmOrCancel(`Apply ${changes.length === 1 ? "this change" : `these ${changes.length} changes`}?`);
   }
-  const peers =
-    config.ha_mode === "keepalived" ? clusterNodes(config, facts).filter((node) => node !== facts.address) : [];
+  const openings = await neededOpenings(node, config, facts);
   const context = {
     system,
     paths,
@@ -81,33 +95,40 @@ export async function applyFiles(
     checksPending: async () => checksPending(parseStat(await haproxyCommand(paths.haproxySocket, "show stat"))),
     progress: out.progress,
     now: () => new Date(),
+    confirmMinutes: options.confirmMinutes,
   };
-  const { result, remarks } = await withLock(paths.prefix, options.command, () =>
-    withVrrpRules(node, peers, () => apply(context, files)),
-  );
+  const change = () => withOpenings(node, openings, () => apply(context, files));
+  const { result, remarks } = await (options.locked ? change() : withLock(paths.prefix, options.command, change));
   // Only now: a configuration that was refused must leave the old password with the old files.
   const secrets = options.secrets ?? {};
   if (Object.keys(secrets).length > 0) await writeSecrets(system, secrets);
   const warnings = [...result.warnings, ...remarks];
   for (const warning of warnings) out.warn(warning);
-  const { generation } = result;
-  await out.result({ generation: generation?.number ?? null, changed: generation?.changed ?? [], warnings }, () =>
-    generation
-      ? `applied: ${generation.changed.length} files changed, kept as generation ${generation.number}`
-      : "nothing to change: the node already has this configuration",
-  );
+  const { generation, unconfirmed, changed } = result;
+  const until = unconfirmed?.until ?? null;
+  await out.result({ generation: generation?.number ?? null, unconfirmedUntil: until, changed, warnings }, () => {
+    if (unconfirmed)
+      return `live: ${changed.length} files changed; undone at ${until} unless you type \`ober confirm\``;
+    if (generation) return `applied: ${changed.length} files changed, kept as generation ${generation.number}`;
+    return "nothing to change: the node already has this configuration";
+  });
+}
+
+/** Refuses to take away the address that the operator's session comes in by. */
+async function keepOperator(
+  { system, paths }: Node,
+  { config, force }: { config: Config; force?: boolean | undefined },
+) {
+  const address = (await operatorSession(system, process.pid))?.server;
+  const present = (await system.read(paths.vipList))?.split("\n") ?? [];
+  if (force || address === undefined || !present.includes(address)) return;
+  if (config.vips.some((vip) => vip.address === address)) return;
+  throw new OberError(`your SSH session comes in by ${address}, which this change takes away`, {
+    hint: "connect to the node's own address, or insist with --force",
+  });
 }
 
 function describe(change: Change) {
   const kind = change.before === undefined ? "create" : change.after === undefined ? "remove" : "change";
   return { path: change.path, kind, diff: diffText(change) };
-}
-
-/** Reads a file that the operator named. Throws an OberError when it is not there. */
-export async function readGiven({ system }: Pick<Node, "system">, file: string): Promise<string> {
-  const text = await system.read(file);
-  if (text !== undefined) return text;
-  throw new OberError(`there is no file ${file}`, {
-    hint: "check the name; a relative one starts from this directory",
-  });
 }

@@ -1,5 +1,5 @@
 import { userInfo } from "node:os";
-import { posix } from "node:path";
+import { posix, resolve } from "node:path";
 import type { Config } from "../config/schema.ts";
 import { parseConfig } from "../config/schema.ts";
 import { parseYaml } from "../config/store.ts";
@@ -52,6 +52,22 @@ export async function currentConfig({ system, paths }: Node): Promise<{ config: 
     throw new OberError("this node has no configuration yet", { hint: "ober config, or ober config --from FILE" });
   }
   return { config: parseConfig(parseYaml(text, paths.config), paths.config), text };
+}
+
+/** Reads a file that the operator named. Throws an OberError when it is not there. */
+export async function readGiven({ system }: Pick<Node, "system">, file: string): Promise<string> {
+  const text = await system.read(file);
+  if (text !== undefined) return text;
+  throw new OberError(`there is no file ${file}`, {
+    hint: "check the name; a relative one starts from this directory",
+  });
+}
+
+/** The configuration in a file that the operator named; this node's without one. */
+export async function configFrom(file: string | undefined): Promise<Config> {
+  if (file === undefined) return (await currentConfig(await thisNode())).config;
+  const source = resolve(file);
+  return parseConfig(parseYaml(await readGiven({ system: localSystem() }, source), source), source);
 }
 
 /** Who to name in the record of a change: the person behind sudo, where there is one. */

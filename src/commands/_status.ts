@@ -1,17 +1,25 @@
 import { type Certificate, readCertificates } from "../checks/certificates.ts";
 import { gatherPlace } from "../checks/facts.ts";
-import { arpQuestions, type VrrpView, vrrpView } from "../checks/vrrp.ts";
+import { arpQuestions, heldOn, type VrrpView, vrrpView } from "../checks/vrrp.ts";
 import type { Config } from "../config/schema.ts";
 import { parseAddress } from "../domain/address.ts";
-import { unitsOf } from "../domain/units.ts";
+import { hasHandover, unitsOf } from "../domain/units.ts";
 import { OberError } from "../errors.ts";
 import { healthNow } from "../health/once.ts";
 import type { HealthState } from "../health/state.ts";
 import { generationNumbers } from "../plan/generations.ts";
-import { localAddresses, resolveName } from "../system/addresses.ts";
+import { type LocalAddress, localAddresses, resolveName } from "../system/addresses.ts";
 import { askArp } from "../system/arp.ts";
 import { bfdSessions, bgpPeersConnected } from "../system/bgp.ts";
-import { haproxyCommand, parseStat, requestsInFlight, type StatRow } from "../system/haproxy-socket.ts";
+import { type HandoverState, handoverState } from "../system/handover.ts";
+import {
+  haproxyCommand,
+  type OldWorker,
+  oldWorkers,
+  parseStat,
+  requestsInFlight,
+  type StatRow,
+} from "../system/haproxy-socket.ts";
 import { readHealthState } from "../system/health-state.ts";
 import { type UnitState, unitStates } from "../system/systemd.ts";
 import { vrrpStates } from "../system/vrrp.ts";
@@ -34,6 +42,10 @@ export type NodeStatus = {
   }[];
   readonly backends: readonly BackendStatus[];
   readonly inFlight: number;
+  /** HAProxy workers that still carry what they began before a reload. */
+  readonly oldWorkers: readonly OldWorker[];
+  /** Connections that are handed to other nodes; undefined where that is off, or cannot be seen without root. */
+  readonly handover: HandoverState | undefined;
   readonly drained: boolean;
   readonly certificates: readonly { readonly file: string; readonly notAfter: string }[];
   readonly generation: number | undefined;
@@ -59,19 +71,22 @@ export type BackendStatus = {
 export async function nodeStatus(node: Node): Promise<NodeStatus> {
   const { system, paths } = node;
   const { config } = await currentConfig(node);
-  const [units, healthy, health, rows, neighbors, addresses, certificates, generations, flag] = await Promise.all([
-    unitStates(system, unitsOf(config.ha_mode, config.bgp.bfd_enabled)),
-    healthNow(config.stats_port),
-    readHealthState(system, paths),
-    statRows(paths.haproxySocket),
-    neighborStatus(node, config),
-    localAddresses(system),
-    certificateList(node, config),
-    isRoot() ? generationNumbers(system, paths) : [],
-    system.stat(paths.drainFlag),
-  ]);
+  const [units, healthy, health, rows, old, neighbors, addresses, certificates, generations, flag, handover] =
+    await Promise.all([
+      unitStates(system, unitsOf(config)),
+      healthNow(config.stats_port),
+      readHealthState(system, paths),
+      orNothing(async () => parseStat(await haproxyCommand(paths.haproxySocket, "show stat"))),
+      isRoot() ? orNothing(() => oldWorkers(paths.masterSocket)) : [],
+      neighborStatus(node, config),
+      localAddresses(system),
+      certificateList(node, config),
+      isRoot() ? generationNumbers(system, paths) : [],
+      system.stat(paths.drainFlag),
+      hasHandover(config) && isRoot() ? handoverState(system) : undefined,
+    ]);
   const local = new Set(addresses.map(({ address }) => address));
-  const vrrp = config.ha_mode === "keepalived" ? await vrrpStatus(node, config, local) : undefined;
+  const vrrp = config.ha_mode === "keepalived" ? await vrrpStatus(node, config, addresses) : undefined;
   const alive = units.some(({ name, active }) => name === "ober-bgp.service" && active === "active");
   return {
     mode: config.ha_mode,
@@ -84,6 +99,8 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     neighbors,
     backends: config.backends.map(({ name }) => backendStatus(name, rows)),
     inFlight: requestsInFlight(rows),
+    oldWorkers: old,
+    handover,
     drained: flag !== undefined,
     certificates: certificates.map(({ file, notAfter }) => ({ file, notAfter: notAfter.toISOString() })),
     generation: generations.at(-1),
@@ -97,8 +114,9 @@ const ASK_MS = 200;
 /** Some of it only root may see: BIRD's and keepalived's state, and the generations, which hold secrets. */
 const isRoot = () => process.getuid?.() === 0;
 
-async function vrrpStatus({ system }: Node, config: Config, onInterface: ReadonlySet<string>): Promise<VrrpView> {
+async function vrrpStatus({ system }: Node, config: Config, addresses: readonly LocalAddress[]): Promise<VrrpView> {
   const place = await gatherPlace(system, config);
+  const onInterface = heldOn(place.interface, addresses);
   if (!isRoot()) return vrrpView(config, place, { states: [], onInterface });
   const [states, arp] = await Promise.all([
     vrrpStates(system),
@@ -123,10 +141,10 @@ function vipStatus(
   };
 }
 
-/** HAProxy's counters; none where HAProxy does not run. */
-async function statRows(socket: string): Promise<readonly StatRow[]> {
+/** What HAProxy says; nothing where it does not run. */
+async function orNothing<T>(ask: () => Promise<readonly T[]>): Promise<readonly T[]> {
   try {
-    return parseStat(await haproxyCommand(socket, "show stat"));
+    return await ask();
   } catch (error) {
     if (error instanceof OberError) return [];
     throw error;

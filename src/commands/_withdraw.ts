@@ -1,9 +1,11 @@
 import { rmSync } from "node:fs";
+import { gatherPlace } from "../checks/facts.ts";
 import type { Config } from "../config/schema.ts";
+import { hasHandover } from "../domain/units.ts";
 import { CHECK_WEIGHT } from "../domain/vrrp.ts";
 import type { HealthState } from "../health/state.ts";
 import { localAddresses } from "../system/addresses.ts";
-import { drainWhile, STOPPING } from "../system/drain-flag.ts";
+import { drainWhile, isOperatorsDrain, STOPPING } from "../system/drain-flag.ts";
 import { readHealthState } from "../system/health-state.ts";
 import { onInterrupt } from "../system/interrupts.ts";
 import { unitState } from "../system/systemd.ts";
@@ -11,39 +13,66 @@ import type { Output } from "../ui/output.ts";
 import { author, type Node } from "./_node.ts";
 
 /** A router needs a moment to act on a withdraw: BIRD some milliseconds, FRR 80, hardware up to a second. */
-const CONVERGENCE_MS = 1000;
+export const CONVERGENCE_MS = 1000;
 
 /** The health loop looks at the flag in every cycle; far more than that means that it does not run. */
-const WITHDRAWN_WITHIN_MS = 3000;
+const DECIDED_WITHIN_MS = 3000;
 
 /**
- * Takes new traffic off the node while everything keeps running. Returns what lifts it again. A drain that was there before
- * stays.
+ * Takes new traffic off the node while everything keeps running, for as long as a command runs. Returns what lifts it again. A
+ * drain that was there before stays.
  */
 export async function withdrawAll(node: Node, out: Output, config: Config): Promise<() => Promise<void>> {
   const { system, paths } = node;
-  const unit = config.ha_mode === "bgp" ? "ober-bgp.service" : "ober-ha.service";
-  if ((await unitState(system, unit)).active !== "active") return async () => {};
-  const flag = { by: author(), at: new Date().toISOString(), reason: STOPPING };
-  if (config.ha_mode === "keepalived") {
-    const lift = await drainWhile(system, paths, flag);
-    const takeBack = await handOverVips(node, out, config);
-    return async () => {
-      await takeBack();
-      await lift();
-    };
-  }
-  out.progress("withdrawing the routes");
-  const lift = await drainWhile(system, paths, flag);
-  await untilWithdrawn(node, out);
-  return lift;
+  if (!(await bringsTraffic(node, config))) return async () => {};
+  const stays = await isOperatorsDrain(system, paths);
+  const lift = await drainWhile(system, paths, { by: author(), at: new Date().toISOString(), reason: STOPPING });
+  const forget = onInterrupt(() => stays || rmSync(system.root + paths.vrrpHandicap, { force: true }));
+  await takeOff(node, out, config);
+  return async () => {
+    if (!stays) await system.remove(paths.vrrpHandicap);
+    forget();
+    await lift();
+  };
 }
 
-/** Waits until ExaBGP has confirmed that every route is withdrawn and the routers have had time to act; the BGP session stays up. */
-async function untilWithdrawn({ system, paths }: Node, out: Output): Promise<void> {
-  const deadline = performance.now() + WITHDRAWN_WITHIN_MS;
-  while (!isWithdrawn(await readHealthState(system, paths)) && performance.now() < deadline) await Bun.sleep(20);
-  if (!isWithdrawn(await readHealthState(system, paths))) {
+/** The same for good: until `undrainNode`, over restarts and reboots. */
+export async function drainNode(node: Node, out: Output, config: Config, reason: string): Promise<void> {
+  const { system, paths } = node;
+  const flag = { by: author(), at: new Date().toISOString(), reason };
+  if (!(await isOperatorsDrain(system, paths))) await system.writeAtomic(paths.drainFlag, `${JSON.stringify(flag)}\n`);
+  if (!hasHandover(config)) {
+    out.warn("connections are not handed over to the other nodes (`ober doctor` says why): transfers may be cut");
+  }
+  if (await bringsTraffic(node, config)) return takeOff(node, out, config);
+  if (config.ha_mode === "keepalived") await system.writeAtomic(paths.vrrpHandicap, `${CHECK_WEIGHT}\n`);
+}
+
+/** Ends a drain. Returns whether there was one. */
+export async function undrainNode(node: Node, out: Output, config: Config): Promise<boolean> {
+  const { system, paths } = node;
+  const wasDrained = (await system.stat(paths.drainFlag)) !== undefined;
+  await system.remove(paths.vrrpHandicap);
+  await system.remove(paths.drainFlag);
+  if (!wasDrained || config.ha_mode === "keepalived" || !(await bringsTraffic(node, config))) return wasDrained;
+  out.progress("announcing the routes");
+  if (await becomes(async () => isAnnounced(await readHealthState(system, paths)))) return wasDrained;
+  out.warn("the routes are not announced yet; `ober status` says why");
+  return wasDrained;
+}
+
+async function bringsTraffic({ system }: Node, config: Config): Promise<boolean> {
+  const unit = config.ha_mode === "bgp" ? "ober-bgp.service" : "ober-ha.service";
+  return (await unitState(system, unit)).active === "active";
+}
+
+/** Waits until the drain that was asked for has been heard, by the routers or by the other nodes. */
+async function takeOff(node: Node, out: Output, config: Config): Promise<void> {
+  if (config.ha_mode === "keepalived") return handOverVips(node, out, config);
+  const { system, paths } = node;
+  out.progress("withdrawing the routes");
+  // The BGP session stays up; ExaBGP confirms that every route is withdrawn.
+  if (!(await becomes(async () => isWithdrawn(await readHealthState(system, paths))))) {
     out.warn("ExaBGP did not confirm the withdraw; the routes go when its session ends");
   }
   await Bun.sleep(CONVERGENCE_MS);
@@ -54,10 +83,13 @@ async function untilWithdrawn({ system, paths }: Node, out: Output): Promise<voi
  * VIP over it is still served here, so that nothing goes dark; a keepalived that simply ends leaves it dark for the time
  * that the others wait. A VIP that nobody takes stays until keepalived stops.
  */
-async function handOverVips({ system, paths }: Node, out: Output, config: Config): Promise<() => Promise<void>> {
+async function handOverVips({ system, paths }: Node, out: Output, config: Config): Promise<void> {
   const vips = new Set(config.vips.map(({ address }) => address));
-  const held = async () => (await localAddresses(system)).map(({ address }) => address).filter((own) => vips.has(own));
-  const forget = onInterrupt(() => rmSync(system.root + paths.vrrpHandicap, { force: true }));
+  const { interface: link } = await gatherPlace(system, config);
+  const held = async () =>
+    (await localAddresses(system))
+      .filter((own) => own.interface === link && vips.has(own.address))
+      .map(({ address }) => address);
   await system.writeAtomic(paths.vrrpHandicap, `${CHECK_WEIGHT}\n`);
   out.progress("handing the VIPs over");
   // Three advertisements and the skew, which is less than one (RFC 5798, 6.1), and half a second for the rest.
@@ -65,11 +97,19 @@ async function handOverVips({ system, paths }: Node, out: Output, config: Config
   while ((await held()).length > 0 && performance.now() < deadline) await Bun.sleep(50);
   const left = await held();
   if (left.length > 0) out.warn(`no other node takes over ${left.join(", ")}`);
-  return async () => {
-    await system.remove(paths.vrrpHandicap);
-    forget();
-  };
+}
+
+async function becomes(condition: () => Promise<boolean>): Promise<boolean> {
+  const deadline = performance.now() + DECIDED_WITHIN_MS;
+  while (!(await condition())) {
+    if (performance.now() > deadline) return false;
+    await Bun.sleep(20);
+  }
+  return true;
 }
 
 const isWithdrawn = (state: HealthState | undefined) =>
   state?.vips.every(({ announced, acknowledged }) => !announced && acknowledged) === true;
+
+const isAnnounced = (state: HealthState | undefined) =>
+  state?.vips.every(({ announced, acknowledged }) => announced && acknowledged) === true;

@@ -1,17 +1,56 @@
 import { defineCommand } from "citty";
-import { output } from "../ui/output.ts";
-import { applyText } from "./_apply.ts";
-import { currentConfig, thisNodeAsRoot } from "./_node.ts";
+import { UsageError } from "../errors.ts";
+import { diffText } from "../plan/diff.ts";
+import { drift } from "../plan/generations.ts";
+import { withLock } from "../system/lock.ts";
+import { type Output, output } from "../ui/output.ts";
+import { confirmOrCancel } from "../ui/prompt.ts";
+import { applyText, forceArgs } from "./_apply.ts";
+import { currentConfig, type Node, thisNodeAsRoot } from "./_node.ts";
 import { dryRunArgs, globalArgs, yesArgs } from "./_shared.ts";
 
 export default defineCommand({
   meta: { name: "apply", description: "Apply ober.yaml as it stands, after an edit by hand or by Ansible" },
-  args: { ...globalArgs, ...dryRunArgs, ...yesArgs },
+  args: {
+    ...globalArgs,
+    ...dryRunArgs,
+    ...yesArgs,
+    ...forceArgs,
+    confirm: {
+      type: "string",
+      valueHint: "MINUTES",
+      description: "Undo the change after this time, unless `ober confirm` follows",
+    },
+  },
   async run({ args }) {
+    const confirmMinutes = minutes(args.confirm);
     const node = await thisNodeAsRoot();
+    const out = output(args);
     const { text } = await currentConfig(node);
-    const { dryRun } = args;
-    // The edit was the question and the answer: `apply` asks nothing.
-    await applyText(node, output(args), { text, source: node.paths.config, command: "apply", dryRun, yes: true });
+    const { dryRun, force } = args;
+    if (!dryRun && !args.yes) await askAboutDrift(node, out);
+    // The edit of ober.yaml was the question and the answer: `apply` asks nothing more.
+    const options = { source: node.paths.config, command: "apply", dryRun, force, confirmMinutes, yes: true };
+    await applyText(node, out, { text, ...options });
   },
 });
+
+function minutes(given: string | undefined): number | undefined {
+  if (given === undefined) return undefined;
+  const value = Number(given);
+  if (/^\d+$/.test(given) && value >= 1 && value <= 1440) return value;
+  throw new UsageError(`--confirm "${given}" is not a number of minutes`, "give a whole number from 1 to 1440");
+}
+
+/** Somebody has edited what ober generates, perhaps in need: not overwritten without a word. */
+async function askAboutDrift({ system, paths }: Node, out: Output): Promise<void> {
+  // In the middle of another's change nothing is as it was left.
+  const changes = await withLock(paths.prefix, "apply", () => drift(system, paths));
+  if (changes.length === 0) return;
+  await out.write(`${changes.map(diffText).join("\n")}\n`);
+  const which = changes.map(({ path }) => path).join(", ");
+  await confirmOrCancel(
+    `Overwrite ${which}, changed by hand?`,
+    `${which} was changed by hand; \`ober apply --yes\` overwrites it`,
+  );
+}

@@ -10,9 +10,9 @@ import { requireSupportedOs } from "../system/os.ts";
 import { requireSystemd } from "../system/systemd.ts";
 import { output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
-import { applyText, readGiven } from "./_apply.ts";
+import { applyText } from "./_apply.ts";
 import { requireLastingPath } from "./_install.ts";
-import { installPathOf, requireRoot } from "./_node.ts";
+import { installPathOf, readGiven, requireRoot } from "./_node.ts";
 import { dryRunArgs, globalArgs, yesArgs } from "./_shared.ts";
 import { startNode } from "./start.ts";
 

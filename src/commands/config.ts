@@ -5,8 +5,8 @@ import { emitConfig, parseYaml } from "../config/store.ts";
 import { askConfiguration } from "../config/wizard.ts";
 import { output } from "../ui/output.ts";
 import { terminalPrompts } from "../ui/prompt.ts";
-import { applyText, readGiven } from "./_apply.ts";
-import { type Node, thisNodeAsRoot } from "./_node.ts";
+import { applyText, forceArgs } from "./_apply.ts";
+import { type Node, readGiven, thisNodeAsRoot } from "./_node.ts";
 import { dryRunArgs, globalArgs, yesArgs } from "./_shared.ts";
 
 export default defineCommand({
@@ -15,6 +15,7 @@ export default defineCommand({
     ...globalArgs,
     ...dryRunArgs,
     ...yesArgs,
+    ...forceArgs,
     from: { type: "string", valueHint: "FILE", description: "Take ober.yaml from a file instead of asking" },
   },
   async run({ args }) {
@@ -28,6 +29,7 @@ export default defineCommand({
       command: "config",
       dryRun: args.dryRun,
       yes: args.yes,
+      force: args.force,
     });
   },
 });

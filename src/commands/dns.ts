@@ -1,13 +1,8 @@
-import { resolve } from "node:path";
 import { defineCommand } from "citty";
 import type { Config } from "../config/schema.ts";
-import { parseConfig } from "../config/schema.ts";
-import { parseYaml } from "../config/store.ts";
 import { OberError, UsageError } from "../errors.ts";
-import { localSystem } from "../system/local.ts";
 import { output } from "../ui/output.ts";
-import { readGiven } from "./_apply.ts";
-import { currentConfig, thisNode } from "./_node.ts";
+import { configFrom } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 
 /** Short, because a VIP that is added or taken away should be seen within minutes. */
@@ -53,10 +48,4 @@ export function nsupdate(records: readonly DnsRecord[], ttl: string): string {
   const types = [...new Set(records.map(({ name, type }) => `update delete ${name} ${type}`))];
   const added = records.map(({ name, type, address }) => `update add ${name} ${ttl} ${type} ${address}`);
   return [...types, ...added, "send"].join("\n");
-}
-
-async function configFrom(from: string | undefined): Promise<Config> {
-  if (from === undefined) return (await currentConfig(await thisNode())).config;
-  const source = resolve(from);
-  return parseConfig(parseYaml(await readGiven({ system: localSystem() }, source), source), source);
 }

@@ -1,4 +1,5 @@
 import { defineCommand } from "citty";
+import { LOG_NAMESPACE } from "../domain/paths.ts";
 import { type Service, UNITS } from "../domain/units.ts";
 import { UsageError } from "../errors.ts";
 import { runAttached } from "../system/process.ts";
@@ -10,6 +11,7 @@ export default defineCommand({
     ...globalArgs,
     follow: { type: "boolean", alias: "f", description: "Go on as lines come" },
     lines: { type: "string", alias: "n", valueHint: "N", default: "50", description: "How many lines to begin with" },
+    since: { type: "string", valueHint: "TIME", description: 'From then on: "1h ago", "2026-05-01 12:00"' },
     service: {
       type: "enum",
       options: [...UNITS.map(({ service }) => service), "all"],
@@ -28,15 +30,17 @@ export default defineCommand({
 export function journalctl(args: {
   service: Service | "all";
   lines: string;
+  since?: string | undefined;
   follow?: boolean | undefined;
   json?: boolean | undefined;
 }): readonly string[] {
   const units = UNITS.filter(({ service }) => args.service === "all" || service === args.service);
   return [
     "journalctl",
+    // Beside their own journal: what systemd says of the units, and what they wrote before they had one.
+    `--namespace=+${LOG_NAMESPACE}`,
     "--no-pager",
-    "--lines",
-    args.lines,
+    ...(args.since === undefined ? ["--lines", args.lines] : [`--since=${args.since}`]),
     ...units.flatMap(({ name }) => ["--unit", name]),
     ...(args.follow ? ["--follow"] : []),
     ...(args.json ? ["--output=json"] : []),

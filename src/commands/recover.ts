@@ -1,5 +1,6 @@
 import { defineCommand } from "citty";
 import { recover } from "../plan/apply.ts";
+import { waiting } from "../plan/transaction.ts";
 import { isLocked, withLock } from "../system/lock.ts";
 import { output } from "../ui/output.ts";
 import { thisNodeAsRoot } from "./_node.ts";
@@ -16,6 +17,10 @@ export default defineCommand({
     const out = output(args);
     // A change that is going on now restarts units itself, and puts things right itself when it fails.
     if (await isLocked(paths.prefix)) return out.result({ restored: [] }, "another ober is changing this machine");
+    // Units that restart while a change waits for its confirmation are part of what the operator looks at.
+    const unconfirmed = await waiting(system, paths, new Date());
+    if (unconfirmed)
+      return out.result({ restored: [] }, `a change waits for \`ober confirm\` until ${unconfirmed.until}`);
     const restored = (await withLock(paths.prefix, "recover", () => recover({ system, paths }))) ?? [];
     await out.result({ restored }, () =>
       restored.length === 0 ? "nothing to recover" : `a change was cut off; put back ${restored.join(", ")}`,

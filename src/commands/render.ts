@@ -10,8 +10,8 @@ import { UsageError } from "../errors.ts";
 import { render } from "../render/index.ts";
 import { localSystem } from "../system/local.ts";
 import { output } from "../ui/output.ts";
-import { readGiven } from "./_apply.ts";
 import { requireInstallPath } from "./_install.ts";
+import { readGiven } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 
 export default defineCommand({

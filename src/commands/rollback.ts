@@ -3,10 +3,11 @@ import { gatherFacts } from "../checks/facts.ts";
 import { parseConfig } from "../config/schema.ts";
 import { parseYaml } from "../config/store.ts";
 import { OberError, UsageError } from "../errors.ts";
+import { diffFiles, diffText } from "../plan/diff.ts";
 import { type Generation, generationNumbers, readGeneration } from "../plan/generations.ts";
 import { output } from "../ui/output.ts";
 import { table } from "../ui/table.ts";
-import { applyFiles } from "./_apply.ts";
+import { applyFiles, forceArgs } from "./_apply.ts";
 import { type Node, thisNodeAsRoot } from "./_node.ts";
 import { dryRunArgs, globalArgs, yesArgs } from "./_shared.ts";
 
@@ -16,29 +17,32 @@ export default defineCommand({
     ...globalArgs,
     ...dryRunArgs,
     ...yesArgs,
+    ...forceArgs,
     generation: { type: "positional", required: false, description: "Number of the generation (the one before)" },
-    list: { type: "boolean", description: "List the generations that are kept" },
+    list: { type: "boolean", description: "List the generations that are kept, or show what one changed" },
   },
   async run({ args }) {
     const node = await thisNodeAsRoot();
     const out = output(args);
-    if (args.list) return showList(node, out);
+    if (args.list) return args.generation === undefined ? showList(node, out) : showOne(node, out, args.generation);
     const generation = await readGeneration(node.system, node.paths, await wanted(node, args.generation));
     const source = `generation ${generation.number}`;
     const text = generation.files.find(({ path }) => path === node.paths.config)?.content ?? "";
     const config = parseConfig(parseYaml(text, source), source);
     const facts = await gatherFacts(node.system, config);
-    const { dryRun, yes } = args;
+    const { dryRun, yes, force } = args;
     const command = `rollback ${generation.number}`;
-    await applyFiles(node, out, { files: generation.files, facts, config, command, dryRun, yes });
+    await applyFiles(node, out, { files: generation.files, facts, config, command, dryRun, yes, force });
   },
 });
 
+function numberOf(given: string): number {
+  if (/^\d+$/.test(given)) return Number(given);
+  throw new UsageError(`"${given}" is not the number of a generation`, "`ober rollback --list` shows them");
+}
+
 async function wanted({ system, paths }: Node, given: string | undefined): Promise<number> {
-  if (given !== undefined) {
-    if (/^\d+$/.test(given)) return Number(given);
-    throw new UsageError(`"${given}" is not the number of a generation`, "`ober rollback --list` shows them");
-  }
+  if (given !== undefined) return numberOf(given);
   const before = (await generationNumbers(system, paths)).at(-2);
   if (before !== undefined) return before;
   throw new OberError("there is no generation before the present one", {
@@ -62,4 +66,16 @@ async function showList({ system, paths }: Node, out: ReturnType<typeof output>)
       ]),
     ),
   );
+}
+
+/** What generation `given` changed in the one before it; the first that is kept is shown whole. */
+async function showOne({ system, paths }: Node, out: ReturnType<typeof output>, given: string): Promise<void> {
+  const { files, ...about } = await readGeneration(system, paths, numberOf(given));
+  const older = (await generationNumbers(system, paths)).filter((number) => number < about.number).at(-1);
+  const before = older === undefined ? [] : (await readGeneration(system, paths, older)).files;
+  const current = new Map(before.map((file) => [file.path, file]));
+  const diff = diffFiles(files, current, [...current.keys()])
+    .map(diffText)
+    .join("\n");
+  await out.result({ ...about, diff }, `generation ${about.number}, ${about.at}, ${about.by}\n${diff}`);
 }

@@ -1,9 +1,9 @@
 import { defineCommand } from "citty";
 import type { Config } from "../config/schema.ts";
-import { unitsOf } from "../domain/units.ts";
+import { type UnitName, unitsOf, WITHOUT_TRAFFIC } from "../domain/units.ts";
 import { OberError } from "../errors.ts";
 import { healthNow } from "../health/once.ts";
-import { removeStaleDrain } from "../system/drain-flag.ts";
+import { isOperatorsDrain, removeStaleDrain } from "../system/drain-flag.ts";
 import { withLock } from "../system/lock.ts";
 import { systemctl } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
@@ -28,11 +28,13 @@ const HEALTHY_WITHIN_MS = 30_000;
 export async function startNode(node: Node, out: Output): Promise<void> {
   const { system, paths } = node;
   const { config } = await currentConfig(node);
-  const units = unitsOf(config.ha_mode, config.bgp.bfd_enabled);
-  const isTraffic = (name: string) => !["ober-vip.service", "ober-http.service"].includes(name);
+  const units = unitsOf(config);
+  const isTraffic = (name: UnitName) => !WITHOUT_TRAFFIC.includes(name);
   await withLock(paths.prefix, "start", async () => {
     await removeStaleDrain(system, paths);
-    await system.remove(paths.vrrpHandicap);
+    await system.remove(paths.noWait);
+    if (await isOperatorsDrain(system, paths)) out.warn("the node is drained: traffic comes with `ober undrain`");
+    else await system.remove(paths.vrrpHandicap);
     for (const name of units.filter((unit) => !isTraffic(unit))) {
       out.progress(`starting ${name}`);
       await systemctl(system, "enable", name);

@@ -82,6 +82,11 @@ export function statusText(status: NodeStatus, { style }: Pick<Output, "style">,
         servers.map((server) => [name, server.name, good(server.status.startsWith("UP"), server.status), server.check]),
       ),
     ),
+    ...status.oldWorkers.map(
+      ({ pid, uptime, connections }) =>
+        `old HAProxy worker ${pid} (started ${uptime} ago) finishes ${connections} connections from before a reload`,
+    ),
+    ...(status.handover ? [handoverText(status.handover)] : []),
     ...status.certificates.map(({ file, notAfter }) => {
       const days = Math.floor((new Date(notAfter).getTime() - now.getTime()) / 86_400_000);
       return `certificate ${file} ${good(days >= EXPIRY_WARNING_DAYS, `valid for ${days} days`)}`;
@@ -91,6 +96,14 @@ export function statusText(status: NodeStatus, { style }: Pick<Output, "style">,
       .map(({ at, vips, from, to, cause }) => `${at}  ${vips.join(" ")}  ${from} -> ${to}: ${cause}`),
   ];
   return sections.join("\n\n");
+}
+
+/** One line: to whom packets go, and what came. */
+function handoverText({ loaded, packets, flows }: NonNullable<NodeStatus["handover"]>): string {
+  if (!loaded) return "handover of connections: not in force; `ober doctor` says why";
+  const now = Object.entries(flows).map(([peer, count]) => `${count} connections to ${peer}`);
+  const { sent, asked, served, lost } = packets;
+  return `handover of connections: ${now.join(", ") || "none now"}; packets: ${sent} handed on, ${asked} asked about, ${served} taken over, ${lost} nobody's`;
 }
 
 function vrrpSections(

@@ -44,8 +44,8 @@ export function stopOptions({ timeout, force }: { timeout: string; force?: boole
 }
 
 /**
- * Withdraws the routes or hands the VIPs over, waits for what is in flight, stops and disables every unit of the node. The
- * transfers that go elsewhere from then on are reset; what is counted is what HAProxy still had in hand.
+ * Withdraws the routes or hands the VIPs over, waits for what is in flight, stops and disables every unit of the node. Meanwhile
+ * the other nodes hand the packets of running transfers to this one.
  */
 export async function stopNode(node: Node, out: Output, options: StopOptions): Promise<Drained & { inFlight: number }> {
   const { system, paths } = node;
@@ -56,7 +56,7 @@ export async function stopNode(node: Node, out: Output, options: StopOptions): P
   const lift = running ? await withdrawAll(node, out, config) : async () => {};
   try {
     if (running && !options.force) {
-      drained = await waitForTransfers(paths.haproxySocket, {
+      drained = await waitForTransfers(system, paths.haproxySocket, {
         timeoutMs: options.timeoutMs,
         tell(left) {
           inFlight = Math.max(inFlight, left);
@@ -64,12 +64,14 @@ export async function stopNode(node: Node, out: Output, options: StopOptions): P
         },
       });
     }
+    if (running) await system.writeAtomic(paths.noWait, "");
     // Bound to ober-http and wanted by it: disabled first, so that nothing brings them back in between.
-    for (const name of [...unitsOf(config.ha_mode, config.bgp.bfd_enabled)].reverse()) {
+    for (const name of [...unitsOf(config)].reverse()) {
       out.progress(`stopping ${name}`);
       await systemctl(system, "disable", "--now", name);
     }
   } finally {
+    await system.remove(paths.noWait);
     await lift();
   }
   return { ...drained, inFlight };

@@ -7,6 +7,8 @@ export type Activation = {
   readonly sysctl: boolean;
   /** New VIPs come up before anything announces or serves them. */
   readonly addVips: boolean;
+  /** The limits of the journal changed; journald reads them only as it starts. */
+  readonly journald: boolean;
   /** Units to reload, in order. */
   readonly reload: readonly string[];
   /** Units whose own definition changed and that take no traffic: restarted. */
@@ -29,22 +31,28 @@ export function activationOf(changes: readonly Change[], paths: Paths): Activati
   const restart = ["ober-bfd.service", "ober-bgp.service", "ober-ha.service"].filter(redefined);
   const vips = touches(paths.vipList, paths.vipScript);
   const reload = [
-    ...(touches(paths.haproxyConfig, paths.vipList) ? ["ober-http.service"] : []),
+    ...(touches(paths.haproxyConfig, paths.vipList, paths.statsList) ? ["ober-http.service"] : []),
     ...(touches(paths.bfdConfig) ? ["ober-bfd.service"] : []),
     ...(touches(paths.exabgpConfig) ? ["ober-bgp.service"] : []),
     ...(touches(paths.keepalivedConfig) ? ["ober-ha.service"] : []),
+    ...(touches(paths.handoverRules) ? ["ober-handover.service"] : []),
     // Last: an address goes only after its route was withdrawn. New ones are added beforehand.
     ...(vips ? ["ober-vip.service"] : []),
   ].filter((name) => !restart.includes(name));
   return {
     daemonReload: [...changed, ...removed].some((path) => path.startsWith(`${paths.unitDirectory}/`)),
     sysctl: touches(paths.sysctl),
+    journald: touches(paths.journald),
     addVips: vips,
     reload,
     restart,
-    later: ["ober-http.service", "ober-vip.service"].filter(redefined),
-    end: ["ober-ha.service", "ober-bgp.service", "ober-bfd.service", "ober-vip.service"].filter((name) =>
-      removed.has(unitPath(name)),
-    ),
+    later: ["ober-http.service", "ober-vip.service", "ober-handover.service"].filter(redefined),
+    end: [
+      "ober-ha.service",
+      "ober-bgp.service",
+      "ober-bfd.service",
+      "ober-handover.service",
+      "ober-vip.service",
+    ].filter((name) => removed.has(unitPath(name))),
   };
 }

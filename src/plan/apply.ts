@@ -6,7 +6,7 @@
  * success (a refused reload, a failed verification, a signal, a power cut) ends with the old files in place.
  */
 import type { NodeFacts } from "../domain/facts.ts";
-import type { Paths } from "../domain/paths.ts";
+import { LOG_NAMESPACE, type Paths } from "../domain/paths.ts";
 import { UNITS } from "../domain/units.ts";
 import { OberError } from "../errors.ts";
 import type { RenderedFile } from "../render/file.ts";
@@ -18,17 +18,21 @@ import { systemctl, unitStates } from "../system/systemd.ts";
 import { activationOf } from "./activate.ts";
 import { type Change, type CurrentFile, diffFiles } from "./diff.ts";
 import { valuesFor } from "./former-sysctls.ts";
-import { type Generation, keepGeneration } from "./generations.ts";
+import { type Generation, generationNumbers, keepGeneration, readGeneration } from "./generations.ts";
 import { own } from "./owned.ts";
 import {
+  awaitConfirmation,
   begin,
+  bootId,
   commit,
   finish,
   type Pending,
   pending,
   restore,
   stagingDirectory,
+  type Unconfirmed,
   type UnitBefore,
+  waiting,
 } from "./transaction.ts";
 import { validate } from "./validators.ts";
 
@@ -46,11 +50,17 @@ export type ApplyContext = {
   readonly progress: (stage: string) => void;
   /** The time, for the record. */
   readonly now: () => Date;
+  /** Minutes after which the change is undone unless `ober confirm` follows. */
+  readonly confirmMinutes?: number | undefined;
 };
 
 export type ApplyResult = {
   /** The generation that is now live; undefined when nothing had to change. */
   readonly generation: Generation | undefined;
+  /** Set when the change waits for `ober confirm`: it becomes a generation then. */
+  readonly unconfirmed?: Unconfirmed | undefined;
+  /** The files that changed. */
+  readonly changed: readonly string[];
   readonly warnings: readonly string[];
 };
 
@@ -78,6 +88,12 @@ export async function readCurrent(
  */
 export async function apply(context: ApplyContext, files: readonly RenderedFile[]): Promise<ApplyResult> {
   const { system, paths, progress } = context;
+  const unconfirmed = await waiting(system, paths, context.now());
+  if (unconfirmed) {
+    throw new OberError(`the change of ${unconfirmed.generation.by} waits for its confirmation`, {
+      hint: "`ober confirm` keeps it, `ober confirm --undo` does not",
+    });
+  }
   await recover(context);
   const changes = diffFiles(files, await readCurrent(system, paths, files), generatedPaths(paths));
 
@@ -85,7 +101,7 @@ export async function apply(context: ApplyContext, files: readonly RenderedFile[
   const directory = stagingDirectory(paths);
   const staged = validate(system, { files, paths, facts: context.facts, directory });
   const warnings = await staged.finally(() => system.removeTree(paths.transaction));
-  if (changes.length === 0) return { generation: undefined, warnings };
+  if (changes.length === 0) return { generation: undefined, changed: [], warnings };
 
   return withoutInterrupts(() => replace(context, { files, changes, warnings }));
 }
@@ -100,10 +116,13 @@ async function replace(
   }: { files: readonly RenderedFile[]; changes: readonly Change[]; warnings: readonly string[] },
 ): Promise<ApplyResult> {
   const { system, paths, progress } = context;
-  const wasHealthy = await context.isHealthy();
+  const wasHealthy = await isSurelyHealthy(context);
   const activation = activationOf(changes, paths);
   await own(system, paths, changes);
-  await begin(system, paths, changes, await unitsBefore(system, activation.end));
+  if (context.confirmMinutes !== undefined) await scheduleUndo(context, context.confirmMinutes);
+  const undone = context.confirmMinutes === undefined ? changes : await withAppliedConfig(context, changes);
+  const units = await unitsBefore(system, activation.end);
+  await begin(system, paths, undone, { units, edited: undone !== changes });
   try {
     progress("replacing the files");
     await end(system, activation.end);
@@ -112,20 +131,81 @@ async function replace(
     const refused = await activate(context, changes);
     progress("verifying");
     await verify(context, { wasHealthy, units: [...activation.reload, ...activation.restart] });
-    const generation = await keepGeneration(system, paths, {
-      at: context.now().toISOString(),
-      by: context.by,
-      command: context.command,
-      changed: changes.map(({ path }) => path),
-      files,
-    });
+    const changed = changes.map(({ path }) => path);
+    const { by, command } = context;
+    const made = { at: context.now().toISOString(), by, command, changed, files };
+    const all = [...warnings, ...refused, ...laterWarnings(activation.later)];
+    if (context.confirmMinutes !== undefined) {
+      const until = new Date(context.now().getTime() + context.confirmMinutes * 60_000).toISOString();
+      const unconfirmed = { until, bootId: await bootId(system), generation: made };
+      await awaitConfirmation(system, paths, unconfirmed);
+      return { generation: undefined, unconfirmed, changed, warnings: all };
+    }
+    const generation = await keepGeneration(system, paths, made);
     await finish(system, paths);
-    return { generation, warnings: [...warnings, ...refused, ...laterWarnings(activation.later)] };
+    return { generation, changed, warnings: all };
   } catch (error) {
     progress("putting the old files back");
     await recover(context);
+    await cancelUndo(system);
     throw error;
   }
+}
+
+/** `apply` finds ober.yaml edited already. What comes back when nobody confirms is the file that was applied before. */
+async function withAppliedConfig(
+  { system, paths }: ApplyContext,
+  changes: readonly Change[],
+): Promise<readonly Change[]> {
+  const newest = (await generationNumbers(system, paths)).at(-1);
+  if (newest === undefined || changes.some(({ path }) => path === paths.config)) return changes;
+  const before = (await readGeneration(system, paths, newest)).files.find(({ path }) => path === paths.config);
+  return before ? [...changes, { path: paths.config, before, after: undefined }] : changes;
+}
+
+const UNDO = "ober-confirm";
+
+/**
+ * Has systemd undo the change when nobody confirms it. Set before the change begins, so that the end of this process, or of
+ * the operator's session, changes nothing. A reboot loses the timer; the units then find the change themselves as they start.
+ */
+async function scheduleUndo({ system, paths }: ApplyContext, minutes: number): Promise<void> {
+  await cancelUndo(system);
+  // Another ober may hold the lock at that moment: tried until it gets it.
+  const service = ["--property=Restart=on-failure", "--property=RestartSec=2s", "--property=StartLimitIntervalSec=0"];
+  const timer = [`--on-active=${minutes * 60}s`, "--timer-property=AccuracySec=1s"];
+  const what = "--description=ober: undo a change that was not confirmed";
+  const undo = [paths.executable, "confirm", "--undo", "--quiet"];
+  await system.run([
+    "systemd-run",
+    "--quiet",
+    "--collect",
+    `--unit=${UNDO}`,
+    what,
+    ...timer,
+    ...service,
+    "--",
+    ...undo,
+  ]);
+}
+
+/** Takes the timer away; it is not there in most cases. A service that it has started goes on. */
+export async function cancelUndo(system: System): Promise<void> {
+  await system.run(["systemctl", "stop", "--quiet", `${UNDO}.timer`], { accept: [0, 5] });
+}
+
+/** Makes the change that waits final. Needs the lock. Returns its generation; undefined when nothing waits. */
+export async function confirmChange({
+  system,
+  paths,
+  now,
+}: Pick<ApplyContext, "system" | "paths" | "now">): Promise<Generation | undefined> {
+  const unconfirmed = await waiting(system, paths, now());
+  if (!unconfirmed) return undefined;
+  const generation = await keepGeneration(system, paths, unconfirmed.generation);
+  await finish(system, paths);
+  await cancelUndo(system);
+  return generation;
 }
 
 /**
@@ -143,12 +223,21 @@ export async function recover({ system, paths }: Pick<ApplyContext, "system" | "
     backwards.push({ path, before, after: file === null ? undefined : { path, ...file } });
   }
   await endNewcomers(system, paths, state);
+  if (state.edited) await keepEdit(system, paths, state);
   await restore(system, state);
   // What was cut off may have reloaded units already, and a boot sets the kernel's values before this runs.
   await activate({ system, paths }, backwards);
   await bringBack(system, state.units);
   await finish(system, paths);
   return Object.keys(state.before);
+}
+
+/** The operator's edit of ober.yaml stays beside the file that comes back. */
+async function keepEdit(system: System, paths: Paths, { before }: Pending): Promise<void> {
+  const edited = await system.read(paths.config);
+  if (edited === undefined || !(paths.config in before) || before[paths.config]?.content === edited) return;
+  await own(system, paths, [{ path: paths.unconfirmedConfig, before: undefined, after: undefined }]);
+  await system.writeAtomic(paths.unconfirmedConfig, edited);
 }
 
 /** Units that the interrupted change brought in: ended while their files are still there. */
@@ -165,8 +254,9 @@ async function activate(
   changes: readonly Change[],
 ): Promise<readonly string[]> {
   const { system, paths } = context;
-  const { daemonReload, sysctl, addVips, reload, restart } = activationOf(changes, paths);
+  const { daemonReload, sysctl, journald, addVips, reload, restart } = activationOf(changes, paths);
   if (daemonReload) await systemctl(system, "daemon-reload");
+  if (journald) await systemctl(system, "try-restart", `systemd-journald@${LOG_NAMESPACE}.service`);
   const tuning = sysctl ? changes.find(({ path }) => path === paths.sysctl) : undefined;
   const refused = tuning ? await writeSysctls(system, await valuesFor(context, tuning)) : [];
   const active = await activeAmong(system, [...reload, ...restart]);
@@ -201,11 +291,20 @@ async function verify(context: ApplyContext, before: { wasHealthy: boolean; unit
     if (late) {
       const what = failed.length > 0 ? `${failed.map(({ name }) => name).join(", ")} failed` : "HAProxy is not healthy";
       throw new OberError(`with the new configuration ${what}; the old one is back`, {
-        hint: "journalctl -u ober-http.service -n 50",
+        hint: "ober logs --service http",
       });
     }
     await Bun.sleep(200);
   }
+}
+
+/** Whether the new configuration has health to lose. One late answer of a busy machine must not switch the verification off. */
+async function isSurelyHealthy({ isHealthy }: ApplyContext): Promise<boolean> {
+  for (let attempt = 1; attempt < 4; attempt++) {
+    if (await isHealthy()) return true;
+    await Bun.sleep(300);
+  }
+  return isHealthy();
 }
 
 /** HAProxy takes a server for up until it has checked it: its word counts after that, or when the time is over. */

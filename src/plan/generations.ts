@@ -2,6 +2,8 @@ import type { Paths } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
 import type { RenderedFile } from "../render/file.ts";
 import type { System } from "../system/system.ts";
+import type { Change } from "./diff.ts";
+import { pending } from "./transaction.ts";
 
 /** A configuration as it was applied: who, when, and every file. Kept whole in one file, so it is there or it is not. */
 export type Generation = {
@@ -33,6 +35,22 @@ export async function readGeneration(system: System, paths: Paths, number: numbe
         ? "nothing was applied yet"
         : `kept are ${kept.at(0)} to ${kept.at(-1)}: \`ober rollback --list\``,
   });
+}
+
+/** The files on this machine that are not as the newest generation left them; each as what `apply` would put back. */
+export async function drift(system: System, paths: Paths): Promise<readonly Change[]> {
+  const newest = (await generationNumbers(system, paths)).at(-1);
+  const unconfirmed = (await pending(system, paths))?.unconfirmed?.generation;
+  if (newest === undefined && !unconfirmed) return [];
+  const { files } = unconfirmed ?? (await readGeneration(system, paths, newest ?? 0));
+  const changes: Change[] = [];
+  for (const file of files.filter(({ once, path }) => !once && path !== paths.config)) {
+    const [content, stat] = [await system.read(file.path), await system.stat(file.path)];
+    if (content === file.content) continue;
+    const before = content === undefined || !stat ? undefined : { content, mode: stat.mode };
+    changes.push({ path: file.path, before, after: file });
+  }
+  return changes;
 }
 
 /** Keeps `files` as the newest generation and drops the oldest beyond what is kept. Readable by root only: it holds secrets. */

@@ -7,6 +7,7 @@ import type { Paths } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
 import type { System } from "../system/system.ts";
 import type { Change, CurrentFile } from "./diff.ts";
+import type { Generation } from "./generations.ts";
 
 export type Pending = {
   readonly version: 1;
@@ -14,6 +15,19 @@ export type Pending = {
   readonly before: Readonly<Record<string, CurrentFile | null>>;
   /** Units that the change ends, and whether they were enabled and running. */
   readonly units: readonly UnitBefore[];
+  /** ober.yaml was edited by hand before the change: the edit is kept when the old file comes back. */
+  readonly edited?: boolean;
+  /** The change is live and healthy, and is undone unless somebody confirms it in time. */
+  readonly unconfirmed?: Unconfirmed;
+};
+
+export type Unconfirmed = {
+  /** ISO time of the end of the waiting. */
+  readonly until: string;
+  /** A machine that was booted since has lost whoever would have confirmed. */
+  readonly bootId: string;
+  /** What is kept when it is confirmed. */
+  readonly generation: Omit<Generation, "number">;
 };
 
 export type UnitBefore = { readonly name: string; readonly enabled: boolean; readonly active: boolean };
@@ -24,11 +38,35 @@ const stateFile = (paths: Paths) => `${paths.transaction}/state.json`;
 export const stagingDirectory = (paths: Paths) => `${paths.transaction}/staged`;
 
 /** Records what is about to be replaced. From here on a crash is repaired by `recover`. */
-export async function begin(system: System, paths: Paths, changes: readonly Change[], units: readonly UnitBefore[]) {
+export async function begin(
+  system: System,
+  paths: Paths,
+  changes: readonly Change[],
+  { units, edited }: Pick<Pending, "units" | "edited">,
+) {
   const before = Object.fromEntries(changes.map((change) => [change.path, change.before ?? null]));
-  const state: Pending = { version: 1, before, units };
+  const state: Pending = { version: 1, before, units, ...(edited ? { edited } : {}) };
   await system.makeDirectory(paths.transaction, 0o700);
   await system.writeAtomic(stateFile(paths), JSON.stringify(state), { mode: 0o600 });
+}
+
+/** From here on the change stands until `unconfirmed.until`, also across restarts of the units. */
+export async function awaitConfirmation(system: System, paths: Paths, unconfirmed: Unconfirmed): Promise<void> {
+  const state = await pending(system, paths);
+  if (!state) throw new Error("there is no change that could wait for its confirmation");
+  await system.writeAtomic(stateFile(paths), JSON.stringify({ ...state, unconfirmed }), { mode: 0o600 });
+}
+
+/** What waits for its confirmation now; undefined when nothing does, or when its time is over or its boot gone. */
+export async function waiting(system: System, paths: Paths, now: Date): Promise<Unconfirmed | undefined> {
+  const unconfirmed = (await pending(system, paths))?.unconfirmed;
+  const inTime = unconfirmed && new Date(unconfirmed.until) > now && unconfirmed.bootId === (await bootId(system));
+  return inTime ? unconfirmed : undefined;
+}
+
+/** Another one after each boot; see random(4). */
+export async function bootId(system: System): Promise<string> {
+  return (await system.read("/proc/sys/kernel/random/boot_id"))?.trim() ?? "";
 }
 
 /** Puts every change in place, each file whole. */

@@ -34,7 +34,12 @@ export function validators(paths: Paths, facts: NodeFacts): readonly Validator[]
       reads: [paths.keepalivedConfig],
       argv: (staged) => ["keepalived", "-t", "-f", staged(paths.keepalivedConfig)],
     },
-    ...["ober-vip", "ober-http", "ober-bfd", "ober-bgp", "ober-ha"].map((unit): Validator => {
+    {
+      program: "nft",
+      reads: [paths.handoverRules],
+      argv: (staged) => ["nft", "-c", "-f", staged(paths.handoverRules)],
+    },
+    ...["ober-vip", "ober-handover", "ober-http", "ober-bfd", "ober-bgp", "ober-ha"].map((unit): Validator => {
       const path = `${paths.unitDirectory}/${unit}.service`;
       return {
         program: "systemd",
@@ -94,6 +99,9 @@ async function ask(
   const remarks = remarksOf(validator.program, said, path);
   if (result.code === 0) return remarks.map((remark) => `${validator.program}: ${remark}`);
   const reasons = remarks.length > 0 ? remarks : said.trim().split("\n").slice(-5);
+  if (files.some((file) => file.path === path && file.optional)) {
+    return [`${validator.program} does not take ${path}, so the node does without it: ${reasons[0]}`];
+  }
   throw new OberError(
     `${validator.program} rejected ${path}:\n${reasons.map((reason) => `  ${quoteLine(reason, path, files)}`).join("\n")}`,
     { hint: "nothing was changed; correct the value in ober.yaml and run the command again" },
@@ -112,7 +120,7 @@ function remarksOf(program: string, said: string, path: string): readonly string
       .map((line) => line.replace(/^\[(\w+)\]\s+\(\d+\) : /, ""));
   }
   if (program === "systemd") return all.filter((line) => line.includes(posix.basename(path)));
-  if (program === "bird") return all.filter((line) => line.includes(path));
+  if (program === "bird" || program === "nft") return all.filter((line) => line.includes(path));
   if (program === "keepalived") return all.filter((line) => line !== "" && !line.startsWith("Configuration"));
   return all.filter((line) => /error|invalid|line \d+/i.test(line));
 }

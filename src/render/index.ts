@@ -2,11 +2,13 @@ import type { Config } from "../config/schema.ts";
 import type { Secrets } from "../config/secrets.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import type { Paths } from "../domain/paths.ts";
-import { UNITS } from "../domain/units.ts";
+import { hasHandover, UNITS } from "../domain/units.ts";
 import { renderBfd } from "./bfd.ts";
 import { renderExabgp } from "./exabgp.ts";
 import type { RenderedFile } from "./file.ts";
+import { renderHandover } from "./handover.ts";
 import { renderHaproxy } from "./haproxy.ts";
+import { renderJournald } from "./journald.ts";
 import { renderKeepalived } from "./keepalived.ts";
 import { renderVipScript } from "./network.ts";
 import { renderSysctl } from "./sysctl.ts";
@@ -24,13 +26,17 @@ export type RenderInput = {
 /** Every generated file of a node, sorted by path. The same input gives the same bytes, on every machine. */
 export function render({ config, facts, paths, secrets }: RenderInput): readonly RenderedFile[] {
   const bgp = config.ha_mode === "bgp";
+  const handover = hasHandover(config);
   const files = [
-    ...renderHaproxy(config, facts.haproxy, paths),
-    ...(bgp ? [renderExabgp(config, facts, paths, secrets), renderVipScript(config, paths)] : []),
+    ...renderHaproxy(config, facts, paths),
+    ...(bgp ? [renderExabgp(config, facts, paths, secrets)] : []),
+    ...(bgp || handover ? [renderVipScript(config, paths)] : []),
+    ...(handover ? [renderHandover(config, facts, paths)] : []),
     ...(bgp && config.bgp.bfd_enabled ? [renderBfd(config, facts, paths)] : []),
     ...(bgp ? [] : [renderKeepalived(config, facts, paths)]),
     ...renderUnits(config, facts, paths),
     renderSysctl(config, paths),
+    renderJournald(config, paths),
   ];
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
@@ -40,11 +46,14 @@ export function generatedPaths(paths: Paths): readonly string[] {
   return [
     paths.haproxyConfig,
     paths.vipList,
+    paths.statsList,
     paths.exabgpConfig,
     paths.bfdConfig,
     paths.keepalivedConfig,
     paths.vipScript,
+    paths.handoverRules,
     paths.sysctl,
+    paths.journald,
     ...UNITS.map((unit) => `${paths.unitDirectory}/${unit.name}`),
   ];
 }

@@ -1,7 +1,7 @@
 import { assets } from "../assets.ts";
 import type { Config } from "../config/schema.ts";
-import { familyOf } from "../domain/address.ts";
 import type { NodeFacts } from "../domain/facts.ts";
+import { nodeAddresses } from "../domain/nodes.ts";
 import type { Paths } from "../domain/paths.ts";
 import { CHECK_WEIGHT, MOST_VRRP_NODES, priorityOf, type VrrpInstance, vrrpInstances } from "../domain/vrrp.ts";
 import { OberError } from "../errors.ts";
@@ -28,12 +28,7 @@ export function renderKeepalived(config: Config, facts: NodeFacts, paths: Paths)
 
 /** Addresses of all nodes of the cluster: the peers, by address, and this node whether it is listed or not. */
 export function clusterNodes(config: Config, facts: Pick<NodeFacts, "address" | "resolved">): readonly string[] {
-  const one = (peer: string): string => {
-    const addresses = facts.resolved[peer] ?? [peer];
-    if (addresses.includes(facts.address)) return facts.address;
-    return addresses.find((address) => familyOf(address) === 4) ?? peer;
-  };
-  return [...new Set([...config.keepalived.peers.map(one), facts.address])];
+  return [...new Set([...nodeAddresses(config.keepalived.peers, facts), facts.address])];
 }
 
 /** Every VIP's owner and order of backups, the same on all nodes. Throws an OberError for more nodes than priorities. */

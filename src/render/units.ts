@@ -2,33 +2,52 @@ import { assets } from "../assets.ts";
 import type { Config } from "../config/schema.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import type { Paths } from "../domain/paths.ts";
-import type { UnitName } from "../domain/units.ts";
+import { type UnitName, unitsOf } from "../domain/units.ts";
 import { atLeast } from "../domain/version.ts";
 import { localAddress } from "./exabgp.ts";
 import type { RenderedFile } from "./file.ts";
 import { fill } from "./template.ts";
 
-/** The units of this node's mode. */
+/** The units of this node. */
 export function renderUnits(config: Config, facts: NodeFacts, paths: Paths): readonly RenderedFile[] {
-  const unit = (name: UnitName, content: string): RenderedFile => ({
+  return unitsOf(config).map((name) => ({
     path: `${paths.unitDirectory}/${name}`,
-    content,
+    content: unitText(name, config, facts, paths),
     mode: 0o644,
-  });
-  const bgp = config.ha_mode === "bgp";
-  const { executable, vipScript, haproxyConfig, masterSocket, exabgpConfig, bfdConfig, bfdSocket } = paths;
-  const http = unit("ober-http.service", fill(assets.httpUnit, { executable, haproxyConfig, masterSocket }));
-  if (!bgp) {
-    const { keepalivedConfig, vipList } = paths;
-    const ha = fill(assets.haUnit, { keepalivedConfig, vipList, var: paths.var, interface: facts.interface });
-    return [http, unit("ober-ha.service", ha)];
+  }));
+}
+
+function unitText(name: UnitName, config: Config, facts: NodeFacts, paths: Paths): string {
+  const { executable, vipScript, vipList, handoverRules, haproxyConfig, masterSocket } = paths;
+  switch (name) {
+    case "ober-vip.service":
+      return fill(assets.vipUnit, { executable, vipScript });
+    case "ober-handover.service":
+      // A kernel that lacks a part fails the unit only where the handover must be.
+      return fill(assets.handoverUnit, {
+        executable,
+        handoverRules,
+        optional: config.handover === "always" ? "" : "-",
+      });
+    case "ober-http.service":
+      return fill(assets.httpUnit, { executable, haproxyConfig, masterSocket });
+    case "ober-bfd.service":
+      return fill(assets.bfdUnit, { bfdConfig: paths.bfdConfig, bfdSocket: paths.bfdSocket });
+    case "ober-bgp.service":
+      return fill(assets.bgpUnit, {
+        exabgpConfig: paths.exabgpConfig,
+        environment: exabgpEnvironment(config, facts),
+      });
+    case "ober-ha.service":
+      return fill(assets.haUnit, {
+        keepalivedConfig: paths.keepalivedConfig,
+        vipList,
+        var: paths.var,
+        interface: facts.interface,
+      });
+    default:
+      return name satisfies never;
   }
-  return [
-    unit("ober-vip.service", fill(assets.vipUnit, { executable, vipScript })),
-    http,
-    ...(config.bgp.bfd_enabled ? [unit("ober-bfd.service", fill(assets.bfdUnit, { bfdConfig, bfdSocket }))] : []),
-    unit("ober-bgp.service", fill(assets.bgpUnit, { exabgpConfig, environment: exabgpEnvironment(config, facts) })),
-  ];
 }
 
 /**

@@ -14,7 +14,7 @@ export const STOPPING = "ober stop";
  * was there before is the operator's and stays.
  */
 export async function drainWhile(system: System, paths: Paths, flag: DrainFlag): Promise<() => Promise<void>> {
-  if ((await system.stat(paths.drainFlag)) !== undefined) return async () => {};
+  if (await isOperatorsDrain(system, paths)) return async () => {};
   const forget = onInterrupt(() => rmSync(system.root + paths.drainFlag, { force: true }));
   await system.writeAtomic(paths.drainFlag, `${JSON.stringify(flag)}\n`);
   return async () => {
@@ -23,8 +23,16 @@ export async function drainWhile(system: System, paths: Paths, flag: DrainFlag):
   };
 }
 
+/** Whether somebody took the node out of traffic on purpose, until `ober undrain`. */
+export async function isOperatorsDrain(system: System, paths: Paths): Promise<boolean> {
+  const text = await system.read(paths.drainFlag);
+  return text !== undefined && !isStopping(text);
+}
+
 /** Takes away what a `stop` left that was killed. */
 export async function removeStaleDrain(system: System, paths: Paths): Promise<void> {
   const text = (await system.read(paths.drainFlag)) ?? "";
-  if (text.includes(`"reason":${JSON.stringify(STOPPING)}`)) await system.remove(paths.drainFlag);
+  if (isStopping(text)) await system.remove(paths.drainFlag);
 }
+
+const isStopping = (text: string) => text.includes(`"reason":${JSON.stringify(STOPPING)}`);

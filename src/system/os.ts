@@ -47,6 +47,6 @@ export function packageManager(system: System, os: Os): PackageManager {
 /** Packages of the distribution that make a node. */
 export function nodePackages(os: Os): readonly string[] {
   return os.family === "debian"
-    ? ["haproxy", "exabgp", "keepalived", "bird2"]
-    : ["haproxy", "exabgp", "keepalived", "bird"];
+    ? ["haproxy", "exabgp", "keepalived", "bird2", "nftables"]
+    : ["haproxy", "exabgp", "keepalived", "bird", "nftables"];
 }

@@ -1,5 +1,15 @@
+import { posix } from "node:path";
 import { OberError } from "../errors.ts";
 import type { System } from "./system.ts";
+
+/** What of a package is here and what the repositories have; `candidate` equals `installed` when there is nothing newer. */
+export type PackageVersion = {
+  readonly name: string;
+  readonly installed: string;
+  readonly candidate: string;
+  /** The operator has said that it stays as it is. */
+  readonly held: boolean;
+};
 
 /** A package manager, as far as ober needs one. Names are those of the distribution. */
 export type PackageManager = {
@@ -10,6 +20,14 @@ export type PackageManager = {
   install(names: readonly string[], onLine: (line: string) => void): Promise<void>;
   /** Removes packages with their configuration; those that are not installed are passed over. */
   purge(names: readonly string[], onLine: (line: string) => void): Promise<void>;
+  /** Those of `names` that are installed, after a look at the repositories. */
+  versions(names: readonly string[]): Promise<readonly PackageVersion[]>;
+  /** Fetches the package file of exactly this version into `directory`; undefined when nobody has it any more. */
+  fetch(name: string, version: string, directory: string): Promise<string | undefined>;
+  /** Lays the files of a package out under `directory`, installing nothing. */
+  unpack(file: string, directory: string): Promise<void>;
+  /** Installs package files, also ones that are older than what is there. */
+  installFiles(files: readonly string[], onLine: (line: string) => void): Promise<void>;
 };
 
 const WITHOUT_QUESTIONS = { DEBIAN_FRONTEND: "noninteractive", NEEDRESTART_SUSPEND: "1" };
@@ -76,7 +94,46 @@ export function apt(system: System): PackageManager {
       const present = names.filter((name) => stdout.split("\n").includes(name));
       if (present.length > 0) await run(["apt-get", ...APT_OPTIONS, "purge", ...present], onLine);
     },
+    async versions(names) {
+      await repair();
+      await run(["apt-get", "-o", `DPkg::Lock::Timeout=${LOCK_SECONDS}`, "update", "-q"]);
+      const held = (await run(["apt-mark", "showhold"])).stdout.split("\n");
+      const { stdout } = await run(["apt-cache", "policy", ...names]);
+      return parsePolicy(stdout).map((version) => ({ ...version, held: held.includes(version.name) }));
+    },
+    async fetch(name, version, directory) {
+      // The cache of a package that was installed through the network has it, also when the repository has moved on.
+      const cached = `/var/cache/apt/archives/${name}_${version.replaceAll(":", "%3a")}_`;
+      const there = await system.list(posix.dirname(cached));
+      const file = there.find((each) => each.startsWith(posix.basename(cached)));
+      if (file !== undefined) await system.copy(`/var/cache/apt/archives/${file}`, `${directory}/${file}`);
+      else {
+        // apt drops its rights for a download, and could not write to a directory of root's.
+        const download = `cd "$0" && exec apt-get download -q -o APT::Sandbox::User=root "$1"`;
+        const options = { accept: [0, 100], env: WITHOUT_QUESTIONS, timeoutMs: LONG_MS };
+        await system.run(["/bin/sh", "-c", download, directory, `${name}=${version}`], options);
+      }
+      const fetched = (await system.list(directory)).find((each) => each.startsWith(`${name}_`));
+      return fetched === undefined ? undefined : `${directory}/${fetched}`;
+    },
+    async unpack(file, directory) {
+      await system.run(["dpkg-deb", "--extract", file, directory], { timeoutMs: LONG_MS });
+    },
+    async installFiles(files, onLine) {
+      await repair();
+      const keep = ["-o", "Dpkg::Options::=--force-confold", "-o", "Dpkg::Options::=--force-confdef"];
+      await run(["apt-get", ...APT_OPTIONS, ...keep, "--allow-downgrades", "install", ...files], onLine);
+    },
   };
+}
+
+/** The installed packages in the output of `apt-cache policy`. */
+export function parsePolicy(text: string): readonly Omit<PackageVersion, "held">[] {
+  return text.split(/^(?=\S)/m).flatMap((block) => {
+    const [, name, installed, candidate] = /^(\S+):\n\s+Installed: (\S+)\n\s+Candidate: (\S+)/.exec(block) ?? [];
+    if (name === undefined || installed === undefined || candidate === undefined || installed === "(none)") return [];
+    return [{ name, installed, candidate }];
+  });
 }
 
 export function dnf(system: System): PackageManager {
@@ -113,6 +170,27 @@ export function dnf(system: System): PackageManager {
     async purge(names, onLine) {
       const present = await installed(names);
       if (present.length > 0) await run(["dnf", "-y", "--noautoremove", "remove", ...present], onLine);
+    },
+    async versions(names) {
+      const format = "%{name} %{evr}\n";
+      const here = await run(["rpm", "-q", "--qf", "%{NAME} %{EVR}\n", ...(await installed(names))]);
+      const there = await run(["dnf", "-q", "repoquery", "--upgrades", "--latest-limit=1", "--qf", format, ...names]);
+      const newer = new Map(there.stdout.split("\n").map((line) => line.split(" ") as [string, string]));
+      return here.stdout.split("\n").flatMap((line) => {
+        const [name = "", version = ""] = line.split(" ");
+        return name === "" ? [] : [{ name, installed: version, candidate: newer.get(name) ?? version, held: false }];
+      });
+    },
+    async fetch(name, version, directory) {
+      await system.run(["dnf", "-q", "download", `--destdir=${directory}`, `${name}-${version}`], { accept: [0, 1] });
+      const fetched = (await system.list(directory)).find((each) => each.startsWith(`${name}-`));
+      return fetched === undefined ? undefined : `${directory}/${fetched}`;
+    },
+    async unpack(file, directory) {
+      await system.run(["/bin/sh", "-c", 'rpm2cpio "$0" | cpio -idm --quiet -D "$1"', file, directory]);
+    },
+    async installFiles(files, onLine) {
+      await run(["rpm", "-U", "--oldpackage", "--replacepkgs", ...files], onLine);
     },
   };
 }

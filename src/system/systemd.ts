@@ -1,3 +1,4 @@
+import { LOG_NAMESPACE } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
 import type { System } from "./system.ts";
 
@@ -71,14 +72,13 @@ export async function systemctl(system: System, verb: string, ...units: readonly
     units.filter((unit) => unit.endsWith(".service")).map((unit) => journalTail(system, unit)),
   );
   throw new OberError(`systemctl ${verb} ${units.join(" ")} failed: ${result.stderr.trim()}${reasons.join("")}`, {
-    hint: `journalctl -u ${units.at(-1) ?? "ober-http.service"} -n 50`,
+    hint: "`ober logs` shows what they said",
   });
 }
 
 async function journalTail(system: System, unit: string): Promise<string> {
-  const { stdout } = await system.run(["journalctl", "-u", unit, "-n", "6", "-o", "cat", "--no-pager"], {
-    accept: [0, 1],
-  });
+  const journal = ["journalctl", `--namespace=+${LOG_NAMESPACE}`, "--unit", unit, "--lines", "6"];
+  const { stdout } = await system.run([...journal, "--output", "cat", "--no-pager"], { accept: [0, 1] });
   const text = stdout.trim();
   return text === ""
     ? ""

@@ -35,7 +35,7 @@ export async function vrrpStates(system: System): Promise<readonly VrrpState[]> 
     // The file is written in one go but not at once; the pool of sockets comes after the instances.
     if (text.includes("------< VRRP Sockpool >------")) return parseVrrpData(text);
     if (performance.now() > deadline) {
-      throw new OberError("keepalived did not say its state", { hint: `journalctl -u ${UNIT} -n 50` });
+      throw new OberError("keepalived did not say its state", { hint: "ober logs --service ha" });
     }
     await Bun.sleep(10);
   }

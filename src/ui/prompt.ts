@@ -18,9 +18,12 @@ export type Prompts = {
   }): Promise<T>;
 };
 
-/** Asks a yes-or-no question; throws a CancelledError on no. Throws an OberError where nobody can answer. */
-export async function confirmOrCancel(message: string): Promise<void> {
-  const { confirm } = await terminalPrompts("give --yes to go on without being asked");
+/** Asks a yes-or-no question; throws a CancelledError on no. Throws an OberError with `hint` where nobody can answer. */
+export async function confirmOrCancel(
+  message: string,
+  hint = "give --yes to go on without being asked",
+): Promise<void> {
+  const { confirm } = await terminalPrompts(hint);
   if (!(await confirm({ message, initial: true }))) throw new CancelledError();
 }
 

@@ -21,6 +21,8 @@ export function executableStep({ system, paths, executable }: InstallContext): S
     },
     async undo() {
       await system.remove(paths.executable);
+      await system.remove(paths.previousExecutable);
+      await system.remove(`${paths.executable}.aside`);
       return [];
     },
   };

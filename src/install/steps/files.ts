@@ -1,7 +1,9 @@
 import { posix } from "node:path";
+import { LOG_NAMESPACE } from "../../domain/paths.ts";
 import { UNITS } from "../../domain/units.ts";
+import { shutOut } from "../../plan/firewall-rules.ts";
 import { readOwned } from "../../plan/owned.ts";
-import { shutOut } from "../../plan/vrrp-rules.ts";
+import type { System } from "../../system/system.ts";
 import { systemctl, unitStates } from "../../system/systemd.ts";
 import { readJournal } from "../journal.ts";
 import type { Step } from "../step.ts";
@@ -44,8 +46,20 @@ export function filesStep({ system, paths, keepConfig }: InstallContext): Step<n
       await systemctl(system, "daemon-reload");
       for (const { name } of units) await system.run(["systemctl", "reset-failed", name], { accept: [0, 1, 5] });
       for (const directory of ["/run/ober", "/run/ober-bgp", "/run/ober-bfd"]) await system.removeTree(directory);
+      await removeJournal(system);
       const remarks = await shutOut({ system, paths });
       return kept.length > 0 ? [...remarks, `kept ${kept.length} files under ${posix.join(paths.etc, "/")}`] : remarks;
     },
   };
+}
+
+/** The journal of ober's units, and the journald that wrote it. */
+async function removeJournal(system: System): Promise<void> {
+  const kinds = ["systemd-journald@%.service", "systemd-journald@%.socket", "systemd-journald-varlink@%.socket"];
+  const units = kinds.map((kind) => kind.replace("%", LOG_NAMESPACE));
+  await system.run(["systemctl", "stop", ...units], { accept: [0, 5] });
+  for (const parent of ["/var/log/journal", "/run/log/journal"]) {
+    const machines = (await system.list(parent)).filter((name) => name.endsWith(`.${LOG_NAMESPACE}`));
+    for (const name of machines) await system.removeTree(`${parent}/${name}`);
+  }
 }

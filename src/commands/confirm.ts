@@ -1,0 +1,38 @@
+import { defineCommand } from "citty";
+import { OberError } from "../errors.ts";
+import { cancelUndo, confirmChange, recover } from "../plan/apply.ts";
+import { withLock } from "../system/lock.ts";
+import { type Output, output } from "../ui/output.ts";
+import { type Node, thisNodeAsRoot } from "./_node.ts";
+import { globalArgs } from "./_shared.ts";
+
+export default defineCommand({
+  meta: { name: "confirm", description: "Keep the change that `apply --confirm` made, or undo it now" },
+  args: {
+    ...globalArgs,
+    undo: { type: "boolean", description: "Undo it" },
+  },
+  async run({ args }) {
+    const node = await thisNodeAsRoot();
+    const out = output(args);
+    await withLock(node.paths.prefix, "confirm", () => (args.undo ? undo(node, out) : keep(node, out)));
+  },
+});
+
+async function keep({ system, paths }: Node, out: Output): Promise<void> {
+  const generation = await confirmChange({ system, paths, now: () => new Date() });
+  if (!generation) {
+    throw new OberError("no change waits for its confirmation", { hint: "`ober rollback --list` shows what is live" });
+  }
+  await out.result({ generation: generation.number }, `kept as generation ${generation.number}`);
+}
+
+/** Also what the timer runs when nobody has confirmed: nothing to undo is then no failure. */
+async function undo({ system, paths }: Node, out: Output): Promise<void> {
+  // Also a change that was cut off before it could wait: with the lock held, nobody is at it.
+  const restored = (await recover({ system, paths })) ?? [];
+  await cancelUndo(system);
+  await out.result({ restored }, () =>
+    restored.length === 0 ? "no change waits for its confirmation" : `undone; put back ${restored.join(", ")}`,
+  );
+}

@@ -1,0 +1,55 @@
+import { defineCommand } from "citty";
+import { OberError } from "../errors.ts";
+import { withLock } from "../system/lock.ts";
+import { waitForTransfers } from "../system/traffic.ts";
+import { output } from "../ui/output.ts";
+import { currentConfig, thisNodeAsRoot } from "./_node.ts";
+import { globalArgs } from "./_shared.ts";
+import { CONVERGENCE_MS, drainNode } from "./_withdraw.ts";
+import { stopArgs, stopOptions } from "./stop.ts";
+
+export default defineCommand({
+  meta: {
+    name: "drain",
+    description: "Take the node out of traffic while everything keeps running, until `ober undrain`",
+  },
+  args: {
+    ...globalArgs,
+    wait: { type: "boolean", description: "Return when no transfer is in flight any more" },
+    timeout: stopArgs.timeout,
+    reason: { type: "string", valueHint: "TEXT", description: "Why, for the log and the status" },
+    onlyWait: { type: "boolean", description: "Wait without draining; HAProxy's unit does so before it stops" },
+  },
+  async run({ args }) {
+    const node = await thisNodeAsRoot();
+    const { system, paths } = node;
+    const out = output(args);
+    const { timeoutMs } = stopOptions(args);
+    const wait = () =>
+      waitForTransfers(system, paths.haproxySocket, {
+        timeoutMs,
+        tell: (left) => out.progress(`waiting for ${left} ${left === 1 ? "transfer" : "transfers"}`),
+      });
+    if (args.onlyWait) {
+      const inVain = (await system.stat(paths.noWait)) || !(await system.stat(paths.haproxySocket));
+      if (inVain) return out.result({ waited: false }, "nothing to wait for");
+      await Bun.sleep(CONVERGENCE_MS);
+      const { left } = await wait();
+      return out.result({ waited: true, left }, `${left} transfers are left`);
+    }
+    const { config } = await currentConfig(node);
+    await withLock(paths.prefix, "drain", () => drainNode(node, out, config, args.reason ?? ""));
+    const again = "`ober undrain` takes it back";
+    if (!args.wait) return out.result({ drained: true }, `drained: everything runs, no new traffic comes; ${again}`);
+    const { left } = await wait();
+    if (left > 0) {
+      throw new OberError(
+        `the node is drained, but ${left} ${left === 1 ? "transfer is" : "transfers are"} still there`,
+        {
+          hint: "ober drain --wait --timeout SECONDS waits longer",
+        },
+      );
+    }
+    await out.result({ drained: true, left }, `drained: nothing is in flight any more; ${again}`);
+  },
+});

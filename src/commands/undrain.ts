@@ -1,0 +1,18 @@
+import { defineCommand } from "citty";
+import { withLock } from "../system/lock.ts";
+import { output } from "../ui/output.ts";
+import { currentConfig, thisNodeAsRoot } from "./_node.ts";
+import { globalArgs } from "./_shared.ts";
+import { undrainNode } from "./_withdraw.ts";
+
+export default defineCommand({
+  meta: { name: "undrain", description: "Take a drained node back into traffic" },
+  args: { ...globalArgs },
+  async run({ args }) {
+    const node = await thisNodeAsRoot();
+    const out = output(args);
+    const { config } = await currentConfig(node);
+    const wasDrained = await withLock(node.paths.prefix, "undrain", () => undrainNode(node, out, config));
+    await out.result({ drained: false, wasDrained }, wasDrained ? "back in traffic" : "the node was not drained");
+  },
+});

@@ -1,0 +1,67 @@
+import { resolve } from "node:path";
+import { defineCommand } from "citty";
+import { UsageError } from "../errors.ts";
+import { withLock } from "../system/lock.ts";
+import { nodePackages, packageManager, requireSupportedOs } from "../system/os.ts";
+import type { PackageVersion } from "../system/packages.ts";
+import { type Output, output } from "../ui/output.ts";
+import { confirmOrCancel } from "../ui/prompt.ts";
+import { table } from "../ui/table.ts";
+import { thisNodeAsRoot } from "./_node.ts";
+import { finishUpgrade, UNIT_OF, upgradePackages } from "./_packages.ts";
+import { restoreSelf, upgradeSelf } from "./_self.ts";
+import { globalArgs, yesArgs } from "./_shared.ts";
+import { stopArgs, stopOptions } from "./stop.ts";
+
+export default defineCommand({
+  meta: { name: "upgrade", description: "Upgrade HAProxy, ExaBGP, keepalived and BIRD out of traffic, or ober itself" },
+  args: {
+    ...globalArgs,
+    ...stopArgs,
+    ...yesArgs,
+    checkOnly: { type: "boolean", description: "Only show what is installed and what the repositories have" },
+    self: {
+      type: "string",
+      valueHint: "FILE",
+      description: "Replace ober by another build, after it has proven itself",
+    },
+    oneWay: { type: "boolean", description: "Go on although the present version could not be put back" },
+    rollback: { type: "boolean", description: "Put the previous ober back" },
+  },
+  async run({ args }) {
+    const chosen = [args.checkOnly, args.self !== undefined, args.rollback].filter(Boolean).length;
+    if (chosen > 1) throw new UsageError("--check-only, --self and --rollback exclude each other", "give one of them");
+    const node = await thisNodeAsRoot();
+    const out = output(args);
+    if (args.self !== undefined) return upgradeSelf(node, out, resolve(args.self));
+    if (args.rollback) return restoreSelf(node, out);
+    const os = await requireSupportedOs(node.system);
+    const manager = packageManager(node.system, os);
+    const locked = <T>(action: () => Promise<T>) => withLock(node.paths.prefix, "upgrade", action);
+    if (!args.checkOnly)
+      for (const each of await locked(() => finishUpgrade(node, out, manager))) out.warn(`back is ${each}`);
+    out.progress("asking the repositories");
+    const found = await manager.versions(nodePackages(os).filter((name) => name in UNIT_OF));
+    const due = found.filter(({ installed, candidate, held }) => installed !== candidate && !held);
+    if (args.checkOnly || due.length === 0) return showVersions(out, found);
+    if (!args.yes) {
+      await out.write(`${versionTable(found)}\n`);
+      await confirmOrCancel(`Upgrade ${due.map(({ name }) => name).join(", ")}, out of traffic?`);
+    }
+    const options = { ...stopOptions(args), manager, due, oneWay: args.oneWay === true };
+    const { upgraded, left } = await locked(() => upgradePackages(node, out, options));
+    await out.result({ upgraded, left }, () =>
+      upgraded.map(({ name, installed, candidate }) => `${name} ${installed} -> ${candidate}`).join("\n"),
+    );
+  },
+});
+
+async function showVersions(out: Output, found: readonly PackageVersion[]): Promise<void> {
+  await out.result({ packages: found }, () => versionTable(found));
+}
+
+const versionTable = (found: readonly PackageVersion[]) =>
+  table(
+    ["package", "installed", "available", ""],
+    found.map(({ name, installed, candidate, held }) => [name, installed, candidate, held ? "held" : ""]),
+  );
