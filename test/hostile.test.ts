@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { parseConfig } from "../src/config/schema.ts";
 import { readSecrets } from "../src/config/secrets.ts";
 import { parseYaml } from "../src/config/store.ts";
+import { ALLOW_LIST_LIMIT, parseSources } from "../src/domain/allow-list.ts";
 import { expandHostList } from "../src/domain/hostlist.ts";
 import { OberError } from "../src/errors.ts";
 import { ober } from "./helpers/ober.ts";
@@ -120,12 +121,12 @@ describe("an ober.yaml is refused", () => {
     [
       "with the key of a prototype",
       also("__proto__: {ha_mode: keepalived}"),
-      "__proto__: unknown key; known here are ha_mode, nodes, handover, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, install_path, venv_path",
+      "__proto__: unknown key; known here are ha_mode, nodes, handover, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, stats_allow, install_path, venv_path",
     ],
     [
       "with a key that clears the screen",
       also('"\\e[2J": 1'),
-      '"\\u001b[2J": unknown key; known here are ha_mode, nodes, handover, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, install_path, venv_path',
+      '"\\u001b[2J": unknown key; known here are ha_mode, nodes, handover, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, stats_allow, install_path, venv_path',
     ],
     [
       "with a password",
@@ -436,6 +437,44 @@ describe("a host list is refused", () => {
   ])("%s", async (_what, list, message) => {
     await expectRefusal(() => expandHostList(list), message);
   });
+});
+
+describe("an allow-list is refused", () => {
+  const nothing = "is no host name or address: it holds the character";
+  test.each<[what: string, list: string, message: string]>([
+    ["with a directive", "10.0.0.1;show info", `"10.0.0.1;show info" ${nothing} ";"`],
+    ["with a command of the runtime socket", "10.0.0.1;clear", `"10.0.0.1;clear" ${nothing} ";"`],
+    ["with two entries on a line", "10.0.0.1 10.0.0.2", `"10.0.0.1 10.0.0.2" ${nothing} " "`],
+    ["with quotes", '"10.0.0.1"', `"\\"10.0.0.1\\"" ${nothing} "\\""`],
+    ["with a carriage return inside", "10.0.0.1\r10.0.0.2", `"10.0.0.1\\r10.0.0.2" ${nothing} "\\r"`],
+    ["with a NUL byte", "10.0.0.1\0", `"10.0.0.1\\u0000" ${nothing} "\\u0000"`],
+    ["with a negated entry", "!10.0.0.1", `"!10.0.0.1" ${nothing} "!"`],
+    ["with an option", "-f", '"-f" is no host name or address: "-f" must be 1 to 63 letters, digits or inner hyphens'],
+    ["with a prefix length too long", "10.0.0.0/33", '"10.0.0.0/33" is no network'],
+    ["with a mask", "10.0.0.0/255.0.0.0", '"10.0.0.0/255.0.0.0" is no network'],
+    ["with a path", "/etc/passwd", '"/etc/passwd" is no network'],
+    ["with nothing between commas", "10.0.0.1,,10.0.0.2", '"10.0.0.1,,10.0.0.2" has nothing between two commas'],
+    ["that is a bomb", "n[1-99999]n[1-99999]", 'the list expands to more than 65536 names at "n[1-99999]n[1-99999]"'],
+    ["that is many small bombs", "a[1-60000]\nb[1-60000]", 'the list has more than 65536 names at "b5537"'],
+    [
+      "of more addresses than a list holds",
+      Array.from({ length: ALLOW_LIST_LIMIT + 1 }, (_, i) => `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`).join("\n"),
+      `the list has more than 262144 entries at "10.4.0.0"`,
+    ],
+    [
+      "of ten megabytes on one line",
+      "x".repeat(10_000_000),
+      `"${"x".repeat(57)}..." is no host name or address: it is longer than 253 characters`,
+    ],
+    ["of ten megabytes of commas", ",".repeat(10_000_000), `"${",".repeat(57)}..." has nothing between two commas`],
+    ["of ten megabytes of zeros", "\0".repeat(10_000_000), `"${"\\u0000".repeat(57)}..." ${nothing} "\\u0000"`],
+  ])(
+    "%s",
+    async (_what, list, message) => {
+      await expectRefusal(() => parseSources(list), message);
+    },
+    30_000,
+  );
 });
 
 describe("the login file is refused", () => {

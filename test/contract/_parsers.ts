@@ -6,7 +6,7 @@ import type { System } from "../../src/system/system.ts";
 import { prepareHost } from "../lab/host.ts";
 import { type Release, tree } from "../lab/trees.ts";
 
-const PROGRAMS = ["systemd", "haproxy", "exabgp", "keepalived", "bird2", "iproute2", "ca-certificates"];
+const PROGRAMS = ["systemd", "haproxy", "exabgp", "keepalived", "bird2", "nftables", "iproute2", "ca-certificates"];
 
 export type ParserTree = { readonly name: string; readonly release: Release; readonly experimental: boolean };
 

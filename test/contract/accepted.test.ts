@@ -109,9 +109,11 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
     // Lists are read with haproxy.cfg; the script runs and the keys are set on a live node, in the lab.
     expect(unread).toEqual([
       "99-herr-ober.conf",
+      "journald@ober.conf",
       "backend-http.lst",
       "frontend-http.lst",
       "routers.lst",
+      "stats.lst",
       "vips.lst",
       "ober-vip",
     ]);

@@ -57,6 +57,7 @@ const QUESTIONS = [
   "All ingress nodes",
   "Hand running connections over",
   "Port of health",
+  "Networks that may see",
   "Days that the journal",
 ];
 

@@ -2,8 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { BUCKET, ober, rclone, s3cmd, sha256Of } from "../lab/ober.ts";
-import { SHARED_DIRECTORY, VIP } from "../lab/places.ts";
+import { SHARED_DIRECTORY, VIP, VIP_NAME } from "../lab/places.ts";
 import { nextHops } from "../lab/router.ts";
+import { S3_USER } from "../lab/storage.ts";
 import { bytes, type Cluster, runningCluster } from "./_cluster.ts";
 
 for (const release of ["trixie", "bookworm"] as const) {
@@ -44,6 +45,33 @@ for (const release of ["trixie", "bookworm"] as const) {
       await rclone(cluster.lab, ["copyto", "/lab/sent", `lab:${BUCKET}/rclone/ä b+c%2F`]);
       await rclone(cluster.lab, ["copyto", `lab:${BUCKET}/rclone/ä b+c%2F`, "/lab/received"]);
       expect(await sha256Of(join(SHARED_DIRECTORY, "received"))).toBe(await sha256Of(join(SHARED_DIRECTORY, "sent")));
+    }, 60_000);
+
+    test("pass on what a client has signed: a path, a bucket's own name, and a signed link", async () => {
+      const { accessKey, secretKey } = S3_USER;
+      await Bun.write(join(SHARED_DIRECTORY, "sent"), "signed");
+      const at = (host: string, path: string, ...words: readonly string[]) => {
+        const signed = ["--aws-sigv4", "aws:amz:us-east-1:s3", "--user", `${accessKey}:${secretKey}`];
+        const resolve = ["--resolve", `${host}:443:${VIP}`];
+        return cluster.lab.client([
+          "curl",
+          "-skf",
+          "-m",
+          "10",
+          ...resolve,
+          ...signed,
+          ...words,
+          `https://${host}${path}`,
+        ]);
+      };
+      const own = `${BUCKET}.${VIP_NAME}`;
+      await at(VIP_NAME, `/${BUCKET}/signed`, "-X", "PUT", "--data-binary", "@/lab/sent");
+      expect((await at(VIP_NAME, `/${BUCKET}/signed`)).stdout).toBe("signed");
+      await at(own, "/of-its-own", "-X", "PUT", "--data-binary", "@/lab/sent");
+      expect((await at(own, "/of-its-own")).stdout).toBe("signed");
+      const link = (await rclone(cluster.lab, ["link", `lab:${BUCKET}/signed`])).stdout.trim();
+      expect(link).toContain("X-Amz-Signature=");
+      expect((await cluster.lab.client(["curl", "-skf", "-m", "10", link])).stdout).toBe("signed");
     }, 60_000);
 
     test("each say that they are healthy and announce the VIP", async () => {

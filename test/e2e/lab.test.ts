@@ -139,7 +139,19 @@ describe("the page of what was measured", () => {
     const at = "2026-11-23T10:00:00.000Z";
     const times = [30, 10, 20].map((value) => ({ what: "cut: gone", value, unit: "ms", release: "trixie", at }));
     const page = measuredPage([...times, { what: "failed", value: 0, at }], "A machine");
-    expect(page).toContain("| cut: gone | trixie | 3 | 10 ms | 20 ms | 30 ms |\n| failed |  | 1 | 0 | 0 | 0 |\n");
-    expect(page).toContain("A machine; measured on 2026-11-23.");
+    const day = "2026-11-23";
+    expect(page).toContain(
+      `| cut: gone | trixie | 3 | 10 ms | 20 ms | 30 ms | ${day} |\n| failed |  | 1 | 0 | 0 | 0 | ${day} |\n`,
+    );
+  });
+
+  test("keeps the rows of what was not measured again", () => {
+    const one = (what: string, value: number, at: string) => ({ what, value, unit: "ms", release: "trixie", at });
+    const former = measuredPage([one("old", 1, "2026-11-01"), one("again", 2, "2026-11-01")], "A machine");
+    const page = measuredPage([one("again", 3, "2026-11-02")], "A machine", former);
+    expect(page.split("\n").filter((line) => line.includes("trixie"))).toEqual([
+      "| old | trixie | 1 | 1 ms | 1 ms | 1 ms | 2026-11-01 |",
+      "| again | trixie | 1 | 3 ms | 3 ms | 3 ms | 2026-11-02 |",
+    ]);
   });
 });

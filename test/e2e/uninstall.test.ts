@@ -64,6 +64,28 @@ describe("`ober uninstall`", () => {
     expect(await rules()).toBe(untouched);
   }, 180_000);
 
+  test("does the same with firewalld", async () => {
+    await bare();
+    await node.exec(["apt-get", "update"]);
+    await node.exec(["apt-get", "install", "--yes", "firewalld"], { timeoutMs: 180_000 });
+    const rules = async () =>
+      (await node.exec(["sh", "-c", "firewall-cmd --list-all; firewall-cmd --permanent --list-all"])).stdout;
+    const untouched = await rules();
+    expect(untouched).toContain("services: dhcpv6-client ssh");
+    const keepalived = vrrpYaml([SPARE_NODE, "n1"], { vips: ["10.77.0.104"] });
+    await install(node, keepalived);
+    const peer = 'rule family="ipv4" source address="10.77.0.11" protocol value="vrrp" accept';
+    expect((await rules()).split(peer)).toHaveLength(3);
+    expect((await rules()).match(/ports: 80\/tcp 443\/tcp/g)).toHaveLength(2);
+    const { stdout } = await ober(node, ["doctor", "--json"], { accept: [0, 1] });
+    const { findings } = JSON.parse(stdout) as { findings: { id: string; status: string }[] };
+    expect(findings.find(({ id }) => id === "firewall")?.status).toBe("pass");
+    await configure(node, clusterYaml());
+    expect(await rules()).not.toContain(peer);
+    await ober(node, ["uninstall", "--yes"]);
+    expect(await rules()).toBe(untouched);
+  }, 240_000);
+
   test("leaves the configuration when it is told to", async () => {
     await bare();
     await install(node, clusterYaml());

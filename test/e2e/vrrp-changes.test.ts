@@ -162,7 +162,7 @@ describe("a running node", () => {
     await configure(node, keepalived);
     const asKeepalived = await settledSnapshot(node);
     expect(asKeepalived.has("active ober-ha.service")).toBe(true);
-    for (const gone of ["active ober-bgp.service", "active ober-bfd.service", "active ober-vip.service"]) {
+    for (const gone of ["active ober-bgp.service", "active ober-bfd.service"]) {
       expect(asKeepalived.has(gone)).toBe(false);
     }
     expect(asKeepalived.has("file /opt/ober/etc/bgp/config.ini")).toBe(false);
@@ -199,7 +199,9 @@ async function oneAddress(_lab: Lab, nodes: readonly LabNode[], address: string,
   await until(
     `${count} of the nodes have ${address}`,
     async () => {
-      const found = await Promise.all(nodes.map((node) => node.exec(["ip", "-4", "-o", "address", "show"])));
+      const found = await Promise.all(
+        nodes.map((node) => node.exec(["ip", "-4", "-o", "address", "show", "dev", "eth0"])),
+      );
       return found.filter(({ stdout }) => stdout.includes(` ${address}/`)).length === count;
     },
     10_000,
@@ -216,7 +218,12 @@ async function settledSnapshot(node: LabNode): Promise<Snapshot> {
     200,
   );
   const address = async () => (await node.exec(["ip", "-4", "-o", "address", "show"])).stdout;
-  await until("its VIP is there", async () => / (10\.99\.0\.100|10\.77\.0\.104)\//.test(await address()), 15_000, 200);
+  await until(
+    "its VIP is there",
+    async () => / 10\.99\.0\.100\/| eth0 +inet 10\.77\.0\.104\//.test(await address()),
+    15_000,
+    200,
+  );
   const taken = await snapshot(node);
   return new Map(
     [...taken].filter(([key]) => !key.startsWith("file /opt/ober/var") && !key.includes(" /etc/systemd/system")),

@@ -77,6 +77,31 @@ for (const advertInt of [1, 0.2]) {
       );
     }
 
+    if (advertInt === 1) {
+      test(
+        "HAProxy stopped (SIGSTOP), with a check every second",
+        async () => {
+          const file = "/opt/ober/etc/keepalived/keepalived.conf";
+          const { nodes } = cluster;
+          const change = ["sed", "-i", "s/^    interval 2$/    interval 1/", file];
+          await Promise.all(nodes.map((node) => node.exec(change)));
+          await Promise.all(nodes.map((node) => node.exec(["systemctl", "reload", "ober-ha.service"])));
+          await settled(nodes, cluster.owners, BACK_WITHIN_MS);
+          const failure: Failure = {
+            title: "HAProxy stopped (SIGSTOP), a check every second",
+            // Up to a second until a check begins, one second for it to fail, another for the second one, and the priority-0 advert.
+            darkMs: 4_500,
+            inject: (node) => signalAll(node, "ober-http.service", "SIGSTOP"),
+            heal: (node) => signalAll(node, "ober-http.service", "SIGCONT"),
+          };
+          for (let round = 1; round <= ROUNDS; round++) await injectOnce(cluster, { failure, round, advertInt });
+          await Promise.all(nodes.map((node) => ober(node, ["apply", "--yes"])));
+          await settled(nodes, cluster.owners, BACK_WITHIN_MS);
+        },
+        60_000 + ROUNDS * 60_000,
+      );
+    }
+
     test("two of three nodes are lost: the last holds all; all back: every VIP on its owner", async () => {
       const [first, second, last] = cluster.nodes;
       if (!first || !second || !last) throw new Error("the cluster has not three nodes");

@@ -115,12 +115,12 @@ describe("a firewall that is active on a node", () => {
       await node.exec(["ufw", "--force", "enable"]);
       // As long as this node advertises something itself, its firewall takes the peers' VRRP for answers. A node that comes
       // back and hears nothing would hold all VIPs.
-      const before = await finding(node, "vrrp-firewall");
+      const before = await finding(node, "firewall");
       expect(before.status).toBe("fail");
       for (const { address } of others) expect(before.detail).toContain(address);
       await ober(node, ["apply", "--yes"]);
       await settled(cluster.nodes, cluster.owners, 10_000);
-      expect((await finding(node, "vrrp-firewall")).status).toBe("pass");
+      expect((await finding(node, "firewall")).status).toBe("pass");
       expect((await node.exec(["ufw", "show", "added"])).stdout.match(/proto vrrp/g)).toHaveLength(others.length);
     } finally {
       await node.exec(["ufw", "--force", "reset"]);

@@ -51,7 +51,10 @@ if (import.meta.main) {
     if (url.pathname === "/swift/healthcheck") return answer(response, 200, { mode });
     if (url.pathname === "/requests") return answer(response, 200, { served });
     served++;
-    if (request.method === "PUT") return answer(response, 200, await digestOf(request));
+    if (request.method === "PUT") {
+      const digest = await digestOf(request);
+      return digest === undefined ? response.destroy() : answer(response, 200, digest);
+    }
     if (first === "body") return sendBody(response, Number(second), url.searchParams);
     return answer(response, 404, { path: url.pathname });
   });
@@ -59,12 +62,20 @@ if (import.meta.main) {
   server.listen(Number(port), address, 1024);
 }
 
-async function digestOf(request: IncomingMessage): Promise<{ readonly bytes: number; readonly sha256: string }> {
+/** What came; undefined when the sender went away in the middle. */
+async function digestOf(
+  request: IncomingMessage,
+): Promise<{ readonly bytes: number; readonly sha256: string } | undefined> {
   const hash = createHash("sha256");
   let bytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    hash.update(chunk);
-    bytes += chunk.length;
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      hash.update(chunk);
+      bytes += chunk.length;
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ECONNRESET") throw error;
+    return undefined;
   }
   return { bytes, sha256: hash.digest("hex") };
 }

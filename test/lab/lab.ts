@@ -12,7 +12,7 @@ import { buildNetwork, inTools } from "./network.ts";
 import { layDisk, type NodePlan } from "./node.ts";
 import { LOG_DIRECTORY, PREFIX, SHARED_DIRECTORY, TMPFS_DIRECTORY, TOOLS_ROOT } from "./places.ts";
 import { becomes, end, type ProcessRecord, type RunOptions, run, signal } from "./process.ts";
-import { startRouter } from "./router.ts";
+import { FRR_DAEMONS, loadFrr, startFrrDaemon, startRouter } from "./router.ts";
 import { claim, cleanUp, isOccupied, type LabState, readState, writeState } from "./state.ts";
 import { startBackend, startEndpoint, startRadosgw } from "./storage.ts";
 import { cacheDirectory, nodeTree, type Progress, type Release, toolsTree } from "./trees.ts";
@@ -125,6 +125,19 @@ function labOf(initial: LabState) {
     node,
     services: () => state().services,
     service,
+    /** Replaces the router by BIRD with these sessions, or by FRR with this configuration; by BIRD as it was without any. */
+    changeRouter: async (to: { readonly bird: string } | { readonly frr: string } | undefined) => {
+      const names = ["router", ...FRR_DAEMONS].filter((name) => state().services[name] !== undefined);
+      for (const name of names) await end(state().services[name] as ProcessRecord, 5_000);
+      const services = { ...state().services };
+      for (const name of names) delete services[name];
+      remember({ services });
+      if (to !== undefined && "frr" in to) {
+        for (const daemon of FRR_DAEMONS) await service(daemon, () => startFrrDaemon(daemon));
+        return loadFrr(to.frr);
+      }
+      return service("router", () => startRouter(Object.keys(state().nodes).length, to?.bird));
+    },
     addNode: async (plan: NodePlan) => {
       await layDisk(plan);
       setNode({ plan });

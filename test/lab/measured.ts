@@ -1,5 +1,5 @@
 /** `scripts/measured`: the numbers in dist/measured.jsonl as docs/measured.md, one row for each thing that was measured. */
-import { mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 
@@ -17,8 +17,11 @@ const ROOT = join(import.meta.dirname, "../..");
 const SOURCE = process.env["OBER_MEASURED"] || join(ROOT, "dist/measured.jsonl");
 const TARGET = join(ROOT, "docs/measured.md");
 
-/** The page for these measurements; `machine` is a line about where they were made. */
-export function measuredPage(measurements: readonly Measurement[], machine: string): string {
+/**
+ * The page for these measurements; `machine` is a line about where they were made. Rows of `former`, the page as it was, stay
+ * as long as the same thing on the same release was not measured again.
+ */
+export function measuredPage(measurements: readonly Measurement[], machine: string, former = ""): string {
   const groups = new Map<string, Measurement[]>();
   for (const measurement of measurements) {
     const key = `${measurement.what} | ${measurement.release ?? ""}`;
@@ -34,19 +37,24 @@ export function measuredPage(measurements: readonly Measurement[], machine: stri
       const unit = group[0]?.unit ?? "";
       const say = (value = 0) => `${formatted(value)}${unit && ` ${unit}`}`;
       const median = values[Math.floor((values.length - 1) / 2)];
-      return `| ${key} | ${values.length} | ${say(values[0])} | ${say(median)} | ${say(values.at(-1))} |`;
+      const days = group.map(({ at }) => at.slice(0, 10)).sort();
+      return `| ${key} | ${values.length} | ${say(values[0])} | ${say(median)} | ${say(values.at(-1))} | ${days.at(-1)} |`;
     });
-  const days = [...new Set(measurements.map(({ at }) => at.slice(0, 10)))].sort();
+  const kept = former
+    .split("\n")
+    .filter(
+      (line) => /^\|.*\| \d{4}-\d\d-\d\d \|$/.test(line) && !groups.has(line.split("|").slice(1, 3).join("|").trim()),
+    );
   return `# Measured
 
 Written by \`scripts/measured\` from what the end-to-end tests left in \`dist/measured.jsonl\`. Times of a next hop are from the failure to
 the change in the router's kernel; "back" is from the end of the failure (or from the failure, where the node heals itself).
 
-${machine}; measured on ${days.join(", ")}.
+${machine}. Ratios and times hold for this machine; run the tests on yours.
 
-| what | nodes | times | least | median | most |
-|---|---|---|---|---|---|
-${rows.join("\n")}
+| what | nodes | times | least | median | most | measured |
+|---|---|---|---|---|---|---|
+${[...kept, ...rows].join("\n")}
 `;
 }
 
@@ -63,6 +71,7 @@ if (import.meta.main) {
     measuredPage(
       lines.map((line) => JSON.parse(line) as Measurement),
       machine,
+      existsSync(TARGET) ? readFileSync(TARGET, "utf8") : "",
     ),
   );
   process.stdout.write(`${TARGET}: ${lines.length} measurements\n`);

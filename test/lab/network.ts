@@ -89,10 +89,10 @@ export async function splitBetween(a: string, b: string, split: boolean): Promis
   }
 }
 
-/** The addresses of a node's interface on the segment, asked from outside: a node that is off has none. */
+/** The addresses of a node's interface on the segment, not those on its loopback, asked from outside: a node that is off has none. */
 export async function addressesOn(name: string): Promise<readonly string[]> {
   if (!existingNamespaces().includes(name)) return [];
-  const { stdout } = await run(["ip", "-n", namespaceOf(name), "-o", "-4", "address", "show"]);
+  const { stdout } = await run(["ip", "-n", namespaceOf(name), "-o", "-4", "address", "show", "dev", "eth0"]);
   return [...stdout.matchAll(/ inet (\S+)\//g)].map(([, found = ""]) => found);
 }
 

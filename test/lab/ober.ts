@@ -17,13 +17,15 @@ export type ClusterOptions = {
   readonly bfd?: boolean;
   readonly bfdIntervalMs?: number;
   readonly servers?: string;
+  readonly handover?: "auto" | "always" | "off";
 };
 
 /** The same text on every node; nothing in it says which node reads it. */
 export function oberYaml(nodes: readonly string[], options: ClusterOptions = {}): string {
-  const { bfd = true, bfdIntervalMs = 50, servers = `rgw[1-3]:${STORAGE.port}` } = options;
+  const { bfd = true, bfdIntervalMs = 50, servers = `rgw[1-3]:${STORAGE.port}`, handover = "auto" } = options;
   return `ha_mode: bgp
 nodes: [${nodes.join(", ")}]
+handover: ${handover}
 bgp:
   local_as: ${NODE_AS}
   peer_as: ${ROUTER_AS}
@@ -39,6 +41,8 @@ backends:
 }
 
 export type VrrpOptions = {
+  readonly servers?: string;
+  readonly handover?: "auto" | "always" | "off";
   readonly advertInt?: number;
   readonly vips?: readonly string[];
   readonly multicast?: boolean;
@@ -46,8 +50,15 @@ export type VrrpOptions = {
 
 /** The same for keepalived mode; the VIPs are addresses of the nodes' segment. */
 export function vrrpYaml(nodes: readonly string[], options: VrrpOptions = {}): string {
-  const { advertInt = 1, vips = SEGMENT_VIPS, multicast = false } = options;
+  const {
+    advertInt = 1,
+    vips = SEGMENT_VIPS,
+    multicast = false,
+    servers = `rgw[1-3]:${STORAGE.port}`,
+    handover = "auto",
+  } = options;
   return `ha_mode: keepalived
+handover: ${handover}
 keepalived:
   peers: [${nodes.join(", ")}]
   advert_int: ${advertInt}
@@ -55,7 +66,7 @@ keepalived:
 vips: [${vips.join(", ")}]
 backends:
   - name: s3
-    servers: ["rgw[1-3]:${STORAGE.port}"]
+    servers: ["${servers}"]
 `;
 }
 

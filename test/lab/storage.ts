@@ -3,7 +3,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { OberError } from "../../src/errors.ts";
 import { inNamespace, inTools } from "./network.ts";
-import { endpointAddress, LOG_DIRECTORY, SHARED_DIRECTORY, STORAGE } from "./places.ts";
+import { endpointAddress, LOG_DIRECTORY, SHARED_DIRECTORY, STORAGE, VIP_NAME } from "./places.ts";
 import { type ProcessRecord, run, startDetached, until } from "./process.ts";
 
 export const S3_USER = {
@@ -79,5 +79,6 @@ rgw_config_store = dbstore
 dbstore_db_dir = /lab/rgw
 rgw_data = /lab/rgw
 rgw_trust_forwarded_https = true
+rgw_dns_name = ${VIP_NAME}
 log_to_file = false
 `;

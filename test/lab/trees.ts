@@ -15,9 +15,10 @@ export type Progress = (line: string) => void;
 /** What a machine has before anybody makes a node of it: it boots, and that is all. */
 const BARE_PACKAGES = ["systemd", "systemd-sysv", "dbus", "udev", "iproute2", "procps", "ca-certificates"];
 /** What `apt-get` finds inside a node, with all dependencies, although the node has no way out. */
-const REPOSITORY_PACKAGES = ["haproxy", "exabgp", "keepalived", "bird2", "nftables", "ufw"];
+const REPOSITORY_PACKAGES = ["haproxy", "exabgp", "keepalived", "bird2", "nftables", "ufw", "firewalld"];
 const TOOLS_PACKAGES = [
   "bird2",
+  "frr",
   "radosgw",
   "s3cmd",
   "rclone",
