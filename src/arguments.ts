@@ -11,7 +11,7 @@ type Flag = { readonly key: string; readonly arg: ArgDef };
  */
 export function checkArguments(command: string, args: ArgsDef, words: readonly string[]): void {
   const flags = flagsOf(args);
-  const help = `\`ober ${command} --help\` lists its flags`;
+  const help = `\`ober ${command === "" ? "" : `${command} `}--help\` lists its flags`;
   const given: string[] = [];
   const seen = new Set<string>();
   for (let i = 0; i < words.length; i++) {

@@ -1,6 +1,6 @@
 /**
  * Twenty things that the ingress must do, each against the real HAProxy of every Debian suite with the configuration that ober
- * renders. Servers are ours, so that they see every byte; what needs a real RGW is in test/e2e/s3.test.ts, what needs load in
+ * renders. Servers are ours, so that they see every byte; what needs a real RGW is in test/e2e/cluster.test.ts, what needs load in
  * ingress-load.test.ts. 1 (read without a warning) is accepted.test.ts too.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";

@@ -129,22 +129,24 @@ describe("a change of ober.yaml, one node at a time", () => {
       await settled(nodes, cluster.owners, 15_000);
       const before = await transitions();
       const at = now();
-      for (let round = 0; round < APPLIES; round++) {
-        const node = nodes[round % nodes.length] as LabNode;
-        const text = vrrpYaml(CLUSTER_NODES).replace(
-          "name: s3",
-          `name: s3\n    health_check_interval: ${1001 + (round % 500)}`,
-        );
-        await Bun.write(`${node.root}/opt/ober/etc/ober.yaml`, text);
-        const { stdout } = await ober(node, ["apply", "--yes"]);
-        expect(stdout).toContain("applied: ");
-      }
+      const applyOn = async (node: LabNode, index: number) => {
+        for (let round = index; round < APPLIES; round += nodes.length) {
+          const text = vrrpYaml(CLUSTER_NODES).replace(
+            "name: s3",
+            `name: s3\n    health_check_interval: ${1001 + (round % 500)}`,
+          );
+          await Bun.write(`${node.root}/opt/ober/etc/ober.yaml`, text);
+          const { stdout } = await ober(node, ["apply", "--yes"]);
+          expect(stdout).toContain("applied: ");
+        }
+      };
+      await Promise.all(nodes.map(applyOn));
       expect(await transitions()).toEqual(before);
       const dark = await darkness(watch, VIPS, at);
       measured(`VRRP every 1 s, ${APPLIES} changes by apply: no answer`, dark);
       expect(dark).toBeLessThanOrEqual(ADVERT_MS);
     },
-    60_000 + APPLIES * 10_000,
+    60_000 + APPLIES * 5_000,
   );
 });
 
