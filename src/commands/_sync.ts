@@ -14,7 +14,7 @@ import { activeFirewall } from "../system/firewall.ts";
 import { liveEntry } from "../system/haproxy-lists.ts";
 import { withoutInterrupts } from "../system/interrupts.ts";
 import { operatorSession } from "../system/operator.ts";
-import { unitState } from "../system/systemd.ts";
+import { haproxyRuns } from "../system/systemd.ts";
 import type { Output } from "../ui/output.ts";
 import { currentConfig, type Node } from "./_node.ts";
 
@@ -78,15 +78,11 @@ export async function syncLists(
     effect,
   });
   if (options.dryRun) return { changes: lists.map((list) => describe(list, "nothing was changed")), remarks };
-  const running = await haproxyRuns(node);
+  const running = await haproxyRuns(node.system);
   const live = await withoutInterrupts(() => replaceLists(system, running ? paths.haproxySocket : undefined, lists));
   const guarded = lists.some(({ name }) => name === "routers") ? await followRouters(node, config) : [];
   const changes = lists.map(async (list, index) => describe(list, await effectOf(node, list, live[index])));
   return { changes: await Promise.all(changes), remarks: [...remarks, ...guarded] };
-}
-
-async function haproxyRuns({ system }: Node): Promise<boolean> {
-  return ["active", "reloading"].includes((await unitState(system, "ober-http.service")).active);
 }
 
 /** The firewall follows routers.lst. Returns remarks. */
@@ -181,7 +177,7 @@ function missingFrom(entries: readonly string[], who: readonly Protected[]): rea
 /** Whether a source may pass, by HAProxy's table as it is now; by the file where HAProxy does not run or does not read it. */
 export async function mayPass(node: Node, address: string) {
   const { system, paths } = node;
-  const running = await haproxyRuns(node);
+  const running = await haproxyRuns(node.system);
   const lists = await Promise.all(
     LISTS.map(async (name) => {
       const { path, name: list } = listFile(node, name);

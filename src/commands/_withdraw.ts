@@ -4,6 +4,7 @@ import type { Config } from "../config/schema.ts";
 import { hasHandover } from "../domain/units.ts";
 import { CHECK_WEIGHT } from "../domain/vrrp.ts";
 import type { HealthState } from "../health/state.ts";
+import { switchLeaving } from "../plan/leaving.ts";
 import { localAddresses } from "../system/addresses.ts";
 import { drainWhile, isOperatorsDrain, STOPPING } from "../system/drain-flag.ts";
 import { readHealthState } from "../system/health-state.ts";
@@ -30,7 +31,10 @@ export async function withdrawAll(node: Node, out: Output, config: Config): Prom
   const forget = onInterrupt(() => stays || rmSync(system.root + paths.vrrpHandicap, { force: true }));
   await takeOff(node, out, config);
   return async () => {
-    if (!stays) await system.remove(paths.vrrpHandicap);
+    if (!stays) {
+      await system.remove(paths.vrrpHandicap);
+      await switchLeaving(system, paths, false);
+    }
     forget();
     await lift();
   };
@@ -52,6 +56,7 @@ export async function drainNode(node: Node, out: Output, config: Config, reason:
 export async function undrainNode(node: Node, out: Output, config: Config): Promise<boolean> {
   const { system, paths } = node;
   const wasDrained = (await system.stat(paths.drainFlag)) !== undefined;
+  await switchLeaving(system, paths, false);
   await system.remove(paths.vrrpHandicap);
   await system.remove(paths.drainFlag);
   if (!wasDrained || config.ha_mode === "keepalived" || !(await bringsTraffic(node, config))) return wasDrained;
@@ -66,10 +71,16 @@ async function bringsTraffic({ system }: Node, config: Config): Promise<boolean>
   return (await unitState(system, unit)).active === "active";
 }
 
-/** Waits until the drain that was asked for has been heard, by the routers or by the other nodes. */
+/**
+ * Waits until the drain that was asked for has been heard, by the routers or by the other nodes. From then on a client that
+ * keeps its connection is told to make its next one elsewhere: it would use this node for ever otherwise.
+ */
 async function takeOff(node: Node, out: Output, config: Config): Promise<void> {
-  if (config.ha_mode === "keepalived") return handOverVips(node, out, config);
-  const { system, paths } = node;
+  await (config.ha_mode === "keepalived" ? handOverVips(node, out, config) : withdrawRoutes(node, out));
+  await switchLeaving(node.system, node.paths, true);
+}
+
+async function withdrawRoutes({ system, paths }: Node, out: Output): Promise<void> {
   out.progress("withdrawing the routes");
   // The BGP session stays up; ExaBGP confirms that every route is withdrawn.
   if (!(await becomes(async () => isWithdrawn(await readHealthState(system, paths))))) {

@@ -3,6 +3,7 @@ import type { Config } from "../config/schema.ts";
 import { type UnitName, unitsOf, WITHOUT_TRAFFIC } from "../domain/units.ts";
 import { OberError } from "../errors.ts";
 import { healthNow } from "../health/once.ts";
+import { switchLeaving } from "../plan/leaving.ts";
 import { isOperatorsDrain, removeStaleDrain } from "../system/drain-flag.ts";
 import { withLock } from "../system/lock.ts";
 import { systemctl } from "../system/systemd.ts";
@@ -33,8 +34,12 @@ export async function startNode(node: Node, out: Output): Promise<void> {
   await withLock(paths.prefix, "start", async () => {
     await removeStaleDrain(system, paths);
     await system.remove(paths.noWait);
-    if (await isOperatorsDrain(system, paths)) out.warn("the node is drained: traffic comes with `ober undrain`");
-    else await system.remove(paths.vrrpHandicap);
+    if (await isOperatorsDrain(system, paths)) {
+      out.warn("the node is drained: traffic comes with `ober undrain`");
+    } else {
+      await system.remove(paths.vrrpHandicap);
+      await switchLeaving(system, paths, false);
+    }
     for (const name of units.filter((unit) => !isTraffic(unit))) {
       out.progress(`starting ${name}`);
       await systemctl(system, "enable", name);

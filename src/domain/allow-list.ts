@@ -54,8 +54,10 @@ export function readAllowList(text: string): readonly string[] {
   });
 }
 
+const SYNC = "`ober sync`";
+
 /** The content of the list file `name`. */
-export function writeAllowList(name: string, entries: readonly string[], writer = "`ober sync`"): string {
+export function writeAllowList(name: string, entries: readonly string[], writer = SYNC): string {
   return [`# ${name}: one address or network a line; ${writer} writes it.`, ...entries, ""].join("\n");
 }
 

@@ -22,6 +22,8 @@ export function pathsOf(prefix: string) {
     haproxyConfig: under("etc/haproxy/haproxy.cfg"),
     vipList: under("etc/haproxy/vips.lst"),
     statsList: under("etc/haproxy/stats.lst"),
+    /** Destinations whose connections end after the response that they carry: none, or all while the node leaves traffic. */
+    leavingList: under("etc/haproxy/leaving.lst"),
     routersList: under("etc/haproxy/routers.lst"),
     frontendHttpList: under("etc/haproxy/frontend-http.lst"),
     backendHttpList: under("etc/haproxy/backend-http.lst"),

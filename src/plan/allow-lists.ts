@@ -8,6 +8,8 @@ export type ListUpdate = {
   readonly path: string;
   readonly before: readonly string[];
   readonly after: readonly string[];
+  /** Who the file says writes it, where that is not `ober sync`. */
+  readonly writer?: string;
 };
 
 /**
@@ -23,20 +25,20 @@ export async function replaceLists(
   const staged: (StagedList | undefined)[] = [];
   let written = 0;
   let committed = 0;
-  const write = (path: string, entries: readonly string[]) =>
-    system.writeAtomic(path, writeAllowList(posix.basename(path), entries), { mode: 0o644 });
+  const write = ({ path, writer }: ListUpdate, entries: readonly string[]) =>
+    system.writeAtomic(path, writeAllowList(posix.basename(path), entries, writer), { mode: 0o644 });
   try {
     for (const { path, after } of lists)
       staged.push(socket === undefined ? undefined : await stageList(socket, path, after));
     for (; written < lists.length; written++) {
       const list = lists[written];
-      if (list) await write(list.path, list.after);
+      if (list) await write(list, list.after);
     }
     for (; committed < staged.length; committed++) await staged[committed]?.commit();
     return staged.map((list) => list !== undefined);
   } catch (error) {
     // The files first: an HAProxy that starts anew reads them.
-    for (const { path, before } of lists.slice(0, written)) await write(path, before);
+    for (const list of lists.slice(0, written)) await write(list, list.before);
     for (const list of staged.slice(committed)) await list?.drop();
     for (const { path, before } of lists.slice(0, committed)) {
       if (socket !== undefined) await (await stageList(socket, path, before))?.commit();

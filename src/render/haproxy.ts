@@ -22,6 +22,7 @@ export function renderHaproxy(
       mode: 0o644,
     },
     ...[paths.routersList, paths.frontendHttpList, paths.backendHttpList].map((path) => emptyList(path)),
+    emptyList(paths.leavingList, LEAVING_WRITER),
   ];
 }
 
@@ -38,6 +39,7 @@ function haproxyConfig(config: Config, haproxy: HaproxyFacts, paths: Paths): str
       frontendHttpList: paths.frontendHttpList,
       backendHttpList: paths.backendHttpList,
       statsList: paths.statsList,
+      leavingList: paths.leavingList,
       statsPort: String(config.stats_port),
       binds: indent(any(443).map((bind) => `${bind} name s3 ssl crt ${certificate} alpn http/1.1`)),
       plainBinds: indent(any(80)),
@@ -101,9 +103,12 @@ function backend(group: Backend, groups: readonly Backend[]): string {
   });
 }
 
-const emptyList = (path: string): RenderedFile => ({
+/** Who fills the list of destinations that the node leaves. */
+export const LEAVING_WRITER = "`ober drain` and `ober stop`";
+
+const emptyList = (path: string, writer?: string): RenderedFile => ({
   path,
-  content: writeAllowList(posix.basename(path), []),
+  content: writeAllowList(posix.basename(path), [], writer),
   mode: 0o644,
   once: true,
 });

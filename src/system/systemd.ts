@@ -98,3 +98,8 @@ export async function requireSystemd(system: System): Promise<void> {
     hint: "ober needs a system that was booted with systemd",
   });
 }
+
+/** Whether HAProxy is there to be asked on its socket. */
+export async function haproxyRuns(system: System): Promise<boolean> {
+  return ["active", "reloading"].includes((await unitState(system, "ober-http.service")).active);
+}

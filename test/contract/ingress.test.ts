@@ -5,6 +5,7 @@
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { statSync } from "node:fs";
+import { replaceLists } from "../../src/plan/allow-lists.ts";
 import { selfSigned } from "../helpers/certificate.ts";
 import { run, until } from "../lab/process.ts";
 import {
@@ -357,6 +358,25 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
       expect(await stats(NODE, OUTSIDE, "/health")).toBe(0);
       expect(await stats(VIPS[0], INSIDE)).toBe(0);
       expect(await stats(VIPS[0], VIPS[0])).toBe(0);
+    });
+
+    test("a node that leaves traffic ends each connection after its response, until it stays, and over a restart", async () => {
+      const leaving = { path: ingress.paths.leavingList, before: [], after: ["0.0.0.0/0", "::/0"] };
+      const socket = await dial();
+      const keeps = async () => {
+        const { head, status } = await exchange(socket, get());
+        expect(status).toBe(200);
+        return !/^connection: close$/im.test(head);
+      };
+      expect(await keeps()).toBe(true);
+      expect(await replaceLists(ingress.files, ingress.socket, [leaving])).toEqual([true]);
+      const closed = new Promise((resolve) => socket.once("end", resolve));
+      expect(await keeps()).toBe(false);
+      await closed;
+      await ingress.restart();
+      expect((await request(get())).head).toMatch(/^connection: close$/im);
+      await replaceLists(ingress.files, ingress.socket, [{ ...leaving, before: leaving.after, after: [] }]);
+      expect((await request(get())).head).not.toMatch(/^connection: close$/im);
     });
 
     test("the runtime socket is for root and its group", () => {

@@ -1,11 +1,16 @@
 /** What an operator does on purpose, under a constant load of new requests: nobody may notice. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import type { LabNode } from "../lab/lab.ts";
 import { inFlightAt, type Load, startLoad, summarise } from "../lab/load.ts";
 import { BUCKET, ober, s3cmd } from "../lab/ober.ts";
-import { SHARED_DIRECTORY } from "../lab/places.ts";
+import { SHARED_DIRECTORY, VIP_NAME } from "../lab/places.ts";
+import { until } from "../lab/process.ts";
 import { now } from "../lab/route-watch.ts";
 import { bytes, type Cluster, measured, runningCluster } from "./_cluster.ts";
+
+/** Enough to outlast a stop, on a connection that is never idle. */
+const KEPT_REQUESTS = 20_000;
 
 describe("under a constant load of new requests", () => {
   let cluster: Cluster;
@@ -53,6 +58,40 @@ describe("under a constant load of new requests", () => {
     expect(cutOff(records, withdrawn)).toBe(0);
     expect(summarise(records, starting).errors).toEqual({});
     expect((await node.exec(["systemctl", "is-active", "ober-bgp.service"])).stdout.trim()).toBe("active");
+  }, 120_000);
+
+  test("`ober stop` does not wait for a client that keeps its connection busy", async () => {
+    const { lab, nodes, addresses, watch } = cluster;
+    const url = `https://${VIP_NAME}/swift/healthcheck?[1-${KEPT_REQUESTS}]`;
+    const curl = ["curl", "-sS", "--cacert", "/lab/ca.pem", "-o", "/dev/null", "-w", "%{http_code} %{num_connects}\\n"];
+    const client = lab.client([...curl, url], { timeoutMs: 60_000 });
+    const ports = async (node: LabNode) => {
+      const { stdout } = await node.exec(["ss", "-Htn", "state", "established", "sport = :443"]);
+      return [...stdout.matchAll(/10\.88\.0\.2\]?:(\d+)/g)].map(([, port]) => port);
+    };
+    const busy = async () => {
+      for (const node of nodes) {
+        // Requests of the load are on connections of their own, which are gone by the second look.
+        const before = await ports(node);
+        await Bun.sleep(300);
+        if ((await ports(node)).some((port) => before.includes(port))) return node;
+      }
+      return undefined;
+    };
+    const node = await until("the client is on a node", busy, 10_000, 20);
+    const begin = now();
+    await ober(node, ["stop"]);
+    const took = now() - begin;
+    const answers = (await client).stdout.trim().split("\n");
+    const starting = now();
+    await ober(node, ["start"]);
+    await watch.settled(addresses, starting, 20_000);
+    measured("ober stop while a client keeps its connection busy", took, { requests: answers.length });
+    expect(took).toBeLessThan(15_000);
+    expect(answers.filter((answer) => !answer.startsWith("200 "))).toEqual([]);
+    expect(answers.length).toBe(KEPT_REQUESTS);
+    // It used one connection until it was told to make another.
+    expect(answers.filter((answer) => answer.endsWith(" 1")).length).toBeLessThan(20);
   }, 120_000);
 
   test("`ober restart --reload-only` costs none", async () => {
