@@ -54,8 +54,8 @@ export async function upgradePackages(
   let left = 0;
   try {
     if (inService && !options.force) {
-      const tell = (count: number) => out.progress(`waiting for ${count} transfers`);
-      left = (await waitForTransfers(system, paths.haproxySocket, { timeoutMs: options.timeoutMs, tell })).left;
+      const { timeoutMs } = options;
+      left = (await waitForTransfers(system, paths, { timeoutMs, tell: out.progress })).left;
     }
     for (const each of packages) {
       out.progress(`upgrading ${each.name} from ${each.installed} to ${each.candidate}`);

@@ -16,12 +16,14 @@ import {
   haproxyCommand,
   type OldWorker,
   oldWorkers,
+  parseSessions,
   parseStat,
   requestsInFlight,
   type StatRow,
 } from "../system/haproxy-socket.ts";
 import { readHealthState } from "../system/health-state.ts";
 import { type UnitState, unitStates } from "../system/systemd.ts";
+import { sentence } from "../system/traffic.ts";
 import { vrrpStates } from "../system/vrrp.ts";
 import { currentConfig, type Node } from "./_node.ts";
 
@@ -42,6 +44,8 @@ export type NodeStatus = {
   }[];
   readonly backends: readonly BackendStatus[];
   readonly inFlight: number;
+  /** The same in words, by frontend and with the age of the longest. */
+  readonly transfers: string;
   /** HAProxy workers that still carry what they began before a reload. */
   readonly oldWorkers: readonly OldWorker[];
   /** Connections that are handed to other nodes; undefined where that is off, or cannot be seen without root. */
@@ -71,12 +75,13 @@ export type BackendStatus = {
 export async function nodeStatus(node: Node): Promise<NodeStatus> {
   const { system, paths } = node;
   const { config } = await currentConfig(node);
-  const [units, healthy, health, rows, old, neighbors, addresses, certificates, generations, flag, handover] =
+  const [units, healthy, health, rows, sessions, old, neighbors, addresses, certificates, generations, flag, handover] =
     await Promise.all([
       unitStates(system, unitsOf(config)),
       healthNow(config.stats_port),
       readHealthState(system, paths),
       orNothing(async () => parseStat(await haproxyCommand(paths.haproxySocket, "show stat"))),
+      orNothing(async () => parseSessions(await haproxyCommand(paths.haproxySocket, "show sess"))),
       isRoot() ? orNothing(() => oldWorkers(paths.masterSocket)) : [],
       neighborStatus(node, config),
       localAddresses(system),
@@ -99,6 +104,7 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     neighbors,
     backends: config.backends.map(({ name }) => backendStatus(name, rows)),
     inFlight: requestsInFlight(rows),
+    transfers: sentence(requestsInFlight(rows), sessions),
     oldWorkers: old,
     handover,
     drained: flag !== undefined,

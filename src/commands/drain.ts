@@ -25,11 +25,7 @@ export default defineCommand({
     const { system, paths } = node;
     const out = output(args);
     const { timeoutMs } = stopOptions(args);
-    const wait = () =>
-      waitForTransfers(system, paths.haproxySocket, {
-        timeoutMs,
-        tell: (left) => out.progress(`waiting for ${left} ${left === 1 ? "transfer" : "transfers"}`),
-      });
+    const wait = () => waitForTransfers(system, paths, { timeoutMs, tell: out.progress });
     if (args.onlyWait) {
       const inVain = (await system.stat(paths.noWait)) || !(await system.stat(paths.haproxySocket));
       if (inVain) return out.result({ waited: false }, "nothing to wait for");

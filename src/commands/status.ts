@@ -38,7 +38,7 @@ export function statusText(status: NodeStatus, { style }: Pick<Output, "style">,
   const ago = (time: number | string | undefined) =>
     time === undefined ? "" : age(now.getTime() - new Date(time).getTime());
   const sections = [
-    `${style.bold("node")}  ${good(status.healthy.ok, status.healthy.ok ? "healthy" : "not healthy")}: ${status.healthy.reason}${status.drained ? `, ${style.yellow("drained")}` : ""}, ${status.inFlight} in flight`,
+    `${style.bold("node")}  ${good(status.healthy.ok, status.healthy.ok ? "healthy" : "not healthy")}: ${status.healthy.reason}${status.drained ? `, ${style.yellow("drained")}` : ""}, ${status.transfers} in flight`,
     table(
       ["unit", "state", "since", "restarts"],
       status.units.map(({ name, active, sub, since, restarts }) => [

@@ -56,11 +56,11 @@ export async function stopNode(node: Node, out: Output, options: StopOptions): P
   const lift = running ? await withdrawAll(node, out, config) : async () => {};
   try {
     if (running && !options.force) {
-      drained = await waitForTransfers(system, paths.haproxySocket, {
+      drained = await waitForTransfers(system, paths, {
         timeoutMs: options.timeoutMs,
-        tell(left) {
+        tell(waiting, left) {
           inFlight = Math.max(inFlight, left);
-          out.progress(`waiting for ${left} ${left === 1 ? "transfer" : "transfers"}`);
+          out.progress(waiting);
         },
       });
     }

@@ -71,15 +71,44 @@ export function unresolvedServers(rows: readonly StatRow[]): readonly string[] {
 export type OldWorker = { readonly pid: number; readonly uptime: string; readonly connections: number };
 
 /** The workers that finish what they began before a reload, asked over the master's socket. See HAProxy's management guide, "show proc". */
-export async function oldWorkers(masterSocket: string): Promise<readonly OldWorker[]> {
+export function oldWorkers(masterSocket: string): Promise<readonly OldWorker[]> {
+  return askOldWorkers(masterSocket, "show info", (info, { pid, uptime }) => {
+    return { pid, uptime, connections: Number(/^CurrConns: (\d+)$/m.exec(info)?.[1] ?? 0) };
+  });
+}
+
+/** What workers that a reload has left behind say of their transfers: rows of `show stat` of all of them. */
+export async function oldWorkersStat(masterSocket: string): Promise<readonly StatRow[]> {
+  return (await askOldWorkers(masterSocket, "show stat", parseStat)).flat();
+}
+
+async function askOldWorkers<T>(
+  masterSocket: string,
+  command: string,
+  read: (answer: string, worker: { readonly pid: number; readonly uptime: string }) => T,
+): Promise<readonly T[]> {
   const [, old = ""] = (await haproxyCommand(masterSocket, "show proc")).split("# old workers");
   const rows = [...(old.split("#")[0] ?? "").matchAll(/^(\d+)\s+worker\s+\S+\s+(\S+)/gm)];
   return Promise.all(
-    rows.map(async ([, pid = "", uptime = ""]) => {
-      const info = await haproxyCommand(masterSocket, `@!${pid} show info`);
-      return { pid: Number(pid), uptime, connections: Number(/^CurrConns: (\d+)$/m.exec(info)?.[1] ?? 0) };
-    }),
+    rows.map(async ([, pid = "", uptime = ""]) =>
+      read(await haproxyCommand(masterSocket, `@!${pid} ${command}`), { pid: Number(pid), uptime }),
+    ),
   );
+}
+
+/** A request that HAProxy works on. */
+export type Session = { readonly frontend: string; readonly ageSeconds: number };
+
+/** The requests in `show sess`, without those of ober's own: statistics, health and the socket itself. */
+export function parseSessions(text: string): readonly Session[] {
+  const sessions = text.matchAll(/ fe=(ober_s3\S*) .*? age=(\S+)/g);
+  return [...sessions].map(([, frontend = "", age = ""]) => ({ frontend, ageSeconds: secondsOf(age) }));
+}
+
+/** HAProxy writes "12s", "1m05s", "2h03m", "1d4h". */
+function secondsOf(age: string): number {
+  const UNITS: Readonly<Record<string, number>> = { d: 86_400, h: 3_600, m: 60, s: 1 };
+  return [...age.matchAll(/(\d+)([dhms])/g)].reduce((sum, [, n, unit = ""]) => sum + Number(n) * (UNITS[unit] ?? 0), 0);
 }
 
 /** Bytes that the backends have moved since HAProxy's start, both ways; a sign of life for the requests in flight. */

@@ -1,4 +1,13 @@
-import { bytesMoved, haproxyCommand, parseStat, requestsInFlight } from "./haproxy-socket.ts";
+import type { Paths } from "../domain/paths.ts";
+import {
+  bytesMoved,
+  haproxyCommand,
+  oldWorkersStat,
+  parseSessions,
+  parseStat,
+  requestsInFlight,
+  type Session,
+} from "./haproxy-socket.ts";
 import type { System } from "./system.ts";
 
 /**
@@ -7,8 +16,15 @@ import type { System } from "./system.ts";
  */
 export type Traffic = { readonly inFlight: number; readonly moved: string };
 
-export async function trafficNow(system: System, haproxySocket: string): Promise<Traffic> {
-  const rows = parseStat(await haproxyCommand(haproxySocket, "show stat"));
+/** Asks the present worker, and those that finish what they began before a reload. Needs root. */
+export async function trafficNow(
+  system: System,
+  { haproxySocket, masterSocket }: Pick<Paths, "haproxySocket" | "masterSocket">,
+): Promise<Traffic> {
+  const rows = [
+    ...parseStat(await haproxyCommand(haproxySocket, "show stat")),
+    ...(await oldWorkersStat(masterSocket)),
+  ];
   const { stdout } = await system.run(["ss", "-Htn", "sport = :443 or sport = :80"]);
   const queued = unacknowledged(stdout);
   const bytes = queued.reduce((sum, queue) => sum + queue, 0);
@@ -23,6 +39,21 @@ export function unacknowledged(ss: string): readonly number[] {
     .filter((queue) => queue > 0);
 }
 
+const MOST_LISTED = 1000;
+
+/** What is in flight, in words: "12 transfers (10 HTTPS, 2 HTTP), the longest for 57 s". */
+export function sentence(inFlight: number, sessions: readonly Session[]): string {
+  const count = `${inFlight} ${inFlight === 1 ? "transfer" : "transfers"}`;
+  if (sessions.length === 0) return count;
+  const plain = sessions.filter(({ frontend }) => frontend === "ober_s3_plain").length;
+  const kinds = [
+    [sessions.length - plain, "HTTPS"],
+    [plain, "HTTP"],
+  ] as const;
+  const shown = kinds.flatMap(([number, kind]) => (number === 0 ? [] : [`${number} ${kind}`])).join(", ");
+  return `${count} (${shown}), the longest for ${Math.max(...sessions.map(({ ageSeconds }) => ageSeconds))} s`;
+}
+
 /** Why waiting ended, with what was left. */
 export type Drained = { readonly end: "empty" | "stalled" | "timeout"; readonly left: number };
 
@@ -34,20 +65,23 @@ const STALLED_MS = 15_000;
 
 /**
  * Waits until no request is in flight, at most `timeoutMs`; ends early when those that are left no longer move a byte.
- * Calls `tell` with the number left, about twice a second.
+ * Calls `tell` with what is left, about twice a second.
  */
 export async function waitForTransfers(
   system: System,
-  haproxySocket: string,
-  options: { timeoutMs: number; tell: (inFlight: number) => void },
+  paths: Pick<Paths, "haproxySocket" | "masterSocket">,
+  options: { timeoutMs: number; tell: (waiting: string, inFlight: number) => void },
 ): Promise<Drained> {
   const startedAt = performance.now();
   let last = { moved: "", at: startedAt };
   for (;;) {
-    const { inFlight, moved } = await trafficNow(system, haproxySocket);
+    const { inFlight, moved } = await trafficNow(system, paths);
     const now = performance.now();
     if (inFlight === 0) return { end: "empty", left: 0 };
-    options.tell(inFlight);
+    // The list of all requests is long, and HAProxy stands still while it writes a part of it.
+    const sessions =
+      inFlight > MOST_LISTED ? [] : parseSessions(await haproxyCommand(paths.haproxySocket, "show sess"));
+    options.tell(`waiting for ${sentence(inFlight, sessions)}`, inFlight);
     if (moved !== last.moved) last = { moved, at: now };
     if (now - last.at > STALLED_MS) return { end: "stalled", left: inFlight };
     if (now - startedAt > options.timeoutMs) return { end: "timeout", left: inFlight };

@@ -1,9 +1,16 @@
 /** What other programs print, as they printed it. */
 import { describe, expect, test } from "bun:test";
 import { parseVersion } from "../../../src/domain/version.ts";
-import { checksPending, parseStat, requestsInFlight, unresolvedServers } from "../../../src/system/haproxy-socket.ts";
+import {
+  checksPending,
+  parseSessions,
+  parseStat,
+  requestsInFlight,
+  unresolvedServers,
+} from "../../../src/system/haproxy-socket.ts";
 import { parseOsRelease } from "../../../src/system/os.ts";
 import { parseHaproxy } from "../../../src/system/programs.ts";
+import { sentence } from "../../../src/system/traffic.ts";
 
 describe("HAProxy", () => {
   test("says its version and features", () => {
@@ -36,6 +43,23 @@ describe("HAProxy", () => {
   test("counts the servers whose first check is outstanding", () => {
     const rows = parseStat("# pxname,svname,check_status\ns3,a,INI\ns3,b,L7OK\ns3,c,* L7OK\ns3,d,* INI\ns3,BACKEND,\n");
     expect(checksPending(rows)).toBe(2);
+  });
+
+  test("tells frontend and age of each request in progress, and nothing of ober's own", () => {
+    const text = [
+      "0x7f1: proto=tcpv4 src=10.88.0.2:59100 fe=ober_s3 be=s3 srv=rgw1:9000 ts=00 epoch=0 age=57s calls=14 rate=0",
+      "0x7f2: proto=tcpv4 src=10.88.0.2:60358 fe=ober_s3_plain be=s3 srv=rgw1:9000 ts=00 epoch=0 age=2h03m calls=13",
+      "0x7f3: proto=tcpv4 src=10.77.0.1:60358 fe=ober_stats be=<NONE> srv=<none> ts=00 epoch=0 age=9h0m calls=1",
+      "0x7f4: proto=unix_stream src=unix:1 fe=GLOBAL be=<NONE> srv=<none> ts=00 epoch=0 age=0s calls=1 rate=0",
+    ].join("\n");
+    const sessions = parseSessions(text);
+    expect(sessions).toEqual([
+      { frontend: "ober_s3", ageSeconds: 57 },
+      { frontend: "ober_s3_plain", ageSeconds: 7380 },
+    ]);
+    expect(sentence(2, sessions)).toBe("2 transfers (1 HTTPS, 1 HTTP), the longest for 7380 s");
+    expect(sentence(1, sessions.slice(0, 1))).toBe("1 transfer (1 HTTPS), the longest for 57 s");
+    expect(sentence(2000, [])).toBe("2000 transfers");
   });
 
   test("counts the requests of backends and nothing of ober's own", () => {
