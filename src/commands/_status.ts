@@ -61,6 +61,8 @@ export type VipStatus = {
   readonly backend: string;
   readonly onInterface: boolean;
   readonly announced: boolean;
+  /** It is announced as the last choice. */
+  readonly leaving: boolean;
   readonly acknowledged: boolean;
   readonly since: string | undefined;
   readonly cause: string;
@@ -141,6 +143,7 @@ function vipStatus(
     backend: vip.backend,
     onInterface: local.has(vip.address),
     announced: said?.announced === true,
+    leaving: said?.leaving === true,
     acknowledged: said?.acknowledged === true,
     since: said?.since,
     cause: said === undefined ? "the health loop does not run" : (said.problem ?? said.cause),

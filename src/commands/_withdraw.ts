@@ -3,10 +3,11 @@ import { gatherPlace } from "../checks/facts.ts";
 import type { Config } from "../config/schema.ts";
 import { hasHandover } from "../domain/units.ts";
 import { CHECK_WEIGHT } from "../domain/vrrp.ts";
+import { isSoft } from "../health/drain.ts";
 import type { HealthState } from "../health/state.ts";
 import { switchLeaving } from "../plan/leaving.ts";
 import { localAddresses } from "../system/addresses.ts";
-import { drainWhile, isOperatorsDrain, STOPPING } from "../system/drain-flag.ts";
+import { type DrainFlag, drainWhile, isOperatorsDrain, STOPPING } from "../system/drain-flag.ts";
 import { readHealthState } from "../system/health-state.ts";
 import { onInterrupt } from "../system/interrupts.ts";
 import { unitState } from "../system/systemd.ts";
@@ -40,11 +41,27 @@ export async function withdrawAll(node: Node, out: Output, config: Config): Prom
   };
 }
 
-/** The same for good: until `undrainNode`, over restarts and reboots. */
-export async function drainNode(node: Node, out: Output, config: Config, reason: string): Promise<void> {
+/**
+ * The same for good: until `undrainNode`, over restarts and reboots. `soft` has the routers prefer other nodes first, which
+ * spares them the moment without a route where this node is the last.
+ */
+export async function drainNode(
+  node: Node,
+  out: Output,
+  config: Config,
+  { reason, soft }: { reason: string; soft: boolean },
+): Promise<void> {
   const { system, paths } = node;
-  const flag = { by: author(), at: new Date().toISOString(), reason };
-  if (!(await isOperatorsDrain(system, paths))) await system.writeAtomic(paths.drainFlag, `${JSON.stringify(flag)}\n`);
+  const flag: DrainFlag = { by: author(), at: new Date().toISOString(), reason };
+  const write = (content: DrainFlag) => system.writeAtomic(paths.drainFlag, `${JSON.stringify(content)}\n`);
+  // A soft one that was cut off goes on to the withdraw.
+  if (!(await isOperatorsDrain(system, paths)) || (await isSoft(system.root + paths.drainFlag))) {
+    if (soft && config.ha_mode === "bgp" && (await bringsTraffic(node, config))) {
+      await write({ ...flag, soft: true });
+      await leaveSoftly(node, out);
+    }
+    await write(flag);
+  }
   if (!hasHandover(config)) {
     out.warn("connections are not handed over to the other nodes (`ober doctor` says why): transfers may be cut");
   }
@@ -78,6 +95,18 @@ async function bringsTraffic({ system }: Node, config: Config): Promise<boolean>
 async function takeOff(node: Node, out: Output, config: Config): Promise<void> {
   await (config.ha_mode === "keepalived" ? handOverVips(node, out, config) : withdrawRoutes(node, out));
   await switchLeaving(node.system, node.paths, true);
+}
+
+/** As long as routers beyond the first may take to prefer another node: they pass on what changed once in a while. */
+const SOFT_MS = 5000;
+
+async function leaveSoftly({ system, paths }: Node, out: Output): Promise<void> {
+  out.progress("asking the routers to prefer other nodes");
+  if (!(await becomes(async () => isLeaving(await readHealthState(system, paths))))) {
+    out.warn("ExaBGP did not confirm it; going on with the withdraw");
+    return;
+  }
+  await Bun.sleep(SOFT_MS);
 }
 
 async function withdrawRoutes({ system, paths }: Node, out: Output): Promise<void> {
@@ -121,6 +150,11 @@ async function becomes(condition: () => Promise<boolean>): Promise<boolean> {
 
 const isWithdrawn = (state: HealthState | undefined) =>
   state?.vips.every(({ announced, acknowledged }) => !announced && acknowledged) === true;
+
+/** A VIP whose group is dead is not announced, and need not leave. */
+const isLeaving = (state: HealthState | undefined) =>
+  state?.vips.every(({ announced, leaving, acknowledged }) => acknowledged && announced === (leaving === true)) ===
+  true;
 
 const isAnnounced = (state: HealthState | undefined) =>
   state?.vips.every(({ announced, acknowledged }) => announced && acknowledged) === true;

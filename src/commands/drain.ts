@@ -17,6 +17,7 @@ export default defineCommand({
     ...globalArgs,
     wait: { type: "boolean", description: "Return when no transfer is in flight any more" },
     timeout: stopArgs.timeout,
+    soft: { type: "boolean", description: "Have the routers prefer other nodes first, then withdraw (BGP mode)" },
     reason: { type: "string", valueHint: "TEXT", description: "Why, for the log and the status" },
     onlyWait: { type: "boolean", description: "Wait without draining; HAProxy's unit does so before it stops" },
   },
@@ -34,7 +35,9 @@ export default defineCommand({
       return out.result({ waited: true, left }, `${left} transfers are left`);
     }
     const { config } = await currentConfig(node);
-    await withLock(paths.prefix, "drain", () => drainNode(node, out, config, args.reason ?? ""));
+    await withLock(paths.prefix, "drain", () =>
+      drainNode(node, out, config, { reason: args.reason ?? "", soft: args.soft === true }),
+    );
     const again = "`ober undrain` takes it back";
     if (!args.wait) return out.result({ drained: true }, `drained: everything runs, no new traffic comes; ${again}`);
     const { left } = await wait();

@@ -146,7 +146,8 @@ function silence(answers: boolean | undefined): string {
   return answers ? "silent, answers ARP" : "silent, no answer to ARP";
 }
 
-function routeWord({ announced, acknowledged }: NodeStatus["vips"][number]): string {
+function routeWord({ announced, leaving, acknowledged }: NodeStatus["vips"][number]): string {
+  if (leaving && acknowledged) return "announced as the last choice";
   if (announced) return acknowledged ? "announced" : "announced, not confirmed";
   return acknowledged ? "withdrawn" : "not announced";
 }

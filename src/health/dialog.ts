@@ -163,9 +163,9 @@ export function createDialog(vips: readonly Vip[], write: (text: string) => void
       return { wish: topic?.wish, acknowledged: topic?.acknowledged ?? false, problem: topic?.problem };
     },
     proven() {
-      const announced = topics.filter(({ wish }) => wish === "announce");
+      const announced = topics.filter(({ wish }) => isShown(wish));
       return (
-        topics.every(({ wish, acknowledged }) => wish === "announce" || (wish === "withdraw" && acknowledged)) &&
+        topics.every(({ wish, acknowledged }) => isShown(wish) || (wish === "withdraw" && acknowledged)) &&
         (announced.length === 0 || announced.some(({ acknowledged }) => acknowledged))
       );
     },
@@ -173,7 +173,7 @@ export function createDialog(vips: readonly Vip[], write: (text: string) => void
       const failed = (topic: Topic) => topic.failures >= FAILURES_ALLOWED;
       if (topics.some((topic) => topic.wish === undefined)) return false;
       if (topics.some((topic) => topic.wish === "withdraw" && failed(topic))) return false;
-      const announced = topics.filter(({ wish }) => wish === "announce");
+      const announced = topics.filter(({ wish }) => isShown(wish));
       return announced.length === 0 || !announced.every(failed);
     },
     get waiting() {
@@ -182,6 +182,9 @@ export function createDialog(vips: readonly Vip[], write: (text: string) => void
     counters,
   };
 }
+
+/** Whether the routers are to have the route, as a good one or as the last choice. */
+const isShown = (wish: Action | undefined) => wish === "announce" || wish === "demote";
 
 /** ExaBGP answers in text, or from 5.0 on in JSON where it is so configured: `{ "answer": "done", ... }`. */
 function answerIn(line: string): "done" | "error" | undefined {

@@ -3,6 +3,16 @@ export function isDrained(flag: string): Promise<boolean> {
   return Bun.file(flag).exists();
 }
 
+/** Whether the node shall stay announced as the last choice for now; `"soft": true` in the flag. */
+export async function isSoft(flag: string): Promise<boolean> {
+  try {
+    return /"soft":\s*true/.test(await Bun.file(flag).slice(0, 4096).text());
+  } catch (error) {
+    if (error instanceof Error && "code" in error) return false;
+    throw error;
+  }
+}
+
 /** Why, in one line, from the flag's content: `{"by", "at", "reason"}`, each optional, or nothing at all. */
 export async function drainCause(flag: string): Promise<string> {
   try {

@@ -33,6 +33,7 @@ const TRANSITIONS_KEPT = 20;
 const VERBS = {
   unknown: "undecided",
   up: "announced",
+  leaving: "announced as the last choice",
   down: "withdrawn",
   drained: "drained",
   stopped: "withdrawn",
@@ -134,7 +135,8 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
       return {
         vip: vip.address,
         group,
-        announced: state.phase === "up",
+        announced: state.phase === "up" || state.phase === "leaving",
+        ...(state.phase === "leaving" ? { leaving: true as const } : {}),
         acknowledged,
         since: last?.at ?? startedAt,
         cause: state.phase === "stopped" ? "health process ended" : (last?.cause ?? "not checked yet"),

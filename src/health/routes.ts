@@ -1,16 +1,22 @@
 import type { Transition } from "./machine.ts";
 import type { Vip } from "./options.ts";
 
-export type Action = "announce" | "withdraw";
+/** `demote` announces as the last choice. */
+export type Action = "announce" | "demote" | "withdraw";
 
 /** What a transition means for the routes; undefined when they already are as it wants them (down -> drained). */
 export function actionOf({ from, to }: Transition): Action | undefined {
   if (to === "up") return "announce";
-  return from === "up" || from === "unknown" || to === "stopped" ? "withdraw" : undefined;
+  if (to === "leaving") return "demote";
+  return from === "up" || from === "leaving" || from === "unknown" || to === "stopped" ? "withdraw" : undefined;
 }
+
+/** GRACEFUL_SHUTDOWN, RFC 8326, and for routers that do not know it a metric that is worse than any. */
+const LAST_CHOICE = " med 4294967295 community [ 65535:0 ]";
 
 /** One command of ExaBGP's text API. `self` is the address of each session, so one command serves every neighbor. */
 export function routeCommand(action: Action, { prefix }: Pick<Vip, "prefix">): string {
+  if (action === "demote") return `announce route ${prefix} next-hop self${LAST_CHOICE}\n`;
   return `${action} route ${prefix} next-hop self\n`;
 }
 

@@ -38,6 +38,8 @@ export type VipState = {
   readonly group: string;
   /** ober wants this VIP announced. */
   readonly announced: boolean;
+  /** It is announced as the last choice, because the node is about to be drained. */
+  readonly leaving?: true;
   /** ExaBGP confirmed that it did what ober wants. */
   readonly acknowledged: boolean;
   readonly since: string;

@@ -1,4 +1,4 @@
-import { drainCause, isDrained } from "./drain.ts";
+import { drainCause, isDrained, isSoft } from "./drain.ts";
 import { type Event, INITIAL, type State, step, type Transition } from "./machine.ts";
 import { type LoopOptions, targetOf, type Vip } from "./options.ts";
 import { createProber, type ProbeResult } from "./probe.ts";
@@ -95,7 +95,11 @@ export function createWatch(group: string, options: LoopOptions, listener: Watch
 
   async function eventOf(result: ProbeResult): Promise<Event> {
     if (await isDrained(options.drainFlag)) {
-      return { type: "drained", cause: state.phase === "drained" ? cause : await drainCause(options.drainFlag) };
+      const leaves = (state.phase === "up" || state.phase === "leaving") && (await isSoft(options.drainFlag));
+      const type = leaves ? "leaving" : "drained";
+      if (!leaves || result.ok) {
+        return { type, cause: state.phase === type ? cause : await drainCause(options.drainFlag) };
+      }
     }
     if (result.ok) return { type: "up" };
     return { type: result.kind === "refused" ? "dead" : "down", cause: result.reason };

@@ -3,8 +3,14 @@ import type { Paths } from "../domain/paths.ts";
 import { onInterrupt } from "./interrupts.ts";
 import type { System } from "./system.ts";
 
-/** What the flag says; the health loop withdraws while the file is there, whatever stands in it. */
-export type DrainFlag = { readonly by: string; readonly at: string; readonly reason: string };
+/** What the flag says; the health loop withdraws while the file is there, whatever else stands in it. */
+export type DrainFlag = {
+  readonly by: string;
+  readonly at: string;
+  readonly reason: string;
+  /** Not yet withdrawn: announced as the last choice. */
+  readonly soft?: true;
+};
 
 /** The reason of a flag that `ober stop` made. It is gone when `stop` ends, unless `stop` was killed: `start` removes it then. */
 export const STOPPING = "ober stop";

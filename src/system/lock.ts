@@ -28,21 +28,34 @@ async function acquire(prefix: string, command: string): Promise<net.Server> {
     socket.on("error", () => socket.destroy());
     socket.end(`\`ober ${command}\` (pid ${process.pid})`);
   });
-  try {
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen({ path: nameOf(prefix) }, resolve);
-    });
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EADDRINUSE")) throw error;
-    throw new OberError(`another ober is changing this machine: ${(await holder(prefix)) ?? "it has just ended"}`, {
-      hint: "wait until it has finished and run the command again",
-      cause: error,
-    });
+  const deadline = performance.now() + VANISHING_MS;
+  while (!(await takes(server, prefix))) {
+    const who = await holder(prefix);
+    if (who !== undefined || performance.now() > deadline) {
+      throw new OberError(`another ober is changing this machine: ${who ?? "it is about to end"}`, {
+        hint: "wait until it has finished and run the command again",
+      });
+    }
+    // It ended between the two looks.
+    await Bun.sleep(10);
   }
   // The lock must not keep a command alive that has otherwise finished.
   server.unref();
   return server;
+}
+
+/** How long a holder may be on its way out, when it has the name and answers nobody any more. */
+const VANISHING_MS = 2000;
+
+function takes(server: net.Server, prefix: string): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const refused = (error: NodeJS.ErrnoException) => (error.code === "EADDRINUSE" ? resolve(false) : reject(error));
+    server.once("error", refused);
+    server.listen({ path: nameOf(prefix) }, () => {
+      server.off("error", refused);
+      resolve(true);
+    });
+  });
 }
 
 function holder(prefix: string): Promise<string | undefined> {
@@ -52,7 +65,7 @@ function holder(prefix: string): Promise<string | undefined> {
     socket.on("data", (chunk) => {
       said += chunk;
     });
-    socket.on("end", () => resolve(said));
+    socket.on("end", () => resolve(said === "" ? undefined : said));
     socket.on("timeout", () => resolve(said === "" ? "it does not answer" : said));
     socket.on("error", () => resolve(undefined));
   });

@@ -31,6 +31,23 @@ describe("a node in service", () => {
     expect((await cluster.lab.client(curl)).stdout).toMatch(/^[234]\d\d$/);
   }, 60_000);
 
+  test("leaves softly: where others announce the VIP they are preferred first, and only then the route goes", async () => {
+    const node = cluster.lab.node("n1");
+    const others = cluster.addresses.filter((address) => address !== node.address);
+    const begin = now();
+    await ober(node, ["drain", "--soft"]);
+    // Nobody else has the second VIP: the router keeps this node for it until the withdraw.
+    const preferred = cluster.watch
+      .states()
+      .find(({ at, nextHops }) => at > begin && nextHops.join() === others.join());
+    const withdrawn = second.states().find(({ at, nextHops }) => at > begin && nextHops.length === 0);
+    expect((withdrawn?.at ?? 0) - (preferred?.at ?? Number.POSITIVE_INFINITY)).toBeGreaterThan(4_000);
+    const back = now();
+    await ober(node, ["undrain"]);
+    await second.settled([node.address], back, 10_000);
+    await cluster.watch.settled(cluster.addresses, back, 10_000);
+  }, 60_000);
+
   test("withdraws a VIP that is removed, and keeps the others announced meanwhile", async () => {
     const node = cluster.lab.node("n1");
     const begin = now();

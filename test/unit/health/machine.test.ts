@@ -9,6 +9,7 @@ const EVENTS: Record<string, Event> = {
   "-": { type: "down", cause: "HAProxy answers 503" },
   "!": { type: "dead", cause: "nothing listens" },
   d: { type: "drained", cause: "drained" },
+  l: { type: "leaving", cause: "drained" },
   s: { type: "stop", cause: "SIGTERM" },
 };
 
@@ -41,6 +42,11 @@ describe("the machine", () => {
     ["counts from the beginning after a drain", "+ + d + d + +", ". announce withdraw . . . announce"],
     ["stays out after a drain that ends in failures", "+ + d - - - + +", ". announce withdraw . . (down) . announce"],
     ["stays drained when HAProxy dies meanwhile", "+ + d d d", ". announce withdraw . ."],
+    ["is the last choice before it is drained", "+ + l l d", ". announce demote . withdraw"],
+    ["comes back as a good choice when it is not drained after all", "+ + l + +", ". announce demote announce ."],
+    ["withdraws when it dies while it leaves", "+ + l ! l", ". announce demote withdraw (drained)"],
+    ["withdraws after three failures while it leaves", "+ + l - - -", ". announce demote . . withdraw"],
+    ["does not come in order to leave", "l + l", "withdraw . ."],
     ["withdraws at the end", "+ + s", ". announce withdraw"],
     ["withdraws at the end whatever the phase was", "- - - s", ". . withdraw withdraw"],
     ["withdraws at the end when nothing was decided", "+ s", ". withdraw"],
@@ -77,11 +83,12 @@ describe("the machine", () => {
         const [next, transition] = step(state, EVENTS[letters[rest % letters.length] ?? ""] as Event, POLICY);
         state = next;
         const action = transition && actionOf(transition);
-        if (action !== undefined) announced = action === "announce";
+        if (action !== undefined) announced = action !== "withdraw";
       }
       const expected: Record<Phase, boolean | undefined> = {
         unknown: undefined,
         up: true,
+        leaving: true,
         down: false,
         drained: false,
         stopped: false,
@@ -90,6 +97,6 @@ describe("the machine", () => {
         throw new Error(`script ${n}: ${state.phase} but announced is ${announced}`);
       scripts += 1;
     }
-    expect(scripts).toBe(5 ** 6);
+    expect(scripts).toBe(6 ** 6);
   });
 });
