@@ -24,6 +24,7 @@ export const COMMANDS: Readonly<Record<string, Loader>> = {
   rollback: () => import("./commands/rollback.ts"),
   sync: () => import("./commands/sync.ts"),
   status: () => import("./commands/status.ts"),
+  why: () => import("./commands/why.ts"),
   start: () => import("./commands/start.ts"),
   stop: () => import("./commands/stop.ts"),
   drain: () => import("./commands/drain.ts"),

@@ -2,15 +2,14 @@ import { type Certificate, readCertificates } from "../checks/certificates.ts";
 import { gatherPlace } from "../checks/facts.ts";
 import { arpQuestions, heldOn, type VrrpView, vrrpView } from "../checks/vrrp.ts";
 import type { Config } from "../config/schema.ts";
-import { parseAddress } from "../domain/address.ts";
 import { hasHandover, unitsOf } from "../domain/units.ts";
 import { OberError } from "../errors.ts";
+import { causeOf } from "../health/drain.ts";
 import { healthNow } from "../health/once.ts";
 import type { HealthState } from "../health/state.ts";
 import { generationNumbers } from "../plan/generations.ts";
-import { type LocalAddress, localAddresses, resolveName } from "../system/addresses.ts";
+import { type LocalAddress, localAddresses } from "../system/addresses.ts";
 import { askArp } from "../system/arp.ts";
-import { bfdSessions, bgpPeersConnected } from "../system/bgp.ts";
 import { type HandoverState, handoverState } from "../system/handover.ts";
 import {
   haproxyCommand,
@@ -23,7 +22,8 @@ import {
 import { readHealthState } from "../system/health-state.ts";
 import { type UnitState, unitStates } from "../system/systemd.ts";
 import { vrrpStates } from "../system/vrrp.ts";
-import { currentConfig, type Node } from "./_node.ts";
+import { neighborStatus, withWords } from "./_neighbors.ts";
+import { currentConfig, isRoot, type Node } from "./_node.ts";
 
 /** All that `status` shows; the document of `--json`, so its keys are a promise. */
 export type NodeStatus = {
@@ -37,6 +37,8 @@ export type NodeStatus = {
   readonly neighbors: readonly {
     readonly neighbor: string;
     readonly session: boolean;
+    /** Why there is no session, in the words of ExaBGP or the router; undefined where neither has said. */
+    readonly reason: string | undefined;
     /** BIRD's word for the session, or why there is none to see. */
     readonly bfd: string;
   }[];
@@ -47,9 +49,13 @@ export type NodeStatus = {
   /** Connections that are handed to other nodes; undefined where that is off, or cannot be seen without root. */
   readonly handover: HandoverState | undefined;
   readonly drained: boolean;
+  /** By whom, when and why, in one line; undefined when the node is not drained. */
+  readonly drainCause: string | undefined;
   readonly certificates: readonly { readonly file: string; readonly notAfter: string }[];
   readonly generation: number | undefined;
   readonly transitions: HealthState["transitions"];
+  /** What the health loop last wrote of itself; it outlives the loop until the machine boots. */
+  readonly loop: HealthState | undefined;
 };
 
 export type VipStatus = {
@@ -64,7 +70,15 @@ export type VipStatus = {
 
 export type BackendStatus = {
   readonly name: string;
-  readonly servers: readonly { readonly name: string; readonly status: string; readonly check: string }[];
+  readonly servers: readonly ServerStatus[];
+};
+
+export type ServerStatus = {
+  readonly name: string;
+  readonly status: string;
+  readonly check: string;
+  /** What HAProxy says of the last check in words; empty where it has nothing to say. */
+  readonly reason: string;
 };
 
 /** Looks at the node now. Changes nothing; what cannot be seen is said in the answer. */
@@ -82,7 +96,7 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
       localAddresses(system),
       certificateList(node, config),
       isRoot() ? generationNumbers(system, paths) : [],
-      system.stat(paths.drainFlag),
+      system.read(paths.drainFlag),
       hasHandover(config) && isRoot() ? handoverState(system) : undefined,
     ]);
   const local = new Set(addresses.map(({ address }) => address));
@@ -96,23 +110,22 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     vips: (config.ha_mode === "bgp" ? config.vips : []).map((vip) =>
       vipStatus(vip, { local, health: alive ? health : undefined }),
     ),
-    neighbors,
+    neighbors: neighbors.map((neighbor) => withWords(neighbor, alive ? health : undefined)),
     backends: config.backends.map(({ name }) => backendStatus(name, rows)),
     inFlight: requestsInFlight(rows),
     oldWorkers: old,
     handover,
     drained: flag !== undefined,
+    drainCause: flag === undefined ? undefined : causeOf(flag),
     certificates: certificates.map(({ file, notAfter }) => ({ file, notAfter: notAfter.toISOString() })),
     generation: generations.at(-1),
     transitions: health?.transitions ?? [],
+    loop: health,
   };
 }
 
 /** An answer to ARP takes less than a millisecond where the segment is well. */
 const ASK_MS = 200;
-
-/** Some of it only root may see: BIRD's and keepalived's state, and the generations, which hold secrets. */
-const isRoot = () => process.getuid?.() === 0;
 
 async function vrrpStatus({ system }: Node, config: Config, addresses: readonly LocalAddress[]): Promise<VrrpView> {
   const place = await gatherPlace(system, config);
@@ -161,34 +174,9 @@ function backendStatus(name: string, rows: readonly StatRow[]): BackendStatus {
       name: row["svname"] ?? "",
       status: row["status"] ?? "",
       check: [row["check_status"], row["check_code"]].filter((part) => part).join(" "),
+      reason: [row["check_desc"], row["last_chk"]].filter((part) => part).join(": "),
     })),
   };
-}
-
-async function neighborStatus({ system, paths }: Node, config: Config): Promise<NodeStatus["neighbors"]> {
-  if (config.ha_mode !== "bgp") return [];
-  const [connected, bfd] = await Promise.all([
-    bgpPeersConnected(system),
-    config.bgp.bfd_enabled && isRoot() ? bfdSessions(system, paths.bfdSocket) : undefined,
-  ]);
-  return Promise.all(
-    config.bgp.neighbors.map(async (neighbor) => {
-      const addresses = parseAddress(neighbor) ? [neighbor] : await resolveName(system, neighbor);
-      return {
-        neighbor,
-        session: addresses.some((address) => connected.includes(address)),
-        bfd: bfdWord(
-          config,
-          addresses.map((address) => bfd?.[address]).find((state) => state !== undefined),
-        ),
-      };
-    }),
-  );
-}
-
-function bfdWord(config: Config, state: string | undefined): string {
-  if (!config.bgp.bfd_enabled) return "off";
-  return state ?? (isRoot() ? "no session" : "needs root");
 }
 
 async function certificateList({ system, paths }: Node, config: Config): Promise<readonly Certificate[]> {

@@ -2,6 +2,7 @@ import type { Dialog } from "./dialog.ts";
 import type { Transition } from "./machine.ts";
 import type { LoopOptions } from "./options.ts";
 import type { ProbeResult } from "./probe.ts";
+import { createSessions } from "./sessions.ts";
 import type { HealthState, TransitionState } from "./state.ts";
 import type { Watch } from "./watch.ts";
 import { createWriter } from "./writer.ts";
@@ -10,6 +11,8 @@ import { createWriter } from "./writer.ts";
 export type Report = {
   checked(result: ProbeResult): void;
   entered(watch: Watch, transition: Transition): void;
+  /** A line from ExaBGP that may be about a session. */
+  heard(line: string): void;
   /** The state file no longer says how things are. */
   changed(): void;
   /** To be called each second: writes the state when it is old. */
@@ -44,6 +47,7 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
   const transitions: TransitionState[] = [];
   const latest = new Map<string, TransitionState>();
   const complaints = new Map<string, string | undefined>();
+  const sessions = createSessions();
   let lastProbe: { readonly at: number; readonly result: ProbeResult } | undefined;
   let beats = 0;
   let isOld = true;
@@ -73,6 +77,9 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
       latest.set(group, entry);
       isOld = true;
       report.log(`${VERBS[to]} ${addresses.join(" ")}${group === "" ? "" : ` (group ${group})`}: ${cause}`);
+    },
+    heard(line) {
+      if (sessions.hear(line, new Date())) isOld = true;
     },
     changed() {
       isOld = true;
@@ -124,6 +131,7 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
       ...(lastProbe === undefined ? {} : { lastProbe: probeState(lastProbe) }),
       counters: { ...counters, ...dialog.counters },
       transitions,
+      sessions: sessions.states,
     };
   }
 

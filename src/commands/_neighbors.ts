@@ -1,0 +1,48 @@
+import type { Config } from "../config/schema.ts";
+import { parseAddress } from "../domain/address.ts";
+import type { HealthState } from "../health/state.ts";
+import { resolveName } from "../system/addresses.ts";
+import { bfdSessions, bgpPeersConnected } from "../system/bgp.ts";
+import { isRoot, type Node } from "./_node.ts";
+import type { NodeStatus } from "./_status.ts";
+
+type Neighbor = NodeStatus["neighbors"][number] & { readonly addresses: readonly string[] };
+
+/** The state of the session with each router. */
+export async function neighborStatus({ system, paths }: Node, config: Config): Promise<readonly Neighbor[]> {
+  if (config.ha_mode !== "bgp") return [];
+  const [connected, bfd] = await Promise.all([
+    bgpPeersConnected(system),
+    config.bgp.bfd_enabled && isRoot() ? bfdSessions(system, paths.bfdSocket) : undefined,
+  ]);
+  return Promise.all(
+    config.bgp.neighbors.map(async (neighbor) => {
+      const addresses = parseAddress(neighbor) ? [neighbor] : await resolveName(system, neighbor);
+      return {
+        neighbor,
+        addresses,
+        session: addresses.some((address) => connected.includes(address)),
+        reason: undefined,
+        bfd: bfdWord(
+          config,
+          addresses.map((address) => bfd?.[address]).find((state) => state !== undefined),
+        ),
+      };
+    }),
+  );
+}
+
+/** A connection on port 179 is no session yet; what ExaBGP says of it is, where it has said anything since its loop began. */
+export function withWords(
+  { addresses, ...neighbor }: Neighbor,
+  health: HealthState | undefined,
+): NodeStatus["neighbors"][number] {
+  const said = health?.sessions?.find((session) => addresses.includes(session.neighbor));
+  if (said === undefined) return neighbor;
+  return { ...neighbor, session: neighbor.session && said.state === "up", reason: said.reason };
+}
+
+function bfdWord(config: Config, state: string | undefined): string {
+  if (!config.bgp.bfd_enabled) return "off";
+  return state ?? (isRoot() ? "no session" : "needs root");
+}
