@@ -1,5 +1,6 @@
 import { type Certificate, readCertificates } from "../checks/certificates.ts";
 import { gatherPlace } from "../checks/facts.ts";
+import { type Neighbor, neighborStatus, withWords } from "../checks/neighbors.ts";
 import { arpQuestions, heldOn, type VrrpView, vrrpView } from "../checks/vrrp.ts";
 import type { Config } from "../config/schema.ts";
 import { hasHandover, unitsOf } from "../domain/units.ts";
@@ -22,7 +23,6 @@ import {
 import { readHealthState } from "../system/health-state.ts";
 import { type UnitState, unitStates } from "../system/systemd.ts";
 import { vrrpStates } from "../system/vrrp.ts";
-import { neighborStatus, withWords } from "./_neighbors.ts";
 import { currentConfig, isRoot, type Node } from "./_node.ts";
 
 /** All that `status` shows; the document of `--json`, so its keys are a promise. */
@@ -34,14 +34,7 @@ export type NodeStatus = {
   readonly vips: readonly VipStatus[];
   /** Keepalived mode: who holds what, and what is suspicious. */
   readonly vrrp: VrrpView | undefined;
-  readonly neighbors: readonly {
-    readonly neighbor: string;
-    readonly session: boolean;
-    /** Why there is no session, in the words of ExaBGP or the router; undefined where neither has said. */
-    readonly reason: string | undefined;
-    /** BIRD's word for the session, or why there is none to see. */
-    readonly bfd: string;
-  }[];
+  readonly neighbors: readonly Neighbor[];
   readonly backends: readonly BackendStatus[];
   readonly inFlight: number;
   /** HAProxy workers that still carry what they began before a reload. */
@@ -92,7 +85,7 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
       readHealthState(system, paths),
       orNothing(async () => parseStat(await haproxyCommand(paths.haproxySocket, "show stat"))),
       isRoot() ? orNothing(() => oldWorkers(paths.masterSocket)) : [],
-      neighborStatus(node, config),
+      neighborStatus({ ...node, isRoot: isRoot() }, config),
       localAddresses(system),
       certificateList(node, config),
       isRoot() ? generationNumbers(system, paths) : [],
