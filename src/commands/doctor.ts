@@ -12,6 +12,7 @@ import { SYSTEMD_IS_HERE } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
 import { showFindings } from "./_findings.ts";
 import { installPathOf, isRoot, requireRoot } from "./_node.ts";
+import { record } from "./_recorded.ts";
 import { globalArgs } from "./_shared.ts";
 
 /** All checks run at once; what hangs is reported as such. With the start and the end of the command this is below 5 s. */
@@ -78,17 +79,18 @@ async function mend(host: Host, out: Output, findings: readonly Finding[]): Prom
   await withLock(host.paths.prefix, "doctor --fix", async () => {
     for (const { title, detail, repair = [] } of repairs) {
       out.progress(`${title}: ${detail}`);
-      await make(out, repair);
+      await make(out, repair, detail);
     }
   });
   return true;
 }
 
-async function make(out: Output, repair: Repair): Promise<void> {
+async function make(out: Output, repair: Repair, why: string): Promise<void> {
   // Starting or stopping a unit may take longer than looking at it.
   const system = localSystem();
   for (const argv of repair) {
     out.progress(`  ${argv.join(" ")}`);
+    await record(`doctor --fix: ${argv.join(" ")}`, why);
     try {
       await system.run(argv);
     } catch (error) {

@@ -1,4 +1,5 @@
 import type { Dialog } from "./dialog.ts";
+import { appendHistory, type HistoryEntry } from "./history.ts";
 import type { Transition } from "./machine.ts";
 import type { LoopOptions } from "./options.ts";
 import type { ProbeResult } from "./probe.ts";
@@ -32,6 +33,9 @@ const BEATS_PER_STATE = 5;
 /** A flapping server changes the file no more often than this; and the first decision comes before the first file. */
 const STATE_SPACING_MS = 100;
 const TRANSITIONS_KEPT = 20;
+/** A disk that hangs must cost neither memory nor the goodbye. */
+const NOTES_WAITING = 50;
+const LAST_NOTE_MS = 200;
 
 const VERBS = {
   unknown: "undecided",
@@ -53,6 +57,8 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
   let isOld = true;
   let writtenAt = performance.now();
   let writing: Promise<void> | undefined;
+  let noting: Promise<void> = Promise.resolve();
+  let notes = 0;
 
   const stderr = createWriter(Bun.stderr, (error) => {
     // A log that cannot be written (its reader gone, its disk full) is no reason to stop announcing, and there is nobody to tell.
@@ -76,6 +82,7 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
       if (transitions.length > TRANSITIONS_KEPT) transitions.shift();
       latest.set(group, entry);
       isOld = true;
+      note({ at: entry.at, kind: "route", vips: addresses, to: VERBS[to], cause });
       report.log(`${VERBS[to]} ${addresses.join(" ")}${group === "" ? "" : ` (group ${group})`}: ${cause}`);
     },
     heard(line) {
@@ -101,6 +108,7 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
       // At a reload ExaBGP starts the successor while this process still waits for its last answer.
       const { isWrittenByAnother } = await import("./state.ts");
       if (!(await isWrittenByAnother(options.stateFile))) await write(watches);
+      await Promise.race([noting, Bun.sleep(LAST_NOTE_MS)]);
       await stderr.drained();
     },
     complain(about, trouble) {
@@ -111,6 +119,17 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
     },
   };
   return report;
+
+  function note(entry: HistoryEntry): void {
+    if (notes >= NOTES_WAITING) return;
+    notes += 1;
+    noting = noting
+      .then(() => appendHistory(options.historyFile, entry))
+      .then((trouble) => report.complain("history", trouble))
+      .finally(() => {
+        notes -= 1;
+      });
+  }
 
   async function write(watches: readonly Watch[]): Promise<void> {
     writtenAt = performance.now();
