@@ -24,11 +24,14 @@ export const COMMANDS: Readonly<Record<string, Loader>> = {
   rollback: () => import("./commands/rollback.ts"),
   sync: () => import("./commands/sync.ts"),
   status: () => import("./commands/status.ts"),
+  why: () => import("./commands/why.ts"),
   start: () => import("./commands/start.ts"),
   stop: () => import("./commands/stop.ts"),
   drain: () => import("./commands/drain.ts"),
   undrain: () => import("./commands/undrain.ts"),
   restart: () => import("./commands/restart.ts"),
+  notify: () => import("./commands/notify.ts"),
+  history: () => import("./commands/history.ts"),
   health: () => import("./commands/health.ts"),
   logs: () => import("./commands/logs.ts"),
   doctor: () => import("./commands/doctor.ts"),
@@ -56,7 +59,10 @@ export async function runCli(argv: readonly string[]): Promise<void> {
   }
   checkArguments(name, args, words);
   if (hasFlag(args, "version", words)) return showVersion(words);
-  await runCommand({ ...command, args }, { rawArgs: words });
+  const { recorded } = await import("./commands/_recorded.ts");
+  await recorded(name, words, async () => {
+    await runCommand({ ...command, args }, { rawArgs: words });
+  });
 }
 
 async function runRoot(words: readonly string[]): Promise<void> {

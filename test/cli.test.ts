@@ -12,6 +12,7 @@ const WRONG_USAGE: Record<string, readonly [args: string, error: string]> = {
   rollback: ["1 2", "error: `ober rollback` does not take '2'"],
   sync: ["--frontend 10.0.0.1", "error: unknown flag --frontend of `ober sync`"],
   status: ["--wach", "error: unknown flag --wach of `ober status`"],
+  why: ["10.0.0.1 10.0.0.2", "error: `ober why` does not take '10.0.0.2'"],
   start: ["now", "error: `ober start` does not take 'now'"],
   stop: ["--timeout", "error: --timeout needs a value"],
   drain: ["--weight", "error: unknown flag --weight of `ober drain`"],
@@ -25,6 +26,8 @@ const WRONG_USAGE: Record<string, readonly [args: string, error: string]> = {
   "router-config": ["--vendor cisco", "error: --vendor does not know 'cisco'"],
   upgrade: ["--self a --rollback", "error: --check-only, --self and --rollback exclude each other"],
   uninstall: ["--keep", "error: unknown flag --keep of `ober uninstall`"],
+  history: ["--since yesterdy", `error: --since "yesterdy" is no time`],
+  notify: ["INSTANCE x MASTER 1 2", "error: `ober notify` does not take '2'"],
   health: ["--onse", "error: unknown flag --onse of `ober health`"],
 };
 

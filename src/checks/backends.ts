@@ -1,7 +1,7 @@
 import { haproxyCommand, parseStat, unresolvedServers } from "../system/haproxy-socket.ts";
 import { unitState } from "../system/systemd.ts";
 import { pass, skip, type Verdict, warn } from "./check.ts";
-import type { Host } from "./host.ts";
+import type { Host } from "./host-config.ts";
 
 /** Servers that HAProxy has no address for: it asks for names only when it starts or reloads. */
 export async function checkServerNames({ system, paths, isRoot }: Host): Promise<Verdict> {

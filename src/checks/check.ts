@@ -9,7 +9,15 @@ export type Check<F> = {
 
 export type Verdict =
   | { readonly status: "pass" | "skip"; readonly detail: string }
-  | { readonly status: "warn" | "fail"; readonly detail: string; readonly fix: string };
+  | {
+      readonly status: "warn" | "fail";
+      readonly detail: string;
+      readonly fix: string;
+      /** Commands that mend it and can do no harm, for `doctor --fix`. What they change, bootstrap has on record already. */
+      readonly repair?: Repair;
+    };
+
+export type Repair = readonly (readonly string[])[];
 
 export type Finding = Verdict & { readonly id: string; readonly title: string };
 
@@ -30,7 +38,11 @@ async function withDeadline(run: () => Verdict | Promise<Verdict>, deadlineMs: n
   const late = Promise.withResolvers<Verdict>();
   const timer = setTimeout(
     () =>
-      late.resolve({ status: "fail", detail: `no answer within ${deadlineMs / 1000} s`, fix: "look at what it asks" }),
+      late.resolve({
+        status: "fail",
+        detail: `did not end within ${deadlineMs / 1000} s: something that it asks hangs`,
+        fix: "uptime; dmesg | tail: is the machine overloaded, or does a disk or a name server hang?",
+      }),
     deadlineMs,
   );
   try {
@@ -38,7 +50,7 @@ async function withDeadline(run: () => Verdict | Promise<Verdict>, deadlineMs: n
   } catch (error) {
     const hint = error instanceof Error && "hint" in error && typeof error.hint === "string" ? error.hint : undefined;
     const detail = error instanceof Error ? error.message : String(error);
-    return { status: "fail", detail, fix: hint ?? "ober doctor --verbose" };
+    return { status: "fail", detail, fix: hint ?? "ober support" };
   } finally {
     clearTimeout(timer);
   }
@@ -46,5 +58,15 @@ async function withDeadline(run: () => Verdict | Promise<Verdict>, deadlineMs: n
 
 export const pass = (detail: string): Verdict => ({ status: "pass", detail });
 export const skip = (detail: string): Verdict => ({ status: "skip", detail });
-export const warn = (detail: string, fix: string): Verdict => ({ status: "warn", detail, fix });
-export const fail = (detail: string, fix: string): Verdict => ({ status: "fail", detail, fix });
+export const warn = (detail: string, fix: string, repair?: Repair): Verdict => ({
+  status: "warn",
+  detail,
+  fix,
+  ...(repair && { repair }),
+});
+export const fail = (detail: string, fix: string, repair?: Repair): Verdict => ({
+  status: "fail",
+  detail,
+  fix,
+  ...(repair && { repair }),
+});

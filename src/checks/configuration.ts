@@ -15,8 +15,8 @@ import { localAddresses, resolveName } from "../system/addresses.ts";
 import { httpStatus } from "../system/http.ts";
 import type { System } from "../system/system.ts";
 import { tcpConnect } from "../system/tcp.ts";
-import { expiryWarning, readCertificates } from "./certificates.ts";
 import { type Check, fail, pass, type Verdict, warn } from "./check.ts";
+import { certificateVerdict } from "./node-files.ts";
 
 export type Subject = {
   readonly system: System;
@@ -51,11 +51,7 @@ async function checkParsers({ system, paths, config, facts, secrets }: Subject):
 
 async function checkCertificates({ system, paths, config }: Subject): Promise<Verdict> {
   const place = config.certs.path === "" ? `${paths.certs}/` : config.certs.path;
-  const certificates = await readCertificates(system, place);
-  const warnings = certificates.flatMap((certificate) => expiryWarning(certificate, new Date()));
-  if (warnings.length > 0)
-    return warn(warnings.join("; "), `renew it and write it to ${place}, then \`ober restart --reload-only\``);
-  return pass(`${certificates.map(({ file }) => file).join(", ")}: key fits, dates are right`);
+  return certificateVerdict(system, place);
 }
 
 const vrrpChecks: readonly Check<Subject>[] = [

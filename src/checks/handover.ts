@@ -61,7 +61,9 @@ async function whyMissing(system: System, rules: string): Promise<Verdict | unde
   if ((await handoverState(system)).loaded) return undefined;
   const refusal = await handoverRefusal(system, rules);
   return refusal === undefined
-    ? fail("the table is gone: somebody flushed the ruleset", "systemctl restart ober-handover.service")
+    ? fail("the table is gone: somebody flushed the ruleset", "systemctl restart ober-handover.service", [
+        ["systemctl", "restart", "ober-handover.service"],
+      ])
     : warn(
         `this kernel does not take the rules, a drain cuts transfers: ${refusal}`,
         "a kernel with nf_tables, nft_socket and nft_dup_ipv4",

@@ -23,6 +23,8 @@ export type VrrpVip = {
   readonly priority: number;
   readonly effectivePriority: number;
   readonly holder: string | undefined;
+  /** Whether the address is on this machine's interface now. */
+  readonly onInterface: boolean;
   readonly since: string | undefined;
 };
 
@@ -89,6 +91,7 @@ function vipView(instance: VrrpInstance, own: string, { states, onInterface }: V
     priority,
     effectivePriority: state?.effectivePriority ?? 0,
     holder: onInterface.has(instance.vip) ? own : state?.master,
+    onInterface: onInterface.has(instance.vip),
     since: state?.since === undefined ? undefined : new Date(state.since).toISOString(),
   };
 }

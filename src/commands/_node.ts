@@ -40,8 +40,11 @@ export async function thisNodeAsRoot(): Promise<Node> {
   return node;
 }
 
+/** Some of a node only root may see: BIRD's and keepalived's state, and the generations, which hold secrets. */
+export const isRoot = () => process.getuid?.() === 0;
+
 export function requireRoot(): void {
-  if (process.getuid?.() === 0) return;
+  if (isRoot()) return;
   throw new OberError("this needs root", { hint: `sudo ober ${process.argv.slice(2).join(" ")}` });
 }
 

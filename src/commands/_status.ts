@@ -1,16 +1,16 @@
 import { type Certificate, readCertificates } from "../checks/certificates.ts";
 import { gatherPlace } from "../checks/facts.ts";
+import { type Neighbor, neighborStatus, withWords } from "../checks/neighbors.ts";
 import { arpQuestions, heldOn, type VrrpView, vrrpView } from "../checks/vrrp.ts";
 import type { Config } from "../config/schema.ts";
-import { parseAddress } from "../domain/address.ts";
 import { hasHandover, unitsOf } from "../domain/units.ts";
 import { OberError } from "../errors.ts";
+import { causeOf } from "../health/drain.ts";
 import { healthNow } from "../health/once.ts";
 import type { HealthState } from "../health/state.ts";
 import { generationNumbers } from "../plan/generations.ts";
-import { type LocalAddress, localAddresses, resolveName } from "../system/addresses.ts";
+import { type LocalAddress, localAddresses } from "../system/addresses.ts";
 import { askArp } from "../system/arp.ts";
-import { bfdSessions, bgpPeersConnected } from "../system/bgp.ts";
 import { type HandoverState, handoverState } from "../system/handover.ts";
 import {
   haproxyCommand,
@@ -25,7 +25,7 @@ import { readHealthState } from "../system/health-state.ts";
 import { type UnitState, unitStates } from "../system/systemd.ts";
 import { sentence } from "../system/traffic.ts";
 import { vrrpStates } from "../system/vrrp.ts";
-import { currentConfig, type Node } from "./_node.ts";
+import { currentConfig, isRoot, type Node } from "./_node.ts";
 
 /** All that `status` shows; the document of `--json`, so its keys are a promise. */
 export type NodeStatus = {
@@ -36,12 +36,7 @@ export type NodeStatus = {
   readonly vips: readonly VipStatus[];
   /** Keepalived mode: who holds what, and what is suspicious. */
   readonly vrrp: VrrpView | undefined;
-  readonly neighbors: readonly {
-    readonly neighbor: string;
-    readonly session: boolean;
-    /** BIRD's word for the session, or why there is none to see. */
-    readonly bfd: string;
-  }[];
+  readonly neighbors: readonly Neighbor[];
   readonly backends: readonly BackendStatus[];
   readonly inFlight: number;
   /** The same in words, by frontend and with the age of the longest. */
@@ -51,9 +46,13 @@ export type NodeStatus = {
   /** Connections that are handed to other nodes; undefined where that is off, or cannot be seen without root. */
   readonly handover: HandoverState | undefined;
   readonly drained: boolean;
+  /** By whom, when and why, in one line; undefined when the node is not drained. */
+  readonly drainCause: string | undefined;
   readonly certificates: readonly { readonly file: string; readonly notAfter: string }[];
   readonly generation: number | undefined;
   readonly transitions: HealthState["transitions"];
+  /** What the health loop last wrote of itself; it outlives the loop until the machine boots. */
+  readonly loop: HealthState | undefined;
 };
 
 export type VipStatus = {
@@ -70,7 +69,15 @@ export type VipStatus = {
 
 export type BackendStatus = {
   readonly name: string;
-  readonly servers: readonly { readonly name: string; readonly status: string; readonly check: string }[];
+  readonly servers: readonly ServerStatus[];
+};
+
+export type ServerStatus = {
+  readonly name: string;
+  readonly status: string;
+  readonly check: string;
+  /** What HAProxy says of the last check in words; empty where it has nothing to say. */
+  readonly reason: string;
 };
 
 /** Looks at the node now. Changes nothing; what cannot be seen is said in the answer. */
@@ -85,11 +92,11 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
       orNothing(async () => parseStat(await haproxyCommand(paths.haproxySocket, "show stat"))),
       orNothing(async () => parseSessions(await haproxyCommand(paths.haproxySocket, "show sess"))),
       isRoot() ? orNothing(() => oldWorkers(paths.masterSocket)) : [],
-      neighborStatus(node, config),
+      neighborStatus({ ...node, isRoot: isRoot() }, config),
       localAddresses(system),
       certificateList(node, config),
       isRoot() ? generationNumbers(system, paths) : [],
-      system.stat(paths.drainFlag),
+      system.read(paths.drainFlag),
       hasHandover(config) && isRoot() ? handoverState(system) : undefined,
     ]);
   const local = new Set(addresses.map(({ address }) => address));
@@ -103,24 +110,23 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     vips: (config.ha_mode === "bgp" ? config.vips : []).map((vip) =>
       vipStatus(vip, { local, health: alive ? health : undefined }),
     ),
-    neighbors,
+    neighbors: neighbors.map((neighbor) => withWords(neighbor, alive ? health : undefined)),
     backends: config.backends.map(({ name }) => backendStatus(name, rows)),
     inFlight: requestsInFlight(rows),
     transfers: sentence(requestsInFlight(rows), sessions),
     oldWorkers: old,
     handover,
     drained: flag !== undefined,
+    drainCause: flag === undefined ? undefined : causeOf(flag),
     certificates: certificates.map(({ file, notAfter }) => ({ file, notAfter: notAfter.toISOString() })),
     generation: generations.at(-1),
     transitions: health?.transitions ?? [],
+    loop: health,
   };
 }
 
 /** An answer to ARP takes less than a millisecond where the segment is well. */
 const ASK_MS = 200;
-
-/** Some of it only root may see: BIRD's and keepalived's state, and the generations, which hold secrets. */
-const isRoot = () => process.getuid?.() === 0;
 
 async function vrrpStatus({ system }: Node, config: Config, addresses: readonly LocalAddress[]): Promise<VrrpView> {
   const place = await gatherPlace(system, config);
@@ -170,34 +176,9 @@ function backendStatus(name: string, rows: readonly StatRow[]): BackendStatus {
       name: row["svname"] ?? "",
       status: row["status"] ?? "",
       check: [row["check_status"], row["check_code"]].filter((part) => part).join(" "),
+      reason: [row["check_desc"], row["last_chk"]].filter((part) => part).join(": "),
     })),
   };
-}
-
-async function neighborStatus({ system, paths }: Node, config: Config): Promise<NodeStatus["neighbors"]> {
-  if (config.ha_mode !== "bgp") return [];
-  const [connected, bfd] = await Promise.all([
-    bgpPeersConnected(system),
-    config.bgp.bfd_enabled && isRoot() ? bfdSessions(system, paths.bfdSocket) : undefined,
-  ]);
-  return Promise.all(
-    config.bgp.neighbors.map(async (neighbor) => {
-      const addresses = parseAddress(neighbor) ? [neighbor] : await resolveName(system, neighbor);
-      return {
-        neighbor,
-        session: addresses.some((address) => connected.includes(address)),
-        bfd: bfdWord(
-          config,
-          addresses.map((address) => bfd?.[address]).find((state) => state !== undefined),
-        ),
-      };
-    }),
-  );
-}
-
-function bfdWord(config: Config, state: string | undefined): string {
-  if (!config.bgp.bfd_enabled) return "off";
-  return state ?? (isRoot() ? "no session" : "needs root");
 }
 
 async function certificateList({ system, paths }: Node, config: Config): Promise<readonly Certificate[]> {

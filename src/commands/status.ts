@@ -1,6 +1,7 @@
 import { defineCommand } from "citty";
 import { EXPIRY_WARNING_DAYS } from "../checks/certificates.ts";
 import type { VrrpView } from "../checks/vrrp.ts";
+import { age } from "../domain/age.ts";
 import { requireSystemd } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
 import { table } from "../ui/table.ts";
@@ -150,13 +151,4 @@ function routeWord({ announced, leaving, acknowledged }: NodeStatus["vips"][numb
   if (leaving && acknowledged) return "announced as the last choice";
   if (announced) return acknowledged ? "announced" : "announced, not confirmed";
   return acknowledged ? "withdrawn" : "not announced";
-}
-
-/** "3s", "5m", "2h", "4d". */
-export function age(ms: number): string {
-  const seconds = Math.max(0, Math.floor(ms / 1000));
-  if (seconds < 60) return `${seconds}s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)}m`;
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h`;
-  return `${Math.floor(seconds / 86_400)}d`;
 }

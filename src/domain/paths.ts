@@ -41,6 +41,8 @@ export function pathsOf(prefix: string) {
     upgrade: under("var/upgrade"),
     upgradeRecord: under("var/upgrade/record.json"),
     drainFlag: under("var/drain"),
+    /** What happened, with an older half beside it as `history.1`. */
+    history: under("var/history"),
     vrrpHandicap: under("var/vrrp-handicap"),
     run: "/run/ober",
     lock: "/run/ober.lock",

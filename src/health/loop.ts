@@ -107,6 +107,7 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
       return;
     }
     if (dialog.hear(line, now())) report.changed();
+    report.heard(line);
     if (dialog.waiting > 0) return;
     watchdog?.answered();
     goodbye();

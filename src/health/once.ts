@@ -7,9 +7,9 @@ export async function isHealthy(statsPort: number, timeoutMs = 1000): Promise<bo
 }
 
 /** The same with the reason when it does not. */
-export async function healthNow(statsPort: number, timeoutMs = 1000) {
-  const text = `http://127.0.0.1:${statsPort}/health`;
-  const prober = createProber({ host: "127.0.0.1", port: statsPort, path: "/health", text }, () => {});
+export async function healthNow(statsPort: number, timeoutMs = 1000, path = "/health") {
+  const text = `http://127.0.0.1:${statsPort}${path}`;
+  const prober = createProber({ host: "127.0.0.1", port: statsPort, path, text }, () => {});
   try {
     return await prober.probe(timeoutMs);
   } finally {

@@ -22,6 +22,8 @@ export type LoopOptions = {
   readonly fall: number;
   readonly drainFlag: string;
   readonly stateFile: string;
+  /** What happened, over reboots; see `history.ts`. */
+  readonly historyFile: string;
 };
 
 /** `prefix` is what is announced; `group` is the backend group that decides about it, "" for the whole node. */
@@ -55,7 +57,12 @@ export function readOptions(words: readonly string[], executable: string): Healt
     "--rise": undefined,
     "--fall": undefined,
   };
-  const texts = { "--url": DEFAULT_URL, "--drain-flag": drainFlagOf(executable), "--state": DEFAULT_STATE_FILE };
+  const texts = {
+    "--url": DEFAULT_URL,
+    "--drain-flag": `${varOf(executable)}/drain`,
+    "--state": DEFAULT_STATE_FILE,
+    "--history": `${varOf(executable)}/history`,
+  };
   const vips: Vip[] = [];
   let once = false;
   let alive = false;
@@ -110,6 +117,7 @@ export function readOptions(words: readonly string[], executable: string): Healt
     fall: numbers["--fall"] ?? DEFAULTS["--fall"],
     drainFlag: texts["--drain-flag"],
     stateFile: texts["--state"],
+    historyFile: texts["--history"],
   };
 }
 
@@ -122,9 +130,9 @@ function problem(text: string, hint = "`ober health --help` explains its argumen
   return { problem: text, hint };
 }
 
-/** The installation's drain flag, from the executable's real location `PATH/bin/ober`. */
-function drainFlagOf(executable: string): string {
-  return `${executable.split("/").slice(0, -2).join("/")}/var/drain`;
+/** The installation's PATH/var, from the executable's real location `PATH/bin/ober`. */
+function varOf(executable: string): string {
+  return `${executable.split("/").slice(0, -2).join("/")}/var`;
 }
 
 function readTarget(text: string): Target | undefined {

@@ -1,7 +1,9 @@
 import type { Dialog } from "./dialog.ts";
+import { appendHistory, type HistoryEntry } from "./history.ts";
 import type { Transition } from "./machine.ts";
 import type { LoopOptions } from "./options.ts";
 import type { ProbeResult } from "./probe.ts";
+import { createSessions } from "./sessions.ts";
 import type { HealthState, TransitionState } from "./state.ts";
 import type { Watch } from "./watch.ts";
 import { createWriter } from "./writer.ts";
@@ -10,6 +12,8 @@ import { createWriter } from "./writer.ts";
 export type Report = {
   checked(result: ProbeResult): void;
   entered(watch: Watch, transition: Transition): void;
+  /** A line from ExaBGP that may be about a session. */
+  heard(line: string): void;
   /** The state file no longer says how things are. */
   changed(): void;
   /** To be called each second: writes the state when it is old. */
@@ -29,6 +33,9 @@ const BEATS_PER_STATE = 5;
 /** A flapping server changes the file no more often than this; and the first decision comes before the first file. */
 const STATE_SPACING_MS = 100;
 const TRANSITIONS_KEPT = 20;
+/** A disk that hangs must cost neither memory nor the goodbye. */
+const NOTES_WAITING = 50;
+const LAST_NOTE_MS = 200;
 
 const VERBS = {
   unknown: "undecided",
@@ -45,11 +52,14 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
   const transitions: TransitionState[] = [];
   const latest = new Map<string, TransitionState>();
   const complaints = new Map<string, string | undefined>();
+  const sessions = createSessions();
   let lastProbe: { readonly at: number; readonly result: ProbeResult } | undefined;
   let beats = 0;
   let isOld = true;
   let writtenAt = performance.now();
   let writing: Promise<void> | undefined;
+  let noting: Promise<void> = Promise.resolve();
+  let notes = 0;
 
   const stderr = createWriter(Bun.stderr, (error) => {
     // A log that cannot be written (its reader gone, its disk full) is no reason to stop announcing, and there is nobody to tell.
@@ -73,7 +83,11 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
       if (transitions.length > TRANSITIONS_KEPT) transitions.shift();
       latest.set(group, entry);
       isOld = true;
+      note({ at: entry.at, kind: "route", vips: addresses, to: VERBS[to], cause });
       report.log(`${VERBS[to]} ${addresses.join(" ")}${group === "" ? "" : ` (group ${group})`}: ${cause}`);
+    },
+    heard(line) {
+      if (sessions.hear(line, new Date())) isOld = true;
     },
     changed() {
       isOld = true;
@@ -95,6 +109,7 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
       // At a reload ExaBGP starts the successor while this process still waits for its last answer.
       const { isWrittenByAnother } = await import("./state.ts");
       if (!(await isWrittenByAnother(options.stateFile))) await write(watches);
+      await Promise.race([noting, Bun.sleep(LAST_NOTE_MS)]);
       await stderr.drained();
     },
     complain(about, trouble) {
@@ -105,6 +120,17 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
     },
   };
   return report;
+
+  function note(entry: HistoryEntry): void {
+    if (notes >= NOTES_WAITING) return;
+    notes += 1;
+    noting = noting
+      .then(() => appendHistory(options.historyFile, entry))
+      .then((trouble) => report.complain("history", trouble))
+      .finally(() => {
+        notes -= 1;
+      });
+  }
 
   async function write(watches: readonly Watch[]): Promise<void> {
     writtenAt = performance.now();
@@ -125,6 +151,7 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
       ...(lastProbe === undefined ? {} : { lastProbe: probeState(lastProbe) }),
       counters: { ...counters, ...dialog.counters },
       transitions,
+      sessions: sessions.states,
     };
   }
 

@@ -1,4 +1,5 @@
 import { renameFile } from "./libc.ts";
+import type { SessionState } from "./sessions.ts";
 
 /**
  * What `ober health` keeps in its state file (`/run/ober-bgp/health.json`) for `status`, `why` and the metrics. Times are
@@ -30,6 +31,8 @@ export type HealthState = {
   };
   /** The newest last, 20 at most. */
   readonly transitions: readonly TransitionState[];
+  /** What ExaBGP has said of its sessions since the process began; nothing of one that was up before. */
+  readonly sessions?: readonly SessionState[];
 };
 
 export type VipState = {

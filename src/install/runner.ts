@@ -110,7 +110,15 @@ export function notBootstrapped(paths: Paths): OberError {
 async function removeDirectories(system: System, paths: Paths, journal: Journal): Promise<readonly string[]> {
   await system.removeTree(paths.generations);
   await system.removeTree(paths.transaction);
-  for (const file of ["owned.json", "drain", "vrrp-handicap", "former-sysctls.json", "firewall-rules.json"])
+  for (const file of [
+    "owned.json",
+    "drain",
+    "vrrp-handicap",
+    "former-sysctls.json",
+    "firewall-rules.json",
+    "history",
+    "history.1",
+  ])
     await system.remove(posix.join(paths.var, file));
   await system.remove(paths.journal);
   const left: string[] = [];

@@ -20,7 +20,7 @@ export function renderKeepalived(config: Config, facts: NodeFacts, paths: Paths)
     weight: String(CHECK_WEIGHT),
     handicapFile: paths.vrrpHandicap,
     instances: clusterInstances(config, facts)
-      .map((instance) => renderInstance(instance, { config, facts, unicast }))
+      .map((instance) => renderInstance(instance, { config, facts, paths, unicast }))
       .join(""),
   });
   return { path: paths.keepalivedConfig, content, mode: 0o644 };
@@ -60,7 +60,7 @@ export function clusterRemarks(config: Config, facts: Pick<NodeFacts, "address" 
 
 function renderInstance(
   instance: VrrpInstance,
-  { config, facts, unicast }: { config: Config; facts: NodeFacts; unicast: boolean },
+  { config, facts, paths, unicast }: { config: Config; facts: NodeFacts; paths: Paths; unicast: boolean },
 ): string {
   const peers = clusterNodes(config, facts).filter((node) => node !== facts.address);
   const peerLines = ["unicast_peer {", ...peers.map((peer) => `    ${peer}`), "}"];
@@ -70,6 +70,8 @@ function renderInstance(
     interface: facts.interface,
     vrid: String(instance.vrid),
     priority: String(priorityOf(instance, facts.address)),
+    // keepalived adds what it is about: INSTANCE, the name, the new state, the priority.
+    notify: `${paths.executable} notify --vip ${instance.vip}`,
     advertInt: String(config.keepalived.advert_int),
     // keepalived would fall back to multicast for an empty list of peers, and say so as an error.
     unicast:

@@ -36,6 +36,7 @@ function unitText(name: UnitName, config: Config, facts: NodeFacts, paths: Paths
     case "ober-bgp.service":
       return fill(assets.bgpUnit, {
         exabgpConfig: paths.exabgpConfig,
+        var: paths.var,
         environment: exabgpEnvironment(config, facts),
       });
     case "ober-ha.service":

@@ -39,12 +39,13 @@ export function haproxyCommand(socketPath: string, command: string, timeoutMs = 
 /** One row of `show stat`, by HAProxy's own column names. */
 export type StatRow = Readonly<Record<string, string>>;
 
-/** Rows of HAProxy's `show stat` CSV. Values hold no commas or quotes in the columns that ober reads. */
+/** Rows of HAProxy's `show stat` CSV. What a server said to a check may hold commas and stands in quotes then. */
 export function parseStat(csv: string): readonly StatRow[] {
   const [header = "", ...lines] = csv.trim().split("\n");
   const columns = header.replace(/^# /, "").split(",");
   return lines.map((line) => {
-    const values = line.split(",");
+    const fields = line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g);
+    const values = [...fields].map(([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain ?? "");
     return Object.fromEntries(columns.map((column, index) => [column, values[index] ?? ""]));
   });
 }

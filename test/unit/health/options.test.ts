@@ -18,6 +18,7 @@ test("reads what ExaBGP's run line says", () => {
     fall: 3,
     drainFlag: "/opt/ober/var/drain",
     stateFile: "/run/ober-bgp/health.json",
+    historyFile: "/opt/ober/var/history",
   });
 });
 

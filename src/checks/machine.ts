@@ -1,0 +1,189 @@
+/** The machine itself: programs, ports, clock, disk, kernel. */
+import type { Config } from "../config/schema.ts";
+import { parseAddress } from "../domain/address.ts";
+import { FOREIGN_UNITS, unitsOf } from "../domain/units.ts";
+import { OberError } from "../errors.ts";
+import { parseSysctl } from "../render/sysctl.ts";
+import { httpStatus } from "../system/http.ts";
+import { findPrograms } from "../system/programs.ts";
+import { readSysctl } from "../system/sysctl.ts";
+import { unitState, unitStates } from "../system/systemd.ts";
+import { fail, pass, skip, type Verdict, warn } from "./check.ts";
+import { configOf, type Host } from "./host-config.ts";
+
+export async function checkPrograms({ system }: Host): Promise<Verdict> {
+  const { haproxy, exabgp, keepalived, bird } = await findPrograms(system);
+  if (!haproxy || !exabgp || !keepalived || !bird) {
+    const missing = Object.entries({ haproxy, exabgp, keepalived, bird }).flatMap(([name, found]) =>
+      found ? [] : [name],
+    );
+    return fail(`${missing.join(", ")} not installed`, "ober bootstrap PATH");
+  }
+  const text = `HAProxy ${haproxy.version.text}, ExaBGP ${exabgp.text}, keepalived ${keepalived.text}, BIRD ${bird.text}`;
+  return exabgp.major >= 6
+    ? fail(`${text}: ExaBGP 6 is not usable`, "install ExaBGP 4.2.21 or later, before 6")
+    : pass(text);
+}
+
+/** With OpenSSL 3 a core does about half of the TLS handshakes that it does with AWS-LC. */
+export async function checkTls({ system }: Host): Promise<Verdict> {
+  const { haproxy } = await findPrograms(system);
+  if (!haproxy) return skip("HAProxy is not installed");
+  return haproxy.features.includes("OPENSSL_AWSLC")
+    ? pass("AWS-LC")
+    : pass("OpenSSL; AWS-LC would be faster, where HAProxy's vendor has packages for this system");
+}
+
+export async function checkForeignUnits({ system }: Host): Promise<Verdict> {
+  const states = await unitStates(system, FOREIGN_UNITS);
+  const running = states.filter(({ active }) => active === "active").map(({ name }) => name);
+  if (running.length > 0) {
+    return fail(
+      `${running.join(", ")} runs beside ober's own`,
+      `systemctl disable --now ${running.join(" ")} && systemctl mask ${running.join(" ")}`,
+      [
+        ["systemctl", "disable", "--now", ...running],
+        ["systemctl", "mask", ...running],
+      ],
+    );
+  }
+  const open = states.filter(({ load }) => load === "loaded").map(({ name }) => name);
+  return open.length === 0
+    ? pass("none can start")
+    : warn(`${open.join(", ")} may start`, `systemctl mask ${open.join(" ")}`, [["systemctl", "mask", ...open]]);
+}
+
+/** Two HAProxies can share a port by SO_REUSEPORT, each taking some of the connections. */
+export async function checkPorts(host: Host): Promise<Verdict> {
+  const { system, isRoot } = host;
+  if (!isRoot) return skip("needs root");
+  const ports = [443, 80, (await configOf(host))?.stats_port ?? 8404];
+  const { stdout } = await system.run(["ss", "-Hltnp", ports.map((port) => `sport = :${port}`).join(" or ")]);
+  const owners = [
+    ...new Set(
+      stdout.split("\n").flatMap((line) => {
+        const port = /:(\d+)\s/.exec(line)?.[1];
+        return [...line.matchAll(/\("([^"]+)",pid=(\d+)/g)].map(([, name, pid]) => `${name} (pid ${pid}) on ${port}`);
+      }),
+    ),
+  ];
+  if (owners.length === 0) return skip("nobody listens");
+  const http = await unitState(system, "ober-http.service");
+  const foreign: string[] = [];
+  for (const owner of owners) {
+    const pid = /pid (\d+)/.exec(owner)?.[1] ?? "";
+    const cgroup = (await system.read(`/proc/${pid}/cgroup`)) ?? "";
+    if (!cgroup.includes(http.name)) foreign.push(owner);
+  }
+  return foreign.length === 0
+    ? pass(`ober-http alone on ${ports.join(", ")}`)
+    : fail(`${foreign.join(", ")} listens too`, "stop that program; both would take some of the connections");
+}
+
+export async function checkSysctl({ system, paths }: Host): Promise<Verdict> {
+  const text = paths && (await system.read(paths.sysctl));
+  if (text === undefined) return skip("not bootstrapped");
+  const wrong: string[] = [];
+  for (const [key, value] of parseSysctl(text)) {
+    const now = await readSysctl(system, key);
+    if (now !== value) wrong.push(`${key} is ${now ?? "not in this kernel"}`);
+  }
+  return wrong.length === 0
+    ? pass("in force")
+    : warn(wrong.join("; "), `sysctl -p ${paths?.sysctl}`, [["/usr/lib/systemd/systemd-sysctl", paths?.sysctl ?? ""]]);
+}
+
+/** `fd-hard-limit` in haproxy.cfg; with fewer, HAProxy serves fewer connections and says nothing. */
+const WANTED_DESCRIPTORS = 62_600;
+
+export async function checkDescriptors({ system }: Host): Promise<Verdict> {
+  const { mainPid } = await unitState(system, "ober-http.service");
+  if (mainPid === 0) return skip("HAProxy does not run");
+  const limits = (await system.read(`/proc/${mainPid}/limits`)) ?? "";
+  const limit = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? 0);
+  return limit >= WANTED_DESCRIPTORS
+    ? pass(`${limit}`)
+    : fail(`only ${limit}`, "raise LimitNOFILE: systemctl edit ober-http.service");
+}
+
+/** A certificate is judged, and a request signed, by the time of day: S3 refuses what is 15 minutes off. */
+const CLOCK_FAIL_MS = 5 * 60_000;
+/** The Date of an answer has seconds only, and the answer takes its time. */
+const CLOCK_WARN_MS = 3_000;
+
+export async function checkClock(host: Host): Promise<Verdict> {
+  const { code, stdout } = await host.system.run(["timedatectl", "show", "--property=NTPSynchronized", "--value"], {
+    accept: [0, 1, 127],
+  });
+  const config = await configOf(host);
+  return clockVerdict(code === 0 ? stdout.trim() === "yes" : undefined, config && (await clockOfBackend(config)));
+}
+
+/** `synchronized` is what systemd says of the kernel's clock; `other` the clock of an RGW. Each undefined when unknown. */
+export function clockVerdict(
+  synchronized: boolean | undefined,
+  other: { readonly name: string; readonly aheadMs: number } | undefined,
+): Verdict {
+  const fix = "timedatectl; date; is chrony or systemd-timesyncd installed, and does it reach its servers?";
+  if (other && Math.abs(other.aheadMs) > CLOCK_WARN_MS) {
+    const seconds = Math.round(Math.abs(other.aheadMs) / 1000);
+    const text = `${other.name} is ${seconds} s ${other.aheadMs > 0 ? "ahead of" : "behind"} this machine`;
+    return (Math.abs(other.aheadMs) > CLOCK_FAIL_MS ? fail : warn)(text, fix);
+  }
+  if (synchronized === false) return warn("nothing synchronizes the clock", fix);
+  const agrees = other && `agrees with ${other.name}`;
+  const said = [synchronized ? "synchronized" : undefined, agrees].filter((part) => part);
+  return said.length === 0 ? skip("nobody to compare with") : pass(said.join(", "));
+}
+
+async function clockOfBackend({ backends }: Config) {
+  const [group] = backends;
+  const server = group?.servers.find(({ host }) => parseAddress(host)) ?? group?.servers[0];
+  if (!group || !server) return undefined;
+  const name = `${server.host.includes(":") ? `[${server.host}]` : server.host}:${server.port}`;
+  try {
+    const { date } = await httpStatus(`http://${name}${group.health_check_path}`, 1500);
+    return date === undefined ? undefined : { name, aheadMs: date - Date.now() };
+  } catch (error) {
+    // That it does not answer is a finding of its own.
+    if (error instanceof OberError) return undefined;
+    throw error;
+  }
+}
+
+/** Below the first nothing can be applied or logged any more; below the second it is a matter of time. */
+const DISK_FAIL_KIB = 16 * 1024;
+const DISK_WARN_KIB = 256 * 1024;
+
+export async function checkDisk({ system, paths }: Host): Promise<Verdict> {
+  const places = [paths?.var ?? "/", "/var/log", "/run"];
+  const { stdout } = await system.run(["df", "-Pk", ...places], { accept: [0, 1] });
+  const disks = stdout
+    .trim()
+    .split("\n")
+    .slice(1)
+    .map((line) => line.split(/\s+/))
+    .map(([, , , available = "", , mount = ""]) => ({ free: Number(available), mount }));
+  const scarce = disks.filter(({ free }) => free < DISK_WARN_KIB).sort((a, b) => a.free - b.free);
+  const [worst] = scarce;
+  if (worst === undefined) return pass("space everywhere");
+  const text = [...new Set(scarce.map(({ free, mount }) => `${mount} has ${Math.floor(free / 1024)} MiB left`))].join(
+    ", ",
+  );
+  return (worst.free < DISK_FAIL_KIB ? fail : warn)(text, `du -xh --max-depth=2 ${worst.mount} | sort -h | tail`);
+}
+
+/** A package upgrade replaces a program on the disk; what runs is the old one until somebody restarts it. */
+export async function checkReplaced(host: Host): Promise<Verdict> {
+  const config = await configOf(host);
+  if (!config) return skip("not configured");
+  if (!host.isRoot) return skip("needs root");
+  const units = (await unitStates(host.system, unitsOf(config))).filter(({ mainPid }) => mainPid > 0);
+  const old: string[] = [];
+  for (const { name, mainPid } of units) {
+    if ((await host.system.readLink(`/proc/${mainPid}/exe`))?.endsWith(" (deleted)")) old.push(name);
+  }
+  return old.length === 0
+    ? pass("every unit runs the program that is installed")
+    : warn(`${old.join(", ")} runs a program that was replaced since`, "ober restart");
+}

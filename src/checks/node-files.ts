@@ -1,0 +1,102 @@
+/** What lies on the disk of a node: configuration, secrets, certificate, generated files, the executable's link. */
+import { parseConfig } from "../config/schema.ts";
+import { readSecrets } from "../config/secrets.ts";
+import { parseYaml } from "../config/store.ts";
+import { diffText } from "../plan/diff.ts";
+import { drift, generationNumbers, readGeneration } from "../plan/generations.ts";
+import { pending } from "../plan/transaction.ts";
+import type { System } from "../system/system.ts";
+import { expiryWarning, readCertificates } from "./certificates.ts";
+import { fail, pass, skip, type Verdict, warn } from "./check.ts";
+import { configOf, type Host } from "./host-config.ts";
+
+export async function checkConfiguration({ system, paths }: Host): Promise<Verdict> {
+  const text = paths && (await system.read(paths.config));
+  if (!paths || text === undefined) return skip("not configured yet: ober config");
+  parseConfig(parseYaml(text, paths.config), paths.config);
+  return pass("valid");
+}
+
+export async function checkDrift({ system, paths, isRoot }: Host): Promise<Verdict> {
+  if (!paths || !isRoot) return skip("needs root and an installed node");
+  const newest = (await generationNumbers(system, paths)).at(-1);
+  if (newest === undefined) return skip("nothing was applied yet");
+  const changes = await drift(system, paths);
+  return changes.length === 0
+    ? pass(`as generation ${newest} left them`)
+    : warn(
+        `${changes.map(({ path }) => path).join(", ")}: what \`ober apply\` would put back:\n${changes.map(diffText).join("\n")}`,
+        "put what you need into ober.yaml, then `ober apply --yes`",
+      );
+}
+
+/** A change that goes away by itself is easily forgotten. */
+export async function checkUnconfirmed({ system, paths, isRoot }: Host): Promise<Verdict> {
+  if (!paths || !isRoot) return skip("needs root and an installed node");
+  if ((await system.stat(paths.upgradeRecord)) !== undefined) {
+    return warn("an upgrade of packages was cut off, or is under way", "ober upgrade");
+  }
+  const state = await pending(system, paths);
+  if (!state) return pass("none");
+  const { unconfirmed } = state;
+  return unconfirmed
+    ? warn(`by ${unconfirmed.generation.by}, undone at ${unconfirmed.until}`, "ober confirm")
+    : warn("a change was cut off in its middle", "ober recover");
+}
+
+/** An edit that nobody applied takes effect with somebody else's change. */
+export async function checkApplied({ system, paths, isRoot }: Host): Promise<Verdict> {
+  if (!paths || !isRoot) return skip("needs root and an installed node");
+  const newest = (await generationNumbers(system, paths)).at(-1);
+  if (newest === undefined || (await pending(system, paths))) return skip("nothing was applied yet");
+  const { files } = await readGeneration(system, paths, newest);
+  const applied = files.find(({ path }) => path === paths.config)?.content;
+  return applied === (await system.read(paths.config))
+    ? pass(`as generation ${newest} has it`)
+    : warn("ober.yaml was edited and not applied", "ober apply --dry-run, then ober apply");
+}
+
+export async function checkSecrets({ system, isRoot }: Host): Promise<Verdict> {
+  if (!isRoot) return skip("needs root");
+  await readSecrets(system);
+  return pass("readable by root only");
+}
+
+export async function checkExecutable({ system, paths }: Host): Promise<Verdict> {
+  if (!paths || (await system.stat(paths.journal)) === undefined) return skip("not bootstrapped");
+  const { mode } = (await system.stat(paths.executable)) ?? { mode: 0 };
+  if ((mode & 0o022) !== 0)
+    return fail(`${paths.executable} can be changed by others`, `chmod 755 ${paths.executable}`, [
+      ["chmod", "755", paths.executable],
+    ]);
+  const target = await system.readLink(paths.link);
+  if (target === paths.executable) return pass(`${paths.link} leads to ${paths.executable}`);
+  const link = ["ln", "-s", paths.executable, paths.link];
+  return (await system.stat(paths.link)) === undefined
+    ? warn(`${paths.link} is missing`, link.join(" "), [link])
+    : fail(`${paths.link} is not this installation's`, `ls -l ${paths.link}; bootstrap links it when it is gone`);
+}
+
+/** What HAProxy would serve: the key fits, the dates are right, nobody else reads the key. */
+export async function checkCertificate(host: Host): Promise<Verdict> {
+  const config = await configOf(host);
+  if (!config || !host.paths) return skip("not configured");
+  if (!host.isRoot) return skip("needs root");
+  return certificateVerdict(host.system, config.certs.path === "" ? `${host.paths.certs}/` : config.certs.path);
+}
+
+/** The same for `test`. Throws an OberError when a certificate could not be served at all. */
+export async function certificateVerdict(system: System, place: string): Promise<Verdict> {
+  const certificates = await readCertificates(system, place);
+  const now = new Date();
+  const warnings = certificates.flatMap((certificate) => expiryWarning(certificate, now));
+  const fix = `renew it and write it to ${place}, then \`ober restart --reload-only\``;
+  const invalid = certificates.some(({ notBefore, notAfter }) => now < notBefore || now > notAfter);
+  if (warnings.length > 0) return (invalid ? fail : warn)(warnings.join("; "), fix);
+  for (const { file } of certificates) {
+    const mode = (await system.stat(file))?.mode ?? 0;
+    if ((mode & 0o004) !== 0)
+      return warn(`everybody can read the key in ${file}`, `chmod 600 ${file}`, [["chmod", "600", file]]);
+  }
+  return pass(`${certificates.map(({ file }) => file).join(", ")}: key fits, dates are right`);
+}

@@ -1,0 +1,113 @@
+/** What serves: units, HAProxy, RGWs, addresses. */
+import { unitsOf } from "../domain/units.ts";
+import { causeOf } from "../health/drain.ts";
+import { healthNow } from "../health/once.ts";
+import { localAddresses } from "../system/addresses.ts";
+import { haproxyCommand, parseStat, type StatRow } from "../system/haproxy-socket.ts";
+import { type UnitState, unitState, unitStates } from "../system/systemd.ts";
+import { fail, pass, skip, type Verdict, warn } from "./check.ts";
+import { gatherPlace } from "./facts.ts";
+import { configOf, type Host } from "./host-config.ts";
+
+export async function checkUnits(host: Host): Promise<Verdict> {
+  const config = await configOf(host);
+  if (!config) return skip("not configured");
+  return unitsVerdict(await unitStates(host.system, unitsOf(config)));
+}
+
+/** The worst first: masked, not there, not running; one that runs and is only not enabled is mended by enabling it. */
+export function unitsVerdict(states: readonly UnitState[]): Verdict {
+  const bad = states.filter(({ active, enabled }) => active !== "active" || enabled !== "enabled");
+  if (bad.length === 0) return pass("all active and enabled");
+  if (states.every(({ active, enabled }) => active === "inactive" && enabled === "disabled"))
+    return warn("the node is stopped", "ober start");
+  const text = bad.map(({ name, active, enabled, load, result }) => {
+    const why = ["success", ""].includes(result) ? "" : ` (${result})`;
+    return `${name} is ${active}${why}, ${enabled || load}`;
+  });
+  const named = (which: (unit: UnitState) => boolean) => bad.filter(which).map(({ name }) => name);
+  const masked = named(({ load }) => load === "masked");
+  if (masked.length > 0) {
+    return fail(text.join("; "), `systemctl unmask ${masked.join(" ")} && ober apply --yes && ober start`);
+  }
+  if (named(({ load }) => load === "not-found").length > 0)
+    return fail(text.join("; "), "ober apply --yes; ober start");
+  const down = named(({ active }) => active !== "active");
+  const service = down[0]?.replace(/^ober-|\.service$/g, "");
+  if (service !== undefined) return fail(text.join("; "), `ober logs --service ${service}; then ober start`);
+  const off = named(() => true);
+  return fail(text.join("; "), `systemctl enable ${off.join(" ")}`, [["systemctl", "enable", ...off]]);
+}
+
+export async function checkDrained({ system, paths }: Host): Promise<Verdict> {
+  const flag = paths && (await system.read(paths.drainFlag));
+  return flag === undefined ? pass("no") : warn(causeOf(flag), "ober undrain, when the work is done");
+}
+
+export async function checkHaproxy(host: Host): Promise<Verdict> {
+  const config = await configOf(host);
+  if (!config) return skip("not configured");
+  if ((await unitState(host.system, "ober-http.service")).active !== "active") return skip("ober-http does not run");
+  const health = await healthNow(config.stats_port, 1500);
+  if (health.ok) return pass(`answers in ${health.latencyMs.toFixed(1)} ms`);
+  // That no server is up is the finding of the next check.
+  if (health.kind === "status") return pass(health.reason);
+  return fail(
+    `${health.reason}: it hangs, or is overloaded`,
+    "ober logs --service http; systemctl restart ober-http.service",
+  );
+}
+
+export async function checkBackends(host: Host): Promise<Verdict> {
+  const config = await configOf(host);
+  if (!config || !host.paths) return skip("not configured");
+  if (!host.isRoot) return skip("needs root");
+  if ((await unitState(host.system, "ober-http.service")).active !== "active") return skip("ober-http does not run");
+  return backendsVerdict(
+    config.backends.map(({ name }) => name),
+    parseStat(await haproxyCommand(host.paths.haproxySocket, "show stat")),
+  );
+}
+
+export function backendsVerdict(groups: readonly string[], rows: readonly StatRow[]): Verdict {
+  const all = groups.map((name) => {
+    const servers = rows.filter(
+      (row) => row["pxname"] === name && !["BACKEND", "FRONTEND"].includes(row["svname"] ?? ""),
+    );
+    return { name, servers, down: servers.filter((row) => !/^(UP|no check)/.test(row["status"] ?? "")) };
+  });
+  const down = all.flatMap((group) => group.down);
+  if (down.length === 0)
+    return pass(all.map(({ name, servers }) => `${servers.length} of ${servers.length} in ${name}`).join(", "));
+  const text = down
+    .map(
+      (row) =>
+        `${row["svname"]} is ${row["status"]} (${[row["check_desc"], row["last_chk"]].filter((part) => part).join(": ")})`,
+    )
+    .join("; ");
+  const dead = all.filter((group) => group.servers.length > 0 && group.down.length === group.servers.length);
+  return dead.length > 0
+    ? fail(`no RGW of ${dead.map(({ name }) => name).join(", ")} answers: ${text}`, "ober test")
+    : warn(text, "ober test");
+}
+
+export async function checkVips(host: Host): Promise<Verdict> {
+  const config = await configOf(host);
+  if (!config || !unitsOf(config).includes("ober-vip.service")) return skip("keepalived alone has them");
+  const vrrpLink = config.ha_mode === "bgp" ? undefined : (await gatherPlace(host.system, config)).interface;
+  const all = await localAddresses(host.system);
+  const local = all.filter((own) => own.interface !== vrrpLink);
+  const missing = config.vips.filter(({ address }) => !local.some((own) => own.address === address));
+  if (missing.length > 0)
+    return fail(
+      `${missing.map(({ address }) => address).join(", ")} not on this machine`,
+      `${host.paths?.vipScript} add, or ober start`,
+      host.paths && [[host.paths.vipScript, "add"]],
+    );
+  const places = [
+    ...new Set(
+      local.filter((own) => config.vips.some(({ address }) => address === own.address)).map((own) => own.interface),
+    ),
+  ];
+  return pass(`all on ${places.join(", ")}`);
+}

@@ -1,0 +1,61 @@
+import { defineCommand } from "citty";
+import { UsageError } from "../errors.ts";
+import { drainCause, isDrained } from "../health/drain.ts";
+import { appendHistory } from "../health/history.ts";
+import { healthNow } from "../health/once.ts";
+import { currentConfig, thisNode } from "./_node.ts";
+import { globalArgs } from "./_shared.ts";
+
+export default defineCommand({
+  meta: { name: "notify", description: "Note a change of VRRP for `ober history`; keepalived runs it" },
+  args: {
+    ...globalArgs,
+    vip: { type: "string", valueHint: "ADDRESS", required: true, description: "The VIP of the instance" },
+    kind: { type: "positional", description: "INSTANCE" },
+    instance: { type: "positional", description: "Name of the instance" },
+    state: { type: "positional", description: "Its new state" },
+    priority: { type: "positional", description: "Its priority" },
+  },
+  async run({ args }) {
+    const state = STATES.find((known) => known === args.state);
+    if (state === undefined) throw new UsageError(`keepalived has no state '${args.state}'`, STATES.join(", "));
+    const node = await thisNode();
+    const at = new Date().toISOString();
+    const { config } = await currentConfig(node);
+    const [health, drained] = await Promise.all([
+      healthNow(config.stats_port, 500),
+      isDrained(node.paths.drainFlag).then((is) => (is ? drainCause(node.paths.drainFlag) : undefined)),
+    ]);
+    const cause = vrrpCause({
+      state,
+      priority: Number(args.priority),
+      drained,
+      trouble: health.ok ? undefined : health.reason,
+    });
+    await appendHistory(node.paths.history, { at, kind: "vrrp", vips: [args.vip], to: state, cause });
+  },
+});
+
+const STATES = ["MASTER", "BACKUP", "FAULT", "STOP"] as const;
+
+/** keepalived does not say why; what is seen at that moment explains it. `priority` is the one in force. */
+export function vrrpCause(seen: {
+  readonly state: (typeof STATES)[number];
+  readonly priority: number;
+  readonly drained: string | undefined;
+  readonly trouble: string | undefined;
+}): string {
+  const { state, priority, drained, trouble } = seen;
+  switch (state) {
+    case "MASTER":
+      return `no node with a priority above ${priority} is heard${trouble === undefined ? "" : `; ${trouble}`}`;
+    case "BACKUP":
+      return drained ?? trouble ?? `priority ${priority}: a node with a higher one has it`;
+    case "FAULT":
+      return trouble ?? "the interface is down, or a check failed";
+    case "STOP":
+      return "keepalived ends";
+    default:
+      return state satisfies never;
+  }
+}

@@ -1,0 +1,66 @@
+import { defineCommand } from "citty";
+import type { Config } from "../config/schema.ts";
+import { nearest } from "../domain/nearest.ts";
+import { UsageError } from "../errors.ts";
+import { healthNow } from "../health/once.ts";
+import { requireSystemd } from "../system/systemd.ts";
+import { type Output, output } from "../ui/output.ts";
+import { table } from "../ui/table.ts";
+import { currentConfig, thisNode } from "./_node.ts";
+import { globalArgs } from "./_shared.ts";
+import { nodeStatus } from "./_status.ts";
+import { type Why, type WhyFacts, whyOf } from "./_why.ts";
+
+export default defineCommand({
+  meta: { name: "why", description: "Say why a VIP is or is not served from this node, with the evidence" },
+  args: {
+    ...globalArgs,
+    vip: { type: "positional", required: false, description: "One VIP instead of all" },
+  },
+  async run({ args }) {
+    const node = await thisNode();
+    await requireSystemd(node.system);
+    const { config } = await currentConfig(node);
+    const vips = wanted(config, args.vip);
+    const status = await nodeStatus(node);
+    const answers = await Promise.all(
+      vips.map(async (vip) => {
+        const facts: WhyFacts = { status, now: Date.now(), groupHealth: await groupHealth(config, vip) };
+        return whyOf(vip.address, facts);
+      }),
+    );
+    const out = output(args);
+    await out.result({ vips: answers }, () => answers.map((why) => whyText(why, out)).join("\n\n"));
+    if (answers.some(({ served }) => !served)) process.exitCode = 1;
+  },
+});
+
+function wanted({ vips }: Config, given: string | undefined): Config["vips"] {
+  if (given === undefined) return vips;
+  const address = given.replace(/\/\d+$/, "");
+  const found = vips.filter((vip) => vip.address === address);
+  if (found.length > 0) return found;
+  const all = vips.map((vip) => vip.address);
+  const meant = nearest(address, all);
+  throw new UsageError(
+    `${given} is no VIP of this node`,
+    meant === undefined ? `its VIPs: ${all.join(", ")}` : `did you mean ${meant}?`,
+  );
+}
+
+/** The health that decides about the VIP: its group's in BGP mode, the node's in keepalived mode. */
+async function groupHealth(config: Config, { backend }: Config["vips"][number]): Promise<WhyFacts["groupHealth"]> {
+  const own = config.ha_mode === "bgp" && config.backends.length > 1;
+  const result = await healthNow(config.stats_port, 1000, own ? `/health/${backend}` : "/health");
+  return { ok: result.ok, latencyMs: result.latencyMs, reason: result.ok ? "" : result.reason };
+}
+
+const SIGN = { ok: "ok", note: "!!", broken: "XX" } as const;
+
+/** The chain, evidence first, then one sentence and what to type. */
+function whyText({ vip, served, links, conclusion, type }: Why, { style }: Pick<Output, "style">): string {
+  const colour = { ok: style.green, note: style.yellow, broken: style.red };
+  const rows = links.map(({ link, state, text }) => [colour[state](SIGN[state]), link, text]);
+  const hint = type === undefined ? "" : `\n${style.cyan("fix:")} ${type}`;
+  return `${table(["", vip, ""], rows)}\n${style.bold((served ? style.green : style.red)(conclusion))}${hint}`;
+}

@@ -1,0 +1,36 @@
+/**
+ * What happened on this node, a line of JSON each, in a file that survives reboots: transitions of the routes and VIPs, and what
+ * operators did. Two halves of a bounded size: when the newer is full it replaces the older.
+ */
+export type HistoryEntry = {
+  readonly at: string;
+  readonly kind: "route" | "vrrp" | "command";
+  readonly vips: readonly string[];
+  /** The new state, or what was typed. */
+  readonly to: string;
+  readonly cause: string;
+  /** Who typed it. */
+  readonly by?: string;
+};
+
+/** Some thousand entries in each half. */
+const HALF_BYTES = 512 * 1024;
+
+/**
+ * Appends one entry. Returns what went wrong, because a full or failing disk must not stop the announcements; a directory that is
+ * not there belongs to no installation and is no trouble. Never blocks the thread: a disk may hang.
+ */
+export async function appendHistory(path: string, entry: HistoryEntry): Promise<string | undefined> {
+  // Loaded with the first entry, after the first decision.
+  const { appendFile, rename, stat } = await import("node:fs/promises");
+  try {
+    // One write of one line: entries of several processes do not mix.
+    await appendFile(path, `${JSON.stringify(entry)}\n`, { mode: 0o644 });
+    if ((await stat(path)).size > HALF_BYTES) await rename(path, `${path}.1`);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error)) throw error;
+    // ENOENT after the append: another process has just put the file in the place of the older half.
+    return error.code === "ENOENT" ? undefined : `cannot write the history to ${path}: ${error.message}`;
+  }
+}

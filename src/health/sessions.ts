@@ -1,0 +1,80 @@
+/**
+ * What ExaBGP says of its sessions (`neighbor-changes` of its configuration): who is connected, and why a session ended. It
+ * writes that nowhere else below its debug level, and a router's NOTIFICATION is the only thing that tells a wrong AS number.
+ */
+export type SessionState = {
+  readonly neighbor: string;
+  /** ExaBGP's words: TCP is "connected" before BGP is "up". */
+  readonly state: "connected" | "up" | "down";
+  readonly since: string;
+  /** Why it last went down, in ExaBGP's words; a NOTIFICATION is kept over the plain failures after it. Absent while it is up. */
+  readonly reason?: string;
+};
+
+export type Sessions = {
+  /** A line from ExaBGP. Returns whether it was about a session. */
+  hear(line: string, at: Date): boolean;
+  readonly states: readonly SessionState[];
+};
+
+/** More neighbors than any node has; ExaBGP may also listen, and anybody may connect. */
+const MOST_NEIGHBORS = 64;
+
+export function createSessions(): Sessions {
+  const states = new Map<string, SessionState>();
+  return {
+    hear(line, at) {
+      const [, neighbor = "", word, said] = /^neighbor (\S+) (connected|up|down)(?: - (.*))?$/.exec(line) ?? [];
+      if (word === undefined) return false;
+      const state = word as SessionState["state"];
+      const before = states.get(neighbor);
+      if (before === undefined && states.size >= MOST_NEIGHBORS) return true;
+      const reason = state === "up" ? undefined : weightier(before?.reason, said && reasonIn(said));
+      // An attempt each second is no change: the session has been down since it went down.
+      const since = before && isUp(before.state) === isUp(state) ? before.since : at.toISOString();
+      states.set(neighbor, { neighbor, state, since, ...(reason === undefined ? {} : { reason }) });
+      return true;
+    },
+    get states() {
+      return [...states.values()];
+    },
+  };
+}
+
+const isUp = (state: SessionState["state"]) => state === "up";
+
+const NOTIFICATION = /^NOTIFICATION/;
+
+function weightier(before: string | undefined, now: string | undefined): string | undefined {
+  if (now === undefined) return before;
+  return before !== undefined && NOTIFICATION.test(before) && !NOTIFICATION.test(now) ? before : now;
+}
+
+/** `peer reset, message [notification received (2,2)] error[...]` in a few words. */
+export function reasonIn(said: string): string {
+  const [, direction, code, subcode] = /notification (received|sent)\D*\((\d+),(\d+)\)/i.exec(said) ?? [];
+  if (direction !== undefined) return `NOTIFICATION ${direction}: ${meaningOf(Number(code), Number(subcode))}`;
+  const error = /error\[(.*)\]$/.exec(said)?.[1];
+  return (error ?? said).replace(/\p{Cc}+/gu, " ").slice(0, 200);
+}
+
+/** RFC 4271, section 4.5, and RFC 4486 for code 6: those that a wrong configuration leads to. */
+const MEANINGS: Readonly<Record<string, string>> = {
+  "2,2": "the AS number is not the one that the other side expects",
+  "2,3": "the router id is refused",
+  "2,4": "an optional parameter is refused",
+  "2,5": "authentication failed",
+  "2,6": "the hold time is refused",
+  "2,7": "a capability is refused",
+  "4,0": "the hold time expired",
+  "6,1": "too many prefixes",
+  "6,2": "the session is shut down on the router",
+  "6,3": "the neighbor was removed on the router",
+  "6,4": "the session was reset on the router",
+  "6,5": "the router does not take this connection",
+  "6,7": "two connections at once",
+};
+
+function meaningOf(code: number, subcode: number): string {
+  return MEANINGS[`${code},${subcode}`] ?? `code ${code}, subcode ${subcode}`;
+}

@@ -1,0 +1,24 @@
+import type { Paths } from "../domain/paths.ts";
+import type { HistoryEntry } from "../health/history.ts";
+import type { System } from "./system.ts";
+
+/** Everything that is remembered since `since`, oldest first. A line that a power cut left half is skipped. */
+export async function readHistory(system: System, paths: Paths, since: Date): Promise<readonly HistoryEntry[]> {
+  const halves = await Promise.all([`${paths.history}.1`, paths.history].map((path) => system.read(path)));
+  return parseHistory(halves.join("")).filter(({ at }) => Date.parse(at) >= since.getTime());
+}
+
+export function parseHistory(text: string): readonly HistoryEntry[] {
+  const entries = text.split("\n").flatMap((line) => entryIn(line));
+  return entries.sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
+}
+
+function entryIn(line: string): readonly HistoryEntry[] {
+  try {
+    const entry = JSON.parse(line) as HistoryEntry;
+    return Number.isNaN(Date.parse(entry.at)) || !Array.isArray(entry.vips) ? [] : [entry];
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof TypeError) return [];
+    throw error;
+  }
+}

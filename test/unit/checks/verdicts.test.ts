@@ -1,0 +1,155 @@
+import { describe, expect, test } from "bun:test";
+import { runChecks } from "../../../src/checks/check.ts";
+import { clockVerdict } from "../../../src/checks/machine.ts";
+import { routesVerdict } from "../../../src/checks/routing.ts";
+import { backendsVerdict, unitsVerdict } from "../../../src/checks/service.ts";
+import type { HealthState } from "../../../src/health/state.ts";
+import { parseStat } from "../../../src/system/haproxy-socket.ts";
+import type { UnitState } from "../../../src/system/systemd.ts";
+
+describe("checks that run together", () => {
+  const never = { id: "hangs", title: "hangs", run: () => new Promise<never>(() => {}) };
+  const good = { id: "good", title: "good", run: () => ({ status: "pass", detail: "yes" }) as const };
+  const broken = {
+    id: "broken",
+    title: "broken",
+    run: () => {
+      throw new Error("no such thing");
+    },
+  };
+
+  test("end at one deadline, keep their order, and say which did not end", async () => {
+    const startedAt = performance.now();
+    const findings = await runChecks([never, good, never, broken], undefined, 50);
+    expect(performance.now() - startedAt).toBeLessThan(1000);
+    expect(findings.map(({ id, status }) => `${id} ${status}`)).toEqual([
+      "hangs fail",
+      "good pass",
+      "hangs fail",
+      "broken fail",
+    ]);
+    expect(findings[0]?.detail).toBe("did not end within 0.05 s: something that it asks hangs");
+  });
+});
+
+const unit = (name: string, patch: Partial<UnitState> = {}): UnitState => ({
+  name,
+  load: "loaded",
+  active: "active",
+  sub: "running",
+  enabled: "enabled",
+  mainPid: 1,
+  restarts: 0,
+  since: 0,
+  result: "success",
+  ...patch,
+});
+const off = { active: "inactive", enabled: "disabled" };
+
+describe("units", () => {
+  test.each<[what: string, units: readonly UnitState[], verdict: object]>([
+    ["all well", [unit("ober-http.service")], { status: "pass" }],
+    ["stopped on purpose", [unit("a.service", off), unit("b.service", off)], { status: "warn", fix: "ober start" }],
+    [
+      "one does not run",
+      [unit("ober-http.service"), unit("ober-bgp.service", { active: "failed", result: "watchdog" })],
+      {
+        status: "fail",
+        detail: "ober-bgp.service is failed (watchdog), enabled",
+        fix: "ober logs --service bgp; then ober start",
+      },
+    ],
+    [
+      "one is masked",
+      [unit("ober-bgp.service", { active: "inactive", load: "masked", enabled: "masked" })],
+      { status: "fail", fix: "systemctl unmask ober-bgp.service && ober apply --yes && ober start" },
+    ],
+    [
+      "one is gone",
+      [unit("ober-http.service"), unit("ober-bgp.service", { active: "inactive", load: "not-found", enabled: "" })],
+      { status: "fail", detail: "ober-bgp.service is inactive, not-found", fix: "ober apply --yes; ober start" },
+    ],
+    [
+      "one would stay away after a reboot",
+      [unit("ober-http.service", { enabled: "disabled" })],
+      { status: "fail", repair: [["systemctl", "enable", "ober-http.service"]] },
+    ],
+  ])("%s", (_what, units, verdict) => {
+    expect(unitsVerdict(units)).toMatchObject(verdict);
+  });
+});
+
+describe("the clock", () => {
+  const rgw = (aheadMs: number) => ({ name: "rgw1:7480", aheadMs });
+  test.each<[boolean | undefined, ReturnType<typeof rgw> | undefined, string, string]>([
+    [true, rgw(900), "pass", "synchronized, agrees with rgw1:7480"],
+    [undefined, undefined, "skip", "nobody to compare with"],
+    [false, rgw(0), "warn", "nothing synchronizes the clock"],
+    [true, rgw(10_000), "warn", "rgw1:7480 is 10 s ahead of this machine"],
+    [false, rgw(-3_600_000), "fail", "rgw1:7480 is 3600 s behind this machine"],
+  ])("synchronized %p, RGW %p: %s", (synchronized, other, status, detail) => {
+    expect(clockVerdict(synchronized, other)).toMatchObject({ status, detail });
+  });
+});
+
+describe("backends", () => {
+  const rows = (...states: string[]) =>
+    parseStat(
+      [
+        "# pxname,svname,status,check_desc,last_chk",
+        ...states.map((state, i) => `s3,rgw${i + 1}:7480,${state},Layer4 timeout,"one, two"`),
+        "s3,BACKEND,UP,,",
+      ].join("\n"),
+    );
+  test.each([
+    [rows("UP", "UP 1/3"), "pass", "2 of 2 in s3"],
+    [rows("UP", "DOWN"), "warn", "rgw2:7480 is DOWN (Layer4 timeout: one, two)"],
+    [rows("DOWN"), "fail", "no RGW of s3 answers: rgw1:7480 is DOWN (Layer4 timeout: one, two)"],
+  ])("%#", (given, status, detail) => {
+    expect(backendsVerdict(["s3"], given)).toMatchObject({ status, detail });
+  });
+});
+
+describe("routes", () => {
+  const NOW = Date.parse("2026-01-01T12:00:00Z");
+  const vip = {
+    vip: "10.99.0.100",
+    group: "",
+    announced: true,
+    acknowledged: true,
+    since: "",
+    cause: "HAProxy answers",
+  };
+  const state = (patch: object, more: object = {}) =>
+    ({
+      stopped: false,
+      updatedAt: "2026-01-01T11:59:58Z",
+      vips: [{ ...vip, ...patch }],
+      ...more,
+    }) as unknown as HealthState;
+  test.each<[HealthState | undefined, boolean, string, string]>([
+    [state({}), false, "pass", "all announced and acknowledged"],
+    [undefined, false, "fail", "the health loop has not written its state yet"],
+    [
+      state({}, { updatedAt: "2026-01-01T11:59:00Z" }),
+      false,
+      "fail",
+      "the health loop is silent for 60 s: routes stay as they are",
+    ],
+    [
+      state({ acknowledged: false, problem: "ExaBGP refused the route" }),
+      false,
+      "fail",
+      "10.99.0.100: ExaBGP refused the route",
+    ],
+    [
+      state({ announced: false, cause: "HAProxy answers 503" }),
+      false,
+      "warn",
+      "10.99.0.100 is withdrawn: HAProxy answers 503",
+    ],
+    [state({ announced: false, cause: "drained" }), true, "pass", "10.99.0.100 is withdrawn: drained"],
+  ])("%#", (given, drained, status, detail) => {
+    expect(routesVerdict(given, { drained, now: NOW })).toMatchObject({ status, detail });
+  });
+});
