@@ -6,16 +6,16 @@
  */
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { CLUSTER_NODES, makeServe, measured } from "../../test/e2e/_cluster.ts";
-import { attach, type LabNode } from "../../test/lab/lab.ts";
-import { addressesOn, inNamespace } from "../../test/lab/network.ts";
-import { ober, oberYaml, prepareClients, vrrpYaml, waitForNextHops } from "../../test/lab/ober.ts";
+import { measured } from "../../test/e2e/_cluster.ts";
+import type { LabNode } from "../../test/lab/lab.ts";
+import { inNamespace } from "../../test/lab/network.ts";
+import { ober } from "../../test/lab/ober.ts";
 import type { PacketPlan } from "../../test/lab/packet-client.ts";
 import { CLIENT, SEGMENT_VIPS, VIP, VIP_NAME } from "../../test/lab/places.ts";
 import { run, until } from "../../test/lab/process.ts";
 import { now } from "../../test/lab/route-watch.ts";
-import { BACKEND_PORT } from "../../test/lab/storage.ts";
 import { failures, startTransfers } from "../../test/lab/transfers.ts";
+import { benchCluster } from "./_cluster.ts";
 
 const { values } = parseArgs({
   options: {
@@ -31,31 +31,13 @@ const { values } = parseArgs({
 const bgp = values.mode === "bgp";
 const handover = values.without ? "off" : "always";
 const rounds = Number(values.rounds);
-const lab = attach();
-const nodes = CLUSTER_NODES.map((name) => lab.node(name));
 const name = `${values.mode}, ${values.only}, handover ${values.without ? "off" : "on"}`;
 
-for (const index of [1, 2, 3]) if (!(`backend${index}` in lab.services())) await lab.startBackend(index);
-const servers = `rgw[1-3]:${BACKEND_PORT}`;
-const yaml = bgp ? oberYaml(CLUSTER_NODES, { handover, servers }) : vrrpYaml(CLUSTER_NODES, { handover, servers });
-await Promise.all(nodes.map((node) => makeServe(node, "trixie", yaml)));
-await settled();
-await prepareClients();
+const { lab, nodes, settled } = await benchCluster(bgp ? "bgp" : "keepalived", handover);
 
 if (values.only === "large") await large();
 else await underTransfers();
 process.exit(0);
-
-/** Every node is in the router's route, or every VIP on one node. */
-async function settled(): Promise<void> {
-  if (bgp) return void (await waitForNextHops(nodes, 60_000));
-  const places = async () => (await Promise.all(nodes.map((node) => addressesOn(node.name)))).map(vipsAmong);
-  await until("each node has a VIP", async () => (await places()).every((vips) => vips.length === 1), 30_000, 100);
-}
-
-function vipsAmong(addresses: readonly string[]): readonly string[] {
-  return addresses.filter((address) => (SEGMENT_VIPS as readonly string[]).includes(address));
-}
 
 async function underTransfers(): Promise<void> {
   const events: Record<string, (round: number) => Promise<void>> = { drain, rolling, two, power, flood };

@@ -19,6 +19,9 @@ export function startTransfers(host: "client" | "neighbour", options: Partial<Tr
     seconds: [5, 20],
     bytesPerSecond: 32 * 1024,
     shortPerSecond: 20,
+    kept: 0,
+    keptPauseMs: 1000,
+    large: { bytes: 0, bytesPerSecond: 0 },
     ...options,
   };
   const program = [process.execPath, join(import.meta.dirname, "transfer-client.ts"), JSON.stringify(plan)];
