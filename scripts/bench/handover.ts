@@ -31,6 +31,8 @@ const { values } = parseArgs({
 const bgp = values.mode === "bgp";
 const handover = values.without ? "off" : "always";
 const rounds = Number(values.rounds);
+/** Bytes of the one large upload. */
+const LARGE = 20e9;
 const name = `${values.mode}, ${values.only}, handover ${values.without ? "off" : "on"}`;
 
 const { lab, nodes, settled } = await benchCluster(bgp ? "bgp" : "keepalived", handover);
@@ -133,8 +135,6 @@ async function large(): Promise<void> {
     }
   }
 }
-
-const LARGE = 20e9;
 
 async function ownerOfUpload(): Promise<LabNode | undefined> {
   for (const node of nodes) {
