@@ -166,13 +166,17 @@ describe.each(TREES.map((tree) => [tree.name, tree] as const))("%s:", (name, tre
       await using _archive = await startServer(ARCHIVE, ({ socket }) => void socket.write(OK));
       await using ingress = await startIngress(tree);
       const clients = Array.from({ length: 4 }, (_, client) =>
-        keepAsking((number) => ({
-          text:
-            number % 2 === 0
-              ? get(`/b/${number}`)
-              : `PUT /b/${number} HTTP/1.1\r\nHost: s3\r\nContent-Length: 4\r\n\r\nbody`,
-          options: client === 0 ? { to: VIPS[1] } : {},
-        })),
+        // Without the pause they take the processors from the reloads.
+        keepAsking(
+          (number) => ({
+            text:
+              number % 2 === 0
+                ? get(`/b/${number}`)
+                : `PUT /b/${number} HTTP/1.1\r\nHost: s3\r\nContent-Length: 4\r\n\r\nbody`,
+            options: client === 0 ? { to: VIPS[1] } : {},
+          }),
+          5,
+        ),
       );
       const reloads = ROUNDS * 5;
       const memory = () => residentMb(ingress.master());
