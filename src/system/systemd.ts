@@ -22,7 +22,9 @@ const PROPERTIES = {
   enabled: "UnitFileState",
   mainPid: "MainPID",
   restarts: "NRestarts",
-  since: "StateChangeTimestamp",
+  changed: "StateChangeTimestamp",
+  // A reload changes the state twice and does not end what runs.
+  activated: "ActiveEnterTimestamp",
   result: "Result",
 } as const;
 
@@ -44,7 +46,8 @@ function parseUnitState(name: string, block: string): UnitState {
     block.split("\n").map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
   );
   const text = (key: keyof typeof PROPERTIES) => values.get(PROPERTIES[key]) ?? "";
-  const since = /^@(\d+)/.exec(text("since"))?.[1];
+  const time = text("active") === "active" ? text("activated") : text("changed");
+  const since = /^@(\d+)/.exec(time)?.[1];
   return {
     name,
     load: text("load"),
