@@ -8,6 +8,8 @@ export type Measurement = {
   readonly what: string;
   readonly value: number;
   readonly unit?: string;
+  /** Of how many, where `value` counts some of them. */
+  readonly of?: number;
   /** The Debian release of the nodes. */
   readonly release?: string;
   readonly at: string;
@@ -33,12 +35,10 @@ export function measuredPage(measurements: readonly Measurement[], machine: stri
   const rows = [...groups]
     .sort(([, a], [, b]) => position(a) - position(b))
     .map(([key, group]) => {
-      const values = group.map(({ value }) => value).sort((a, b) => a - b);
-      const unit = group[0]?.unit ?? "";
-      const say = (value = 0) => `${formatted(value)}${unit && ` ${unit}`}`;
-      const median = values[Math.floor((values.length - 1) / 2)];
+      const sorted = group.toSorted((a, b) => a.value - b.value);
+      const median = sorted[Math.floor((sorted.length - 1) / 2)];
       const days = group.map(({ at }) => at.slice(0, 10)).sort();
-      return `| ${key} | ${values.length} | ${say(values[0])} | ${say(median)} | ${say(values.at(-1))} | ${days.at(-1)} |`;
+      return `| ${key} | ${sorted.length} | ${say(sorted[0])} | ${say(median)} | ${say(sorted.at(-1))} | ${days.at(-1)} |`;
     });
   const kept = former
     .split("\n")
@@ -56,6 +56,12 @@ ${machine}. Ratios and times hold for this machine; run the tests on yours.
 |---|---|---|---|---|---|---|
 ${[...kept, ...rows].join("\n")}
 `;
+}
+
+function say(measurement: Measurement | undefined): string {
+  if (measurement === undefined) return "";
+  const { value, of, unit = "" } = measurement;
+  return [formatted(value), of === undefined ? "" : `of ${of}`, unit].filter(Boolean).join(" ");
 }
 
 function formatted(value: number): string {
