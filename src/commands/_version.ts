@@ -5,6 +5,9 @@ import { findPrograms } from "../system/programs.ts";
 declare const OBER_VERSION: string | undefined;
 declare const OBER_COMMIT: string | undefined;
 
+/** The version that this executable was built as. */
+export const OWN_VERSION = typeof OBER_VERSION === "string" ? OBER_VERSION : "0.0.0-source";
+
 /** Versions of ober and of the programs it drives; a program that is not installed has no key. */
 export type Versions = {
   readonly ober: string;
@@ -17,7 +20,7 @@ export type Versions = {
 export async function versions(): Promise<Versions> {
   const { haproxy, exabgp, keepalived } = await findPrograms(localSystem());
   return {
-    ober: typeof OBER_VERSION === "string" ? OBER_VERSION : "0.0.0-source",
+    ober: OWN_VERSION,
     commit: typeof OBER_COMMIT === "string" ? OBER_COMMIT : "unknown",
     ...(haproxy && { haproxy: haproxy.version.text }),
     ...(exabgp && { exabgp: exabgp.text }),
