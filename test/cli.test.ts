@@ -24,6 +24,7 @@ const WRONG_USAGE: Record<string, readonly [args: string, error: string]> = {
   dns: ["--zone", "error: unknown flag --zone of `ober dns`"],
   recover: ["everything", "error: `ober recover` does not take 'everything'"],
   "router-config": ["--vendor cisco", "error: --vendor does not know 'cisco'"],
+  metrics: ["--textfile x", "error: unknown flag --textfile of `ober metrics`"],
   completion: ["ksh", "error: there is no completion for 'ksh'"],
   man: ["status", "error: `ober man` does not take 'status'"],
   upgrade: ["--self a --rollback", "error: --check-only, --self and --rollback exclude each other"],

@@ -82,7 +82,7 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     await Promise.all([
       unitStates(system, unitsOf(config)),
       healthNow(config.stats_port),
-      readHealthState(system, paths),
+      config.ha_mode === "bgp" ? readHealthState(system, paths) : undefined,
       orNothing(async () => parseStat(await haproxyCommand(paths.haproxySocket, "show stat"))),
       isRoot() ? orNothing(() => oldWorkers(paths.masterSocket)) : [],
       neighborStatus({ ...node, isRoot: isRoot() }, config),

@@ -34,6 +34,7 @@ export const COMMANDS: Readonly<Record<string, Loader>> = {
   test: () => import("./test.ts"),
   dns: () => import("./dns.ts"),
   "router-config": () => import("./router-config.ts"),
+  metrics: () => import("./metrics.ts"),
   completion: () => import("./completion.ts"),
   man: () => import("./man.ts"),
   upgrade: () => import("./upgrade.ts"),

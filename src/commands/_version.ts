@@ -7,6 +7,7 @@ declare const OBER_COMMIT: string | undefined;
 
 /** The version that this executable was built as. */
 export const OWN_VERSION = typeof OBER_VERSION === "string" ? OBER_VERSION : "0.0.0-source";
+export const OWN_COMMIT = typeof OBER_COMMIT === "string" ? OBER_COMMIT : "unknown";
 
 /** Versions of ober and of the programs it drives; a program that is not installed has no key. */
 export type Versions = {
@@ -21,7 +22,7 @@ export async function versions(): Promise<Versions> {
   const { haproxy, exabgp, keepalived } = await findPrograms(localSystem());
   return {
     ober: OWN_VERSION,
-    commit: typeof OBER_COMMIT === "string" ? OBER_COMMIT : "unknown",
+    commit: OWN_COMMIT,
     ...(haproxy && { haproxy: haproxy.version.text }),
     ...(exabgp && { exabgp: exabgp.text }),
     ...(keepalived && { keepalived: keepalived.text }),

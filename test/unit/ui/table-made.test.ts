@@ -66,7 +66,6 @@ describe("the man page", () => {
       stdin: Buffer.from(manPage(commands, "1.0")),
     });
     expect(stderr.toString()).toBe("");
-    // Bold is a letter, a backspace, and the letter again.
-    expect(stdout.toString().replace(/.\x08/g, "").includes("ober drain")).toBe(true);
+    expect(stdout.toString().includes("Take a drained node back into traffic.")).toBe(true);
   });
 });
