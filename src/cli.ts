@@ -1,47 +1,13 @@
-import { type ArgsDef, type CommandDef, type CommandMeta, runCommand } from "citty";
+import { type ArgsDef, type CommandMeta, runCommand } from "citty";
 import { checkArguments, hasFlag } from "./arguments.ts";
 import { globalArgs } from "./commands/_shared.ts";
+import { COMMANDS, type Loader } from "./commands/_table.ts";
 import { nearest } from "./domain/nearest.ts";
 import { UsageError } from "./errors.ts";
 import { commandHelp, rootHelp } from "./ui/help.ts";
 import { output } from "./ui/output.ts";
 
-// biome-ignore lint/suspicious/noExplicitAny: a table of commands with different arguments has no narrower type in citty.
-type Command = CommandDef<any>;
-type Loader = () => Promise<{ readonly default: Command }>;
-
-/**
- * Every command: one line each, loaded only when it is called, so that the start of one costs nothing of the others.
- * The prototype is null, so that `ober constructor` is an unknown command and not a crash.
- */
-export const COMMANDS: Readonly<Record<string, Loader>> = {
-  __proto__: null as never,
-  bootstrap: () => import("./commands/bootstrap.ts"),
-  config: () => import("./commands/config.ts"),
-  apply: () => import("./commands/apply.ts"),
-  confirm: () => import("./commands/confirm.ts"),
-  render: () => import("./commands/render.ts"),
-  rollback: () => import("./commands/rollback.ts"),
-  sync: () => import("./commands/sync.ts"),
-  status: () => import("./commands/status.ts"),
-  why: () => import("./commands/why.ts"),
-  start: () => import("./commands/start.ts"),
-  stop: () => import("./commands/stop.ts"),
-  drain: () => import("./commands/drain.ts"),
-  undrain: () => import("./commands/undrain.ts"),
-  restart: () => import("./commands/restart.ts"),
-  notify: () => import("./commands/notify.ts"),
-  history: () => import("./commands/history.ts"),
-  health: () => import("./commands/health.ts"),
-  logs: () => import("./commands/logs.ts"),
-  doctor: () => import("./commands/doctor.ts"),
-  test: () => import("./commands/test.ts"),
-  dns: () => import("./commands/dns.ts"),
-  "router-config": () => import("./commands/router-config.ts"),
-  upgrade: () => import("./commands/upgrade.ts"),
-  recover: () => import("./commands/recover.ts"),
-  uninstall: () => import("./commands/uninstall.ts"),
-};
+export { COMMANDS } from "./commands/_table.ts";
 
 /** Runs the command that `argv` names and returns when it is done. Throws what the command throws, and UsageError. */
 export async function runCli(argv: readonly string[]): Promise<void> {

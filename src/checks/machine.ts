@@ -5,7 +5,7 @@ import { FOREIGN_UNITS, unitsOf } from "../domain/units.ts";
 import { OberError } from "../errors.ts";
 import { parseSysctl } from "../render/sysctl.ts";
 import { httpStatus } from "../system/http.ts";
-import { findPrograms } from "../system/programs.ts";
+import { findPrograms, isInstalled, parseHaproxy } from "../system/programs.ts";
 import { readSysctl } from "../system/sysctl.ts";
 import { unitState, unitStates } from "../system/systemd.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
@@ -27,7 +27,8 @@ export async function checkPrograms({ system }: Host): Promise<Verdict> {
 
 /** With OpenSSL 3 a core does about half of the TLS handshakes that it does with AWS-LC. */
 export async function checkTls({ system }: Host): Promise<Verdict> {
-  const { haproxy } = await findPrograms(system);
+  if (!(await isInstalled(system, "haproxy"))) return skip("HAProxy is not installed");
+  const haproxy = parseHaproxy((await system.run(["haproxy", "-vv"])).stdout);
   if (!haproxy) return skip("HAProxy is not installed");
   return haproxy.features.includes("OPENSSL_AWSLC")
     ? pass("AWS-LC")

@@ -13,7 +13,7 @@ import { configOf, type Host } from "./host-config.ts";
 import { arpQuestions, heldOn, vrrpView } from "./vrrp.ts";
 
 /** Long enough to hear every master several times at the usual interval, short enough for the deadline of all checks. */
-const LONGEST_LISTEN_MS = 3500;
+const LONGEST_LISTEN_MS = 3000;
 /** An answer to ARP takes less than a millisecond where the segment is well. */
 const ASK_MS = 500;
 
@@ -23,7 +23,7 @@ export async function checkVrrp(host: Host): Promise<Verdict> {
   if (config?.ha_mode !== "keepalived") return skip("not in keepalived mode");
   if (!host.isRoot) return skip("needs root");
   const place = await gatherPlace(host.system, config);
-  const listenMs = Math.min(LONGEST_LISTEN_MS, config.keepalived.advert_int * 3200);
+  const listenMs = Math.min(LONGEST_LISTEN_MS, config.keepalived.advert_int * 2500);
   if ((await unitState(host.system, "ober-ha.service")).active !== "active") return skip("ober-ha does not run");
   const [heard, arp] = await Promise.all([
     listenVrrp(place.address, listenMs),

@@ -88,7 +88,7 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     await Promise.all([
       unitStates(system, unitsOf(config)),
       healthNow(config.stats_port),
-      readHealthState(system, paths),
+      config.ha_mode === "bgp" ? readHealthState(system, paths) : undefined,
       orNothing(async () => parseStat(await haproxyCommand(paths.haproxySocket, "show stat"))),
       orNothing(async () => parseSessions(await haproxyCommand(paths.haproxySocket, "show sess"))),
       isRoot() ? orNothing(() => oldWorkers(paths.masterSocket)) : [],

@@ -5,6 +5,10 @@ import { findPrograms } from "../system/programs.ts";
 declare const OBER_VERSION: string | undefined;
 declare const OBER_COMMIT: string | undefined;
 
+/** The version that this executable was built as. */
+export const OWN_VERSION = typeof OBER_VERSION === "string" ? OBER_VERSION : "0.0.0-source";
+export const OWN_COMMIT = typeof OBER_COMMIT === "string" ? OBER_COMMIT : "unknown";
+
 /** Versions of ober and of the programs it drives; a program that is not installed has no key. */
 export type Versions = {
   readonly ober: string;
@@ -17,8 +21,8 @@ export type Versions = {
 export async function versions(): Promise<Versions> {
   const { haproxy, exabgp, keepalived } = await findPrograms(localSystem());
   return {
-    ober: typeof OBER_VERSION === "string" ? OBER_VERSION : "0.0.0-source",
-    commit: typeof OBER_COMMIT === "string" ? OBER_COMMIT : "unknown",
+    ober: OWN_VERSION,
+    commit: OWN_COMMIT,
     ...(haproxy && { haproxy: haproxy.version.text }),
     ...(exabgp && { exabgp: exabgp.text }),
     ...(keepalived && { keepalived: keepalived.text }),

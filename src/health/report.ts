@@ -5,6 +5,7 @@ import type { LoopOptions } from "./options.ts";
 import type { ProbeResult } from "./probe.ts";
 import { createSessions } from "./sessions.ts";
 import type { HealthState, TransitionState } from "./state.ts";
+import { causeKind, LATENCY_BOUNDS_MS } from "./tally.ts";
 import type { Watch } from "./watch.ts";
 import { createWriter } from "./writer.ts";
 
@@ -53,6 +54,8 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
   const latest = new Map<string, TransitionState>();
   const complaints = new Map<string, string | undefined>();
   const sessions = createSessions();
+  const latency = { counts: Array<number>(LATENCY_BOUNDS_MS.length + 1).fill(0), sumMs: 0 };
+  const causes: Record<string, number> = {};
   let lastProbe: { readonly at: number; readonly result: ProbeResult } | undefined;
   let beats = 0;
   let isOld = true;
@@ -74,11 +77,17 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
       counters.probes += 1;
       if (!result.ok) counters.failures += 1;
       lastProbe = { at: Date.now(), result };
+      const bound = LATENCY_BOUNDS_MS.findIndex((ms) => result.latencyMs <= ms);
+      const bucket = bound < 0 ? LATENCY_BOUNDS_MS.length : bound;
+      latency.counts[bucket] = (latency.counts[bucket] ?? 0) + 1;
+      latency.sumMs += result.latencyMs;
     },
     entered({ group, vips }, { from, to, cause }) {
       const addresses = vips.map(({ address }) => address);
       const entry = { at: new Date().toISOString(), group, vips: addresses, from, to, cause };
       counters.transitions += 1;
+      const kind = causeKind(entry);
+      causes[kind] = (causes[kind] ?? 0) + 1;
       transitions.push(entry);
       if (transitions.length > TRANSITIONS_KEPT) transitions.shift();
       latest.set(group, entry);
@@ -150,6 +159,8 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
       vips: watches.flatMap(vipStates),
       ...(lastProbe === undefined ? {} : { lastProbe: probeState(lastProbe) }),
       counters: { ...counters, ...dialog.counters },
+      latency,
+      causes,
       transitions,
       sessions: sessions.states,
     };

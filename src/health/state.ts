@@ -29,6 +29,10 @@ export type HealthState = {
     readonly ackErrors: number;
     readonly ackTimeouts: number;
   };
+  /** How long the checks took: how many up to each of LATENCY_BOUNDS_MS, and beyond the last; their sum. */
+  readonly latency?: { readonly counts: readonly number[]; readonly sumMs: number };
+  /** How often each kind of transition happened, by `causeKind`. */
+  readonly causes?: Readonly<Record<string, number>>;
   /** The newest last, 20 at most. */
   readonly transitions: readonly TransitionState[];
   /** What ExaBGP has said of its sessions since the process began; nothing of one that was up before. */

@@ -1,0 +1,147 @@
+import { LATENCY_BOUNDS_MS } from "../health/tally.ts";
+import type { Histogram, Metric, Sample } from "../ui/prometheus.ts";
+import type { NodeStatus } from "./_status.ts";
+
+export type MetricFacts = {
+  readonly status: NodeStatus;
+  readonly version: string;
+  readonly commit: string;
+  /** Generated files that are not as they were left; undefined when nobody could look. */
+  readonly drift: number | undefined;
+};
+
+/** ober's own metrics; HAProxy has its own at /metrics of the statistics port. Pure. */
+export function metricsOf({ status, version, commit, drift }: MetricFacts): readonly (Metric | Histogram)[] {
+  const { loop, vrrp } = status;
+  const gauge = (name: string, help: string, samples: readonly Sample[]): Metric => ({
+    name: `ober_${name}`,
+    help,
+    type: "gauge",
+    samples,
+  });
+  const counter = (name: string, help: string, samples: readonly Sample[]): Metric => ({
+    ...gauge(name, help, samples),
+    type: "counter",
+  });
+  const one = (value: number | undefined): readonly Sample[] => (value === undefined ? [] : [{ value }]);
+  const flag = (is: boolean) => (is ? 1 : 0);
+  return [
+    gauge("build_info", "What this ober was built from.", [
+      { labels: { version, commit, mode: status.mode }, value: 1 },
+    ]),
+    gauge("healthy", "Whether HAProxy says that it can serve.", one(flag(status.healthy.ok))),
+    gauge("drained", "Whether an operator took the node out of traffic.", one(flag(status.drained))),
+    gauge("generation", "Number of the configuration that is live.", one(status.generation)),
+    gauge("drift_files", "Generated files that were changed by hand.", one(drift)),
+    gauge(
+      "unit_active",
+      "Whether a unit of the node is active.",
+      status.units.map(({ name, active }) => ({ labels: { unit: name }, value: flag(active === "active") })),
+    ),
+    counter(
+      "unit_restarts_total",
+      "How often systemd restarted a unit since it was started.",
+      status.units.map(({ name, restarts }) => ({ labels: { unit: name }, value: restarts })),
+    ),
+    gauge(
+      "vip_on_interface",
+      "Whether the VIP's address is on this machine.",
+      [...status.vips, ...(vrrp?.vips ?? [])].map(({ vip, onInterface }) => ({
+        labels: { vip },
+        value: flag(onInterface),
+      })),
+    ),
+    gauge(
+      "vip_announced",
+      "Whether the VIP's route is announced, as ExaBGP confirmed it.",
+      status.vips.map(({ vip, announced, acknowledged }) => ({
+        labels: { vip },
+        value: flag(announced && acknowledged),
+      })),
+    ),
+    gauge(
+      "vip_master",
+      "Whether this node is the VRRP master of the VIP.",
+      (vrrp?.vips ?? []).map(({ vip, state }) => ({ labels: { vip }, value: flag(state === "MASTER") })),
+    ),
+    gauge(
+      "vip_owner",
+      "Whether the VIP belongs to this node when all are well.",
+      (vrrp?.vips ?? []).map(({ vip, priority }) => ({ labels: { vip }, value: flag(priority === 100) })),
+    ),
+    gauge(
+      "vrrp_state",
+      "The VRRP state of the VIP, 1 for the present one.",
+      (vrrp?.vips ?? []).map(({ vip, state }) => ({ labels: { vip, state }, value: 1 })),
+    ),
+    gauge(
+      "vrrp_split",
+      "How many signs there are that two nodes hold one VIP.",
+      vrrp ? one(vrrp.suspicions.filter(({ certain }) => certain).length) : [],
+    ),
+    gauge(
+      "bgp_session_up",
+      "Whether the BGP session with the router is up.",
+      status.neighbors.map(({ neighbor, session }) => ({ labels: { neighbor }, value: flag(session) })),
+    ),
+    gauge(
+      "bfd_session_up",
+      "Whether the BFD session with the router is up.",
+      status.neighbors
+        .filter(({ bfd }) => !["off", "needs root"].includes(bfd))
+        .map(({ neighbor, bfd }) => ({ labels: { neighbor }, value: flag(bfd === "Up") })),
+    ),
+    gauge(
+      "backend_servers_up",
+      "RGWs of the group that answer HAProxy's check.",
+      status.backends.map(({ name, servers }) => ({
+        labels: { backend: name },
+        value: servers.filter((server) => server.status.startsWith("UP")).length,
+      })),
+    ),
+    gauge(
+      "backend_servers",
+      "RGWs of the group.",
+      status.backends.map(({ name, servers }) => ({ labels: { backend: name }, value: servers.length })),
+    ),
+    gauge("requests_in_flight", "Requests that HAProxy is working on.", one(status.inFlight)),
+    gauge(
+      "certificate_expiry_timestamp_seconds",
+      "When the certificate ends.",
+      status.certificates.map(({ file, notAfter }) => ({ labels: { file }, value: Date.parse(notAfter) / 1000 })),
+    ),
+    ...(loop === undefined
+      ? []
+      : [
+          gauge(
+            "health_loop_updated_timestamp_seconds",
+            "When the health loop last wrote its state; every few seconds while it lives.",
+            one(Date.parse(loop.updatedAt) / 1000),
+          ),
+          counter("health_checks_total", "Checks of HAProxy since the health loop began.", one(loop.counters.probes)),
+          counter("health_check_failures_total", "Failed checks.", one(loop.counters.failures)),
+          counter(
+            "transitions_total",
+            "Changes of the routes, by their cause.",
+            Object.entries(loop.causes ?? {}).map(([cause, value]) => ({ labels: { cause }, value })),
+          ),
+          counter("exabgp_answers_total", "What ExaBGP answered to a command.", [
+            { labels: { answer: "done" }, value: loop.counters.acks },
+            { labels: { answer: "error" }, value: loop.counters.ackErrors },
+            { labels: { answer: "none" }, value: loop.counters.ackTimeouts },
+          ]),
+          ...(loop.latency === undefined
+            ? []
+            : [
+                {
+                  name: "ober_health_check_seconds",
+                  help: "How long the checks of HAProxy took.",
+                  type: "histogram",
+                  bounds: LATENCY_BOUNDS_MS.map((ms) => ms / 1000),
+                  counts: loop.latency.counts,
+                  sum: loop.latency.sumMs / 1000,
+                } as const,
+              ]),
+        ]),
+  ];
+}

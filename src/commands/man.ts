@@ -1,0 +1,15 @@
+import { defineCommand } from "citty";
+import { manPage } from "../ui/man.ts";
+import { output } from "../ui/output.ts";
+import { globalArgs } from "./_shared.ts";
+import { commandEntries } from "./_table.ts";
+import { OWN_VERSION } from "./_version.ts";
+
+export default defineCommand({
+  meta: { name: "man", description: "Print the manual page: ober man | man -l -" },
+  args: { ...globalArgs },
+  async run({ args }) {
+    const page = manPage(await commandEntries(), OWN_VERSION);
+    await output(args).result({ page }, page.trimEnd());
+  },
+});

@@ -1,0 +1,12 @@
+/** How the health loop counts, for the metrics. Apart from the state file, whose writer is loaded after the first decision. */
+/** HAProxy answers in a fraction of a millisecond; 150 ms is where a check fails. */
+export const LATENCY_BOUNDS_MS = [0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 150] as const;
+
+/** The cause of a transition as one of a few words, for counting: its text names times and people. */
+export function causeKind({ to, cause }: { readonly to: string; readonly cause: string }): string {
+  if (to === "up") return "recovered";
+  if (to === "drained" || to === "stopped") return to;
+  if (cause.startsWith("no answer")) return "timeout";
+  if (cause.startsWith("nothing listens")) return "refused";
+  return /answers \d/.test(cause) ? "status" : "other";
+}
