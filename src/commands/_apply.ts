@@ -26,6 +26,8 @@ export type ApplyFlags = {
   readonly locked?: boolean | undefined;
   /** Minutes until the change is undone unless it is confirmed. */
   readonly confirmMinutes?: number | undefined;
+  /** The text of ober.yaml that stands there now, where the change was made from it. */
+  readonly madeFrom?: string | undefined;
 };
 
 /** For commands that could cut the operator off. */
@@ -96,6 +98,7 @@ export async function applyFiles(
     progress: out.progress,
     now: () => new Date(),
     confirmMinutes: options.confirmMinutes,
+    madeFrom: options.madeFrom,
   };
   const change = () => withOpenings(node, openings, () => apply(context, files));
   const { result, remarks } = await (options.locked ? change() : withLock(paths.prefix, options.command, change));

@@ -31,7 +31,7 @@ export default defineCommand({
     if (!dryRun && !args.yes) await askAboutDrift(node, out);
     // The edit of ober.yaml was the question and the answer: `apply` asks nothing more.
     const options = { source: node.paths.config, command: "apply", dryRun, force, confirmMinutes, yes: true };
-    await applyText(node, out, { text, ...options });
+    await applyText(node, out, { text, madeFrom: text, ...options });
   },
 });
 

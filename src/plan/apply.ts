@@ -52,6 +52,8 @@ export type ApplyContext = {
   readonly now: () => Date;
   /** Minutes after which the change is undone unless `ober confirm` follows. */
   readonly confirmMinutes?: number | undefined;
+  /** The text of ober.yaml that the files were made from, where it stood there before: an edit since then is not overwritten. */
+  readonly madeFrom?: string | undefined;
 };
 
 export type ApplyResult = {
@@ -95,7 +97,11 @@ export async function apply(context: ApplyContext, files: readonly RenderedFile[
     });
   }
   await recover(context);
-  const changes = diffFiles(files, await readCurrent(system, paths, files), generatedPaths(paths));
+  const current = await readCurrent(system, paths, files);
+  if (context.madeFrom !== undefined && current.get(paths.config)?.content !== context.madeFrom) {
+    throw new OberError(`somebody has edited ${paths.config} in the meantime`, { hint: "run the command again" });
+  }
+  const changes = diffFiles(files, current, generatedPaths(paths));
 
   progress("checking the new files with the programs that will read them");
   const directory = stagingDirectory(paths);
@@ -122,7 +128,8 @@ async function replace(
   if (context.confirmMinutes !== undefined) await scheduleUndo(context, context.confirmMinutes);
   const undone = context.confirmMinutes === undefined ? changes : await withAppliedConfig(context, changes);
   const units = await unitsBefore(system, activation.end);
-  await begin(system, paths, undone, { units, edited: undone !== changes });
+  const generation = ((await generationNumbers(system, paths)).at(-1) ?? 0) + 1;
+  await begin(system, paths, undone, { units, edited: undone !== changes, generation });
   try {
     progress("replacing the files");
     await end(system, activation.end);
@@ -216,6 +223,10 @@ export async function confirmChange({
 export async function recover({ system, paths }: Pick<ApplyContext, "system" | "paths">) {
   const state = await pending(system, paths);
   if (!state) return undefined;
+  if (await isKept(system, paths, state)) {
+    await finish(system, paths);
+    return undefined;
+  }
   const backwards: Change[] = [];
   for (const [path, file] of Object.entries(state.before)) {
     const [content, stat] = [await system.read(path), await system.stat(path)];
@@ -230,6 +241,14 @@ export async function recover({ system, paths }: Pick<ApplyContext, "system" | "
   await bringBack(system, state.units);
   await finish(system, paths);
   return Object.keys(state.before);
+}
+
+/**
+ * A change that is kept as a generation was verified, or confirmed: only the end of its record was cut off. Undone, the newest
+ * generation would say something else than the files.
+ */
+async function isKept(system: System, paths: Paths, { generation }: Pending): Promise<boolean> {
+  return generation !== undefined && (await generationNumbers(system, paths)).includes(generation);
 }
 
 /** The operator's edit of ober.yaml stays beside the file that comes back. */

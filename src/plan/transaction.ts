@@ -17,6 +17,8 @@ export type Pending = {
   readonly units: readonly UnitBefore[];
   /** ober.yaml was edited by hand before the change: the edit is kept when the old file comes back. */
   readonly edited?: boolean;
+  /** The number of the generation that the change becomes once it has proven itself: where it is kept, the change stands. */
+  readonly generation?: number;
   /** The change is live and healthy, and is undone unless somebody confirms it in time. */
   readonly unconfirmed?: Unconfirmed;
 };
@@ -42,10 +44,10 @@ export async function begin(
   system: System,
   paths: Paths,
   changes: readonly Change[],
-  { units, edited }: Pick<Pending, "units" | "edited">,
+  { units, edited, generation }: Required<Pick<Pending, "units" | "edited" | "generation">>,
 ) {
   const before = Object.fromEntries(changes.map((change) => [change.path, change.before ?? null]));
-  const state: Pending = { version: 1, before, units, ...(edited ? { edited } : {}) };
+  const state: Pending = { version: 1, before, units, generation, ...(edited ? { edited } : {}) };
   await system.makeDirectory(paths.transaction, 0o700);
   await system.writeAtomic(stateFile(paths), JSON.stringify(state), { mode: 0o600 });
 }
