@@ -15,7 +15,9 @@ const PROMTOOL = join(CACHE, "usr/bin/promtool");
 function fetchPromtool(): void {
   if (existsSync(PROMTOOL)) return;
   mkdirSync(CACHE, { recursive: true });
-  const fetch = 'cd "$0" && apt-get download prometheus && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb';
+  const download = "apt-get -q download prometheus";
+  // A machine that has not looked at its mirror yet knows of no package.
+  const fetch = `cd "$0" && { ${download} || { apt-get -q update && ${download}; } } && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb`;
   const { exitCode, stderr } = Bun.spawnSync(["sh", "-c", fetch, CACHE], { stdout: "ignore", stderr: "pipe" });
   if (exitCode !== 0) throw new Error(`promtool could not be fetched: ${stderr}`);
 }
