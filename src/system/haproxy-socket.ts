@@ -2,7 +2,7 @@ import net from "node:net";
 import { OberError } from "../errors.ts";
 
 /**
- * Sends one command to HAProxy's runtime socket and returns its answer. Throws an OberError when nobody listens there
+ * Sends one command to HAProxy's runtime socket, or to its master's, and returns its answer. Throws an OberError when nobody listens there
  * or the answer takes longer than `timeoutMs`. See HAProxy's management guide, section 9.3.
  */
 export function haproxyCommand(socketPath: string, command: string, timeoutMs = 2000): Promise<string> {
@@ -14,14 +14,15 @@ export function haproxyCommand(socketPath: string, command: string, timeoutMs = 
           cause,
         }),
       );
-    const socket = net.connect(socketPath);
+    const socket = net.connect({ path: socketPath, allowHalfOpen: true });
     const timer = setTimeout(() => {
       socket.destroy();
       fail(`did not answer "${command}" within ${timeoutMs} ms`);
     }, timeoutMs);
     let answer = "";
     socket.setEncoding("utf8");
-    socket.on("connect", () => socket.write(`${command}\n`));
+    // The end of what we say: the master keeps the connection open for more, where the worker closes it by itself.
+    socket.on("connect", () => socket.end(`${command}\n`));
     socket.on("data", (chunk) => {
       answer += chunk;
     });

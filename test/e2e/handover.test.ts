@@ -22,6 +22,7 @@ async function startBackends(lab: Lab): Promise<void> {
 type HandoverJson = {
   readonly inFlight: number;
   readonly drained: boolean;
+  readonly oldWorkers: readonly { readonly connections: number }[];
   readonly handover: {
     readonly packets: Readonly<Record<string, number>>;
     readonly flows: Readonly<Record<string, number>>;
@@ -67,6 +68,9 @@ describe("in BGP mode, under 60 transfers in flight and 20 new connections a sec
     await ober(node, ["undrain"]);
     await watch.settled(addresses, back, 10_000);
     expect(await transfers.flow(80, now(), 30_000)).toBe(true);
+    // After a reload the transfers are in the old worker: the stop waits for them too.
+    await ober(node, ["restart", "--reload-only"]);
+    expect((await statusOf(node)).oldWorkers[0]?.connections).toBeGreaterThan(0);
     await ober(node, ["stop"]);
     const starting = now();
     await ober(node, ["start"]);
