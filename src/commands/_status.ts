@@ -24,6 +24,7 @@ import { readHealthState } from "../system/health-state.ts";
 import { type UnitState, unitStates } from "../system/systemd.ts";
 import { vrrpStates } from "../system/vrrp.ts";
 import { currentConfig, isRoot, type Node } from "./_node.ts";
+import { type Counters, countersOf } from "./_traffic.ts";
 
 /** All that `status` shows; the document of `--json`, so its keys are a promise. */
 export type NodeStatus = {
@@ -37,6 +38,8 @@ export type NodeStatus = {
   readonly neighbors: readonly Neighbor[];
   readonly backends: readonly BackendStatus[];
   readonly inFlight: number;
+  /** Requests and bytes since HAProxy started, of all clients and of each RGW. */
+  readonly traffic: readonly Counters[];
   /** HAProxy workers that still carry what they began before a reload. */
   readonly oldWorkers: readonly OldWorker[];
   /** Connections that are handed to other nodes; undefined where that is off, or cannot be seen without root. */
@@ -106,6 +109,7 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     neighbors: neighbors.map((neighbor) => withWords(neighbor, alive ? health : undefined)),
     backends: config.backends.map(({ name }) => backendStatus(name, rows)),
     inFlight: requestsInFlight(rows),
+    traffic: countersOf(rows),
     oldWorkers: old,
     handover,
     drained: flag !== undefined,

@@ -50,6 +50,7 @@ const bgp: NodeStatus = {
   neighbors: [{ neighbor: "10.0.0.1", session: true, reason: undefined, bfd: "Up" }],
   backends: [{ name: "s3", servers: [server("rgw1:7480"), server("rgw2:7480")] }],
   inFlight: 0,
+  traffic: [],
   oldWorkers: [],
   handover: undefined,
   drained: false,
