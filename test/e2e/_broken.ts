@@ -81,13 +81,12 @@ export const BROKEN: readonly Broken[] = [
     first: ["units", /the node is stopped/],
     why: /the node was stopped/,
     mend: START,
-    always: true,
   },
   {
     what: "a unit not enabled",
     how: "systemctl disable ober-bgp",
     first: ["units", /ober-bgp.service is active, disabled/],
-    mend: FIX,
+    mend: "systemctl enable ober-bgp",
     always: true,
   },
   {
@@ -110,7 +109,6 @@ export const BROKEN: readonly Broken[] = [
     how: "systemctl unmask bird && systemctl start bird",
     first: ["foreign-units", /bird.service runs beside/],
     mend: FIX,
-    always: true,
   },
   {
     what: "the distribution's HAProxy no longer masked",
@@ -171,7 +169,6 @@ export const BROKEN: readonly Broken[] = [
     how: edit("s/hold_time: 3/hold_time: 9/"),
     first: ["applied", /edited and not applied/],
     mend: RESTORE,
-    always: true,
   },
   {
     what: "the certificate expired",
@@ -200,7 +197,6 @@ export const BROKEN: readonly Broken[] = [
     },
     first: ["certificate", /does not belong to its certificate/],
     mend: BACK_PEM,
-    always: true,
   },
   {
     what: "the key missing",
@@ -225,7 +221,6 @@ export const BROKEN: readonly Broken[] = [
     how: "rm /usr/local/bin/ober",
     first: ["executable", /is missing/],
     mend: FIX,
-    always: true,
   },
   {
     what: "ober's link to something else",
@@ -256,7 +251,6 @@ export const BROKEN: readonly Broken[] = [
     how: "nft delete table ip ober",
     first: ["handover", /somebody flushed/],
     mend: FIX,
-    always: true,
   },
   {
     what: "a kernel value changed",
@@ -416,6 +410,70 @@ export const BROKEN: readonly Broken[] = [
     how: `${edit("/^nodes:/d")} && ${APPLY}`,
     first: ["handover", /the other nodes are not known/],
     mend: `${RESTORE} && ${APPLY}`,
+  },
+];
+
+/** In keepalived mode; `why` is asked about the VIP that belongs to the node. */
+export const BROKEN_VRRP: readonly Broken[] = [
+  {
+    what: "keepalived's unit stopped",
+    how: "systemctl stop ober-ha",
+    first: ["units", /ober-ha.service is inactive/],
+    why: /ober-ha.service does not run/,
+    mend: START,
+  },
+  {
+    what: "keepalived's unit masked",
+    how: "ln -sf /dev/null /etc/systemd/system/ober-ha.service && systemctl daemon-reload && systemctl stop ober-ha",
+    first: ["units", /ober-ha.service is inactive, masked/],
+    why: /is masked/,
+    mend: `systemctl unmask ober-ha && ${APPLY} && ${START}`,
+  },
+  {
+    what: "VRRP closed by a firewall",
+    how: drop("ip protocol 112"),
+    first: ["vrrp", /two machines answer for/],
+    mend: OPEN,
+  },
+  {
+    what: "a peer's VIP put here by hand",
+    how: `for vip in 10.77.0.101 10.77.0.102 10.77.0.103; do ip -o addr show eth0 | grep -q " $vip/32" || { ip addr add $vip/32 dev eth0; break; }; done`,
+    first: ["vrrp", /is on this machine although keepalived is BACKUP|two machines answer/],
+    mend: "systemctl restart ober-ha",
+  },
+  {
+    what: "HAProxy frozen",
+    how: (node) => {
+      for (const process of node.processesOf("ober-http.service")) signal(process, "SIGSTOP");
+    },
+    first: ["haproxy", /no answer .* hangs/],
+    why: /health check fails/,
+    mend: (node) => {
+      for (const process of node.processesOf("ober-http.service")) signal(process, "SIGCONT");
+    },
+  },
+  {
+    what: "more nodes than VIPs",
+    how: `${edit("s/vips: .*/vips: [10.77.0.101, 10.77.0.102]/")} && ${APPLY}`,
+    first: ["vrrp-cluster", /2 VIPs for 3 nodes/],
+    mend: `${RESTORE} && ${APPLY}`,
+  },
+  {
+    what: "drained",
+    how: "ober drain -q --reason disks",
+    first: ["drained", /drained by .*: disks/],
+    why: /drained by .*: disks.* serves it/,
+    mend: "ober undrain -q",
+  },
+  {
+    what: "keepalived frozen",
+    how: (node) => {
+      for (const process of node.processesOf("ober-ha.service")) signal(process, "SIGSTOP");
+    },
+    first: ["vrrp", /did not say its state|did not end|two machines answer/],
+    mend: (node) => {
+      for (const process of node.processesOf("ober-ha.service")) signal(process, "SIGCONT");
+    },
   },
 ];
 
