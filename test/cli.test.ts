@@ -25,6 +25,7 @@ const WRONG_USAGE: Record<string, readonly [args: string, error: string]> = {
   recover: ["everything", "error: `ober recover` does not take 'everything'"],
   "router-config": ["--vendor cisco", "error: --vendor does not know 'cisco'"],
   metrics: ["--textfile x", "error: unknown flag --textfile of `ober metrics`"],
+  support: ["now", "error: `ober support` does not take 'now'"],
   completion: ["ksh", "error: there is no completion for 'ksh'"],
   man: ["status", "error: `ober man` does not take 'status'"],
   upgrade: ["--self a --rollback", "error: --check-only, --self and --rollback exclude each other"],

@@ -17,6 +17,7 @@ import type { System } from "../system/system.ts";
 import { tcpConnect } from "../system/tcp.ts";
 import { type Check, fail, pass, type Verdict, warn } from "./check.ts";
 import { certificateVerdict } from "./node-files.ts";
+import { checkPathMtu } from "./path-mtu.ts";
 
 export type Subject = {
   readonly system: System;
@@ -32,6 +33,11 @@ export function configurationChecks({ config, facts }: Subject): readonly Check<
     { id: "parsers", title: "parsers", run: checkParsers },
     { id: "certificate", title: "certificate", run: checkCertificates },
     ...(config.ha_mode === "bgp" ? neighborAddresses(config, facts).map(neighborCheck) : vrrpChecks),
+    {
+      id: "path-mtu",
+      title: "size of packets",
+      run: (subject) => checkPathMtu(subject.system, config, facts),
+    },
     ...config.backends.flatMap((group) => group.servers.map((server) => backendCheck(group, server))),
   ];
 }

@@ -1,5 +1,7 @@
 /** BGP mode: routes and the sessions that carry them. */
+import { readSecrets } from "../config/secrets.ts";
 import { inSubnet } from "../domain/address.ts";
+import { TELLING } from "../health/sessions.ts";
 import type { HealthState } from "../health/state.ts";
 import { bfdSessions } from "../system/bgp.ts";
 import { readHealthState } from "../system/health-state.ts";
@@ -25,9 +27,11 @@ export async function checkBgp(host: Host): Promise<Verdict> {
     down.map(async (one) => {
       const reason = withWords(one, health).reason ?? "";
       const [address = one.neighbor] = one.addresses;
-      // A notification says more than any attempt of ours.
-      const tried = reason.startsWith("NOTIFICATION") ? undefined : await tcpConnect(address, 179, 1500);
-      const port = tried === undefined ? "" : tried.ok ? "port 179 answers" : `port 179: ${tried.reason}`;
+      // What the router says of the configuration tells more than any attempt of ours.
+      const tried = TELLING.test(reason) ? undefined : await tcpConnect(address, 179, 1500);
+      const password = host.isRoot && (await readSecrets(host.system)).bgpPassword(one.neighbor) !== undefined;
+      const answers = `port 179 answers${password ? " without the password that is set here: the router has none" : ""}`;
+      const port = tried === undefined ? "" : tried.ok ? answers : `port 179: ${tried.reason}`;
       return `no session with ${one.neighbor}: ${[reason, port].filter((part) => part).join("; ")}`;
     }),
   );

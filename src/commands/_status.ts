@@ -26,6 +26,7 @@ import { type UnitState, unitStates } from "../system/systemd.ts";
 import { sentence } from "../system/traffic.ts";
 import { vrrpStates } from "../system/vrrp.ts";
 import { currentConfig, isRoot, type Node } from "./_node.ts";
+import { type Counters, countersOf } from "./_traffic.ts";
 
 /** All that `status` shows; the document of `--json`, so its keys are a promise. */
 export type NodeStatus = {
@@ -41,6 +42,8 @@ export type NodeStatus = {
   readonly inFlight: number;
   /** The same in words, by frontend and with the age of the longest. */
   readonly transfers: string;
+  /** Requests and bytes since HAProxy started, of all clients and of each RGW. */
+  readonly traffic: readonly Counters[];
   /** HAProxy workers that still carry what they began before a reload. */
   readonly oldWorkers: readonly OldWorker[];
   /** Connections that are handed to other nodes; undefined where that is off, or cannot be seen without root. */
@@ -114,6 +117,7 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     backends: config.backends.map(({ name }) => backendStatus(name, rows)),
     inFlight: requestsInFlight(rows),
     transfers: sentence(requestsInFlight(rows), sessions),
+    traffic: countersOf(rows),
     oldWorkers: old,
     handover,
     drained: flag !== undefined,

@@ -35,6 +35,7 @@ export const COMMANDS: Readonly<Record<string, Loader>> = {
   dns: () => import("./dns.ts"),
   "router-config": () => import("./router-config.ts"),
   metrics: () => import("./metrics.ts"),
+  support: () => import("./support.ts"),
   completion: () => import("./completion.ts"),
   man: () => import("./man.ts"),
   upgrade: () => import("./upgrade.ts"),

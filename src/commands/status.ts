@@ -8,6 +8,7 @@ import { table } from "../ui/table.ts";
 import { thisNode } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 import { type NodeStatus, nodeStatus } from "./_status.ts";
+import { type Rates, trafficText, withRates } from "./_traffic.ts";
 
 export default defineCommand({
   meta: { name: "status", description: "Show what this node serves and why" },
@@ -20,8 +21,15 @@ export default defineCommand({
     await requireSystemd(node.system);
     const out = output(args);
     const now = () => new Date();
+    let rates: readonly Rates[] = [];
+    let last: { readonly traffic: NodeStatus["traffic"]; readonly at: number } | undefined;
     while (args.watch && out.interactive) {
-      const text = statusText(await nodeStatus(node), out, now());
+      const present = await nodeStatus(node);
+      const at = performance.now();
+      const { traffic } = present;
+      rates = last ? withRates(rates, { before: last.traffic, now: traffic, seconds: (at - last.at) / 1000 }) : [];
+      last = { traffic, at };
+      const text = [...(rates.length > 0 ? [trafficText(rates)] : []), statusText(present, out, now())].join("\n\n");
       // Home, then each line with its rest erased, then everything below: no flicker.
       await out.write(`\u001b[H${text.replaceAll("\n", "\u001b[K\n")}\u001b[K\n\u001b[J`);
       await Bun.sleep(1000);

@@ -8,6 +8,8 @@ import type { System } from "../system/system.ts";
 export type Secrets = {
   /** The TCP MD5 password for a neighbor as `ober.yaml` names it: its own, else the common one. */
   bgpPassword(neighbor: string): string | undefined;
+  /** For `ober test --s3`. */
+  readonly s3SecretKey?: string | undefined;
 };
 
 /** The kernel takes at most 80 bytes (TCP_MD5SIG_MAXKEYLEN). ExaBGP has no way to write a quote or a backslash. */
@@ -44,7 +46,13 @@ export async function readSecrets(
       // An empty password of its own says that this neighbor has none, whatever the common one is.
       return values.has(own) ? secret(own) : secret("bgp_password");
     },
+    s3SecretKey: secret("s3_secret_key"),
   };
+}
+
+/** Every value of the file, for what must take them out of a text. */
+export async function readSecretValues(system: System, path: string = secretsPath()): Promise<readonly string[]> {
+  return parseLines(await readPrivate(system, path), path).flatMap(({ value }) => (value ? [value] : []));
 }
 
 /** Whether there is a secret `key`, for those who must not know it. */

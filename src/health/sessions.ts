@@ -43,16 +43,19 @@ export function createSessions(): Sessions {
 
 const isUp = (state: SessionState["state"]) => state === "up";
 
-const NOTIFICATION = /^NOTIFICATION/;
+/** An expired hold time is what a cut or a firewall looks like; the others name something that is configured. */
+export const TELLING = /^NOTIFICATION(?!.*hold time expired)/;
 
 function weightier(before: string | undefined, now: string | undefined): string | undefined {
   if (now === undefined) return before;
-  return before !== undefined && NOTIFICATION.test(before) && !NOTIFICATION.test(now) ? before : now;
+  return before !== undefined && TELLING.test(before) && !TELLING.test(now) ? before : now;
 }
 
 /** `peer reset, message [notification received (2,2)] error[...]` in a few words. */
 export function reasonIn(said: string): string {
   const [, direction, code, subcode] = /notification (received|sent)\D*\((\d+),(\d+)\)/i.exec(said) ?? [];
+  // ExaBGP's own goodbye, at a reload for one, explains nothing.
+  if (direction === "sent" && code === "6") return "ended by this node";
   if (direction !== undefined) return `NOTIFICATION ${direction}: ${meaningOf(Number(code), Number(subcode))}`;
   const error = /error\[(.*)\]$/.exec(said)?.[1];
   return (error ?? said).replace(/\p{Cc}+/gu, " ").slice(0, 200);

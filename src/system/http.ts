@@ -8,13 +8,20 @@ export function httpStatus(
 ): Promise<{ status: number; ms: number; date: number | undefined }> {
   return new Promise((resolve, reject) => {
     const startedAt = performance.now();
-    const request = http.get(url, { agent: false, timeout: timeoutMs }, (response) => {
+    const request = http.get(url, { agent: false }, (response) => {
       response.resume();
       const date = Date.parse(response.headers.date ?? "");
       const ms = performance.now() - startedAt;
       resolve({ status: response.statusCode ?? 0, ms, date: Number.isNaN(date) ? undefined : date });
     });
-    request.on("timeout", () => request.destroy(new Error(`no answer within ${timeoutMs} ms`)));
-    request.on("error", (error) => reject(new OberError(`no answer from ${url}: ${error.message}`, { cause: error })));
+    const refuse = (reason: string, cause?: unknown) =>
+      reject(new OberError(`no answer from ${url}: ${reason}`, { cause }));
+    // The time-out of the request itself begins only when it is connected.
+    const timer = setTimeout(() => {
+      refuse(`nothing within ${timeoutMs} ms`);
+      request.destroy();
+    }, timeoutMs);
+    request.on("error", (error) => refuse(error.message, error));
+    request.on("close", () => clearTimeout(timer));
   });
 }

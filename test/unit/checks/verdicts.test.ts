@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { runChecks } from "../../../src/checks/check.ts";
 import { clockVerdict } from "../../../src/checks/machine.ts";
+import { mtuVerdict } from "../../../src/checks/path-mtu.ts";
 import { routesVerdict } from "../../../src/checks/routing.ts";
 import { backendsVerdict, unitsVerdict } from "../../../src/checks/service.ts";
 import type { HealthState } from "../../../src/health/state.ts";
@@ -152,4 +153,13 @@ describe("routes", () => {
   ])("%#", (given, drained, status, detail) => {
     expect(routesVerdict(given, { drained, now: NOW })).toMatchObject({ status, detail });
   });
+});
+
+test.each([
+  [[true, true], "pass", "9000 bytes to rgw1, rgw2"],
+  [[true, false], "fail", "packets of 9000 bytes do not reach rgw2, small ones do"],
+  [[undefined], "skip", "nobody answers pings"],
+])("large packets %p: %s", (answers, status, detail) => {
+  const paths = answers.map((passes, i) => ({ to: `rgw${i + 1}`, mtu: 9000, passes }));
+  expect(mtuVerdict(paths)).toMatchObject({ status, detail });
 });

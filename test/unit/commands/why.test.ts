@@ -52,6 +52,7 @@ const bgp: NodeStatus = {
   backends: [{ name: "s3", servers: [server("rgw1:7480"), server("rgw2:7480")] }],
   inFlight: 0,
   transfers: "0 transfers",
+  traffic: [],
   oldWorkers: [],
   handover: undefined,
   drained: false,

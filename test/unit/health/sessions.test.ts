@@ -37,6 +37,7 @@ test.each(["done", "error", "shutdown", "neighbor", '{ "answer": "done" }', ""])
 test.each([
   ["peer reset, message [closing connection] error[timed out]", "timed out"],
   ["peer reset, message [notification sent (4,0)] error[x]", "NOTIFICATION sent: the hold time expired"],
+  ["peer reset, message [notification sent (6,3)] error[x]", "ended by this node"],
   ["peer reset, message [notification received (9,9)] error[x]", "NOTIFICATION received: code 9, subcode 9"],
 ])("%s is %s", (said, reason) => {
   expect(reasonIn(said)).toBe(reason);

@@ -1,0 +1,79 @@
+import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { hostname, tmpdir } from "node:os";
+import { basename, dirname, join, resolve } from "node:path";
+import { defineCommand } from "citty";
+import { readSecretValues } from "../config/secrets.ts";
+import { redact } from "../domain/redact.ts";
+import { readHistory } from "../system/history.ts";
+import { output } from "../ui/output.ts";
+import { exposition } from "../ui/prometheus.ts";
+import { metricsOf } from "./_metrics.ts";
+import { type Node, thisNodeAsRoot } from "./_node.ts";
+import { globalArgs } from "./_shared.ts";
+import { nodeStatus } from "./_status.ts";
+import { machinePieces, type Piece, piece } from "./_support.ts";
+import { OWN_COMMIT, OWN_VERSION, versions, versionText } from "./_version.ts";
+import { diagnose, thisHost } from "./doctor.ts";
+
+export default defineCommand({
+  meta: { name: "support", description: "Pack everything that explains this node into one archive, without secrets" },
+  args: {
+    ...globalArgs,
+    out: { type: "string", valueHint: "FILE", description: "The archive (ober-support-HOST-TIME.tar.gz, here)" },
+  },
+  async run({ args }) {
+    const node = await thisNodeAsRoot();
+    const out = output(args);
+    const time = new Date().toISOString().replace(/[-:]|\.\d+/g, "");
+    const archive = resolve(args.out ?? `ober-support-${hostname()}-${time}.tar.gz`);
+    out.progress("asking the node");
+    const pieces = [...(await ownPieces(node)), ...(await machinePieces(node.system, node.paths))];
+    const secrets = await readSecretValues(node.system);
+    await pack(
+      node,
+      archive,
+      pieces.map(({ name, text }) => ({ name, text: redact(text, secrets) })),
+    );
+    const files = pieces.map(({ name }) => name);
+    await out.result(
+      { archive, files },
+      `${archive}: ${files.length} files, secrets removed; look into it before you send it`,
+    );
+  },
+});
+
+const WEEK_MS = 7 * 86_400_000;
+
+/** ober's own answers. */
+async function ownPieces(node: Node): Promise<readonly Piece[]> {
+  const json = (value: unknown) => `${JSON.stringify(value, null, 1)}\n`;
+  return Promise.all([
+    piece("version.txt", async () => `${versionText(await versions())}\n`),
+    piece("status.json", async () => json(await nodeStatus(node))),
+    piece("doctor.json", async () => json(await diagnose(thisHost()))),
+    piece("history.json", async () => json(await readHistory(node.system, node.paths, new Date(Date.now() - WEEK_MS)))),
+    piece("metrics.txt", async () =>
+      exposition(
+        metricsOf({ status: await nodeStatus(node), version: OWN_VERSION, commit: OWN_COMMIT, drift: undefined }),
+      ),
+    ),
+  ]);
+}
+
+async function pack({ system }: Node, archive: string, pieces: readonly Piece[]): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), "ober-support-"));
+  const name = basename(archive).replace(/\.(tar\.gz|tgz)$/, "");
+  try {
+    for (const { name: file, text } of pieces) {
+      const path = join(directory, name, file);
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, text);
+    }
+    // Nobody but root reads it, from its first byte on.
+    await writeFile(archive, "", { mode: 0o600 });
+    await chmod(archive, 0o600);
+    await system.run(["tar", "-C", directory, "-czf", archive, name]);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,99 @@
+import { createHash, createHmac } from "node:crypto";
+import https from "node:https";
+import type { TLSSocket } from "node:tls";
+import { OberError } from "../errors.ts";
+
+export type S3Endpoint = {
+  /** Where to connect to, and by which name to ask. */
+  readonly address: string;
+  readonly name: string;
+  readonly accessKey: string;
+  readonly secretKey: string;
+};
+
+export type S3Answer = {
+  readonly status: number;
+  readonly body: Uint8Array;
+  readonly ms: number;
+  /** Why this machine does not trust the certificate; undefined when it does. */
+  readonly distrust: string | undefined;
+};
+
+/** One signed request over TLS to port 443. Throws an OberError when there is no answer within `timeoutMs`. */
+export function s3Request(
+  endpoint: S3Endpoint,
+  request: {
+    readonly method: "PUT" | "GET" | "DELETE";
+    readonly path: string;
+    readonly body?: Uint8Array;
+    readonly timeoutMs: number;
+  },
+): Promise<S3Answer> {
+  const { method, path, body = new Uint8Array(), timeoutMs } = request;
+  const { address, name } = endpoint;
+  const signed = signedHeaders({ method, path, body, host: name, credentials: endpoint, at: new Date() });
+  const headers = { ...signed, "content-length": String(body.length) };
+  const startedAt = performance.now();
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error) =>
+      reject(new OberError(`no answer to ${method} at ${address}: ${error.message}`, { cause: error }));
+    const sent = https.request(
+      // Whether the certificate is trusted is an answer of its own, and no reason not to test the rest.
+      { host: address, servername: name, port: 443, method, path, headers, agent: false, rejectUnauthorized: false },
+      (response) => {
+        const socket = response.socket as TLSSocket;
+        const parts: Uint8Array[] = [];
+        response.on("data", (part: Uint8Array) => parts.push(part));
+        response.on("error", fail);
+        response.on("end", () =>
+          resolve({
+            status: response.statusCode ?? 0,
+            body: Buffer.concat(parts),
+            ms: performance.now() - startedAt,
+            distrust: socket.authorized ? undefined : String(socket.authorizationError ?? "not trusted"),
+          }),
+        );
+      },
+    );
+    sent.setTimeout(timeoutMs, () => sent.destroy(new Error(`nothing within ${timeoutMs} ms`)));
+    sent.on("error", fail);
+    sent.end(body);
+  });
+}
+
+/** The headers that make a request to a path (percent-encoded, without a query) a signed one. See AWS Signature Version 4. */
+export function signedHeaders(request: {
+  readonly method: string;
+  readonly host: string;
+  readonly path: string;
+  readonly body: Uint8Array | string;
+  readonly credentials: { readonly accessKey: string; readonly secretKey: string };
+  readonly at: Date;
+}): Readonly<Record<string, string>> {
+  const { method, host, path, body, credentials, at } = request;
+  const time = at.toISOString().replace(/[-:]|\.\d+/g, "");
+  // RGW takes any region.
+  const scope = `${time.slice(0, 8)}/us-east-1/s3/aws4_request`;
+  const headers = { host, "x-amz-content-sha256": sha256(body), "x-amz-date": time };
+  const names = Object.keys(headers).join(";");
+  const lines = Object.entries(headers).map(([name, value]) => `${name}:${value}\n`);
+  const canonical = [method, path, "", lines.join(""), names, headers["x-amz-content-sha256"]].join("\n");
+  const toSign = ["AWS4-HMAC-SHA256", time, scope, sha256(canonical)].join("\n");
+  const key = scope
+    .split("/")
+    .reduce<string | Uint8Array>((parent, part) => hmac(parent, part), `AWS4${credentials.secretKey}`);
+  const signature = Buffer.from(hmac(key, toSign)).toString("hex");
+  const credential = `Credential=${credentials.accessKey}/${scope}`;
+  return {
+    ...headers,
+    authorization: `AWS4-HMAC-SHA256 ${credential}, SignedHeaders=${names}, Signature=${signature}`,
+  };
+}
+
+function sha256(content: Uint8Array | string): string {
+  return createHash("sha256").update(content).digest("hex");
+}
+
+function hmac(key: string | Uint8Array, text: string): Uint8Array {
+  return createHmac("sha256", key).update(text).digest();
+}

@@ -1,0 +1,191 @@
+/** For each node that somebody broke by hand, `doctor` names the cause before its consequences, and `why` concludes from it. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { Finding } from "../../src/checks/check.ts";
+import type { Lab, LabNode } from "../lab/lab.ts";
+import { BUCKET } from "../lab/ober.ts";
+import { becomes } from "../lab/process.ts";
+import { S3_USER } from "../lab/storage.ts";
+import { BROKEN, BROKEN_VRRP, type Broken } from "./_broken.ts";
+import { type Cluster, measured, ROUNDS, runningCluster } from "./_cluster.ts";
+import { ownedBy, settled, type VrrpCluster, vrrpCluster } from "./_vrrp.ts";
+
+const OBER = "/opt/ober/bin/ober";
+/** HAProxy's own three checks, the router's hold time, and a busy machine. */
+const SEEN_WITHIN_MS = 20_000;
+const BACK_WITHIN_MS = 60_000;
+
+/** What the lab cannot give to a node: a watchdog device, kernel values outside of `net`, a clock service, many descriptors. */
+const OF_THE_LAB = ["clock", "sysctl", "descriptors", "watchdog"];
+
+async function doctor(node: LabNode): Promise<readonly Finding[]> {
+  const { stdout } = await node.exec([OBER, "doctor", "--json"], { accept: [0, 1], timeoutMs: 30_000 });
+  return (JSON.parse(stdout) as { findings: readonly Finding[] }).findings;
+}
+
+const isTrouble = ({ status }: Finding) => status === "warn" || status === "fail";
+
+/** The worst comes first, and of equal ones the first of the list; what the healthy node has too does not count. */
+function firstTrouble(findings: readonly Finding[], healthy: readonly Finding[]): Finding | undefined {
+  const known = new Set(healthy.map(({ id, detail }) => `${id} ${detail}`));
+  const fresh = findings.filter((finding) => isTrouble(finding) && !known.has(`${finding.id} ${finding.detail}`));
+  return fresh.find(({ status }) => status === "fail") ?? fresh[0];
+}
+
+async function why(node: LabNode, vip?: string): Promise<{ served: boolean; conclusion: string }> {
+  const { stdout } = await node.exec([OBER, "why", "--json", ...(vip === undefined ? [] : [vip])], { accept: [0, 1] });
+  const [answer] = (JSON.parse(stdout) as { vips: readonly { served: boolean; conclusion: string }[] }).vips;
+  return answer ?? { served: false, conclusion: "no answer" };
+}
+
+/** Breaks, waits until doctor names the cause first, asks why, mends, and waits until all is well. */
+async function tryBroken(
+  { what, how, first: [id, says], why: reason, mend }: Broken,
+  { node, healthy, lab, vip }: { node: LabNode; healthy: readonly Finding[]; lab: Lab; vip?: string },
+): Promise<void> {
+  const carryOut = (it: Broken["how"]) =>
+    typeof it === "string" ? node.exec(["sh", "-c", it], { timeoutMs: 120_000 }) : it(node, lab);
+  const at = performance.now();
+  await carryOut(how);
+  let found: Finding | undefined;
+  const isFound = async () => {
+    found = firstTrouble(await doctor(node), healthy);
+    return found?.id === id && says.test(found.detail);
+  };
+  try {
+    if (!(await becomes(isFound, SEEN_WITHIN_MS, 200))) {
+      expect({ id: found?.id, detail: found?.detail }).toEqual({ id, detail: says.source });
+    }
+    measured(`broken node, ${what}: named by doctor`, performance.now() - at);
+    if (reason !== undefined) {
+      const { served, conclusion } = await why(node, vip);
+      expect({ served, conclusion }).toEqual({ served: false, conclusion: expect.stringMatching(reason) });
+    }
+  } finally {
+    await carryOut(mend);
+    expect(await becomes(async () => (await why(node, vip)).served, BACK_WITHIN_MS, 200)).toBe(true);
+  }
+}
+
+describe("a node that somebody broke", () => {
+  let cluster: Cluster;
+  let node: LabNode;
+  let healthy: readonly Finding[];
+  beforeAll(async () => {
+    cluster = await runningCluster();
+    node = cluster.nodes[0] as LabNode;
+    // Sessions and routes of a node that has just been started.
+    await becomes(async () => (await why(node)).served, BACK_WITHIN_MS);
+    healthy = await doctor(node);
+  }, 300_000);
+  afterAll(() => cluster?.watch.stop());
+
+  test("has no trouble before but what the lab cannot give it", () => {
+    const trouble = healthy.filter(isTrouble).filter(({ id }) => !OF_THE_LAB.includes(id));
+    expect(trouble.map(({ id, detail }) => `${id}: ${detail}`)).toEqual([]);
+  });
+
+  for (const one of BROKEN.filter(({ always }) => always || ROUNDS > 1)) {
+    test(one.what, () => tryBroken(one, { node, healthy, lab: cluster.lab }), 180_000);
+  }
+
+  test("carries an object through its VIP, and says which key is wrong", async () => {
+    await cluster.lab.client(["sh", "-c", `s3cmd mb s3://${BUCKET} || true`]);
+    const withSecret = (secret: string) => {
+      const login = `mkdir -p /root/.ober && umask 077 && echo s3_secret_key=${secret} > /root/.ober/login`;
+      const ask = `${OBER} test --s3 --json --access-key ${S3_USER.accessKey} --bucket ${BUCKET}`;
+      return node.exec(["sh", "-c", `${login} && ${ask}`], { accept: [0, 1] });
+    };
+    try {
+      const good = JSON.parse((await withSecret(S3_USER.secretKey)).stdout) as { findings: readonly Finding[] };
+      expect(good.findings.map(({ id, status }) => `${id} ${status}`)).toEqual([
+        "s3-put pass",
+        "s3-get pass",
+        "s3-compare pass",
+        "s3-delete pass",
+        "s3-trust skip",
+      ]);
+      const bad = JSON.parse((await withSecret("not-the-secret")).stdout) as { findings: readonly Finding[] };
+      expect(bad.findings).toMatchObject([
+        { id: "s3-put", status: "fail", detail: expect.stringContaining("SignatureDoesNotMatch") },
+      ]);
+    } finally {
+      await node.exec(["rm", "-r", "/root/.ober"]);
+    }
+  }, 60_000);
+
+  test("packs what explains it, and no secret", async () => {
+    const secret = "Tango7Tango7";
+    const plant = [
+      "mkdir -p /root/.ober && umask 077",
+      `printf 'bgp_password=${secret}a\ns3_secret_key=${secret}b\n' > /root/.ober/login`,
+      `cp /opt/ober/etc/ober.yaml /root/kept.yaml && echo '# password: ${secret}c, https://u:${secret}d@host/' >> /opt/ober/etc/ober.yaml`,
+      `cp /opt/ober/etc/bgp/config.ini /root/kept.ini && echo '# md5-password "${secret}e"; ${secret}a' >> /opt/ober/etc/bgp/config.ini`,
+      `echo 'Authorization: AWS4 ${secret}f' | systemd-cat --namespace=ober -t ober-test 2>/dev/null || true`,
+      `${OBER} drain -q --reason 'token=${secret}g' && ${OBER} undrain -q`,
+      `cat /opt/ober/etc/certs/vip.pem >> /opt/ober/etc/haproxy/haproxy.cfg`,
+    ];
+    const unpack = `cd /root && ${OBER} support -q --out /root/s.tar.gz >/dev/null && mkdir s && tar -xzf s.tar.gz -C s`;
+    const key = "grep -A1 'BEGIN.*PRIVATE KEY' /opt/ober/etc/certs/vip.pem | tail -1";
+    try {
+      await node.exec(["sh", "-c", plant.join(" && ")]);
+      await node.exec(["sh", "-c", unpack], { timeoutMs: 60_000 });
+      const { stdout } = await node.exec(
+        [
+          "sh",
+          "-c",
+          `cd /root/s && { grep -rlE '${secret}' .; grep -rlF "$(${key})" .; find . -type f | wc -l; }; stat -c %a /root/s.tar.gz`,
+        ],
+        { accept: [0, 1] },
+      );
+      const [count, mode] = stdout.trim().split("\n");
+      expect(mode).toBe("600");
+      expect(Number(count)).toBeGreaterThan(25);
+    } finally {
+      await node.exec([
+        "sh",
+        "-c",
+        "rm -rf /root/s /root/s.tar.gz /root/.ober; mv /root/kept.yaml /opt/ober/etc/ober.yaml; mv /root/kept.ini /opt/ober/etc/bgp/config.ini; ober apply --yes -q",
+      ]);
+      await becomes(async () => (await why(node)).served, BACK_WITHIN_MS, 200);
+    }
+  }, 120_000);
+
+  test("has no trouble after, and remembers what was done", async () => {
+    const isWell = async () => firstTrouble(await doctor(node), healthy) === undefined;
+    expect(await becomes(isWell, SEEN_WITHIN_MS, 500)).toBe(true);
+    const { stdout } = await node.exec([OBER, "history", "--since", "1h", "--json"]);
+    const { entries } = JSON.parse(stdout) as { entries: readonly { to: string; cause: string }[] };
+    expect(entries.some(({ to, cause }) => to === "drained" && cause.includes("disks"))).toBe(true);
+    expect(entries.some(({ to }) => to.startsWith("ober doctor --fix: "))).toBe(true);
+  });
+});
+
+// Another mode costs a minute: with OBER_ROUNDS only.
+if (ROUNDS > 1) {
+  describe("a node in keepalived mode that somebody broke", () => {
+    let cluster: VrrpCluster;
+    let node: LabNode;
+    let healthy: readonly Finding[];
+    let vip: string;
+    beforeAll(async () => {
+      cluster = await vrrpCluster();
+      node = cluster.nodes[0] as LabNode;
+      [vip = ""] = ownedBy(cluster.owners, node.name);
+      healthy = await doctor(node);
+    }, 300_000);
+    afterAll(() => cluster?.watch.stop());
+
+    test("has no trouble before but what the lab cannot give it", () => {
+      const trouble = healthy.filter(isTrouble).filter(({ id }) => !OF_THE_LAB.includes(id));
+      expect(trouble.map(({ id, detail }) => `${id}: ${detail}`)).toEqual([]);
+    });
+
+    for (const one of BROKEN_VRRP) {
+      const broken = async () => {
+        await tryBroken(one, { node, healthy, lab: cluster.lab, vip });
+        await settled(cluster.nodes, cluster.owners, BACK_WITHIN_MS);
+      };
+      test(one.what, broken, 240_000);
+    }
+  });
+}
