@@ -34,7 +34,6 @@ export async function startNode(node: Node, out: Output): Promise<void> {
     await removeStaleDrain(system, paths);
     await system.remove(paths.noWait);
     if (await isOperatorsDrain(system, paths)) out.warn("the node is drained: traffic comes with `ober undrain`");
-    else await system.remove(paths.vrrpHandicap);
     for (const name of units.filter((unit) => !isTraffic(unit))) {
       out.progress(`starting ${name}`);
       await systemctl(system, "enable", name);
