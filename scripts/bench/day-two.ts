@@ -11,8 +11,9 @@ import { measured } from "../../test/e2e/_cluster.ts";
 import type { LabNode } from "../../test/lab/lab.ts";
 import { ober, PREFIX_ON_NODE } from "../../test/lab/ober.ts";
 import { SEGMENT_VIPS, VIP } from "../../test/lab/places.ts";
+import { until } from "../../test/lab/process.ts";
 import { publish } from "../../test/lab/publish.ts";
-import { now } from "../../test/lab/route-watch.ts";
+import { now, watchRoute } from "../../test/lab/route-watch.ts";
 import type { TransferRecord } from "../../test/lab/transfer-client.ts";
 import { failures, startTransfers } from "../../test/lab/transfers.ts";
 import { benchCluster } from "./_cluster.ts";
@@ -46,12 +47,15 @@ const clients = Array.from({ length: CLIENTS }, (_, index) =>
     shortPerSecond: Number(values.short) / CLIENTS,
     kept: Math.ceil((Number(values.short) * KEPT_PAUSE_MS) / 1000 / CLIENTS),
     keptPauseMs: KEPT_PAUSE_MS,
-    // A minute or more each: a node waits at most so long for it when it is drained.
-    large: index === 0 ? { bytes: 1e9, bytesPerSecond: 16e6 } : { bytes: 0, bytesPerSecond: 0 },
+    // Forty seconds or more each: a node waits at most so long for it when it is drained.
+    large: index === 0 ? { bytes: 1e9, bytesPerSecond: 25e6 } : { bytes: 0, bytesPerSecond: 0 },
   }),
 );
 const records = () => clients.flatMap((client) => client.records());
 for (const client of clients) if (!(await client.flow(50, 0, 60_000))) throw new Error("nothing flows");
+
+// Says beside each failure what the router had just done.
+const route = await watchRoute(VIP);
 
 for (let round = 0; round < Number(values.rounds); round++) {
   for (const { name, bringAbout } of events) {
@@ -83,8 +87,11 @@ async function tell(what: string, begin: number, details: { readonly round: numb
     ...details,
   });
   console.log(`${what}, ${seconds} s: ${failed} of ${of} failed ${JSON.stringify(errors)}`);
-  for (const { begin: at, end, kind, address, error } of since.filter(({ ok }) => !ok).slice(0, 5))
+  for (const { begin: at, end, kind, address, error } of since.filter(({ ok }) => !ok).slice(0, 5)) {
     console.log(`  ${kind} to ${address}, ${new Date(at).toISOString()} to ${new Date(end).toISOString()}: ${error}`);
+    const states = route.states().filter((state) => state.at > at - 5_000 && state.at < end + 1_000);
+    for (const state of states) console.log(`    ${new Date(state.at).toISOString()} ${state.nextHops.join(" ")}`);
+  }
 }
 
 function countsOf(records: readonly TransferRecord[]) {
@@ -116,9 +123,16 @@ async function upgrade(node: LabNode): Promise<void> {
   if (!stdout.includes("haproxy")) throw new Error(`${node.name} upgraded nothing: ${stdout}`);
 }
 
-/** The machine is switched off when nothing is on it any more, comes back drained, and is taken back. */
+/** The machine goes down in order when nothing is in flight on it any more, comes back drained, and is taken back. */
 async function reboot(node: LabNode): Promise<void> {
   await ober(node, ["drain", "--wait"]);
+  await node.exec(["systemctl", "--no-block", "poweroff"]);
+  const isGone = () =>
+    node.exec(["true"]).then(
+      () => false,
+      () => true,
+    );
+  await until(`${node.name} is down`, isGone, 120_000, 200);
   await node.powerOff();
   await node.boot();
   await ober(node, ["undrain"]);

@@ -93,6 +93,7 @@ export async function applyFiles(
     facts,
     by: author(),
     command: options.command,
+    wasHealthy: () => isHealthy(presentStatsPort(current.get(paths.haproxyConfig)?.content) ?? config.stats_port),
     isHealthy: () => isHealthy(config.stats_port),
     checksPending: async () => checksPending(parseStat(await haproxyCommand(paths.haproxySocket, "show stat"))),
     progress: out.progress,
@@ -134,4 +135,10 @@ async function keepOperator(
 function describe(change: Change) {
   const kind = change.before === undefined ? "create" : change.after === undefined ? "remove" : "change";
   return { path: change.path, kind, diff: diffText(change) };
+}
+
+/** Asked on the port that it is about to get, a healthy HAProxy would seem to have no health to lose. */
+export function presentStatsPort(haproxyConfig = ""): number | undefined {
+  const [, port] = /^frontend ober_stats\n\s+bind \S*:(\d+)/m.exec(haproxyConfig) ?? [];
+  return port === undefined ? undefined : Number(port);
 }

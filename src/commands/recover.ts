@@ -1,6 +1,8 @@
 import { defineCommand } from "citty";
 import { recover } from "../plan/apply.ts";
+import { switchLeaving } from "../plan/leaving.ts";
 import { waiting } from "../plan/transaction.ts";
+import { isOperatorsDrain, removeStaleDrain } from "../system/drain-flag.ts";
 import { isLocked, withLock } from "../system/lock.ts";
 import { output } from "../ui/output.ts";
 import { thisNodeAsRoot } from "./_node.ts";
@@ -21,7 +23,13 @@ export default defineCommand({
     const unconfirmed = await waiting(system, paths, new Date());
     if (unconfirmed)
       return out.result({ restored: [] }, `a change waits for \`ober confirm\` until ${unconfirmed.until}`);
-    const restored = (await withLock(paths.prefix, "recover", () => recover({ system, paths }))) ?? [];
+    const repair = async () => {
+      // The machine lost power while a command kept the traffic away: nobody is left to let it come again.
+      await removeStaleDrain(system, paths);
+      if (!(await isOperatorsDrain(system, paths))) await switchLeaving(system, paths, false);
+      return (await recover({ system, paths })) ?? [];
+    };
+    const restored = await withLock(paths.prefix, "recover", repair);
     await out.result({ restored }, () =>
       restored.length === 0 ? "nothing to recover" : `a change was cut off; put back ${restored.join(", ")}`,
     );

@@ -34,12 +34,8 @@ export async function startNode(node: Node, out: Output): Promise<void> {
   await withLock(paths.prefix, "start", async () => {
     await removeStaleDrain(system, paths);
     await system.remove(paths.noWait);
-    if (await isOperatorsDrain(system, paths)) {
-      out.warn("the node is drained: traffic comes with `ober undrain`");
-    } else {
-      await system.remove(paths.vrrpHandicap);
-      await switchLeaving(system, paths, false);
-    }
+    if (await isOperatorsDrain(system, paths)) out.warn("the node is drained: traffic comes with `ober undrain`");
+    else await switchLeaving(system, paths, false);
     for (const name of units.filter((unit) => !isTraffic(unit))) {
       out.progress(`starting ${name}`);
       await systemctl(system, "enable", name);

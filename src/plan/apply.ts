@@ -42,7 +42,9 @@ export type ApplyContext = {
   readonly facts: NodeFacts;
   readonly by: string;
   readonly command: string;
-  /** Whether HAProxy answers 200 on its health path now. */
+  /** Whether HAProxy, as it was before the change, answers 200 on its health path. */
+  readonly wasHealthy: () => Promise<boolean>;
+  /** The same of the one with the new configuration, which may answer on another port. */
   readonly isHealthy: () => Promise<boolean>;
   /** How many servers HAProxy has not checked since it was loaded: until then it takes them for up. */
   readonly checksPending: () => Promise<number>;
@@ -122,7 +124,7 @@ async function replace(
   }: { files: readonly RenderedFile[]; changes: readonly Change[]; warnings: readonly string[] },
 ): Promise<ApplyResult> {
   const { system, paths, progress } = context;
-  const wasHealthy = await isSurelyHealthy(context);
+  const wasHealthy = await wasSurelyHealthy(context);
   const activation = activationOf(changes, paths);
   await own(system, paths, changes);
   if (context.confirmMinutes !== undefined) await scheduleUndo(context, context.confirmMinutes);
@@ -318,12 +320,12 @@ async function verify(context: ApplyContext, before: { wasHealthy: boolean; unit
 }
 
 /** Whether the new configuration has health to lose. One late answer of a busy machine must not switch the verification off. */
-async function isSurelyHealthy({ isHealthy }: ApplyContext): Promise<boolean> {
+async function wasSurelyHealthy({ wasHealthy }: ApplyContext): Promise<boolean> {
   for (let attempt = 1; attempt < 4; attempt++) {
-    if (await isHealthy()) return true;
+    if (await wasHealthy()) return true;
     await Bun.sleep(300);
   }
-  return isHealthy();
+  return wasHealthy();
 }
 
 /** HAProxy takes a server for up until it has checked it: its word counts after that, or when the time is over. */

@@ -35,10 +35,11 @@ export async function isOperatorsDrain(system: System, paths: Paths): Promise<bo
   return text !== undefined && !isStopping(text);
 }
 
-/** Takes away what a `stop` left that was killed. */
+/** Takes away what a `stop` or an `upgrade` left that was killed; the operator's own drain stays. */
 export async function removeStaleDrain(system: System, paths: Paths): Promise<void> {
-  const text = (await system.read(paths.drainFlag)) ?? "";
-  if (isStopping(text)) await system.remove(paths.drainFlag);
+  if (await isOperatorsDrain(system, paths)) return;
+  await system.remove(paths.drainFlag);
+  await system.remove(paths.vrrpHandicap);
 }
 
 const isStopping = (text: string) => text.includes(`"reason":${JSON.stringify(STOPPING)}`);

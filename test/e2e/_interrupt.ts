@@ -1,7 +1,9 @@
 /** Kills an `ober` in the middle of what it does. */
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import type { LabNode } from "../lab/lab.ts";
-import { becomes, type ProcessRecord, recordOf, signal, until } from "../lab/process.ts";
+import { becomes, type ProcessRecord, recordOf, run, signal, until } from "../lab/process.ts";
 
 /**
  * Starts `argv` on a node and kills it (SIGKILL, only it and not what it runs) as soon as `isTime` says so. Returns
@@ -19,6 +21,33 @@ export async function killWhen(node: LabNode, argv: readonly string[], isTime: (
   signal(program, "SIGKILL");
   await child.exited;
   return true;
+}
+
+/** One call of the kernel with one path, as strace(1) names both; `open` is the writer's first. */
+export type Point = { readonly call: "open" | "rename" | "unlink"; readonly path: string };
+
+const CALLS = {
+  open: "open,openat",
+  rename: "rename,renameat,renameat2",
+  unlink: "unlink,unlinkat",
+} as const;
+
+/**
+ * Runs `argv` on a node and has its first call at `point` end it (SIGKILL, only it and not what it runs), or fail with the
+ * error of that name. A signal is lost where strace stops a process by its seccomp filter, so every call stops it. `reached` is false when it never made that call.
+ */
+export async function tampered(node: LabNode, argv: readonly string[], { call, path }: Point, effect = "SIGKILL") {
+  const trace = join(mkdtempSync(join(tmpdir(), "ober-point-")), "trace");
+  const what = effect === "SIGKILL" ? "signal=SIGKILL" : `error=${effect}`;
+  const calls = CALLS[call];
+  const tamper = ["-P", path, "-e", `trace=${calls}`, "-e", `inject=${calls}:${what}`];
+  try {
+    const strace = ["strace", "-f", "-qq", "-o", trace, ...tamper];
+    const { code, stderr } = await run([...strace, ...node.enter(argv)], { accept: [0, 1, 137] });
+    return { code, stderr, reached: readFileSync(trace, "utf8").includes(path) };
+  } finally {
+    rmSync(dirname(trace), { recursive: true });
+  }
 }
 
 /** Waits until nothing that the killed program had started (apt-get, dpkg) runs any more. */

@@ -1,10 +1,25 @@
 /** Newer packages, good ones and bad ones, and another build of ober, on a node in service. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
 import type { LabNode } from "../lab/lab.ts";
 import { ober } from "../lab/ober.ts";
 import { publish } from "../lab/publish.ts";
 import { now } from "../lab/route-watch.ts";
-import { type Cluster, runningCluster } from "./_cluster.ts";
+import { type Cluster, ROUNDS, runningCluster } from "./_cluster.ts";
+import { type Point, tampered } from "./_interrupt.ts";
+
+const RECORD = "/opt/ober/var/upgrade/record.json";
+/** From the record of the packages to the moment when the node is to serve again. */
+const CUT_OFF: readonly Point[] = [
+  { call: "open", path: `${RECORD}.ober-new` },
+  { call: "rename", path: `${RECORD}.ober-new` },
+  { call: "open", path: "/opt/ober/var/drain.ober-new" },
+  { call: "rename", path: "/opt/ober/var/drain.ober-new" },
+  { call: "unlink", path: "/opt/ober/var/drain" },
+];
+
+/** All of them when rounds are asked for; else the last one, which leaves most to repair. */
+const selected = (points: readonly Point[]) => (ROUNDS > 1 ? [...points] : points.slice(-1));
 
 const installed = async (node: LabNode) =>
   (await node.exec(["dpkg-query", "-W", "-f", "${Version}", "haproxy"])).stdout;
@@ -69,6 +84,26 @@ describe("`ober upgrade`", () => {
     expect(await installed(node)).toBe("9.0.1");
     await cluster.watch.settled(cluster.addresses, now(), 30_000);
   }, 240_000);
+
+  test.each(selected(CUT_OFF))(
+    "killed before the $call of $path leaves the old version, and what serves is back with the next command",
+    async (point) => {
+      await node.exec(["apt-mark", "unhold", "haproxy"]);
+      await publish(node, "9.0.4");
+      const words = ["/usr/local/bin/ober", "upgrade", "--yes"];
+      expect(await tampered(node, words, point)).toMatchObject({ reached: true, code: 137 });
+      const { stdout } = await ober(node, ["doctor", "--json"], { accept: [0, 1] });
+      const { findings } = JSON.parse(stdout) as { findings: { id: string; status: string }[] };
+      const begun = existsSync(`${node.root}${RECORD}`);
+      expect(findings.find(({ id }) => id === "unconfirmed")?.status).toBe(begun ? "warn" : "pass");
+      await node.exec(["apt-mark", "hold", "haproxy"]);
+      await ober(node, ["upgrade", "--yes"]);
+      expect(await installed(node)).toBe("9.0.1");
+      await cluster.watch.settled(cluster.addresses, now(), 30_000);
+      await node.exec(["apt-mark", "unhold", "haproxy"]);
+    },
+    120_000,
+  );
 
   test("finishes what a power loss cut off: the old version is back", async () => {
     await publish(node, "9.0.4", "true");

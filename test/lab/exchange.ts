@@ -1,6 +1,5 @@
 /** One request on a TLS connection, checked to the last byte of its answer. For the clients of long transfers. */
 import { createHash } from "node:crypto";
-import { once } from "node:events";
 import { connect, type TLSSocket } from "node:tls";
 import { bodyChunks } from "./backend.ts";
 
@@ -121,7 +120,7 @@ async function send(socket: TLSSocket, request: Request, moved: () => void): Pro
     const aheadMs = bytesPerSecond === undefined ? 0 : (sent / bytesPerSecond) * 1000 - (performance.now() - began);
     if (aheadMs > 0) await Bun.sleep(aheadMs);
     if (socket.destroyed) return;
-    if (!socket.write(piece)) await Promise.race([once(socket, "drain"), once(socket, "close")]);
+    if (!socket.write(piece)) await drained(socket);
     sent += piece.length;
     moved();
   }
@@ -132,4 +131,15 @@ function* pieces(bytes: number, bytesPerSecond: number | undefined): Generator<U
   for (const chunk of bodyChunks(bytes)) {
     for (let at = 0; at < chunk.length; at += size) yield chunk.subarray(at, at + size);
   }
+}
+
+/** Waits until the socket takes more, or is gone. */
+function drained(socket: TLSSocket): Promise<void> {
+  return new Promise((resolve) => {
+    const go = () => {
+      socket.off("drain", go).off("close", go);
+      resolve();
+    };
+    socket.on("drain", go).on("close", go);
+  });
 }
