@@ -1,6 +1,6 @@
 import { OberError } from "../errors.ts";
 import { healthNow } from "../health/once.ts";
-import { removeStaleDrain } from "../system/drain-flag.ts";
+import { liftStaleDrain } from "../plan/leaving.ts";
 import type { PackageManager, PackageVersion } from "../system/packages.ts";
 import { systemctl, unitState } from "../system/systemd.ts";
 import { waitForTransfers } from "../system/traffic.ts";
@@ -85,7 +85,7 @@ export async function finishUpgrade(node: Node, out: Output, manager: PackageMan
   out.progress(`the upgrade of ${at} by ${by} was cut off; putting the old packages back`);
   await manager.installFiles(oldFiles(packages), out.detail);
   for (const { name } of packages) await bring(node, out, { name, wasHealthy: false });
-  await removeStaleDrain(system, paths);
+  await liftStaleDrain(system, paths);
   await system.removeTree(paths.upgrade);
   return packages.map(({ name, installed }) => `${name} ${installed}`);
 }

@@ -1,8 +1,7 @@
 import { defineCommand } from "citty";
 import { recover } from "../plan/apply.ts";
-import { switchLeaving } from "../plan/leaving.ts";
+import { liftStaleDrain } from "../plan/leaving.ts";
 import { waiting } from "../plan/transaction.ts";
-import { isOperatorsDrain, removeStaleDrain } from "../system/drain-flag.ts";
 import { isLocked, withLock } from "../system/lock.ts";
 import { output } from "../ui/output.ts";
 import { thisNodeAsRoot } from "./_node.ts";
@@ -25,8 +24,7 @@ export default defineCommand({
       return out.result({ restored: [] }, `a change waits for \`ober confirm\` until ${unconfirmed.until}`);
     const repair = async () => {
       // The machine lost power while a command kept the traffic away: nobody is left to let it come again.
-      await removeStaleDrain(system, paths);
-      if (!(await isOperatorsDrain(system, paths))) await switchLeaving(system, paths, false);
+      await liftStaleDrain(system, paths);
       return (await recover({ system, paths })) ?? [];
     };
     const restored = await withLock(paths.prefix, "recover", repair);

@@ -3,8 +3,8 @@ import type { Config } from "../config/schema.ts";
 import { type UnitName, unitsOf, WITHOUT_TRAFFIC } from "../domain/units.ts";
 import { OberError } from "../errors.ts";
 import { healthNow } from "../health/once.ts";
-import { switchLeaving } from "../plan/leaving.ts";
-import { isOperatorsDrain, removeStaleDrain } from "../system/drain-flag.ts";
+import { liftStaleDrain } from "../plan/leaving.ts";
+import { isOperatorsDrain } from "../system/drain-flag.ts";
 import { withLock } from "../system/lock.ts";
 import { systemctl } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
@@ -32,10 +32,9 @@ export async function startNode(node: Node, out: Output): Promise<void> {
   const units = unitsOf(config);
   const isTraffic = (name: UnitName) => !WITHOUT_TRAFFIC.includes(name);
   await withLock(paths.prefix, "start", async () => {
-    await removeStaleDrain(system, paths);
+    await liftStaleDrain(system, paths);
     await system.remove(paths.noWait);
     if (await isOperatorsDrain(system, paths)) out.warn("the node is drained: traffic comes with `ober undrain`");
-    else await switchLeaving(system, paths, false);
     for (const name of units.filter((unit) => !isTraffic(unit))) {
       out.progress(`starting ${name}`);
       await systemctl(system, "enable", name);
