@@ -1,13 +1,13 @@
-import { rmSync } from "node:fs";
 import { gatherPlace } from "../checks/facts.ts";
 import type { Config } from "../config/schema.ts";
 import { hasHandover } from "../domain/units.ts";
 import { CHECK_WEIGHT } from "../domain/vrrp.ts";
+import { OberError } from "../errors.ts";
 import { isSoft } from "../health/drain.ts";
 import type { HealthState } from "../health/state.ts";
 import { switchLeaving } from "../plan/leaving.ts";
 import { localAddresses } from "../system/addresses.ts";
-import { type DrainFlag, drainWhile, isOperatorsDrain, STOPPING } from "../system/drain-flag.ts";
+import { type DrainFlag, isOperatorsDrain, STOPPING, writeDrainFlag } from "../system/drain-flag.ts";
 import { readHealthState } from "../system/health-state.ts";
 import { onInterrupt } from "../system/interrupts.ts";
 import { unitState } from "../system/systemd.ts";
@@ -21,24 +21,27 @@ export const CONVERGENCE_MS = 1000;
 const DECIDED_WITHIN_MS = 3000;
 
 /**
- * Takes new traffic off the node while everything keeps running, for as long as a command runs. Returns what lifts it again. A
- * drain that was there before stays.
+ * Takes new traffic off the node while everything keeps running, for as long as a command runs. Returns what lifts it again; an
+ * interrupt does so too. A drain that was there before stays.
  */
 export async function withdrawAll(node: Node, out: Output, config: Config): Promise<() => Promise<void>> {
   const { system, paths } = node;
   if (!(await bringsTraffic(node, config))) return async () => {};
   const stays = await isOperatorsDrain(system, paths);
-  const lift = await drainWhile(system, paths, { by: author(), at: new Date().toISOString(), reason: STOPPING });
-  const forget = onInterrupt(() => stays || rmSync(system.root + paths.vrrpHandicap, { force: true }));
-  await takeOff(node, out, config);
-  return async () => {
-    if (!stays) {
-      await system.remove(paths.vrrpHandicap);
-      await switchLeaving(system, paths, false);
-    }
-    forget();
+  const lift = async () => void (stays || (await liftDrain(node, out)));
+  const forget = onInterrupt(lift);
+  const end = async () => {
     await lift();
+    forget();
   };
+  try {
+    if (!stays) await writeDrainFlag(system, paths, { by: author(), at: new Date().toISOString(), reason: STOPPING });
+    await takeOff(node, out, config);
+  } catch (error) {
+    await end();
+    throw error;
+  }
+  return end;
 }
 
 /**
@@ -53,34 +56,40 @@ export async function drainNode(
 ): Promise<void> {
   const { system, paths } = node;
   const flag: DrainFlag = { by: author(), at: new Date().toISOString(), reason };
-  const write = (content: DrainFlag) => system.writeAtomic(paths.drainFlag, `${JSON.stringify(content)}\n`);
   // A soft one that was cut off goes on to the withdraw.
   if (!(await isOperatorsDrain(system, paths)) || (await isSoft(system.root + paths.drainFlag))) {
     if (soft && config.ha_mode === "bgp" && (await bringsTraffic(node, config))) {
-      await write({ ...flag, soft: true });
+      await writeDrainFlag(system, paths, { ...flag, soft: true });
       await leaveSoftly(node, out);
     }
-    await write(flag);
+    await writeDrainFlag(system, paths, flag);
   }
   if (!hasHandover(config)) {
     out.warn("connections are not handed over to the other nodes (`ober doctor` says why): transfers may be cut");
   }
   if (await bringsTraffic(node, config)) return takeOff(node, out, config);
   if (config.ha_mode === "keepalived") await system.writeAtomic(paths.vrrpHandicap, `${CHECK_WEIGHT}\n`);
+  await keepOrEnd(node, out, true);
 }
 
 /** Ends a drain. Returns whether there was one. */
 export async function undrainNode(node: Node, out: Output, config: Config): Promise<boolean> {
   const { system, paths } = node;
   const wasDrained = (await system.stat(paths.drainFlag)) !== undefined;
-  await switchLeaving(system, paths, false);
-  await system.remove(paths.vrrpHandicap);
-  await system.remove(paths.drainFlag);
+  await liftDrain(node, out);
   if (!wasDrained || config.ha_mode === "keepalived" || !(await bringsTraffic(node, config))) return wasDrained;
   out.progress("announcing the routes");
   if (await becomes(async () => isAnnounced(await readHealthState(system, paths)))) return wasDrained;
   out.warn("the routes are not announced yet; `ober status` says why");
   return wasDrained;
+}
+
+/** Connections are kept again before traffic comes: a process that is killed in between leaves no node that ends them all. */
+async function liftDrain(node: Node, out: Output): Promise<void> {
+  const { system, paths } = node;
+  await keepOrEnd(node, out, false);
+  await system.remove(paths.vrrpHandicap);
+  await system.remove(paths.drainFlag);
 }
 
 async function bringsTraffic({ system }: Node, config: Config): Promise<boolean> {
@@ -94,7 +103,17 @@ async function bringsTraffic({ system }: Node, config: Config): Promise<boolean>
  */
 async function takeOff(node: Node, out: Output, config: Config): Promise<void> {
   await (config.ha_mode === "keepalived" ? handOverVips(node, out, config) : withdrawRoutes(node, out));
-  await switchLeaving(node.system, node.paths, true);
+  await keepOrEnd(node, out, true);
+}
+
+/** A HAProxy that hangs must not keep anybody from stopping it. */
+async function keepOrEnd({ system, paths }: Node, out: Output, leaving: boolean): Promise<void> {
+  try {
+    await switchLeaving(system, paths, leaving);
+  } catch (error) {
+    if (!(error instanceof OberError)) throw error;
+    out.warn(`clients keep their connections as before: ${error.message}`);
+  }
 }
 
 /** As long as routers beyond the first may take to prefer another node: they pass on what changed once in a while. */

@@ -1,5 +1,6 @@
 import { defineCommand } from "citty";
 import { OberError } from "../errors.ts";
+import { endLastConnections } from "../plan/leaving.ts";
 import { withLock } from "../system/lock.ts";
 import { waitForTransfers } from "../system/traffic.ts";
 import { output } from "../ui/output.ts";
@@ -31,6 +32,7 @@ export default defineCommand({
       const inVain = (await system.stat(paths.noWait)) || !(await system.stat(paths.haproxySocket));
       if (inVain) return out.result({ waited: false }, "nothing to wait for");
       await Bun.sleep(CONVERGENCE_MS);
+      await endLastConnections(paths);
       const { left } = await wait();
       return out.result({ waited: true, left }, `${left} transfers are left`);
     }

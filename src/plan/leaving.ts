@@ -2,6 +2,7 @@ import { readAllowList } from "../domain/allow-list.ts";
 import type { Paths } from "../domain/paths.ts";
 import { LEAVING_WRITER } from "../render/haproxy.ts";
 import { isOperatorsDrain, removeStaleDrain } from "../system/drain-flag.ts";
+import { stageList } from "../system/haproxy-lists.ts";
 import type { System } from "../system/system.ts";
 import { haproxyRuns } from "../system/systemd.ts";
 import { replaceLists } from "./allow-lists.ts";
@@ -13,11 +14,18 @@ const EVERYWHERE = ["0.0.0.0/0", "::/0"];
  * for every HAProxy that starts later, until it is switched back.
  */
 export async function switchLeaving(system: System, paths: Paths, leaving: boolean): Promise<void> {
-  const before = readAllowList((await system.read(paths.leavingList)) ?? "");
-  const after = leaving ? EVERYWHERE : [];
-  if (before.join() === after.join()) return;
+  const text = await system.read(paths.leavingList);
+  // A node that an older ober configured has no such list, and nothing reads it there.
+  if (text === undefined) return;
+  const list = { path: paths.leavingList, before: readAllowList(text), after: leaving ? EVERYWHERE : [] };
+  // What is in the file need not be in memory: somebody may have been killed in between.
   const socket = (await haproxyRuns(system)) ? paths.haproxySocket : undefined;
-  await replaceLists(system, socket, [{ path: paths.leavingList, before, after, writer: LEAVING_WRITER }]);
+  await replaceLists(system, socket, [{ ...list, writer: LEAVING_WRITER }]);
+}
+
+/** The same for the HAProxy that runs now and is about to end: the next one keeps connections. */
+export async function endLastConnections({ leavingList, haproxySocket }: Paths): Promise<void> {
+  await (await stageList(haproxySocket, leavingList, EVERYWHERE))?.commit();
 }
 
 /** Lets traffic come again after a command that had kept it away was killed, or lost power. The operator's own drain stays. */

@@ -1,6 +1,4 @@
-import { rmSync } from "node:fs";
 import type { Paths } from "../domain/paths.ts";
-import { onInterrupt } from "./interrupts.ts";
 import type { System } from "./system.ts";
 
 /** What the flag says; the health loop withdraws while the file is there, whatever else stands in it. */
@@ -15,18 +13,8 @@ export type DrainFlag = {
 /** The reason of a flag that `ober stop` made. It is gone when `stop` ends, unless `stop` was killed: `start` removes it then. */
 export const STOPPING = "ober stop";
 
-/**
- * Sets the flag for as long as a command runs. Returns what takes it away again; an interrupt does so too. A flag that
- * was there before is the operator's and stays.
- */
-export async function drainWhile(system: System, paths: Paths, flag: DrainFlag): Promise<() => Promise<void>> {
-  if (await isOperatorsDrain(system, paths)) return async () => {};
-  const forget = onInterrupt(() => rmSync(system.root + paths.drainFlag, { force: true }));
+export async function writeDrainFlag(system: System, paths: Paths, flag: DrainFlag): Promise<void> {
   await system.writeAtomic(paths.drainFlag, `${JSON.stringify(flag)}\n`);
-  return async () => {
-    await system.remove(paths.drainFlag);
-    forget();
-  };
 }
 
 /** Whether somebody took the node out of traffic on purpose, until `ober undrain`. */

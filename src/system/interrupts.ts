@@ -24,10 +24,27 @@ export async function withoutInterrupts<T>(action: () => Promise<T>): Promise<T>
   }
 }
 
-/** Has `undo` run, before the process ends, when it is interrupted until the returned function is called. `undo` must be synchronous. */
-export function onInterrupt(undo: () => void): () => void {
-  for (const signal of SIGNALS) process.prependListener(signal, undo);
-  return () => {
-    for (const signal of SIGNALS) process.off(signal, undo);
+/**
+ * Has `undo` run when the process is interrupted, until the returned function is called; the process ends after it, and at
+ * once when it is interrupted a second time. Several of them run one after the other, the latest first.
+ */
+export function onInterrupt(undo: () => Promise<void>): () => void {
+  const held = SIGNALS.map((signal) => {
+    const listeners = process.listeners(signal);
+    const act = () => {
+      forget();
+      undo().finally(() => process.kill(process.pid, signal));
+    };
+    process.removeAllListeners(signal);
+    process.on(signal, act);
+    return { signal, listeners, act };
+  });
+  const forget = () => {
+    for (const { signal, listeners, act } of held) {
+      if (!process.listeners(signal).includes(act)) continue;
+      process.off(signal, act);
+      for (const listener of listeners) process.on(signal, listener as () => void);
+    }
   };
+  return forget;
 }

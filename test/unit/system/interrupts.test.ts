@@ -24,14 +24,27 @@ test("an interrupt waits until the action has ended, and is not lost", async () 
   expect(seen).toEqual(["ended", "interrupted"]);
 });
 
-test("what must be undone at an interrupt is undone before others hear of it, and not once it is done", () => {
+test("what must be undone at an interrupt is undone before others hear of it, the latest first, and not once it is done", async () => {
   const seen: string[] = [];
-  const listener = () => void seen.push("others");
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const listener = () => {
+    seen.push("others");
+    resolve();
+  };
   process.on("SIGHUP", listener);
-  const forget = onInterrupt(() => void seen.push("undone"));
-  process.emit("SIGHUP");
-  forget();
-  process.emit("SIGHUP");
-  process.off("SIGHUP", listener);
-  expect(seen).toEqual(["undone", "others", "others"]);
+  try {
+    onInterrupt(async () => void seen.push("first"));
+    onInterrupt(async () => {
+      await Bun.file("/proc/self/stat").text();
+      seen.push("second");
+    });
+    const forget = onInterrupt(async () => void seen.push("forgotten"));
+    forget();
+    process.kill(process.pid, "SIGHUP");
+    await promise;
+    expect(seen).toEqual(["second", "first", "others"]);
+    expect(process.listeners("SIGHUP")).toEqual([listener]);
+  } finally {
+    process.off("SIGHUP", listener);
+  }
 });
