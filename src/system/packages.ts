@@ -121,8 +121,12 @@ export function apt(system: System): PackageManager {
     },
     async installFiles(files, onLine) {
       await repair();
+      // A hold keeps a package from an upgrade; set since then, it must not bar the way back.
       const keep = ["-o", "Dpkg::Options::=--force-confold", "-o", "Dpkg::Options::=--force-confdef"];
-      await run(["apt-get", ...APT_OPTIONS, ...keep, "--allow-downgrades", "install", ...files], onLine);
+      await run(
+        ["apt-get", ...APT_OPTIONS, ...keep, "--allow-downgrades", "--allow-change-held-packages", "install", ...files],
+        onLine,
+      );
     },
   };
 }
