@@ -57,6 +57,8 @@ export function apt(system: System): PackageManager {
     return names.filter((name) => found.includes(name));
   };
 
+  const holds = async () => (await run(["apt-mark", "showhold"])).stdout.split("\n").filter(Boolean);
+
   /** A dpkg that was killed in the middle refuses everything until it is told to finish. */
   const repair = async () => {
     const { stdout } = await system.run(["dpkg", "--audit"], { accept: [0, 1] });
@@ -97,7 +99,7 @@ export function apt(system: System): PackageManager {
     async versions(names) {
       await repair();
       await run(["apt-get", "-o", `DPkg::Lock::Timeout=${LOCK_SECONDS}`, "update", "-q"]);
-      const held = (await run(["apt-mark", "showhold"])).stdout.split("\n");
+      const held = await holds();
       const { stdout } = await run(["apt-cache", "policy", ...names]);
       return parsePolicy(stdout).map((version) => ({ ...version, held: held.includes(version.name) }));
     },
@@ -122,11 +124,16 @@ export function apt(system: System): PackageManager {
     async installFiles(files, onLine) {
       await repair();
       // A hold keeps a package from an upgrade; set since then, it must not bar the way back.
+      const held = await holds();
       const keep = ["-o", "Dpkg::Options::=--force-confold", "-o", "Dpkg::Options::=--force-confdef"];
       await run(
         ["apt-get", ...APT_OPTIONS, ...keep, "--allow-downgrades", "--allow-change-held-packages", "install", ...files],
         onLine,
       );
+      // apt takes the hold away with it; the operator has not.
+      const after = await holds();
+      const lost = held.filter((name) => !after.includes(name));
+      if (lost.length > 0) await run(["apt-mark", "hold", ...lost]);
     },
   };
 }
