@@ -3,12 +3,12 @@ import https from "node:https";
 import type { TLSSocket } from "node:tls";
 import { OberError } from "../errors.ts";
 
-export type S3Endpoint = {
+export type Credentials = { readonly accessKey: string; readonly secretKey: string };
+
+export type S3Endpoint = Credentials & {
   /** Where to connect to, and by which name to ask. */
   readonly address: string;
   readonly name: string;
-  readonly accessKey: string;
-  readonly secretKey: string;
 };
 
 export type S3Answer = {
@@ -67,7 +67,7 @@ export function signedHeaders(request: {
   readonly host: string;
   readonly path: string;
   readonly body: Uint8Array | string;
-  readonly credentials: { readonly accessKey: string; readonly secretKey: string };
+  readonly credentials: Credentials;
   readonly at: Date;
 }): Readonly<Record<string, string>> {
   const { method, host, path, body, credentials, at } = request;

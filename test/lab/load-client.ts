@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { type ConnectionOptions, connect } from "node:tls";
-import { type Credentials, signedHeaders } from "./sigv4.ts";
+import { type Credentials, signedHeaders } from "../../src/system/s3.ts";
 
 export type LoadPlan = {
   readonly address: string;
