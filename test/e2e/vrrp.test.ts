@@ -55,7 +55,7 @@ for (const release of ["trixie", "bookworm"] as const) {
         const ofInterest = [
           "units",
           "foreign-units",
-          "port-443",
+          "ports",
           "configuration",
           "vrrp",
           "vrrp-cluster",
