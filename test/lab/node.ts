@@ -157,12 +157,21 @@ export function thaw({ init }: NodeProcesses): void {
   for (const process of membersOf(init)) signal(process, "SIGCONT");
 }
 
-/** Removes the control groups of nodes that no longer run. */
-export function removeControlGroups(): void {
+/** Removes the control groups of nodes, and ends what a run that crashed while a node booted has left in them. */
+export async function removeControlGroups(): Promise<void> {
   for (const hierarchy of writableHierarchies()) {
     const top = join(hierarchy, PREFIX);
-    if (existsSync(top)) removeGroup(top);
+    if (!existsSync(top)) continue;
+    for (const process of recordsOf(processesBelow(top))) signal(process, "SIGKILL");
+    await becomes(() => processesBelow(top).length === 0, 5_000, 20);
+    removeGroup(top);
   }
+}
+
+function processesBelow(group: string): readonly number[] {
+  const own = readFileSync(join(group, "cgroup.procs"), "utf8").split("\n").filter(Boolean).map(Number);
+  const below = readdirSync(group, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  return [...own, ...below.flatMap((entry) => processesBelow(join(group, entry.name)))];
 }
 
 /**

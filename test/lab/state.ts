@@ -53,7 +53,7 @@ export async function cleanUp(state: LabState | undefined): Promise<void> {
     await removeNamespace(host);
   }
   await unmountAll();
-  removeControlGroups();
+  await removeControlGroups();
   rmSync(RUN_DIRECTORY, { recursive: true, force: true });
 }
 
