@@ -46,6 +46,8 @@ export type ApplyContext = {
   readonly wasHealthy: () => Promise<boolean>;
   /** The same of the one with the new configuration, which may answer on another port. */
   readonly isHealthy: () => Promise<boolean>;
+  /** Process id of the HAProxy worker that answers now; undefined when none does. Another one after each reload. */
+  readonly worker: () => Promise<number | undefined>;
   /** How many servers HAProxy has not checked since it was loaded: until then it takes them for up. */
   readonly checksPending: () => Promise<number>;
   /** Called with each stage as it begins, for people. */
@@ -126,6 +128,7 @@ async function replace(
   const { system, paths, progress } = context;
   const wasHealthy = await wasSurelyHealthy(context);
   const activation = activationOf(changes, paths);
+  const formerWorker = activation.reload.includes("ober-http.service") ? await context.worker() : undefined;
   await own(system, paths, changes);
   if (context.confirmMinutes !== undefined) await scheduleUndo(context, context.confirmMinutes);
   const undone = context.confirmMinutes === undefined ? changes : await withAppliedConfig(context, changes);
@@ -139,7 +142,7 @@ async function replace(
     progress("activating what changed");
     const refused = await activate(context, changes);
     progress("verifying");
-    await verify(context, { wasHealthy, units: [...activation.reload, ...activation.restart] });
+    await verify(context, { wasHealthy, formerWorker, units: [...activation.reload, ...activation.restart] });
     const changed = changes.map(({ path }) => path);
     const { by, command } = context;
     const made = { at: context.now().toISOString(), by, command, changed, files };
@@ -300,7 +303,10 @@ async function follow(system: System, changes: readonly Change[], paths: Paths):
   }
 }
 
-async function verify(context: ApplyContext, before: { wasHealthy: boolean; units: readonly string[] }): Promise<void> {
+async function verify(
+  context: ApplyContext,
+  before: { wasHealthy: boolean; formerWorker: number | undefined; units: readonly string[] },
+): Promise<void> {
   const deadline = context.now().getTime() + VERIFY_MS;
   const [http] = await unitStates(context.system, ["ober-http.service"]);
   if (http?.active === "inactive") return;
@@ -308,7 +314,8 @@ async function verify(context: ApplyContext, before: { wasHealthy: boolean; unit
     const states = before.units.length === 0 ? [] : await unitStates(context.system, before.units);
     const failed = states.filter(({ active }) => active === "failed");
     const late = context.now().getTime() > deadline;
-    if (failed.length === 0 && (!before.wasHealthy || (await isJudgedHealthy(context, late)))) return;
+    if (failed.length === 0 && (!before.wasHealthy || (await isJudgedHealthy(context, before.formerWorker, late))))
+      return;
     if (late) {
       const what = failed.length > 0 ? `${failed.map(({ name }) => name).join(", ")} failed` : "HAProxy is not healthy";
       throw new OberError(`with the new configuration ${what}; the old one is back`, {
@@ -328,8 +335,17 @@ async function wasSurelyHealthy({ wasHealthy }: ApplyContext): Promise<boolean> 
   return wasHealthy();
 }
 
-/** HAProxy takes a server for up until it has checked it: its word counts after that, or when the time is over. */
-async function isJudgedHealthy(context: ApplyContext, late: boolean): Promise<boolean> {
+/**
+ * The word of the worker that the reload replaces does not count: it answers until the new one is there, which is after the
+ * reload is said to be done. And HAProxy takes a server for up until it has checked it: its word counts after that, or when the
+ * time is over.
+ */
+async function isJudgedHealthy(
+  context: ApplyContext,
+  formerWorker: number | undefined,
+  late: boolean,
+): Promise<boolean> {
+  if (formerWorker !== undefined && [formerWorker, undefined].includes(await context.worker())) return false;
   if (!late && (await context.checksPending()) > 0) return false;
   return context.isHealthy();
 }

@@ -37,6 +37,17 @@ export function haproxyCommand(socketPath: string, command: string, timeoutMs = 
   });
 }
 
+/** Process id of the worker that answers on the socket now; undefined when none does. */
+export async function workerPid(socketPath: string): Promise<number | undefined> {
+  try {
+    const pid = /^Pid: (\d+)$/m.exec(await haproxyCommand(socketPath, "show info"))?.[1];
+    return pid === undefined ? undefined : Number(pid);
+  } catch (error) {
+    if (error instanceof OberError) return undefined;
+    throw error;
+  }
+}
+
 /** One row of `show stat`, by HAProxy's own column names. */
 export type StatRow = Readonly<Record<string, string>>;
 
