@@ -1,4 +1,4 @@
-import { haproxyCommand, parseStat, unresolvedServers } from "../system/haproxy-socket.ts";
+import { showStat, unresolvedServers } from "../system/haproxy-socket.ts";
 import { unitState } from "../system/systemd.ts";
 import { pass, skip, type Verdict, warn } from "./check.ts";
 import type { Host } from "./host-config.ts";
@@ -7,7 +7,7 @@ import type { Host } from "./host-config.ts";
 export async function checkServerNames({ system, paths, isRoot }: Host): Promise<Verdict> {
   if (!paths || (await unitState(system, "ober-http.service")).mainPid === 0) return skip("HAProxy does not run");
   if (!isRoot) return skip("needs root");
-  const names = unresolvedServers(parseStat(await haproxyCommand(paths.haproxySocket, "show stat")));
+  const names = unresolvedServers(await showStat(paths.haproxySocket));
   return names.length === 0
     ? pass("every server has an address")
     : warn(

@@ -3,7 +3,7 @@ import { unitsOf } from "../domain/units.ts";
 import { causeOf } from "../health/drain.ts";
 import { healthNow } from "../health/once.ts";
 import { localAddresses } from "../system/addresses.ts";
-import { haproxyCommand, parseStat, type StatRow } from "../system/haproxy-socket.ts";
+import { type StatRow, showStat } from "../system/haproxy-socket.ts";
 import { type UnitState, unitState, unitStates } from "../system/systemd.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
 import { gatherPlace } from "./facts.ts";
@@ -65,7 +65,7 @@ export async function checkBackends(host: Host): Promise<Verdict> {
   if ((await unitState(host.system, "ober-http.service")).active !== "active") return skip("ober-http does not run");
   return backendsVerdict(
     config.backends.map(({ name }) => name),
-    parseStat(await haproxyCommand(host.paths.haproxySocket, "show stat")),
+    await showStat(host.paths.haproxySocket),
   );
 }
 

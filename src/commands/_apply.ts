@@ -11,7 +11,7 @@ import { type Change, diffFiles, diffText } from "../plan/diff.ts";
 import { neededOpenings, withOpenings } from "../plan/firewall-rules.ts";
 import { generatedPaths, type RenderedFile, render } from "../render/index.ts";
 import { clusterRemarks } from "../render/keepalived.ts";
-import { checksPending, haproxyCommand, parseStat, workerPid } from "../system/haproxy-socket.ts";
+import { checksPending, showStat, workerPid } from "../system/haproxy-socket.ts";
 import { withLock } from "../system/lock.ts";
 import { operatorSession } from "../system/operator.ts";
 import type { Output } from "../ui/output.ts";
@@ -96,7 +96,7 @@ export async function applyFiles(
     wasHealthy: () => isHealthy(presentStatsPort(current.get(paths.haproxyConfig)?.content) ?? config.stats_port),
     isHealthy: () => isHealthy(config.stats_port),
     worker: () => workerPid(paths.haproxySocket),
-    checksPending: async () => checksPending(parseStat(await haproxyCommand(paths.haproxySocket, "show stat"))),
+    checksPending: async () => checksPending(await showStat(paths.haproxySocket)),
     progress: out.progress,
     now: () => new Date(),
     confirmMinutes: options.confirmMinutes,

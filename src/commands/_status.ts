@@ -17,9 +17,9 @@ import {
   type OldWorker,
   oldWorkers,
   parseSessions,
-  parseStat,
   requestsInFlight,
   type StatRow,
+  showStat,
 } from "../system/haproxy-socket.ts";
 import { readHealthState } from "../system/health-state.ts";
 import { type UnitState, unitStates } from "../system/systemd.ts";
@@ -92,7 +92,7 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
       unitStates(system, unitsOf(config)),
       healthNow(config.stats_port),
       config.ha_mode === "bgp" ? readHealthState(system, paths) : undefined,
-      orNothing(async () => parseStat(await haproxyCommand(paths.haproxySocket, "show stat"))),
+      orNothing(() => showStat(paths.haproxySocket)),
       orNothing(async () => parseSessions(await haproxyCommand(paths.haproxySocket, "show sess"))),
       isRoot() ? orNothing(() => oldWorkers(paths.masterSocket)) : [],
       neighborStatus({ ...node, isRoot: isRoot() }, config),

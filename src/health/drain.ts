@@ -5,21 +5,20 @@ export function isDrained(flag: string): Promise<boolean> {
 
 /** Whether the node shall stay announced as the last choice for now; `"soft": true` in the flag. */
 export async function isSoft(flag: string): Promise<boolean> {
-  try {
-    return /"soft":\s*true/.test(await Bun.file(flag).slice(0, 4096).text());
-  } catch (error) {
-    if (error instanceof Error && "code" in error) return false;
-    throw error;
-  }
+  return /"soft":\s*true/.test(await contentOf(flag));
 }
 
 /** Why, in one line, from the flag's content: `{"by", "at", "reason"}`, each optional, or nothing at all. */
 export async function drainCause(flag: string): Promise<string> {
+  return causeOf(await contentOf(flag));
+}
+
+async function contentOf(flag: string): Promise<string> {
   try {
-    return causeOf(await Bun.file(flag).slice(0, 4096).text());
+    return await Bun.file(flag).slice(0, 4096).text();
   } catch (error) {
     // Undrained this very moment, or unreadable for the user that ExaBGP runs us as: the file's presence is what counts.
-    if (error instanceof Error && "code" in error) return "drained";
+    if (error instanceof Error && "code" in error) return "";
     throw error;
   }
 }

@@ -37,6 +37,11 @@ export function haproxyCommand(socketPath: string, command: string, timeoutMs = 
   });
 }
 
+/** What HAProxy says of its frontends, backends and servers now. Throws as `haproxyCommand` does. */
+export async function showStat(socketPath: string): Promise<readonly StatRow[]> {
+  return parseStat(await haproxyCommand(socketPath, "show stat"));
+}
+
 /** Process id of the worker that answers on the socket now; undefined when none does. */
 export async function workerPid(socketPath: string): Promise<number | undefined> {
   try {

@@ -4,9 +4,9 @@ import {
   haproxyCommand,
   oldWorkersStat,
   parseSessions,
-  parseStat,
   requestsInFlight,
   type Session,
+  showStat,
 } from "./haproxy-socket.ts";
 import type { System } from "./system.ts";
 
@@ -21,10 +21,7 @@ export async function trafficNow(
   system: System,
   { haproxySocket, masterSocket }: Pick<Paths, "haproxySocket" | "masterSocket">,
 ): Promise<Traffic> {
-  const rows = [
-    ...parseStat(await haproxyCommand(haproxySocket, "show stat")),
-    ...(await oldWorkersStat(masterSocket)),
-  ];
+  const rows = [...(await showStat(haproxySocket)), ...(await oldWorkersStat(masterSocket))];
   const { stdout } = await system.run(["ss", "-Htn", "sport = :443 or sport = :80"]);
   const queued = unacknowledged(stdout);
   const bytes = queued.reduce((sum, queue) => sum + queue, 0);
