@@ -1,7 +1,7 @@
 /**
  * A full virtual machine on the nodes' segment, for what a container cannot show: a kernel of its own with real network devices, queues,
- * every sysctl, and a watchdog device. It runs under software emulation, so it is slow, needs nothing of the host but QEMU, and
- * gives way to everybody else.
+ * every sysctl, and a watchdog device. It runs under software emulation, so it is slow and needs nothing of the host but QEMU. It needs
+ * the host's time, though: a machine that is not given any for seconds is reset by its watchdog, rightly.
  */
 import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { connect } from "node:net";
@@ -35,7 +35,7 @@ export async function startVm(index: number, files: string, progress: Progress):
   }) as [string, string];
   const address = `ip=${nodeAddress(index)}::${SEGMENT.router}:${SEGMENT.prefix}:vm:eth0:off`;
   const append = `root=/dev/vda rw console=ttyS0 net.ifnames=0 ${address}`;
-  const machine = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "1", "-m", "1536"];
+  const machine = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1536"];
   const devices = [
     ...["-drive", `file=${disk},if=virtio,format=raw,snapshot=on`, "-drive", `file=${cargo},if=virtio,format=raw`],
     ...["-netdev", `tap,id=lan,ifname=${tap},script=no,downscript=no`, "-device", "virtio-net-pci,netdev=lan"],
@@ -44,7 +44,7 @@ export async function startVm(index: number, files: string, progress: Progress):
     ...["-device", "i6300esb", "-action", "watchdog=reset"],
   ];
   const boot = ["-kernel", kernel, "-initrd", initrd, "-append", append, "-display", "none", "-serial", "stdio"];
-  const argv = inNamespace("switch", ["nice", "-n", "10", ...machine, ...devices, ...boot, "-monitor", "none"]);
+  const argv = inNamespace("switch", [...machine, ...devices, ...boot, "-monitor", "none"]);
   return startDetached(argv, join(LOG_DIRECTORY, "vm.log"));
 }
 
