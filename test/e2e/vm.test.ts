@@ -49,6 +49,8 @@ beforeAll(async () => {
   writeFileSync(join(cargo, "ober.yaml"), oberYaml([ADDRESS], { servers: `10.66.0.[11-13]:${STORAGE.port}` }));
   await lab.service("vm", () => startVm(INDEX, cargo, sayProgress()));
   bootId = await vmIsUp(300_000);
+  // Under emulation a program takes many seconds to come from the disk for the first time.
+  await vmExec("exabgp --version; haproxy -vv; keepalived --version; bird --version", { accept: [0, 1] });
 }, 900_000);
 
 test("becomes a node with a dummy device, fq, BBR and every sysctl in force", async () => {
