@@ -5,7 +5,7 @@ import type { Config } from "../config/schema.ts";
 import type { Secrets } from "../config/secrets.ts";
 import { inSubnet, parseAddress } from "../domain/address.ts";
 import type { NodeFacts } from "../domain/facts.ts";
-import type { Paths } from "../domain/paths.ts";
+import { certificatePlace, type Paths } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
 import { validate } from "../plan/validators.ts";
 import { neighborAddresses } from "../render/exabgp.ts";
@@ -56,8 +56,7 @@ async function checkParsers({ system, paths, config, facts, secrets }: Subject):
 }
 
 async function checkCertificates({ system, paths, config }: Subject): Promise<Verdict> {
-  const place = config.certs.path === "" ? `${paths.certs}/` : config.certs.path;
-  return certificateVerdict(system, place);
+  return certificateVerdict(system, certificatePlace(paths, config.certs));
 }
 
 const vrrpChecks: readonly Check<Subject>[] = [

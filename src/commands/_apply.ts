@@ -4,6 +4,7 @@ import type { Config } from "../config/schema.ts";
 import { parseConfig } from "../config/schema.ts";
 import { readSecrets, type SecretChanges, writeSecrets } from "../config/secrets.ts";
 import { parseYaml } from "../config/store.ts";
+import { certificatePlace } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
 import { isHealthy } from "../health/once.ts";
 import { apply, readCurrent } from "../plan/apply.ts";
@@ -46,7 +47,7 @@ export async function applyText(
 ): Promise<void> {
   const { system, paths } = node;
   const config = parseConfig(parseYaml(options.text, options.source), options.source);
-  const problems = await certificateProblems(system, config.certs.path === "" ? `${paths.certs}/` : config.certs.path);
+  const problems = await certificateProblems(system, certificatePlace(paths, config.certs));
   if (problems.fatal) throw problems.fatal;
   for (const warning of problems.warnings) out.warn(warning);
   const facts = await gatherFacts(system, config);

@@ -3,6 +3,7 @@ import { gatherPlace } from "../checks/facts.ts";
 import { type Neighbor, neighborStatus, withWords } from "../checks/neighbors.ts";
 import { arpQuestions, heldOn, type VrrpView, vrrpView } from "../checks/vrrp.ts";
 import type { Config } from "../config/schema.ts";
+import { certificatePlace } from "../domain/paths.ts";
 import { hasHandover, unitsOf } from "../domain/units.ts";
 import { OberError } from "../errors.ts";
 import { causeOf } from "../health/drain.ts";
@@ -187,7 +188,7 @@ function backendStatus(name: string, rows: readonly StatRow[]): BackendStatus {
 
 async function certificateList({ system, paths }: Node, config: Config): Promise<readonly Certificate[]> {
   try {
-    return await readCertificates(system, config.certs.path === "" ? `${paths.certs}/` : config.certs.path);
+    return await readCertificates(system, certificatePlace(paths, config.certs));
   } catch (error) {
     if (error instanceof OberError) return [];
     throw error;

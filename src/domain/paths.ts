@@ -6,6 +6,10 @@ export const LOG_NAMESPACE = "ober";
 /** Every place that ober uses, from the install path. Nothing else in the source spells a path out. */
 export type Paths = ReturnType<typeof pathsOf>;
 
+/** Where the certificates are: a PEM file, or a directory of them (ending in "/" where it is ober's own). */
+export const certificatePlace = (paths: Pick<Paths, "certs">, certs: { readonly path: string }) =>
+  certs.path === "" ? `${paths.certs}/` : certs.path;
+
 /** Absolute places for an installation under `prefix` (an absolute path without a trailing slash). */
 export function pathsOf(prefix: string) {
   const under = (...parts: string[]) => posix.join(prefix, ...parts);

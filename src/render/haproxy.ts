@@ -3,7 +3,7 @@ import { assets } from "../assets.ts";
 import type { Backend, Config, Server } from "../config/schema.ts";
 import { writeAllowList } from "../domain/allow-list.ts";
 import type { HaproxyFacts, NodeFacts } from "../domain/facts.ts";
-import type { Paths } from "../domain/paths.ts";
+import { certificatePlace, type Paths } from "../domain/paths.ts";
 import type { RenderedFile } from "./file.ts";
 import { fill, gate } from "./template.ts";
 
@@ -27,7 +27,7 @@ export function renderHaproxy(
 }
 
 function haproxyConfig(config: Config, haproxy: HaproxyFacts, paths: Paths): string {
-  const certificate = config.certs.path === "" ? `${paths.certs}/` : config.certs.path;
+  const certificate = certificatePlace(paths, config.certs);
   const families = [...new Set(config.vips.map((vip) => vip.family))].sort();
   const any = (port: number) =>
     families.map((family) => (family === 4 ? `bind *:${port}` : `bind [::]:${port} v6only`));
