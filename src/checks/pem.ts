@@ -28,6 +28,8 @@ export type Certificate = {
   readonly selfSigned: boolean;
   /** Made by ober for a first start, to be replaced by a real one. */
   readonly placeholder: boolean;
+  /** How many certificates stand behind it. */
+  readonly chain: number;
   /** SHA-1 over the certificate, in the form that HAProxy shows. */
   readonly fingerprint: string;
   /** Key, certificate and chain without anything else: what HAProxy's socket takes. Secret. */
@@ -100,6 +102,7 @@ function examine({ file, text, keyText, mode }: PemFile, now: Date) {
     issuer: nameOf(leaf.issuer),
     selfSigned: isSelfSigned(leaf),
     placeholder: isPlaceholder(leaf),
+    chain: chain.length - 1,
     fingerprint: leaf.fingerprint.replaceAll(":", ""),
     payload: [first.pem, key.pem, ...certificates.slice(1).map(({ pem }) => pem)].join(""),
   };

@@ -11,6 +11,7 @@ const RECORDED: Readonly<Record<string, readonly string[]>> = {
   confirm: [],
   rollback: ["--dry-run", "--list"],
   sync: ["--dry-run", "--test"],
+  certs: ["list", "check", "--timer"],
   start: [],
   stop: [],
   // HAProxy's unit runs this as it stops.

@@ -51,6 +51,8 @@ export function pathsOf(prefix: string) {
     run: "/run/ober",
     lock: "/run/ober.lock",
     haproxySocket: "/run/ober/haproxy.sock",
+    /** Certificates that HAProxy was given while it runs, by the digest of each file. */
+    givenCertificates: "/run/ober/certificates.json",
     /** While it is there, whoever stops HAProxy has waited for the transfers already, or does not want to. */
     noWait: "/run/ober/no-wait",
     masterSocket: "/run/ober/master.sock",
