@@ -392,7 +392,8 @@ function modeProblems(keyFile: string, mode: number | undefined): readonly Probl
   return [{ severity: "remark", message: `${who} can ${what} the key in ${keyFile}`, fix: `chmod 600 ${keyFile}` }];
 }
 
-const isPlaceholder = ({ subject }: X509Certificate) => subject.split("\n").includes(`O=${PLACEHOLDER}`);
+/** A certificate may name its server by subjectAltName alone; its subject is undefined then. */
+const isPlaceholder = ({ subject }: X509Certificate) => (subject ?? "").split("\n").includes(`O=${PLACEHOLDER}`);
 const issued = (issuer: X509Certificate, one: X509Certificate | undefined) =>
   one?.checkIssued(issuer) === true && one.verify(issuer.publicKey);
 const isSelfSigned = (one: X509Certificate) => one.subject === one.issuer && one.verify(one.publicKey);

@@ -1,11 +1,13 @@
 import { createHash } from "node:crypto";
+import { hostname } from "node:os";
 import { posix } from "node:path";
 import { examineCertificates } from "../checks/certificates.ts";
-import type { Examined, Problem } from "../checks/pem.ts";
+import { type Examined, PLACEHOLDER, type Problem } from "../checks/pem.ts";
 import type { Config } from "../config/schema.ts";
 import { certificatePlace } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
 import { certificateSteps, type Given, type OnDisk, type Step } from "../plan/certificates.ts";
+import { own } from "../plan/owned.ts";
 import {
   addCertificate,
   type Served,
@@ -191,6 +193,71 @@ export async function servedCertificates(socket: string, place: string): Promise
     if (served) all.set(file, served);
   }
   return all;
+}
+
+/** A certificate of the node as it is on the disk, and whether HAProxy serves it. A promise of `--json`. */
+export type CertificateStatus = {
+  readonly file: string;
+  readonly names: readonly string[];
+  readonly key: string;
+  readonly issuer: string;
+  /** Of what HAProxy serves, where that is known; "" where neither is. */
+  readonly notAfter: string;
+  /** ober's own of a first start. */
+  readonly placeholder: boolean;
+  /** Whether HAProxy serves what is in the file; null where it cannot be asked. */
+  readonly served: boolean | null;
+  readonly problems: readonly Problem[];
+};
+
+/** Empty where nobody may look. */
+export async function certificateStatus(
+  { system, paths }: Node,
+  config: Config,
+): Promise<readonly CertificateStatus[]> {
+  const place = certificatePlace(paths, config.certs);
+  const examined = await orUndefined(() => examineCertificates(system, place));
+  const served = await orUndefined(() => servedCertificates(paths.haproxySocket, place));
+  return (examined ?? []).map(({ file, certificate, problems }) => {
+    const live = served?.get(file);
+    return {
+      file,
+      names: certificate?.names ?? [],
+      key: certificate?.key ?? "",
+      issuer: certificate?.issuer ?? "",
+      notAfter: (live?.notAfter ?? certificate?.notAfter)?.toISOString() ?? "",
+      placeholder: certificate?.placeholder === true,
+      served: served === undefined ? null : live !== undefined && live.fingerprint === certificate?.fingerprint,
+      problems,
+    };
+  });
+}
+
+async function orUndefined<T>(ask: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof OberError) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Makes a certificate for a first start where there is none at all in ober's own place: HAProxy starts with it, and clients refuse it. Returns
+ * its file; undefined where there is another one, or the operator has named a place.
+ */
+export async function firstCertificate({ system, paths }: Node, { certs, vips }: Config): Promise<string | undefined> {
+  const others = certs.path === "" ? await orUndefined(() => examineCertificates(system, `${paths.certs}/`)) : [];
+  if (others !== undefined) return undefined;
+  const { selfSigned } = await import("../acme/self-signed.ts");
+  const names = [
+    ...new Set([certs.acme_domain || hostname(), ...certs.acme_names, ...vips.map(({ address }) => address)]),
+  ];
+  const file = paths.ownCertificate;
+  await own(system, paths, [{ path: file, before: undefined, after: undefined }]);
+  await system.makeDirectory(paths.certs, 0o700);
+  await system.writeAtomic(file, await selfSigned(names, PLACEHOLDER, new Date()), { mode: 0o600 });
+  return file;
 }
 
 async function readGiven(system: System, path: string): Promise<Given | undefined> {

@@ -37,6 +37,12 @@ export function pathsOf(prefix: string) {
     bfdConfig: under("etc/bgp/bfd.conf"),
     keepalivedConfig: under("etc/keepalived/keepalived.conf"),
     certs: under("etc/certs"),
+    /** The certificate that ober gets by ACME, or makes for a first start; the RSA one beside it. */
+    ownCertificate: under("etc/certs/ober.pem"),
+    ownRsaCertificate: under("etc/certs/ober-rsa.pem"),
+    /** Account keys, and what became of the last renewal. */
+    acme: under("var/acme"),
+    acmeState: under("var/acme/state.json"),
     var: under("var"),
     journal: under("var/journal.json"),
     generations: under("var/generations"),

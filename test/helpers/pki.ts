@@ -28,6 +28,10 @@ openssl genrsa -out huge.key 4352 2>/dev/null; sign huge middle 90 "$S3"
 ec koblitz secp256k1; sign koblitz middle 90 "$S3"
 openssl genpkey -algorithm ed25519 -out ed.key; sign ed middle 90 "$S3"
 ec own; openssl req -x509 -key own.key -subj /CN=own -addext subjectAltName=DNS:s3.example.org -days 30 -out own.crt
+if [ -n "$1" ]; then
+  ec named; openssl req -new -key named.key -subj "/CN=$1" -out named.csr; printf 'subjectAltName=%s\\n' "$2" > ext
+  openssl x509 -req -in named.csr -CA middle.crt -CAkey middle.key -CAcreateserial -days 90 -extfile ext -out named.crt 2>/dev/null
+fi
 openssl x509 -in leaf.crt -outform der -out leaf.der
 openssl pkey -in leaf.key -outform der -out key.der
 openssl pkcs12 -export -in leaf.crt -inkey leaf.key -passout pass: -out leaf.p12
@@ -43,11 +47,11 @@ openssl pkcs12 -in leaf.p12 -passin pass: -nodes -out leaf.bag
 
 export type Pki = (name: string) => string;
 
-/** Reads what the script has made: "leaf.crt", "leaf.key", "root.crt". */
-export async function makePki(): Promise<Pki> {
+/** Reads what the script has made: "leaf.crt", "leaf.key", "root.crt"; and "named.crt" for a name of the test's own, with its subjectAltName. */
+export async function makePki(named: readonly [name: string, alternatives: string] = ["", ""]): Promise<Pki> {
   const directory = mkdtempSync(join(tmpdir(), "ober-pki-"));
   try {
-    await runProcess(["bash", "-c", `cd "$0" && ${SCRIPT}`, directory]);
+    await runProcess(["bash", "-c", `cd "$0" && ${SCRIPT}`, directory, ...named]);
     const names = [...new Bun.Glob("*").scanSync(directory)];
     const files = new Map(names.map((name) => [name, readFileSync(join(directory, name), "utf8")]));
     return (name) => {

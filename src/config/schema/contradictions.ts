@@ -109,20 +109,35 @@ function backendProblems(backends: readonly Entry[]): ConfigProblem[] {
 
 function certificateProblems(certs: unknown): ConfigProblem[] {
   if (!isMapping(certs)) return [];
-  const { acme_enabled: acme, acme_domain: domain, route53_enabled: route53 } = certs;
+  const { acme_enabled: acme, acme_domain: domain, path } = certs;
+  if (acme !== true) return [];
+  const way = acmeDns(certs);
+  const needed = way === undefined ? [] : NEEDED[way].filter((key) => certs[key] === "");
+  const own = "certs.acme_enabled keeps its certificates under etc/certs of the installation; leave this empty";
   return [
-    ...(acme === true && domain === ""
-      ? [{ path: "certs.acme_domain", message: "is needed when certs.acme_enabled is true" }]
-      : []),
-    ...(acme === true && route53 === false && String(domain).startsWith("*.")
+    ...(domain === "" ? [{ path: "certs.acme_domain", message: "is needed when certs.acme_enabled is true" }] : []),
+    ...(way === undefined
       ? [
           {
-            path: "certs.acme_domain",
-            message: "a wildcard certificate needs certs.route53_enabled: it is proved by DNS",
+            path: "certs.acme_dns",
+            message: "a certificate by ACME is proved by DNS: expected route53, rfc2136 or hook",
           },
         ]
       : []),
+    ...needed.map((key) => ({ path: `certs.${key}`, message: `is needed to prove the domain by ${way}` })),
+    ...(typeof path === "string" && path !== "" ? [{ path: "certs.path", message: own }] : []),
   ];
+}
+
+const NEEDED = { route53: [], rfc2136: ["rfc2136_server"], hook: ["acme_hook"] } as const;
+
+/** How the domain is proved: as told, else by what is configured for it; undefined when nothing is. */
+export function acmeDns(certs: Readonly<Record<string, unknown>>): keyof typeof NEEDED | undefined {
+  const { acme_dns: told, route53_enabled: route53, rfc2136_server: server, acme_hook: hook } = certs;
+  if (told === "route53" || told === "rfc2136" || told === "hook") return told;
+  if (route53 === true) return "route53";
+  if (typeof server === "string" && server !== "") return "rfc2136";
+  return typeof hook === "string" && hook !== "" ? "hook" : undefined;
 }
 
 type Entry = { readonly entry: Record<string, unknown>; readonly index: number };
