@@ -62,13 +62,16 @@ async function findZone(credentials: Credentials, name: string): Promise<string>
   });
 }
 
+/** As it stands there in quotes, which an XML writer may have escaped or put into a CDATA section. */
+const TXT_VALUE = /<Value>(?:<!\[CDATA\[)?(?:"|&quot;)(.*?)(?:"|&quot;)(?:\]\]>)?<\/Value>/gs;
+
 async function valuesAt(credentials: Credentials, zone: string, name: string): Promise<readonly string[]> {
   const text = await call(credentials, "GET", `/hostedzone/${zone}/rrset`, {
     query: `maxitems=1&name=${name}&type=TXT`,
   });
   const set = [...text.matchAll(/<ResourceRecordSet>(.*?)<\/ResourceRecordSet>/gs)].map(([, body = ""]) => body);
   const own = set.find((body) => tag(body, "Name").replace(/\.$/, "") === name && tag(body, "Type") === "TXT");
-  return [...(own ?? "").matchAll(/<Value>(?:"|&quot;)(.*?)(?:"|&quot;)<\/Value>/gs)].map(([, value = ""]) => value);
+  return [...(own ?? "").matchAll(TXT_VALUE)].map(([, value = ""]) => value);
 }
 
 const tag = (body: string, name: string) => new RegExp(`<${name}>([^<]*)</${name}>`).exec(body)?.[1] ?? "";

@@ -3,7 +3,9 @@ import { filesUnder } from "../../src/system/files.ts";
 import { runProcess } from "../../src/system/process.ts";
 
 export type Step = {
-  readonly action: "renew" | "prove" | "deactivate";
+  readonly action: "renew" | "prove" | "deactivate" | "record";
+  /** What a way to DNS records is told to do. */
+  readonly record?: readonly [action: "add" | "remove", name: string, value: string];
   readonly root: string;
   readonly certs: Readonly<Record<string, unknown>>;
   readonly force?: boolean;
@@ -35,7 +37,7 @@ function shiftClock(aheadMs: number): void {
   } as DateConstructor;
 }
 
-async function act({ action, root, certs, force = false, timer = false }: Step): Promise<unknown> {
+async function act({ action, root, certs, record, force = false, timer = false }: Step): Promise<unknown> {
   const { parseConfig } = await import("../../src/config/schema.ts");
   const { pathsOf } = await import("../../src/domain/paths.ts");
   const { renewCertificates, siteDns } = await import("../../src/commands/_renew.ts");
@@ -49,6 +51,10 @@ async function act({ action, root, certs, force = false, timer = false }: Step):
   const node = { system: { ...filesUnder(""), run: runProcess }, paths: pathsOf(root) };
   const said: string[] = [];
   const progress = (line: string) => void said.push(line);
+  if (record) {
+    const [verb, name, value] = record;
+    return (await siteDns(node, config.certs))[verb](name, value);
+  }
   if (action === "prove") return proveDns(await siteDns(node, config.certs), config.certs.acme_domain, 20_000);
   if (action === "renew") return { ...(await renewCertificates(node, config, { force, timer, progress })), said };
   const acme = await import("acme-client");

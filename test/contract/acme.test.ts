@@ -6,10 +6,12 @@ import { join } from "node:path";
 import type { AcmeState } from "../../src/acme/renewal.ts";
 import { pathsOf } from "../../src/domain/paths.ts";
 import { selfSigned } from "../helpers/certificate.ts";
+import { run, until } from "../lab/process.ts";
 import { type Authority, acmeTree, DIRECTORY, DOMAIN, EAB, startAuthority, temporaryRoot } from "./_acme.ts";
 import { enterNetwork } from "./_ingress.ts";
 
 const MINUTE = 60_000;
+const DAY = 86_400_000;
 let leave: () => void;
 let authority: Authority;
 /** The install path of a node of its own for each test. */
@@ -94,11 +96,13 @@ describe("a certificate", () => {
   }, 120_000);
 
   test("is renewed at two thirds of its life", async () => {
-    await authority.pebble({ certificateValidityPeriod: 3600 });
+    await authority.pebble({ certificateValidityPeriod: 6 * 86_400 });
     expect((await renew()).error).toBeUndefined();
     const serial = leaf().serialNumber;
-    expect((await renew({ aheadMs: 5 * MINUTE, timer: true })).result).toMatchObject({ renewed: [] });
-    expect((await renew({ aheadMs: 58 * MINUTE, timer: true })).result).toMatchObject({ renewed: [paths().ownCertificate] });
+    expect((await renew({ aheadMs: DAY, timer: true })).result).toMatchObject({ renewed: [] });
+    expect((await renew({ aheadMs: 5.5 * DAY, timer: true })).result).toMatchObject({
+      renewed: [paths().ownCertificate],
+    });
     expect(leaf().serialNumber).not.toBe(serial);
   }, 120_000);
 
@@ -236,7 +240,9 @@ describe("what goes wrong leaves the old certificate, and says what to do:", () 
     });
     await authority.pebble({}, {}, "127.0.0.9:53");
     certs = good;
-    expect((await renew({ force: true })).error).toMatch(/^the CA refuses: Error retrieving TXT records for DNS challenge/);
+    expect((await renew({ force: true })).error).toMatch(
+      /^the CA refuses: Error retrieving TXT records for DNS challenge/,
+    );
     expect(await authority.dig(`_acme-challenge.${DOMAIN}`)).toBe("");
     expect(state().failures).toBe(4);
     expect(pem()).toBe(old);
@@ -258,6 +264,82 @@ describe("what goes wrong leaves the old certificate, and says what to do:", () 
       `${paths().ownCertificate} holds a certificate that ober did not get, and stays as it is`,
     );
     expect(pem()).toBe(foreign);
+  }, 60_000);
+});
+
+describe("Route 53", () => {
+  const API = "http://127.0.0.1:5000";
+  const AWS = {
+    AWS_ENDPOINT_URL: API,
+    AWS_ACCESS_KEY_ID: "AKIDEXAMPLE",
+    AWS_SECRET_ACCESS_KEY: "wJalrXUtnFEMIplanted",
+  };
+  // moto tells accounts apart by the key, and believes every signature.
+  const signed = "Authorization: AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260101/us-east-1/route53/aws4_request";
+  const curl = async (...argv: readonly string[]) => (await run(["curl", "-s", "-H", signed, ...argv])).stdout;
+  const name = `_acme-challenge.${DOMAIN}`;
+  let zone = "";
+
+  beforeAll(async () => {
+    authority.spawn(["moto_server", "-H", "127.0.0.1", "-p", "5000"]);
+    await until(
+      "moto answers",
+      async () => (await run(["curl", "-sf", `${API}/moto-api/`], { accept: [0, 7, 22] })).code === 0,
+      60_000,
+    );
+    const create = (domain: string) =>
+      curl(
+        "-H",
+        "Content-Type: text/xml",
+        "-d",
+        `<CreateHostedZoneRequest xmlns="https://route53.amazonaws.com/doc/2013-04-01/"><Name>${domain}</Name><CallerReference>${domain}</CallerReference></CreateHostedZoneRequest>`,
+        `${API}/2013-04-01/hostedzone`,
+      );
+    await create("test.");
+    const made = await create("example.test.");
+    zone = /<Id>(?:\/hostedzone\/)?([^<]*)<\/Id>/.exec(made)?.[1] ?? "";
+    if (zone === "") throw new Error(`moto makes no zone: ${made}`);
+  }, 120_000);
+
+  const edit = (action: "add" | "remove", value: string, env: Record<string, string> = AWS) =>
+    authority.step(
+      {
+        action: "record",
+        root,
+        certs: { acme_server: DIRECTORY, acme_domain: DOMAIN, route53_enabled: true },
+        record: [action, name, value],
+      },
+      env,
+    );
+  const values = async () =>
+    [...(await curl(`${API}/2013-04-01/hostedzone/${zone}/rrset`)).matchAll(/<Value>.*?"(.*?)".*?<\/Value>/g)].map(
+      ([, value]) => value,
+    );
+
+  test("has the longest zone of the domain, and keeps what another node has set", async () => {
+    expect((await edit("add", "one")).error).toBeUndefined();
+    expect((await edit("add", "two")).error).toBeUndefined();
+    expect((await values()).sort()).toEqual(["one", "two"]);
+    expect((await edit("remove", "one")).error).toBeUndefined();
+    expect(await values()).toEqual(["two"]);
+    expect((await edit("remove", "two")).error).toBeUndefined();
+    expect((await edit("remove", "two")).error).toBeUndefined();
+    expect(await values()).toEqual([]);
+  }, 60_000);
+
+  test("takes a profile from a home, and says what is missing", async () => {
+    const none = await edit("add", "x", { AWS_ENDPOINT_URL: API });
+    expect(none.error).toMatch(/^there are no AWS credentials for Route 53: no profile default in /);
+    mkdirSync(join(authority.directory, "home/.aws"), { recursive: true });
+    authority.put(
+      "home/.aws/credentials",
+      "[default]\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = planted\n",
+      0o600,
+    );
+    expect((await edit("add", "x", { AWS_ENDPOINT_URL: API })).error).toBeUndefined();
+    expect(await edit("remove", "x", { AWS_ENDPOINT_URL: "http://127.0.0.1:5999" })).toMatchObject({
+      error: expect.stringMatching(/^Route 53: http:\/\/127\.0\.0\.1:5999 does not answer: /),
+    });
   }, 60_000);
 });
 
