@@ -1,4 +1,6 @@
 /** What lies on the disk of a node: configuration, secrets, certificate, generated files, the executable's link. */
+import type { AcmeState } from "../acme/renewal.ts";
+import { readAcmeState } from "../acme/state.ts";
 import { parseConfig } from "../config/schema.ts";
 import { readSecrets } from "../config/secrets.ts";
 import { parseYaml } from "../config/store.ts";
@@ -85,6 +87,28 @@ export async function checkCertificate(host: Host): Promise<Verdict> {
   if (!host.isRoot) return skip("needs root");
   return certificateVerdict(host.system, certificatePlace(host.paths, config.certs));
 }
+
+/** A renewal that fails is told long before the certificate ends. */
+export async function checkRenewal(host: Host): Promise<Verdict> {
+  const config = await configOf(host);
+  if (!config || !host.paths || !config.certs.acme_enabled) return skip("ober gets no certificates here");
+  if (!host.isRoot) return skip("needs root");
+  return renewalVerdict(await readAcmeState(host.system, host.paths));
+}
+
+export function renewalVerdict({ failures, error, retryAt, renewAt }: AcmeState): Verdict {
+  if (failures > 0) {
+    const text = `failed ${failures === 1 ? "once" : `${failures} times in a row`}: ${error}`;
+    return (failures > MANY_FAILURES ? fail : warn)(
+      `${text}; again at ${retryAt}`,
+      "ober certs check --dns; ober certs renew",
+    );
+  }
+  return renewAt === undefined ? warn("not yet asked for", "ober certs renew") : pass(`at ${renewAt}`);
+}
+
+/** With an hour, then two, then four between them: more than a disturbance. */
+const MANY_FAILURES = 4;
 
 /** The same for `test`. Throws an OberError when there is no certificate. */
 export async function certificateVerdict(system: System, place: string): Promise<Verdict> {

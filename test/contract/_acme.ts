@@ -25,10 +25,22 @@ export function acmeTree(): Promise<string> {
 export type Authority = Awaited<ReturnType<typeof startAuthority>>;
 export type Answer = { readonly result?: unknown; readonly error?: string; readonly hint?: string };
 
+export type Place = {
+  /** Where CA and name server listen. */
+  readonly address: string;
+  /** Where the second name server does, which is late. */
+  readonly second?: string;
+  /** What goes before a command that shall run in their network. */
+  readonly within: readonly string[];
+};
+
 /** Everything of it lies in a directory inside the tree, and is gone with `dispose`. */
-export async function startAuthority(root: string) {
+export async function startAuthority(
+  root: string,
+  { address, second, within }: Place = { address: "127.0.0.1", second: "127.0.0.2", within: [] },
+) {
   // A name server listens on addresses that an interface has.
-  await run(["ip", "address", "add", "127.0.0.2/32", "dev", "lo"]);
+  if (second) await run([...within, "ip", "address", "add", `${second}/32`, "dev", "lo"]);
   const inside = `/tmp/ober-acme-${process.pid}`;
   const directory = root + inside;
   rmSync(directory, { recursive: true, force: true });
@@ -40,7 +52,7 @@ export async function startAuthority(root: string) {
   };
   const children: Bun.Subprocess[] = [];
   const spawn = (argv: readonly string[], env: Record<string, string> = {}) => {
-    const child = Bun.spawn(["chroot", root, ...argv], {
+    const child = Bun.spawn([...within, "chroot", root, ...argv], {
       env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/root", ...env },
       stdin: "ignore",
       stdout: "ignore",
@@ -56,8 +68,8 @@ export async function startAuthority(root: string) {
   put("tls.pem", pki("named.crt") + pki("middle.crt"));
   put("tls.key", pki("named.key"));
   const settings = {
-    listenAddress: "127.0.0.1:14000",
-    managementListenAddress: "127.0.0.1:15000",
+    listenAddress: `${address}:14000`,
+    managementListenAddress: `${address}:15000`,
     certificate: `${inside}/tls.pem`,
     privateKey: `${inside}/tls.key`,
     httpPort: 5002,
@@ -72,20 +84,20 @@ export async function startAuthority(root: string) {
 
   const { stdout: tsig } = await run(["chroot", root, "tsig-keygen", KEY_NAME]);
   const keyFile = put("tsig.key", tsig, 0o600);
-  const zone = `$TTL 1\n@ SOA ns root 1 3 1 100 1\n@ NS ns\n@ NS ns2\nns A 127.0.0.1\nns2 A 127.0.0.2\nca A 127.0.0.1\n_acme-challenge.alias CNAME proof\n`;
+  const zone = `$TTL 1\n@ SOA ns root 1 3 1 100 1\n@ NS ns\n${second ? `@ NS ns2\nns2 A ${second}\n` : ""}ns A ${address}\nca A ${address}\n_acme-challenge.alias CNAME proof\n`;
   const zoneOf = (type: string) => `zone "example.test" { ${type} };`;
   put("zone", zone, 0o666);
   put(
     "named.conf",
     `${tsig}
-options { directory "${inside}"; recursion no; listen-on { 127.0.0.1; 127.0.0.2; }; listen-on-v6 { none; }; pid-file none; session-keyfile none; dnssec-validation no; };
+options { directory "${inside}"; recursion no; listen-on { ${address}; ${second ? `${second}; ` : ""}}; listen-on-v6 { none; }; pid-file none; session-keyfile none; dnssec-validation no; };
 controls {};
-view late { match-destinations { 127.0.0.2; }; ${zoneOf(`type secondary; primaries { 127.0.0.1; }; file "late"; masterfile-format text; max-refresh-time 3; min-refresh-time 3;`)} };
+${second ? `view late { match-destinations { ${second}; }; ${zoneOf(`type secondary; primaries { ${address}; }; file "late"; masterfile-format text; max-refresh-time 3; min-refresh-time 3;`)} };` : ""}
 view first { match-destinations { any; }; ${zoneOf(`type primary; file "zone"; allow-update { key "${KEY_NAME}"; }; allow-transfer { any; }; notify no;`)} };
 `,
   );
-  const resolv = put("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
-  const hosts = put("hosts", "127.0.0.1 localhost ca.example.test ca.limits.test\n");
+  const resolv = put("resolv.conf", `nameserver ${address}\noptions timeout:1 attempts:1\n`);
+  const hosts = put("hosts", `127.0.0.1 localhost\n${address} ca.example.test\n`);
   // nsupdate as a node has it; the tree is another system, so it gets the key by the same path.
   mkdirSync(join(directory, "bin"));
   put(
@@ -94,19 +106,24 @@ view first { match-destinations { any; }; ${zoneOf(`type primary; file "zone"; a
     0o755,
   );
   spawn(["named", "-g", "-c", `${inside}/named.conf`]);
-  const dig = async (name: string, server = "127.0.0.1") =>
+  const dig = async (name: string, server = address) =>
     (
-      await run(["chroot", root, "dig", "+short", "+time=1", "+tries=1", `@${server}`, name, "TXT"], { accept: [0, 9] })
+      await run([...within, "chroot", root, "dig", "+short", "+time=1", "+tries=1", `@${server}`, name, "TXT"], {
+        accept: [0, 9],
+      })
     ).stdout.trim();
   const soa = async (server: string) =>
     (
-      await run(["chroot", root, "dig", "+short", "+time=1", "+tries=1", `@${server}`, "example.test", "SOA"], {
-        accept: [0, 9],
-      })
+      await run(
+        [...within, "chroot", root, "dig", "+short", "+time=1", "+tries=1", `@${server}`, "example.test", "SOA"],
+        {
+          accept: [0, 9],
+        },
+      )
     ).stdout;
   await until(
     "both name servers answer",
-    async () => /ns\.example/.test(await soa("127.0.0.1")) && /ns\.example/.test(await soa("127.0.0.2")),
+    async () => /ns\.example/.test(await soa(address)) && (!second || /ns\.example/.test(await soa(second))),
     20_000,
   );
 
@@ -122,7 +139,7 @@ view first { match-destinations { any; }; ${zoneOf(`type primary; file "zone"; a
     async pebble(
       options: Partial<typeof settings> & { readonly externalAccountMACKeys?: Record<string, string> } = {},
       env: Record<string, string> = {},
-      dns = "127.0.0.1:53",
+      dns = `${address}:53`,
     ) {
       pebble?.kill("SIGKILL");
       await pebble?.exited;
@@ -135,7 +152,7 @@ view first { match-destinations { any; }; ${zoneOf(`type primary; file "zone"; a
       });
       // Not by fetch: bun does that in a thread that stayed in the former network.
       const answers = async () =>
-        (await run(["curl", "-ks", "https://127.0.0.1:14000/dir"], { accept: [0, 7, 35] })).code === 0;
+        (await run([...within, "curl", "-ks", `https://${address}:14000/dir`], { accept: [0, 7, 35] })).code === 0;
       await until("pebble answers", answers, 20_000);
     },
     stopPebble: async () => {
