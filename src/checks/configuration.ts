@@ -135,10 +135,12 @@ function backendCheck(
     title: `backend ${group.name} ${place}`,
     async run({ system }) {
       const [address = host] = parseAddress(host) ? [host] : await resolveName(system, host);
-      const url = `http://${address.includes(":") ? `[${address}]` : address}:${port}${group.health_check_path}`;
+      const url = `${group.tls ? "https" : "http"}://${address.includes(":") ? `[${address}]` : address}:${port}${group.health_check_path}`;
       const fix = `curl -i ${url}`;
+      const ca = group.ca_file === "" ? undefined : await system.read(group.ca_file);
+      const trust = { ca, servername: group.sni || (parseAddress(host) ? undefined : host), verify: group.verify };
       try {
-        const { status, ms } = await httpStatus(url, 3000);
+        const { status, ms } = await httpStatus(url, 3000, trust);
         return status === 200
           ? pass(`200 in ${ms.toFixed(1)} ms`)
           : fail(`${group.health_check_path} answers ${status}`, `${fix}; another path? backends[].health_check_path`);

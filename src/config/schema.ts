@@ -114,6 +114,10 @@ const BackendSchema = mapping({
     "/swift/healthcheck",
   ),
   health_check_interval: v.optional(wholeNumber(100, 60_000), 1000),
+  tls: v.optional(trueOrFalse, false),
+  ca_file: optionalText(ABSOLUTE_PATH, "an absolute path of letters, digits and ._,+@-"),
+  sni: optionalText(DOMAIN, "the name in the servers' certificate"),
+  verify: v.optional(trueOrFalse, true),
 });
 
 const asNumber = v.optional(

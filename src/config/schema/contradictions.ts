@@ -101,10 +101,26 @@ function backendProblems(backends: readonly Entry[]): ConfigProblem[] {
         ? [{ path: `backends[${index}].servers`, message: "expected at least one server" }]
         : [],
     ),
+    ...backends.flatMap(({ entry, index }) => tlsProblems(entry, `backends[${index}]`)),
     ...(total > HOST_LIST_LIMIT
       ? [{ path: "backends", message: `expected at most ${HOST_LIST_LIMIT} servers in all, found ${total}` }]
       : []),
   ];
+}
+
+/** A server is known by its name: an address is in no certificate, unless somebody says which name is. */
+function tlsProblems(
+  { tls, ca_file: ca, sni, verify, servers }: Record<string, unknown>,
+  path: string,
+): ConfigProblem[] {
+  if (tls !== true) {
+    const given = Object.entries({ ca_file: ca !== "" && ca, sni: sni !== "" && sni, verify: verify === false });
+    const idle = given.filter(([, set]) => set).map(([key]) => key);
+    return idle.map((key) => ({ path: `${path}.${key}`, message: "means nothing without tls: true" }));
+  }
+  const host = listOf(servers).find(({ entry }) => familyOf(String(entry["host"])) !== undefined)?.entry["host"];
+  if (verify === false || sni !== "" || host === undefined) return [];
+  return [{ path: `${path}.sni`, message: `is needed to verify ${host}: the name in its certificate` }];
 }
 
 function certificateProblems(certs: unknown): ConfigProblem[] {

@@ -12,6 +12,7 @@ const backend = (change: object) => ({ ...LEAST, backends: [{ ...LEAST.backends[
 const bgp = (change: object) => ({ ...LEAST, bgp: { ...LEAST.bgp, ...change } });
 
 /** What the Python version's save() writes. */
+const NO_TLS = { tls: false, ca_file: "", sni: "", verify: true } as const;
 const ACME = { acme_enabled: true, acme_domain: "s3.example.org", route53_enabled: true };
 
 /** Keys of certs that the Python version did not have. */
@@ -108,6 +109,7 @@ describe("a good file", () => {
           servers: [{ host: "rgw1", port: 7480 }],
           health_check_path: "/swift/healthcheck",
           health_check_interval: 1000,
+          ...NO_TLS,
         },
       ],
       certs: {
@@ -139,7 +141,7 @@ describe("a good file", () => {
       certs: { ...rest.certs, ...NEW_CERTS },
       keepalived: vrrp,
       vips: [{ address: "10.0.0.100", family: 4, interface: "lo-vip", backend: "s3_backend" }],
-      backends: [{ ...PYTHON_FILE.backends[0], servers: [{ host: "rgw1", port: 7480 }] }] as never,
+      backends: [{ ...PYTHON_FILE.backends[0], servers: [{ host: "rgw1", port: 7480 }], ...NO_TLS }] as never,
     });
     const routed = { ...PYTHON_FILE, ha_mode: "bgp", bgp: { ...PYTHON_FILE.bgp, neighbors: ["10.0.0.1"] } };
     expect(parseConfig({ ...routed, keepalived: { ...keepalived, peers: [] } }, "ober.yaml").ha_mode).toBe("bgp");
@@ -439,6 +441,21 @@ describe("a bad value", () => {
       "ACME without domain",
       { ...LEAST, certs: { acme_enabled: true, acme_dns: "route53" } },
       "certs.acme_domain: is needed when certs.acme_enabled is true",
+    ],
+    [
+      "a CA without TLS",
+      { ...LEAST, backends: [{ name: "s3", servers: ["rgw1:443"], ca_file: "/etc/ca.pem" }] },
+      "backends[0].ca_file: means nothing without tls: true",
+    ],
+    [
+      "TLS to an address without a name",
+      { ...LEAST, backends: [{ name: "s3", servers: ["10.0.9.1:443"], tls: true }] },
+      "backends[0].sni: is needed to verify 10.0.9.1: the name in its certificate",
+    ],
+    [
+      "a CA file that would be a directive",
+      { ...LEAST, backends: [{ name: "s3", servers: ["rgw1:443"], tls: true, ca_file: "/etc/ca.pem verify none" }] },
+      'backends[0].ca_file: expected an absolute path of letters, digits and ._,+@-, found the text "/etc/ca.pem verify none"',
     ],
     [
       "ACME without DNS",

@@ -202,13 +202,13 @@ stats_port: 8404
   test("asks about ACME only who wants it", async () => {
     const { text, asked } = await edit(FILE, {
       "Get certificates": true,
-      "Prove the domain": true,
+      "How is the domain proved": "route53",
       Domain: ["not a domain", "*.s3.example.org"],
     });
     expect(parseConfig(parseYaml(text, "x"), "x").certs).toMatchObject({
       acme_enabled: true,
       acme_domain: "*.s3.example.org",
-      route53_enabled: true,
+      acme_dns: "route53",
     });
     expect(asked).toContain("AWS profile (may be empty)");
     expect((await edit(FILE, {})).asked).not.toContain("Domain");
