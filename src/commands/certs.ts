@@ -5,6 +5,7 @@ import { type Output, output } from "../ui/output.ts";
 import { certificateStatus, oneAtATime, reloadCertificates } from "./_certs.ts";
 import { certificateLines } from "./_certs-view.ts";
 import { currentConfig, type Node, thisNodeAsRoot } from "./_node.ts";
+import { record } from "./_recorded.ts";
 import { renewCertificates, siteDns, wantedNames } from "./_renew.ts";
 import { globalArgs } from "./_shared.ts";
 
@@ -57,7 +58,10 @@ async function reload(node: Node, out: Output): Promise<void> {
 async function renew(node: Node, out: Output, flags: { force: boolean; timer: boolean }): Promise<void> {
   const { config } = await currentConfig(node);
   const done = await renewCertificates(node, config, { ...flags, progress: out.progress });
-  if (done.renewed.length > 0) await oneAtATime(node, "certs renew", () => reloadCertificates(node, config));
+  if (done.renewed.length > 0) {
+    await record("certs renew", `renewed ${done.renewed.join(", ")}; the next one at ${done.next}`);
+    await oneAtATime(node, "certs renew", () => reloadCertificates(node, config));
+  }
   await out.result(done, () => {
     if (done.waitsUntil !== undefined) return `the last attempt failed; the timer waits until ${done.waitsUntil}`;
     const what = done.renewed.length === 0 ? "nothing is due" : `renewed: ${done.renewed.join(", ")}`;

@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makePki } from "../helpers/pki.ts";
+import { prepareHost } from "../lab/host.ts";
 import { run, until } from "../lab/process.ts";
 import { tree } from "../lab/trees.ts";
 import type { Step } from "./_acme-run.ts";
@@ -12,7 +13,8 @@ export const DIRECTORY = "https://ca.example.test:14000/dir";
 const KEY_NAME = "ober-key";
 export const EAB = { kid: "kid-1", hmac: "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W" };
 
-export function acmeTree(): Promise<string> {
+export async function acmeTree(): Promise<string> {
+  await prepareHost((line) => process.stderr.write(`${line}\n`));
   const packages = "pebble,bind9,bind9-dnsutils,python3-moto,python3-flask,python3-flask-cors,ca-certificates";
   return tree({
     kind: "acme",

@@ -9,16 +9,19 @@ import { get, OK, request } from "./_peers.ts";
 
 const NAME = "rgw.example.test";
 
+let pki: Pki;
+let foreign: Pki;
+beforeAll(async () => {
+  [pki, foreign] = await Promise.all([makePki([NAME, `DNS:${NAME}`]), makePki([NAME, `DNS:${NAME}`])]);
+}, 60_000);
+
 describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, tree) => {
   let leave: () => void;
-  let pki: Pki;
-  let foreign: Pki;
   const servers: tls.Server[] = [];
   /** What a server has seen of its clients: the name that it was asked by. */
   let asked: string[] = [];
 
   beforeAll(async () => {
-    [pki, foreign] = await Promise.all([makePki([NAME, `DNS:${NAME}`]), makePki([NAME, `DNS:${NAME}`])]);
     leave = await enterNetwork([tree]);
   }, 600_000);
 

@@ -5,6 +5,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { rmSync } from "node:fs";
 import tls from "node:tls";
+import { selfSigned } from "../../src/acme/self-signed.ts";
+import { PLACEHOLDER } from "../../src/checks/pem.ts";
 import { reloadCertificates } from "../../src/commands/_certs.ts";
 import type { Node } from "../../src/commands/_node.ts";
 import { parseConfig } from "../../src/config/schema.ts";
@@ -38,11 +40,15 @@ async function seen(servername = "s3.example.org"): Promise<{ name: string; chai
   return promise;
 }
 
+let pki: Pki;
+beforeAll(async () => {
+  pki = await makePki();
+}, 60_000);
+
 describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, tree) => {
   let leave: () => void;
   let ingress: Ingress;
   let server: Awaited<ReturnType<typeof startServer>>;
-  let pki: Pki;
   let node: Node;
   let reloads = 0;
   const pem = (name: string, ...chain: readonly string[]) =>
@@ -50,7 +56,6 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
   const put = (text: string, file = "s3.pem") => ingress.put(`${ingress.paths.certs}/${file}`, text);
 
   beforeAll(async () => {
-    pki = await makePki();
     leave = await enterNetwork([tree]);
     server = await startServer(SERVERS[0] ?? "", ({ socket }) => void socket.write(OK));
     ingress = await startIngress(tree);
@@ -120,6 +125,15 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
     expect(await reloadCertificates(node, config)).toMatchObject({ reloaded: true });
     expect((await seen("unknown.example.org")).name).toBe("leaf");
     expect(reloads).toBe(3);
+  });
+
+  test("ober's own first certificate goes when there is another one", async () => {
+    const before = reloads;
+    put(await selfSigned(["s3.example.org"], PLACEHOLDER, new Date()), "ober.pem");
+    expect(await reloadCertificates(node, config)).toMatchObject({ refused: [] });
+    expect(await ingress.files.list(ingress.paths.certs)).toEqual(["s3.pem"]);
+    expect(await ingress.say("show ssl cert")).not.toContain("ober.pem");
+    expect([before, before + 1]).toContain(reloads);
   });
 
   const bad: readonly [what: string, text: () => string, said: RegExp][] = [
