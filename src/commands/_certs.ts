@@ -139,8 +139,8 @@ async function bringToHaproxy(
     if (reason === undefined) done.push(step);
     else left.push(reason);
   }
-  // It reads the files anew, all of them: one that it refuses would keep it from that.
-  const reload = left.length > 0 && examined.every(({ certificate }) => certificate);
+  // It reads the files anew, all of them: also one that must not be served.
+  const reload = left.length > 0 && refused.length === 0;
   if (reload) await system.run(["systemctl", "reload", "ober-http.service"]);
   const digests = Object.fromEntries(
     disk.flatMap(({ file, digest }) => (digest === undefined ? [] : [[file, digest]])),

@@ -34,13 +34,13 @@ function unitText(name: UnitName | TriggeredName, config: Config, facts: NodeFac
     case "ober-http.service":
       return fill(assets.httpUnit, { executable, haproxyConfig, masterSocket });
     case "ober-certs.path":
-      return fill(assets.certsPath, { place: certificatePlace(paths, config.certs).replace(/\/+$/, "") });
+      return fill(assets.certsPath, certificateWatch(certificatePlace(paths, config.certs).replace(/\/+$/, "")));
     case "ober-certs.service":
-      return fill(assets.certsUnit, { executable });
+      return fill(assets.certsUnit, { executable, prefix: paths.prefix });
     case "ober-renew.timer":
       return assets.renewTimer;
     case "ober-renew.service":
-      return fill(assets.renewUnit, { executable });
+      return fill(assets.renewUnit, { executable, prefix: paths.prefix });
     case "ober-bfd.service":
       return fill(assets.bfdUnit, { bfdConfig: paths.bfdConfig, bfdSocket: paths.bfdSocket });
     case "ober-bgp.service":
@@ -60,6 +60,9 @@ function unitText(name: UnitName | TriggeredName, config: Config, facts: NodeFac
       return name satisfies never;
   }
 }
+
+/** A file may have its key beside it; of a directory every file is watched with it. */
+const certificateWatch = (place: string) => ({ place, key: /\.\w+$/.test(place) ? `PathChanged=${place}.key` : "" });
 
 /**
  * ExaBGP 4.2 never resets its reconnect back-off: after a few cuts a node stays away for many seconds. A session that the
