@@ -11,7 +11,7 @@ import { reloadCertificates } from "../../src/commands/_certs.ts";
 import type { Node } from "../../src/commands/_node.ts";
 import { parseConfig } from "../../src/config/schema.ts";
 import { makePki, type Pki } from "../helpers/pki.ts";
-import { until } from "../lab/process.ts";
+import { run, until } from "../lab/process.ts";
 import { enterNetwork, type Ingress, residentMb, SERVERS, startIngress, VIPS } from "./_ingress.ts";
 import { PARSER_TREES } from "./_parsers.ts";
 import { dial, exchange, get, OK, request, startServer } from "./_peers.ts";
@@ -135,6 +135,29 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
     expect(await ingress.say("show ssl cert")).not.toContain("ober.pem");
     expect([before, before + 1]).toContain(reloads);
   });
+
+  test("a session is resumed here, and is no trouble where nobody knows it", async () => {
+    const file = `/tmp/ober-session-${process.pid}`;
+    const handshake = async (version: string, argument: string) => {
+      const client = `openssl s_client ${version} -connect ${VIPS[0]}:443 -servername s3.example.org ${argument} ${file}`;
+      const { stdout } = await run(
+        ["sh", "-c", `(printf 'GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n'; sleep 0.3) | ${client} 2>/dev/null`],
+        { accept: [0, 1] },
+      );
+      return /^(New|Reused), TLS/m.exec(stdout)?.[1];
+    };
+    try {
+      for (const version of ["-tls1_2", "-tls1_3"]) {
+        expect(await handshake(version, "-sess_out")).toBe("New");
+        expect(await handshake(version, "-sess_in")).toBe("Reused");
+        await handshake(version, "-sess_out");
+        await ingress.restart();
+        expect(await handshake(version, "-sess_in")).toBe("New");
+      }
+    } finally {
+      rmSync(file, { force: true });
+    }
+  }, 30_000);
 
   const bad: readonly [what: string, text: () => string, said: RegExp][] = [
     ["a foreign key", () => pki("leaf.crt") + pki("other.key"), /does not belong to its certificate/],
