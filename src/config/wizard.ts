@@ -14,6 +14,7 @@ import {
   BGP,
   CERTIFICATES,
   GROUP,
+  GROUP_TLS,
   KEEPALIVED,
   MODE,
   OTHER,
@@ -165,8 +166,11 @@ async function askBackends(wizard: Wizard, before: Draft): Promise<Draft> {
     if (name === "") continue;
     const place = ["backends", index];
     if (name !== getAt(draft, [...place, "name"])) draft = setAt(draft, [...place, "name"], name);
-    const questions = GROUP.map((question) => ({ ...question, message: `${name}: ${question.message}` }));
-    draft = await askAll({ ...wizard, fresh: wizard.fresh || index >= count }, draft, questions, place);
+    const ofGroup = (questions: readonly Question[]) =>
+      questions.map((question) => ({ ...question, message: `${name}: ${question.message}` }));
+    const asking = { ...wizard, fresh: wizard.fresh || index >= count };
+    draft = await askAll(asking, draft, ofGroup(GROUP), place);
+    if (getAt(draft, [...place, "tls"]) === true) draft = await askAll(asking, draft, ofGroup(GROUP_TLS), place);
     index++;
   }
 }

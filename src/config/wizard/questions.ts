@@ -125,4 +125,10 @@ export const GROUP: readonly Question[] = [
     fallback: "/swift/healthcheck",
   },
   { path: "health_check_interval", message: "Check interval, milliseconds", kind: "number", fallback: 1000 },
+  { path: "tls", message: "Speak TLS to the gateways?", kind: "truth", fallback: false },
+];
+
+export const GROUP_TLS: readonly Question[] = [
+  { path: "ca_file", message: "File with the CA of their certificates (empty: the system's)", kind: "text" },
+  { path: "sni", message: "Name in their certificates (empty: each server's own)", kind: "text" },
 ];
