@@ -90,13 +90,17 @@ async function attempt(
         !present ||
         !fits(present, place, certs) ||
         renewAt(present, state.ari[present.fingerprint]) <= new Date();
-      const next = due ? await obtain({ system, paths }, certs, place, options) : present;
-      if (due) {
-        const text = (await system.read(place.file)) ?? "";
-        state = { ...state, issued: { ...state.issued, [place.file]: digestOf(text) } };
+      const fresh = due ? await obtain({ system, paths }, certs, place, options) : undefined;
+      if (fresh) {
+        const issued = { ...state.issued, [`${place.file}${COMING}`]: digestOf(fresh.pem) };
+        // Before the file: a machine that loses power in between must still know both for ober's own.
+        await writeAcmeState(system, paths, { ...state, issued });
+        await putInPlace({ system, paths }, place.file, fresh.pem);
+        state = { ...state, issued: { ...issued, [place.file]: digestOf(fresh.pem) } };
         renewed.push(place.file);
       }
-      times.push(renewAt(next, state.ari[next.fingerprint]));
+      const next = fresh?.certificate ?? present;
+      if (next) times.push(renewAt(next, state.ari[next.fingerprint]));
     }
     const next = new Date(Math.min(...times.map((time) => time.getTime())));
     const awsHome = lastHome ?? state.awsHome;
@@ -114,6 +118,8 @@ async function attempt(
   }
 }
 
+/** Marks the digest of what is about to be put in the place of a file. */
+const COMING = ".new";
 const digestOf = (text: string) => createHash("sha256").update(text).digest("hex");
 
 /** What ober wrote at `file`; undefined where a new one must be had. Throws an OberError where the file is somebody else's. */
@@ -122,7 +128,7 @@ async function presentAt(system: System, file: string, state: AcmeState): Promis
   if (text === undefined) return undefined;
   const { certificate } = examinePem({ file, text }, new Date());
   if (certificate?.placeholder) return undefined;
-  if (state.issued[file] === digestOf(text)) return certificate;
+  if ([state.issued[file], state.issued[`${file}${COMING}`]].includes(digestOf(text))) return certificate;
   throw new OberError(`${file} holds a certificate that ober did not get, and stays as it is`, {
     hint: `move it away, then \`ober certs renew\``,
   });
@@ -174,7 +180,7 @@ async function obtain(
   certs: Config["certs"],
   { file, kind }: Place,
   { progress }: RenewOptions,
-): Promise<Certificate> {
+): Promise<{ readonly certificate: Certificate; readonly pem: string }> {
   const { issue, newAccountKey } = await import("../acme/issue.ts");
   const server = await serverOf(system, certs);
   const dns = await siteDns({ system, paths }, certs);
@@ -203,12 +209,15 @@ async function obtain(
     throw new OberError(`the CA gave a certificate that clients would refuse: ${bad?.message}`, {
       hint: "is the clock right? `date`",
     });
+  return { certificate, pem };
+}
+
+async function putInPlace({ system, paths }: Node, file: string, pem: string): Promise<void> {
   await own(system, paths, [{ path: file, before: undefined, after: undefined }]);
   // HAProxy takes every file of the directory whose name has no dot in front.
   const hidden = posix.join(posix.dirname(file), `.${posix.basename(file)}`);
   await system.writeAtomic(hidden, pem, { mode: 0o600 });
   await system.rename(hidden, file);
-  return certificate;
 }
 
 /** The home whose AWS profile was used last. */

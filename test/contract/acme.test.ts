@@ -99,6 +99,13 @@ describe("a certificate", () => {
     await authority.pebble({ certificateValidityPeriod: 6 * 86_400 });
     expect((await renew()).error).toBeUndefined();
     const serial = leaf().serialNumber;
+    // As if the power had gone between the file and its record.
+    const { issued, ...rest } = state();
+    const file = paths().ownCertificate;
+    writeFileSync(
+      paths().acmeState,
+      JSON.stringify({ ...rest, issued: { [file]: "of before", [`${file}.new`]: issued[file] } }),
+    );
     expect((await renew({ aheadMs: DAY, timer: true })).result).toMatchObject({ renewed: [] });
     expect((await renew({ aheadMs: 5.5 * DAY, timer: true })).result).toMatchObject({
       renewed: [paths().ownCertificate],
