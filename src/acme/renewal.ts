@@ -30,13 +30,14 @@ const lifeOf = ({ notBefore, notAfter }: Lifetime) => notAfter.getTime() - notBe
 
 /**
  * The time to renew: two thirds through the life, or where the CA gives a window a point in it that differs from certificate to certificate,
- * so that not all nodes come at once.
+ * so that not all nodes come at once. A window that leaves no time for a failure is not waited for: five sixths are the latest.
  */
 export function renewAt(certificate: Lifetime, window: Window | undefined): Date {
   if (window) {
     const [start, end] = [Date.parse(window.start), Date.parse(window.end)];
     const fraction = Number.parseInt(certificate.fingerprint.slice(0, 8), 16) / 2 ** 32;
-    return new Date(start + (end - start) * fraction);
+    const latest = certificate.notBefore.getTime() + (lifeOf(certificate) * 5) / 6;
+    return new Date(Math.min(start + (end - start) * fraction, latest));
   }
   return new Date(certificate.notBefore.getTime() + (lifeOf(certificate) * 2) / 3);
 }

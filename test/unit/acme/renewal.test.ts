@@ -20,6 +20,12 @@ describe("a certificate is renewed", () => {
       { start: "2026-02-01T00:00:00Z", end: "2026-02-03T00:00:00Z" },
       "2026-02-02T00:00:00.000Z",
     ],
+    [
+      "after five sixths, however late the CA's window is",
+      QUARTER,
+      { start: "2026-03-30T00:00:00Z", end: "2026-05-01T00:00:00Z" },
+      "2026-03-17T00:00:00.000Z",
+    ],
   ])("%s", (_what, certificate, window, time) => {
     expect(renewAt(certificate, window).toISOString()).toBe(time);
   });
