@@ -169,19 +169,20 @@ test("the timer gets certificates by ACME, and renews twice; connections from be
   await nothingLeaks();
 }, 400_000);
 
-/** nsupdate(1) and its libraries from the tree of the name server: a lab's node has no bind9-dnsutils in its repository. */
+/** nsupdate(1), its libraries and their loader from the tree of the name server: a lab's node has no bind9-dnsutils in its repository. */
 async function giveNsupdate(tree: string): Promise<void> {
   const { stdout } = await run(["chroot", tree, "ldd", "/usr/bin/nsupdate"]);
-  const libraries = [...stdout.matchAll(/=> (\/\S+)/g)].map(([, file = ""]) => file);
+  const libraries = [...stdout.matchAll(/(?:=>|^)\s+(\/\S+) \(/gm)].map(([, file = ""]) => file);
+  const loader = basename(libraries.find((file) => file.includes("/ld-linux")) ?? "");
   mkdirSync(onNode("opt/nsupdate"), { recursive: true });
   for (const file of ["/usr/bin/nsupdate", ...libraries])
     copyFileSync(tree + file, onNode(`opt/nsupdate/${basename(file)}`));
   writeFileSync(
     onNode("usr/bin/nsupdate"),
-    '#!/bin/sh\nLD_LIBRARY_PATH=/opt/nsupdate exec /opt/nsupdate/nsupdate "$@"\n',
+    `#!/bin/sh\nexec /opt/nsupdate/${loader} --library-path /opt/nsupdate /opt/nsupdate/nsupdate "$@"\n`,
     { mode: 0o755 },
   );
-  chmodSync(onNode("opt/nsupdate/nsupdate"), 0o755);
+  for (const file of ["nsupdate", loader]) chmodSync(onNode(`opt/nsupdate/${file}`), 0o755);
 }
 
 /** Lines of every private key and secret of the node, looked for wherever anybody but root could come to see them. */
