@@ -15,9 +15,13 @@ import routerNxos from "../assets/router/nxos.conf" with { type: "text" };
 import sysctl from "../assets/sysctl/99-herr-ober.conf" with { type: "text" };
 import bfdUnit from "../assets/systemd/ober-bfd.service" with { type: "text" };
 import bgpUnit from "../assets/systemd/ober-bgp.service" with { type: "text" };
+import certsPath from "../assets/systemd/ober-certs.path" with { type: "text" };
+import certsUnit from "../assets/systemd/ober-certs.service" with { type: "text" };
 import haUnit from "../assets/systemd/ober-ha.service" with { type: "text" };
 import handoverUnit from "../assets/systemd/ober-handover.service" with { type: "text" };
 import httpUnit from "../assets/systemd/ober-http.service" with { type: "text" };
+import renewUnit from "../assets/systemd/ober-renew.service" with { type: "text" };
+import renewTimer from "../assets/systemd/ober-renew.timer" with { type: "text" };
 import vipUnit from "../assets/systemd/ober-vip.service" with { type: "text" };
 
 /** Templates of the generated files, embedded in the executable. The only importer of `assets/`. */
@@ -36,6 +40,10 @@ export const assets: Readonly<Record<AssetName, string>> = {
   bgpUnit,
   bfdUnit,
   haUnit,
+  certsPath,
+  certsUnit,
+  renewTimer,
+  renewUnit,
   keepalivedConfig,
   keepalivedInstance,
   routerBird,
@@ -60,6 +68,10 @@ type AssetName =
   | "bgpUnit"
   | "bfdUnit"
   | "haUnit"
+  | "certsPath"
+  | "certsUnit"
+  | "renewTimer"
+  | "renewUnit"
   | "keepalivedConfig"
   | "keepalivedInstance"
   | "routerBird"

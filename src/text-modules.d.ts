@@ -23,3 +23,11 @@ declare module "*.nft" {
   const text: string;
   export default text;
 }
+declare module "*.path" {
+  const text: string;
+  export default text;
+}
+declare module "*.timer" {
+  const text: string;
+  export default text;
+}

@@ -21,12 +21,13 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "plan/diff": ["domain", "config/schema", "render"],
   plan: ["domain", "config", "render", "system"],
   health: ["domain"],
+  acme: ["domain", "config", "system"],
   system: ["domain"],
   // Checks ask the parsers about staged files and compare with the newest generation; they change nothing.
-  checks: ["domain", "config", "render", "plan", "system", "health"],
+  checks: ["domain", "config", "render", "plan", "system", "health", "acme"],
   install: ["domain", "config", "render", "plan", "system", "checks", "assets"],
   ui: ["domain"],
-  commands: ["domain", "config", "render", "plan", "health", "system", "checks", "install", "ui", "assets"],
+  commands: ["domain", "config", "render", "plan", "health", "system", "checks", "install", "acme", "ui", "assets"],
   arguments: ["domain", "ui"],
   cli: ["domain", "commands", "arguments", "ui"],
   main: ["cli", "health", "ui"],
@@ -38,6 +39,8 @@ const PACKAGES: Record<string, readonly string[]> = {
   yaml: ["src/config/store.ts"],
   consola: ["src/ui/output.ts"],
   citty: ["src/commands/", "src/cli.ts"],
+  "acme-client": ["src/acme/issue.ts"],
+  "@peculiar/x509": ["src/acme/"],
   valibot: ["src/config/", "src/system/", "src/plan/", "src/install/"],
 };
 

@@ -11,6 +11,7 @@ const WRONG_USAGE: Record<string, readonly [args: string, error: string]> = {
   confirm: ["--undone", "error: unknown flag --undone of `ober confirm`"],
   rollback: ["1 2", "error: `ober rollback` does not take '2'"],
   sync: ["--frontend 10.0.0.1", "error: unknown flag --frontend of `ober sync`"],
+  certs: ["lst", "error: `ober certs` does not know 'lst'"],
   status: ["--wach", "error: unknown flag --wach of `ober status`"],
   why: ["10.0.0.1 10.0.0.2", "error: `ober why` does not take '10.0.0.2'"],
   start: ["now", "error: `ober start` does not take 'now'"],

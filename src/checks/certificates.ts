@@ -1,44 +1,53 @@
-import { createPrivateKey, X509Certificate } from "node:crypto";
+import { posix } from "node:path";
 import { OberError } from "../errors.ts";
 import type { System } from "../system/system.ts";
+import { type Certificate, type Examined, examinePem, type Problem } from "./pem.ts";
 
-/** A certificate as HAProxy would serve it from one PEM file. */
-export type Certificate = {
-  readonly file: string;
-  readonly names: readonly string[];
-  readonly notBefore: Date;
-  readonly notAfter: Date;
-};
+export { type Certificate, EXPIRY_WARNING_DAYS } from "./pem.ts";
 
-/** Warned about before it is too late to act in office hours. */
-export const EXPIRY_WARNING_DAYS = 21;
+/** More than this is no certificate. */
+const LARGEST_FILE = 1 << 20;
 
 /**
- * The certificates at `path`, a PEM file or a directory of them, as HAProxy's `crt` takes it. Throws an OberError when
- * there is none, or when one could not be served: no key, a foreign key, an unreadable part.
+ * Everything at `place`, a PEM file or a directory of them as HAProxy's `crt` takes it, with all that is wrong. Throws an OberError
+ * where there is nothing to examine.
  */
-export async function readCertificates(system: System, path: string): Promise<readonly Certificate[]> {
-  const stat = await system.stat(path.replace(/\/$/, ""));
-  const asDirectory = stat?.kind === "directory" || path.endsWith("/");
+export async function examineCertificates(
+  system: System,
+  place: string,
+  now = new Date(),
+): Promise<readonly Examined[]> {
+  const path = place.replace(/\/+$/, "");
+  const found = await follow(system, path);
+  const asDirectory = found?.kind === "directory" || (found === undefined && place.endsWith("/"));
   const files = asDirectory ? await pemFiles(system, path) : [path];
-  if (stat === undefined || files.length === 0) {
-    throw new OberError(`there is no certificate at ${path}`, {
+  if (found === undefined || files.length === 0) {
+    throw new OberError(`there is no certificate at ${place}`, {
       hint: "put a PEM file with certificate, chain and private key there, or set certs.path in ober.yaml",
     });
   }
-  return Promise.all(files.map((file) => readCertificate(system, file)));
+  const examined = await Promise.all(files.map((file) => examineFile(system, file, now)));
+  return withDuplicates(examined);
 }
 
-/** What `config` must refuse and what it must say about the certificates at `path`. */
+/** The certificates at `place`. Throws an OberError when there is none, or when HAProxy could not serve one of them. */
+export async function readCertificates(system: System, place: string): Promise<readonly Certificate[]> {
+  const examined = await examineCertificates(system, place);
+  const broken = examined.flatMap(({ problems }) => problems).find(({ severity }) => severity === "broken");
+  if (broken) throw new OberError(broken.message, { hint: broken.fix });
+  return examined.flatMap(({ certificate }) => certificate ?? []);
+}
+
+/** What `config` must refuse and what it must say about the certificates at `place`. */
 export async function certificateProblems(
   system: System,
-  path: string,
+  place: string,
 ): Promise<{ fatal: OberError | undefined; warnings: readonly string[] }> {
   try {
-    const certificates = await readCertificates(system, path);
+    await readCertificates(system, place);
     return {
       fatal: undefined,
-      warnings: certificates.flatMap((certificate) => expiryWarning(certificate, new Date())),
+      warnings: problemsOf(await examineCertificates(system, place)).map(({ message }) => message),
     };
   } catch (error) {
     if (error instanceof OberError) return { fatal: error, warnings: [] };
@@ -46,59 +55,66 @@ export async function certificateProblems(
   }
 }
 
-/** A sentence when the certificate is not valid now or will end soon. */
-export function expiryWarning({ file, notBefore, notAfter }: Certificate, now: Date): readonly string[] {
-  const days = Math.floor((notAfter.getTime() - now.getTime()) / 86_400_000);
-  if (now < notBefore)
-    return [`the certificate in ${file} is not valid before ${notBefore.toISOString().slice(0, 10)}`];
-  if (days < 0) return [`the certificate in ${file} expired on ${notAfter.toISOString().slice(0, 10)}`];
-  if (days < EXPIRY_WARNING_DAYS) return [`the certificate in ${file} expires in ${days} days`];
-  return [];
-}
+export const problemsOf = (examined: readonly Examined[]): readonly Problem[] =>
+  examined.flatMap(({ problems }) => problems);
 
-/** HAProxy reads a `.key` beside a certificate that has none; those are no certificates of their own. */
-async function pemFiles(system: System, directory: string): Promise<readonly string[]> {
-  const names = await system.list(directory);
-  return names
-    .filter((name) => !/\.(key|issuer|ocsp|sctl)$/.test(name) && !name.startsWith("."))
-    .map((name) => `${directory.replace(/\/$/, "")}/${name}`);
-}
-
-async function readCertificate(system: System, file: string): Promise<Certificate> {
-  const pem = (await system.read(file)) ?? "";
-  if (!pem.includes("-----BEGIN CERTIFICATE-----")) {
-    throw new OberError(`${file} holds no certificate`, { hint: "a PEM file begins with -----BEGIN CERTIFICATE-----" });
-  }
-  const keyText = /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem) ? pem : await system.read(`${file}.key`);
-  if (keyText === undefined) {
-    throw new OberError(`${file} holds a certificate without its private key`, {
-      hint: `append the key to the file, or put it beside it as ${file}.key`,
-    });
-  }
-  const certificate = parsed(file, "certificate", () => new X509Certificate(pem));
-  const key = parsed(file, "private key", () => createPrivateKey(keyText));
-  if (!certificate.checkPrivateKey(key)) {
-    throw new OberError(`the private key in ${file} does not belong to its certificate`, {
-      hint: "`openssl x509 -noout -pubkey` and `openssl pkey -pubout` of the two must say the same",
-    });
-  }
-  return {
+async function examineFile(system: System, file: string, now: Date): Promise<Examined> {
+  const keyFile = `${file}.key`;
+  const [stat, keyStat] = [await follow(system, file), await follow(system, keyFile)];
+  const broken = (message: string, fix: string): Examined => ({
     file,
-    names: (certificate.subjectAltName ?? "")
-      .split(", ")
-      .flatMap((name) => /^(?:DNS|IP Address):(.*)$/.exec(name)?.[1] ?? []),
-    notBefore: new Date(certificate.validFrom),
-    notAfter: new Date(certificate.validTo),
-  };
+    certificate: undefined,
+    problems: [{ severity: "broken", message, fix }],
+  });
+  if (stat === undefined) return broken(`${file} is a link to a file that is not there`, `ls -l ${file}`);
+  if (stat.kind !== "file") return broken(`${file} is no regular file`, "a PEM file belongs there");
+  if (stat.size > LARGEST_FILE)
+    return broken(`${file} is too large for a certificate: ${stat.size} bytes`, "is that the right file?");
+  const text = (await system.read(file)) ?? "";
+  const keyText = keyStat?.kind === "file" ? await system.read(keyFile) : undefined;
+  const mode = /^-----BEGIN .*PRIVATE KEY/m.test(text) || keyText === undefined ? stat.mode : (keyStat?.mode ?? 0);
+  return examinePem({ file, text, keyText, mode }, now);
 }
 
-function parsed<T>(file: string, what: string, parse: () => T): T {
-  try {
-    return parse();
-  } catch (error) {
-    throw new OberError(`the ${what} in ${file} cannot be read`, {
-      hint: "keys with a passphrase do not work: nobody is there to type it when the service starts",
-      cause: error,
-    });
+/** More links one after the other lead in a circle; see path_resolution(7). */
+const MOST_LINKS = 40;
+
+/** What a path leads to, links followed; undefined when nothing is there. Throws an OberError for links in a circle. */
+async function follow(system: System, path: string) {
+  let at = path;
+  for (let links = 0; links <= MOST_LINKS; links++) {
+    const stat = await system.stat(at);
+    if (stat?.kind !== "link") return stat;
+    at = posix.resolve(posix.dirname(at), (await system.readLink(at)) ?? "");
   }
+  throw new OberError(`${path} is a link that leads in a circle`, { hint: `ls -l ${path}` });
+}
+
+/** What HAProxy reads of a directory: regular files, less those that belong to a certificate of the same name. */
+async function pemFiles(system: System, directory: string): Promise<readonly string[]> {
+  const names = (await system.list(directory)).filter(
+    (name) => !/\.(key|issuer|ocsp|sctl)$/.test(name) && !name.startsWith("."),
+  );
+  const files = names.map((name) => `${directory}/${name}`);
+  const kinds = await Promise.all(files.map(async (file) => (await follow(system, file))?.kind ?? "link"));
+  return files.filter((_, index) => kinds[index] === "file" || kinds[index] === "link");
+}
+
+/** Two files for one name and one type of key: HAProxy serves the first and says nothing. */
+function withDuplicates(examined: readonly Examined[]): readonly Examined[] {
+  const owners = new Map<string, string>();
+  return examined.map((one) => {
+    const { certificate, file, problems } = one;
+    if (!certificate) return one;
+    const of = (name: string) => `${certificate.key.split(" ")[0]} ${name.toLowerCase()}`;
+    const doubled = certificate.names.find((name) => owners.has(of(name)));
+    const other = owners.get(of(doubled ?? ""));
+    for (const name of certificate.names) if (!owners.has(of(name))) owners.set(of(name), file);
+    if (doubled === undefined) return one;
+    const message = `${other} and ${file} are both for ${doubled}; HAProxy serves the first`;
+    return {
+      ...one,
+      problems: [...problems, { severity: "remark", message, fix: "move the one that is not needed away" }],
+    };
+  });
 }

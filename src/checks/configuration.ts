@@ -5,7 +5,7 @@ import type { Config } from "../config/schema.ts";
 import type { Secrets } from "../config/secrets.ts";
 import { inSubnet, parseAddress } from "../domain/address.ts";
 import type { NodeFacts } from "../domain/facts.ts";
-import type { Paths } from "../domain/paths.ts";
+import { certificatePlace, type Paths } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
 import { validate } from "../plan/validators.ts";
 import { neighborAddresses } from "../render/exabgp.ts";
@@ -56,8 +56,7 @@ async function checkParsers({ system, paths, config, facts, secrets }: Subject):
 }
 
 async function checkCertificates({ system, paths, config }: Subject): Promise<Verdict> {
-  const place = config.certs.path === "" ? `${paths.certs}/` : config.certs.path;
-  return certificateVerdict(system, place);
+  return certificateVerdict(system, certificatePlace(paths, config.certs));
 }
 
 const vrrpChecks: readonly Check<Subject>[] = [
@@ -136,10 +135,12 @@ function backendCheck(
     title: `backend ${group.name} ${place}`,
     async run({ system }) {
       const [address = host] = parseAddress(host) ? [host] : await resolveName(system, host);
-      const url = `http://${address.includes(":") ? `[${address}]` : address}:${port}${group.health_check_path}`;
+      const url = `${group.tls ? "https" : "http"}://${address.includes(":") ? `[${address}]` : address}:${port}${group.health_check_path}`;
       const fix = `curl -i ${url}`;
+      const ca = group.ca_file === "" ? undefined : await system.read(group.ca_file);
+      const trust = { ca, servername: group.sni || (parseAddress(host) ? undefined : host), verify: group.verify };
       try {
-        const { status, ms } = await httpStatus(url, 3000);
+        const { status, ms } = await httpStatus(url, 3000, trust);
         return status === 200
           ? pass(`200 in ${ms.toFixed(1)} ms`)
           : fail(`${group.health_check_path} answers ${status}`, `${fix}; another path? backends[].health_check_path`);

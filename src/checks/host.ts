@@ -22,6 +22,7 @@ import {
   checkConfiguration,
   checkDrift,
   checkExecutable,
+  checkRenewal,
   checkSecrets,
   checkUnconfirmed,
 } from "./node-files.ts";
@@ -55,6 +56,7 @@ export const hostChecks: readonly Check<Host>[] = [
   { id: "configuration", title: "ober.yaml", run: checkConfiguration },
   { id: "secrets", title: "secrets", run: checkSecrets },
   { id: "certificate", title: "certificate", run: checkCertificate },
+  { id: "renewal", title: "renewal of certificates", run: checkRenewal },
   { id: "unconfirmed", title: "changes not yet final", run: checkUnconfirmed },
   { id: "drift", title: "files changed by hand", run: checkDrift },
   { id: "applied", title: "edits of ober.yaml", run: checkApplied },

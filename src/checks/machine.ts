@@ -143,7 +143,9 @@ async function clockOfBackend({ backends }: Config) {
   if (!group || !server) return undefined;
   const name = `${server.host.includes(":") ? `[${server.host}]` : server.host}:${server.port}`;
   try {
-    const { date } = await httpStatus(`http://${name}${group.health_check_path}`, 1500);
+    // Only its clock is asked for; whether it is trusted is the finding of another check.
+    const url = `${group.tls ? "https" : "http"}://${name}${group.health_check_path}`;
+    const { date } = await httpStatus(url, 1500, { verify: false });
     return date === undefined ? undefined : { name, aheadMs: date - Date.now() };
   } catch (error) {
     // That it does not answer is a finding of its own.

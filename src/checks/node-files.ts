@@ -1,12 +1,15 @@
 /** What lies on the disk of a node: configuration, secrets, certificate, generated files, the executable's link. */
+import type { AcmeState } from "../acme/renewal.ts";
+import { readAcmeState } from "../acme/state.ts";
 import { parseConfig } from "../config/schema.ts";
 import { readSecrets } from "../config/secrets.ts";
 import { parseYaml } from "../config/store.ts";
+import { certificatePlace } from "../domain/paths.ts";
 import { diffText } from "../plan/diff.ts";
 import { drift, generationNumbers, readGeneration } from "../plan/generations.ts";
 import { pending } from "../plan/transaction.ts";
 import type { System } from "../system/system.ts";
-import { expiryWarning, readCertificates } from "./certificates.ts";
+import { examineCertificates, problemsOf } from "./certificates.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
 import { configOf, type Host } from "./host-config.ts";
 
@@ -82,21 +85,38 @@ export async function checkCertificate(host: Host): Promise<Verdict> {
   const config = await configOf(host);
   if (!config || !host.paths) return skip("not configured");
   if (!host.isRoot) return skip("needs root");
-  return certificateVerdict(host.system, config.certs.path === "" ? `${host.paths.certs}/` : config.certs.path);
+  return certificateVerdict(host.system, certificatePlace(host.paths, config.certs));
 }
 
-/** The same for `test`. Throws an OberError when a certificate could not be served at all. */
-export async function certificateVerdict(system: System, place: string): Promise<Verdict> {
-  const certificates = await readCertificates(system, place);
-  const now = new Date();
-  const warnings = certificates.flatMap((certificate) => expiryWarning(certificate, now));
-  const fix = `renew it and write it to ${place}, then \`ober restart --reload-only\``;
-  const invalid = certificates.some(({ notBefore, notAfter }) => now < notBefore || now > notAfter);
-  if (warnings.length > 0) return (invalid ? fail : warn)(warnings.join("; "), fix);
-  for (const { file } of certificates) {
-    const mode = (await system.stat(file))?.mode ?? 0;
-    if ((mode & 0o004) !== 0)
-      return warn(`everybody can read the key in ${file}`, `chmod 600 ${file}`, [["chmod", "600", file]]);
+/** A renewal that fails is told long before the certificate ends. */
+export async function checkRenewal(host: Host): Promise<Verdict> {
+  const config = await configOf(host);
+  if (!config || !host.paths || !config.certs.acme_enabled) return skip("ober gets no certificates here");
+  if (!host.isRoot) return skip("needs root");
+  return renewalVerdict(await readAcmeState(host.system, host.paths));
+}
+
+export function renewalVerdict({ failures, error, retryAt, renewAt }: AcmeState): Verdict {
+  if (failures > 0) {
+    const text = `failed ${failures === 1 ? "once" : `${failures} times in a row`}: ${error}`;
+    return (failures > MANY_FAILURES ? fail : warn)(
+      `${text}; again at ${retryAt}`,
+      "ober certs check --dns; ober certs renew",
+    );
   }
-  return pass(`${certificates.map(({ file }) => file).join(", ")}: key fits, dates are right`);
+  return renewAt === undefined ? warn("not yet asked for", "ober certs renew") : pass(`at ${renewAt}`);
+}
+
+/** With an hour, then two, then four between them: more than a disturbance. */
+const MANY_FAILURES = 4;
+
+/** The same for `test`. Throws an OberError when there is no certificate. */
+export async function certificateVerdict(system: System, place: string): Promise<Verdict> {
+  const examined = await examineCertificates(system, place);
+  const problems = problemsOf(examined);
+  const [first] = problems;
+  if (first === undefined) return pass(`${examined.map(({ file }) => file).join(", ")}: key fits, dates are right`);
+  const repair = /^chmod 600 \S+$/.test(first.fix) ? [first.fix.split(" ")] : undefined;
+  const worst = problems.some(({ severity }) => severity !== "remark");
+  return (worst ? fail : warn)(problems.map(({ message }) => message).join("; "), first.fix, repair);
 }

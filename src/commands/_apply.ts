@@ -4,6 +4,7 @@ import type { Config } from "../config/schema.ts";
 import { parseConfig } from "../config/schema.ts";
 import { readSecrets, type SecretChanges, writeSecrets } from "../config/secrets.ts";
 import { parseYaml } from "../config/store.ts";
+import { certificatePlace } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
 import { isHealthy } from "../health/once.ts";
 import { apply, readCurrent } from "../plan/apply.ts";
@@ -16,6 +17,7 @@ import { withLock } from "../system/lock.ts";
 import { operatorSession } from "../system/operator.ts";
 import type { Output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
+import { firstCertificate } from "./_certs.ts";
 import { author, type Node } from "./_node.ts";
 
 export type ApplyFlags = {
@@ -44,9 +46,28 @@ export async function applyText(
   out: Output,
   options: ApplyFlags & { text: string; source: string; command: string; secrets?: SecretChanges },
 ): Promise<void> {
-  const { system, paths } = node;
+  const { system } = node;
   const config = parseConfig(parseYaml(options.text, options.source), options.source);
-  const problems = await certificateProblems(system, config.certs.path === "" ? `${paths.certs}/` : config.certs.path);
+  const first = options.dryRun ? undefined : await firstCertificate(node, config);
+  if (first !== undefined) {
+    out.warn(`there is no certificate yet: made ${first}, signed by itself, for a first start; clients refuse it`);
+  }
+  try {
+    await applyConfig(node, out, { ...options, config });
+  } catch (error) {
+    if (first !== undefined) await system.remove(first);
+    throw error;
+  }
+}
+
+async function applyConfig(
+  node: Node,
+  out: Output,
+  options: ApplyFlags & { text: string; command: string; secrets?: SecretChanges; config: Config },
+): Promise<void> {
+  const { system, paths } = node;
+  const { config } = options;
+  const problems = await certificateProblems(system, certificatePlace(paths, config.certs));
   if (problems.fatal) throw problems.fatal;
   for (const warning of problems.warnings) out.warn(warning);
   const facts = await gatherFacts(system, config);
@@ -56,7 +77,7 @@ export async function applyText(
     ...render({ config, facts, paths, secrets }),
     { path: paths.config, content: options.text, mode: 0o644 } satisfies RenderedFile,
   ];
-  await applyFiles(node, out, { ...options, files, facts, config });
+  await applyFiles(node, out, { ...options, files, facts });
 }
 
 /** The same from files that were rendered before: `rollback`. */

@@ -108,7 +108,25 @@ export function metricsOf({ status, version, commit, drift }: MetricFacts): read
     gauge(
       "certificate_expiry_timestamp_seconds",
       "When the certificate ends.",
-      status.certificates.map(({ file, notAfter }) => ({ labels: { file }, value: Date.parse(notAfter) / 1000 })),
+      status.certificates.flatMap(({ file, notAfter }) =>
+        notAfter === "" ? [] : [{ labels: { file }, value: Date.parse(notAfter) / 1000 }],
+      ),
+    ),
+    gauge(
+      "certificate_problems",
+      "What is wrong with the file of a certificate; HAProxy is not given one that clients would refuse.",
+      status.certificates.map(({ file, problems }) => ({ labels: { file }, value: problems.length })),
+    ),
+    gauge(
+      "certificate_self_signed",
+      "Whether it is the one that ober made for a first start.",
+      status.certificates.map(({ file, placeholder }) => ({ labels: { file }, value: flag(placeholder) })),
+    ),
+    gauge("certificate_renewal_failures", "Failed renewals in a row.", one(status.renewal?.failures)),
+    gauge(
+      "certificate_renewal_timestamp_seconds",
+      "When the next certificate will be asked for.",
+      one(status.renewal?.renewAt === undefined ? undefined : Date.parse(status.renewal.renewAt) / 1000),
     ),
     ...(loop === undefined
       ? []

@@ -11,6 +11,8 @@ const RECORDED: Readonly<Record<string, readonly string[]>> = {
   confirm: [],
   rollback: ["--dry-run", "--list"],
   sync: ["--dry-run", "--test"],
+  // The timer looks every hour; what it gets it notes itself.
+  certs: ["--timer"],
   start: [],
   stop: [],
   // HAProxy's unit runs this as it stops.
@@ -20,10 +22,15 @@ const RECORDED: Readonly<Record<string, readonly string[]>> = {
   upgrade: ["--check-only"],
 };
 
+/** Of these commands only what begins with one of these words changes something. */
+const CHANGING: Readonly<Record<string, readonly string[]>> = { __proto__: null as never, certs: ["renew", "reload"] };
+
 /** Runs a command, and notes for `ober history` who has typed it, and its failure. */
 export async function recorded(name: string, words: readonly string[], action: () => Promise<void>): Promise<void> {
   const harmless = RECORDED[name];
-  const looks = harmless?.some((flag) => words.some((word) => word === flag || word.startsWith(`${flag}=`)));
+  const changes = CHANGING[name]?.some((word) => words.includes(word)) ?? true;
+  const looks =
+    !changes || harmless?.some((flag) => words.some((word) => word === flag || word.startsWith(`${flag}=`)));
   if (harmless === undefined || looks || !isRoot()) return action();
   await record([name, ...words].join(" "), "begun");
   try {

@@ -1,4 +1,5 @@
-import { type Certificate, readCertificates } from "../checks/certificates.ts";
+import type { AcmeState } from "../acme/renewal.ts";
+import { readAcmeState } from "../acme/state.ts";
 import { gatherPlace } from "../checks/facts.ts";
 import { type Neighbor, neighborStatus, withWords } from "../checks/neighbors.ts";
 import { arpQuestions, heldOn, type VrrpView, vrrpView } from "../checks/vrrp.ts";
@@ -25,6 +26,7 @@ import { readHealthState } from "../system/health-state.ts";
 import { type UnitState, unitStates } from "../system/systemd.ts";
 import { sentence } from "../system/traffic.ts";
 import { vrrpStates } from "../system/vrrp.ts";
+import { type CertificateStatus, certificateStatus } from "./_certs.ts";
 import { currentConfig, isRoot, type Node } from "./_node.ts";
 import { type Counters, countersOf } from "./_traffic.ts";
 
@@ -51,12 +53,17 @@ export type NodeStatus = {
   readonly drained: boolean;
   /** By whom, when and why, in one line; undefined when the node is not drained. */
   readonly drainCause: string | undefined;
-  readonly certificates: readonly { readonly file: string; readonly notAfter: string }[];
+  readonly certificates: readonly CertificateStatus[];
+  /** The renewal by ACME; undefined where it is off, or cannot be seen without root. */
+  readonly renewal?: RenewalStatus | undefined;
   readonly generation: number | undefined;
   readonly transitions: HealthState["transitions"];
   /** What the health loop last wrote of itself; it outlives the loop until the machine boots. */
   readonly loop: HealthState | undefined;
 };
+
+/** As `ober certs renew` leaves it; times in ISO. */
+export type RenewalStatus = Pick<AcmeState, "failures" | "error" | "failedAt" | "retryAt" | "renewAt">;
 
 export type VipStatus = {
   readonly vip: string;
@@ -97,7 +104,7 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
       isRoot() ? orNothing(() => oldWorkers(paths.masterSocket)) : [],
       neighborStatus({ ...node, isRoot: isRoot() }, config),
       localAddresses(system),
-      certificateList(node, config),
+      certificateStatus(node, config),
       isRoot() ? generationNumbers(system, paths) : [],
       system.read(paths.drainFlag),
       hasHandover(config) && isRoot() ? handoverState(system) : undefined,
@@ -122,7 +129,8 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     handover,
     drained: flag !== undefined,
     drainCause: flag === undefined ? undefined : causeOf(flag),
-    certificates: certificates.map(({ file, notAfter }) => ({ file, notAfter: notAfter.toISOString() })),
+    certificates,
+    renewal: config.certs.acme_enabled && isRoot() ? await readAcmeState(system, paths) : undefined,
     generation: generations.at(-1),
     transitions: health?.transitions ?? [],
     loop: health,
@@ -183,13 +191,4 @@ function backendStatus(name: string, rows: readonly StatRow[]): BackendStatus {
       reason: [row["check_desc"], row["last_chk"]].filter((part) => part).join(": "),
     })),
   };
-}
-
-async function certificateList({ system, paths }: Node, config: Config): Promise<readonly Certificate[]> {
-  try {
-    return await readCertificates(system, config.certs.path === "" ? `${paths.certs}/` : config.certs.path);
-  } catch (error) {
-    if (error instanceof OberError) return [];
-    throw error;
-  }
 }

@@ -19,6 +19,7 @@ export const COMMANDS: Readonly<Record<string, Loader>> = {
   render: () => import("./render.ts"),
   rollback: () => import("./rollback.ts"),
   sync: () => import("./sync.ts"),
+  certs: () => import("./certs.ts"),
   status: () => import("./status.ts"),
   why: () => import("./why.ts"),
   start: () => import("./start.ts"),

@@ -1,12 +1,15 @@
 import { resolve } from "node:path";
 import { defineCommand } from "citty";
+import { parseConfig } from "../config/schema.ts";
 import { hasSecret, type SecretChanges } from "../config/secrets.ts";
 import { emitConfig, parseYaml } from "../config/store.ts";
 import { askConfiguration } from "../config/wizard.ts";
+import { CancelledError, OberError } from "../errors.ts";
 import { output } from "../ui/output.ts";
-import { terminalPrompts } from "../ui/prompt.ts";
+import { type Prompts, terminalPrompts } from "../ui/prompt.ts";
 import { applyText, forceArgs } from "./_apply.ts";
 import { type Node, readGiven, thisNodeAsRoot } from "./_node.ts";
+import { siteDns } from "./_renew.ts";
 import { dryRunArgs, globalArgs, yesArgs } from "./_shared.ts";
 
 export default defineCommand({
@@ -34,6 +37,23 @@ export default defineCommand({
   },
 });
 
+/** Makes a DNS record and removes it, where the answers have ober get certificates: the timer would find out too late. */
+async function proveAccess(node: Node, text: string, prompts: Prompts): Promise<void> {
+  const { certs } = parseConfig(parseYaml(text, node.paths.config), node.paths.config);
+  if (!certs.acme_enabled) return;
+  const wanted = await prompts.confirm({ message: "Prove now that DNS records can be made?", initial: true });
+  if (!wanted) return;
+  const { proveDns } = await import("../acme/dns.ts");
+  try {
+    await proveDns(await siteDns(node, certs), certs.acme_domain, certs.acme_dns_timeout * 1000);
+  } catch (error) {
+    if (!(error instanceof OberError)) throw error;
+    const hint = error.hint === undefined ? "" : ` (${error.hint})`;
+    const anyway = await prompts.confirm({ message: `${error.message}${hint}. Save it all the same?`, initial: false });
+    if (!anyway) throw new CancelledError();
+  }
+}
+
 /** The text of ober.yaml, and the secrets that go with it, as a person wants them after the questions of the wizard. */
 async function askForText({ system, paths }: Node): Promise<{ text: string; secrets: SecretChanges }> {
   const prompts = await terminalPrompts("ober config --from FILE");
@@ -43,5 +63,7 @@ async function askForText({ system, paths }: Node): Promise<{ text: string; secr
     present: before === undefined ? undefined : parseYaml(before, paths.config),
     hasPassword: await hasSecret(system, "bgp_password"),
   });
-  return { text: emitConfig(before, answers), secrets };
+  const text = emitConfig(before, answers);
+  await proveAccess({ system, paths }, text, prompts);
+  return { text, secrets };
 }

@@ -1,6 +1,6 @@
 import { defineCommand } from "citty";
 import { LOG_NAMESPACE } from "../domain/paths.ts";
-import { type Service, UNITS } from "../domain/units.ts";
+import { type Service, TRIGGERED, UNITS } from "../domain/units.ts";
 import { UsageError } from "../errors.ts";
 import { runAttached } from "../system/process.ts";
 import { globalArgs } from "./_shared.ts";
@@ -41,7 +41,7 @@ export function journalctl(args: {
     `--namespace=+${LOG_NAMESPACE}`,
     "--no-pager",
     ...(args.since === undefined ? ["--lines", args.lines] : [`--since=${args.since}`]),
-    ...units.flatMap(({ name }) => ["--unit", name]),
+    ...units.flatMap(({ name }) => ["--unit", name in TRIGGERED ? TRIGGERED[name as keyof typeof TRIGGERED] : name]),
     ...(args.follow ? ["--follow"] : []),
     ...(args.json ? ["--output=json"] : []),
   ];

@@ -1,10 +1,10 @@
 import { defineCommand } from "citty";
-import { EXPIRY_WARNING_DAYS } from "../checks/certificates.ts";
 import type { VrrpView } from "../checks/vrrp.ts";
 import { age } from "../domain/age.ts";
 import { requireSystemd } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
 import { table } from "../ui/table.ts";
+import { certificateLines } from "./_certs-view.ts";
 import { thisNode } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 import { type NodeStatus, nodeStatus } from "./_status.ts";
@@ -96,10 +96,7 @@ export function statusText(status: NodeStatus, { style }: Pick<Output, "style">,
         `old HAProxy worker ${pid} (started ${uptime} ago) finishes ${connections} connections from before a reload`,
     ),
     ...(status.handover ? [handoverText(status.handover)] : []),
-    ...status.certificates.map(({ file, notAfter }) => {
-      const days = Math.floor((new Date(notAfter).getTime() - now.getTime()) / 86_400_000);
-      return `certificate ${file} ${good(days >= EXPIRY_WARNING_DAYS, `valid for ${days} days`)}`;
-    }),
+    ...certificateLines(status, { style, now }),
     ...status.transitions
       .slice(-3)
       .map(({ at, vips, from, to, cause }) => `${at}  ${vips.join(" ")}  ${from} -> ${to}: ${cause}`),

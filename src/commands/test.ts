@@ -7,6 +7,7 @@ import { gatherFacts } from "../checks/facts.ts";
 import { checkObject } from "../checks/object.ts";
 import type { Config } from "../config/schema.ts";
 import { readSecrets, type Secrets } from "../config/secrets.ts";
+import { certificatePlace } from "../domain/paths.ts";
 import { OberError, UsageError } from "../errors.ts";
 import type { S3Endpoint } from "../system/s3.ts";
 import { output } from "../ui/output.ts";
@@ -75,7 +76,7 @@ async function endpointOf(
   if (!config.vips.some(({ address }) => address === vip)) {
     throw new UsageError(`${vip} is no VIP of this node`, config.vips.map(({ address }) => address).join(", "));
   }
-  const certificates = await readCertificates(system, config.certs.path === "" ? `${paths.certs}/` : config.certs.path);
+  const certificates = await readCertificates(system, certificatePlace(paths, config.certs));
   const names = certificates.flatMap((certificate) => certificate.names);
   return {
     address: vip,

@@ -47,6 +47,8 @@ const interfaceName = "the name of a network interface";
 const ABSOLUTE_PATH = /^\/[A-Za-z0-9_.,+@/-]{0,1023}$/;
 const DOMAIN =
   /^(?=.{1,253}$)(\*\.)?([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
+const HTTPS_URL = /^https:\/\/[A-Za-z0-9.-]{1,253}(:\d{1,5})?\/[A-Za-z0-9/._~-]{0,512}$/;
+const SERVER_AND_PORT = /^([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:]{2,45}\])(:\d{1,5})?$/;
 const EMAIL = /^[A-Za-z0-9_.+-]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}$/;
 /** Everything that a request path needs and that HAProxy neither splits, quotes nor expands: no blank, quote, #, % or $. */
 const REQUEST_PATH = /^\/[A-Za-z0-9/._~:@?&=+,-]{0,1023}$/;
@@ -67,6 +69,12 @@ const parsed = <T, R>(input: (value: unknown) => value is T, what: string, parse
   );
 const isText = (input: unknown) => typeof input === "string";
 const hostList = v.optional(parsed(isListOfTexts, "a list of names or addresses", expandHostList), []);
+
+/** Names for a certificate; host lists have no wildcards, so these are texts. */
+const hostNames = v.optional(
+  v.array(text(DOMAIN, "a domain name such as s3.example.org or *.s3.example.org"), expected("a list of domain names")),
+  [],
+);
 
 const ownAddress = (family?: Family) =>
   v.optional(
@@ -106,6 +114,10 @@ const BackendSchema = mapping({
     "/swift/healthcheck",
   ),
   health_check_interval: v.optional(wholeNumber(100, 60_000), 1000),
+  tls: v.optional(trueOrFalse, false),
+  ca_file: optionalText(ABSOLUTE_PATH, "an absolute path of letters, digits and ._,+@-"),
+  sni: optionalText(DOMAIN, "the name in the servers' certificate"),
+  verify: v.optional(trueOrFalse, true),
 });
 
 const asNumber = v.optional(
@@ -159,6 +171,16 @@ const ConfigSchema = mapping(
       acme_enabled: v.optional(trueOrFalse, false),
       acme_email: optionalText(EMAIL, "an e-mail address"),
       acme_domain: optionalText(DOMAIN, "a domain name such as s3.example.org"),
+      acme_names: hostNames,
+      acme_server: optionalText(HTTPS_URL, "the https:// address of an ACME directory"),
+      acme_ca_file: optionalText(ABSOLUTE_PATH, "an absolute path of letters, digits and ._,+@-"),
+      acme_eab_kid: optionalText(/^[A-Za-z0-9_.:/+=-]{1,256}$/, "a key id for external account binding"),
+      acme_key_type: v.optional(oneOf("ecdsa", "rsa", "both"), "ecdsa"),
+      acme_dns: v.optional(oneOf("auto", "route53", "rfc2136", "hook"), "auto"),
+      acme_dns_timeout: v.optional(wholeNumber(10, 3600), 180),
+      acme_hook: optionalText(ABSOLUTE_PATH, "an absolute path of letters, digits and ._,+@-"),
+      rfc2136_server: optionalText(SERVER_AND_PORT, "a name or address, with :port where it is not 53"),
+      rfc2136_key_file: optionalText(ABSOLUTE_PATH, "an absolute path of letters, digits and ._,+@-"),
       route53_enabled: v.optional(trueOrFalse, false),
       route53_profile: optionalText(/^[A-Za-z0-9_.@-]{1,128}$/, "the name of an AWS profile"),
       route53_hosted_zone_id: optionalText(

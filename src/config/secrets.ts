@@ -10,6 +10,10 @@ export type Secrets = {
   bgpPassword(neighbor: string): string | undefined;
   /** For `ober test --s3`. */
   readonly s3SecretKey?: string | undefined;
+  /** The HMAC key that an ACME CA gave out with `certs.acme_eab_kid`. */
+  readonly acmeEabHmac?: string | undefined;
+  readonly awsAccessKeyId?: string | undefined;
+  readonly awsSecretAccessKey?: string | undefined;
 };
 
 /** The kernel takes at most 80 bytes (TCP_MD5SIG_MAXKEYLEN). ExaBGP has no way to write a quote or a backslash. */
@@ -47,6 +51,9 @@ export async function readSecrets(
       return values.has(own) ? secret(own) : secret("bgp_password");
     },
     s3SecretKey: secret("s3_secret_key"),
+    acmeEabHmac: secret("acme_eab_hmac"),
+    awsAccessKeyId: secret("aws_access_key_id"),
+    awsSecretAccessKey: secret("aws_secret_access_key"),
   };
 }
 

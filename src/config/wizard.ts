@@ -3,6 +3,7 @@
  * changed: accepting everything gives the same file.
  */
 import type { Judge, Prompts } from "../ui/prompt.ts";
+import { acmeDns } from "./schema/contradictions.ts";
 import { isMapping } from "./schema/problems.ts";
 import { problemsOf } from "./schema.ts";
 import { type SecretChanges, secretProblem } from "./secrets.ts";
@@ -13,11 +14,12 @@ import {
   BGP,
   CERTIFICATES,
   GROUP,
+  GROUP_TLS,
   KEEPALIVED,
   MODE,
   OTHER,
   type Question,
-  ROUTE53,
+  WAYS,
 } from "./wizard/questions.ts";
 
 /** A configuration in the shape of the file, not yet judged as a whole. */
@@ -51,11 +53,18 @@ export async function askConfiguration(input: WizardInput): Promise<{ answers: A
   prompts.section("Certificates");
   draft = await askAll(wizard, draft, CERTIFICATES);
   if (getAt(draft, ["certs", "acme_enabled"]) === true) {
-    draft = await askAll(wizard, draft, ACME);
-    if (getAt(draft, ["certs", "route53_enabled"]) === true) draft = await askAll(wizard, draft, ROUTE53);
+    draft = await askAll(wizard, withWay(draft), ACME);
+    draft = await askAll(wizard, draft, WAYS[String(getAt(draft, ["certs", "acme_dns"]))] ?? []);
   }
   prompts.section("Other");
   return { answers: await askAll(wizard, draft, OTHER), secrets };
+}
+
+/** An older file says no more than that it is Route 53. */
+function withWay(draft: Draft): Draft {
+  const told = getAt(draft, ["certs", "acme_dns"]);
+  const way = told === undefined || told === "auto" ? acmeDns({ ...(draft["certs"] as object) }) : told;
+  return way === undefined ? draft : setAt(draft, ["certs", "acme_dns"], way);
 }
 
 async function askAll(wizard: Wizard, before: Draft, questions: readonly Question[], base: Place = []): Promise<Draft> {
@@ -157,8 +166,11 @@ async function askBackends(wizard: Wizard, before: Draft): Promise<Draft> {
     if (name === "") continue;
     const place = ["backends", index];
     if (name !== getAt(draft, [...place, "name"])) draft = setAt(draft, [...place, "name"], name);
-    const questions = GROUP.map((question) => ({ ...question, message: `${name}: ${question.message}` }));
-    draft = await askAll({ ...wizard, fresh: wizard.fresh || index >= count }, draft, questions, place);
+    const ofGroup = (questions: readonly Question[]) =>
+      questions.map((question) => ({ ...question, message: `${name}: ${question.message}` }));
+    const asking = { ...wizard, fresh: wizard.fresh || index >= count };
+    draft = await askAll(asking, draft, ofGroup(GROUP), place);
+    if (getAt(draft, [...place, "tls"]) === true) draft = await askAll(asking, draft, ofGroup(GROUP_TLS), place);
     index++;
   }
 }

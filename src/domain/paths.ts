@@ -6,6 +6,10 @@ export const LOG_NAMESPACE = "ober";
 /** Every place that ober uses, from the install path. Nothing else in the source spells a path out. */
 export type Paths = ReturnType<typeof pathsOf>;
 
+/** Where the certificates are: a PEM file, or a directory of them (ending in "/" where it is ober's own). */
+export const certificatePlace = (paths: Pick<Paths, "certs">, certs: { readonly path: string }) =>
+  certs.path === "" ? `${paths.certs}/` : certs.path;
+
 /** Absolute places for an installation under `prefix` (an absolute path without a trailing slash). */
 export function pathsOf(prefix: string) {
   const under = (...parts: string[]) => posix.join(prefix, ...parts);
@@ -33,6 +37,12 @@ export function pathsOf(prefix: string) {
     bfdConfig: under("etc/bgp/bfd.conf"),
     keepalivedConfig: under("etc/keepalived/keepalived.conf"),
     certs: under("etc/certs"),
+    /** The certificate that ober gets by ACME, or makes for a first start; the RSA one beside it. */
+    ownCertificate: under("etc/certs/ober.pem"),
+    ownRsaCertificate: under("etc/certs/ober-rsa.pem"),
+    /** Account keys, and what became of the last renewal. */
+    acme: under("var/acme"),
+    acmeState: under("var/acme/state.json"),
     var: under("var"),
     journal: under("var/journal.json"),
     generations: under("var/generations"),
@@ -47,6 +57,8 @@ export function pathsOf(prefix: string) {
     run: "/run/ober",
     lock: "/run/ober.lock",
     haproxySocket: "/run/ober/haproxy.sock",
+    /** Certificates that HAProxy was given while it runs, by the digest of each file. */
+    givenCertificates: "/run/ober/certificates.json",
     /** While it is there, whoever stops HAProxy has waited for the transfers already, or does not want to. */
     noWait: "/run/ober/no-wait",
     masterSocket: "/run/ober/master.sock",

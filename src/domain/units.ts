@@ -7,13 +7,34 @@ export const UNITS = [
   { service: "vip", name: "ober-vip.service", title: "VIP addresses" },
   { service: "handover", name: "ober-handover.service", title: "handover of connections" },
   { service: "http", name: "ober-http.service", title: "HAProxy" },
+  { service: "certs", name: "ober-certs.path", title: "watch of the certificates" },
+  { service: "renew", name: "ober-renew.timer", title: "renewal of certificates" },
   { service: "bfd", name: "ober-bfd.service", title: "BFD" },
   { service: "bgp", name: "ober-bgp.service", title: "BGP (ExaBGP)" },
   { service: "ha", name: "ober-ha.service", title: "VRRP (keepalived)" },
 ] as const;
 
+/** What a unit of the table starts when it is time: files of ober's as well, never enabled, active only while they work. */
+export const TRIGGERED = {
+  "ober-certs.path": "ober-certs.service",
+  "ober-renew.timer": "ober-renew.service",
+} as const satisfies Partial<Record<UnitName, string>>;
+export type TriggeredName = (typeof TRIGGERED)[keyof typeof TRIGGERED];
+
+/** Every unit file that ober may write. */
+export const UNIT_FILES: readonly (UnitName | TriggeredName)[] = [
+  ...UNITS.map(({ name }) => name),
+  ...Object.values(TRIGGERED),
+];
+
 /** Units that bring no traffic to the node: everything that must be there before it. */
-export const WITHOUT_TRAFFIC: readonly UnitName[] = ["ober-vip.service", "ober-handover.service", "ober-http.service"];
+export const WITHOUT_TRAFFIC: readonly UnitName[] = [
+  "ober-vip.service",
+  "ober-handover.service",
+  "ober-http.service",
+  "ober-certs.path",
+  "ober-renew.timer",
+];
 
 /** What of a configuration decides which units a node has. */
 export type UnitChoice = {
@@ -22,6 +43,7 @@ export type UnitChoice = {
   readonly keepalived: { readonly peers: readonly string[] };
   readonly nodes: readonly string[];
   readonly handover: "auto" | "always" | "off";
+  readonly certs: { readonly acme_enabled: boolean };
 };
 
 /** Names of the units that a node with this configuration runs, in start order. */
@@ -33,6 +55,8 @@ export function unitsOf(config: UnitChoice): readonly UnitName[] {
     "ober-vip.service": bgp || handover,
     "ober-handover.service": handover,
     "ober-http.service": true,
+    "ober-certs.path": true,
+    "ober-renew.timer": config.certs.acme_enabled,
     "ober-bfd.service": bgp && config.bgp.bfd_enabled,
     "ober-bgp.service": bgp,
     "ober-ha.service": !bgp,

@@ -109,6 +109,7 @@ export function notBootstrapped(paths: Paths): OberError {
 /** The journal's own directories go last, and only when nothing of anybody else's is in them; returns what was left. */
 async function removeDirectories(system: System, paths: Paths, journal: Journal): Promise<readonly string[]> {
   await system.removeTree(paths.generations);
+  await system.removeTree(paths.acme);
   await system.removeTree(paths.transaction);
   for (const file of [
     "owned.json",

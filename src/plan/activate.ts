@@ -28,7 +28,13 @@ export function activationOf(changes: readonly Change[], paths: Paths): Activati
   const touches = (...files: readonly string[]) => files.some((path) => changed.has(path));
   const redefined = (name: string) => altered.has(unitPath(name));
 
-  const restart = ["ober-bfd.service", "ober-bgp.service", "ober-ha.service"].filter(redefined);
+  const restart = [
+    "ober-certs.path",
+    "ober-renew.timer",
+    "ober-bfd.service",
+    "ober-bgp.service",
+    "ober-ha.service",
+  ].filter(redefined);
   const vips = touches(paths.vipList, paths.vipScript);
   const reload = [
     ...(touches(paths.haproxyConfig, paths.vipList, paths.statsList) ? ["ober-http.service"] : []),
@@ -51,6 +57,7 @@ export function activationOf(changes: readonly Change[], paths: Paths): Activati
       "ober-ha.service",
       "ober-bgp.service",
       "ober-bfd.service",
+      "ober-renew.timer",
       "ober-handover.service",
       "ober-vip.service",
     ].filter((name) => removed.has(unitPath(name))),

@@ -1,6 +1,7 @@
 import { posix } from "node:path";
 import type { NodeFacts } from "../domain/facts.ts";
 import type { Paths } from "../domain/paths.ts";
+import { UNIT_FILES } from "../domain/units.ts";
 import { atLeast } from "../domain/version.ts";
 import { OberError } from "../errors.ts";
 import type { RenderedFile } from "../render/file.ts";
@@ -39,8 +40,8 @@ export function validators(paths: Paths, facts: NodeFacts): readonly Validator[]
       reads: [paths.handoverRules],
       argv: (staged) => ["nft", "-c", "-f", staged(paths.handoverRules)],
     },
-    ...["ober-vip", "ober-handover", "ober-http", "ober-bfd", "ober-bgp", "ober-ha"].map((unit): Validator => {
-      const path = `${paths.unitDirectory}/${unit}.service`;
+    ...UNIT_FILES.map((unit): Validator => {
+      const path = `${paths.unitDirectory}/${unit}`;
       return {
         program: "systemd",
         reads: [path],
@@ -127,7 +128,7 @@ function remarksOf(program: string, said: string, path: string): readonly string
 
 /** Adds the text of the line that a remark names: the file was generated, so the number alone says little. */
 function quoteLine(remark: string, path: string, files: readonly RenderedFile[]): string {
-  const number = /(?::|line )(\d+)/.exec(remark.replace(/^.*\.(cfg|ini|conf|service)(?=[:\]])/, ""))?.[1];
+  const number = /(?::|line )(\d+)/.exec(remark.replace(/^.*\.(cfg|ini|conf|service|path|timer)(?=[:\]])/, ""))?.[1];
   const file = files.find((candidate) => candidate.path === path);
   const text = number === undefined ? undefined : file?.content.split("\n")[Number(number) - 1]?.trim();
   return text === undefined || text === "" ? remark : `${remark}\n    line ${number}: ${mask(text, file?.secrets)}`;

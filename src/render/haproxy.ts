@@ -1,9 +1,10 @@
 import { posix } from "node:path";
 import { assets } from "../assets.ts";
 import type { Backend, Config, Server } from "../config/schema.ts";
+import { familyOf } from "../domain/address.ts";
 import { writeAllowList } from "../domain/allow-list.ts";
 import type { HaproxyFacts, NodeFacts } from "../domain/facts.ts";
-import type { Paths } from "../domain/paths.ts";
+import { certificatePlace, type Paths } from "../domain/paths.ts";
 import type { RenderedFile } from "./file.ts";
 import { fill, gate } from "./template.ts";
 
@@ -27,7 +28,7 @@ export function renderHaproxy(
 }
 
 function haproxyConfig(config: Config, haproxy: HaproxyFacts, paths: Paths): string {
-  const certificate = config.certs.path === "" ? `${paths.certs}/` : config.certs.path;
+  const certificate = certificatePlace(paths, config.certs);
   const families = [...new Set(config.vips.map((vip) => vip.family))].sort();
   const any = (port: number) =>
     families.map((family) => (family === 4 ? `bind *:${port}` : `bind [::]:${port} v6only`));
@@ -90,7 +91,7 @@ function backend(group: Backend, groups: readonly Backend[]): string {
     groups.filter(({ servers }) => servers.some((other) => other.host === host && other.port === port)).length;
   const server = (one: Server) => {
     const shared = sharing(one) > 1 ? ` maxconn ${Math.floor(SERVER_CONNECTIONS / sharing(one))}` : "";
-    return `server ${one.host}:${one.port} ${bracketed(one.host)}:${one.port}${shared}`;
+    return `server ${one.host}:${one.port} ${bracketed(one.host)}:${one.port}${shared}${serverName(group, one)}`;
   };
   return fill(assets.haproxyBackend, {
     name: group.name,
@@ -99,8 +100,22 @@ function backend(group: Backend, groups: readonly Backend[]): string {
     healthCheckHost: "127.0.0.1",
     healthCheckInterval: String(group.health_check_interval),
     serverConnections: String(SERVER_CONNECTIONS),
+    tls: backendTls(group),
     servers: indent(group.servers.map(server)),
   });
+}
+
+/** Requests and health checks by TLS; the certificate must be from the CA and for the server's name. */
+function backendTls({ tls, ca_file: ca, verify }: Backend): string {
+  if (!tls) return "";
+  return ` ssl alpn http/1.1 ${verify ? `verify required ca-file ${ca || "@system-ca"}` : "verify none"}`;
+}
+
+/** The name that the server is asked by, in requests and checks, and that its certificate must have. */
+function serverName({ tls, sni, verify }: Backend, { host }: Server): string {
+  const name = sni || (familyOf(host) === undefined ? host : "");
+  if (!tls || name === "") return "";
+  return ` sni str(${name}) check-sni ${name}${verify ? ` verifyhost ${name}` : ""}`;
 }
 
 /** Who fills the list of destinations that the node leaves. */

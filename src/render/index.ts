@@ -2,7 +2,7 @@ import type { Config } from "../config/schema.ts";
 import type { Secrets } from "../config/secrets.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import type { Paths } from "../domain/paths.ts";
-import { hasHandover, UNITS } from "../domain/units.ts";
+import { hasHandover, UNIT_FILES } from "../domain/units.ts";
 import { renderBfd } from "./bfd.ts";
 import { renderExabgp } from "./exabgp.ts";
 import type { RenderedFile } from "./file.ts";
@@ -54,6 +54,6 @@ export function generatedPaths(paths: Paths): readonly string[] {
     paths.handoverRules,
     paths.sysctl,
     paths.journald,
-    ...UNITS.map((unit) => `${paths.unitDirectory}/${unit.name}`),
+    ...UNIT_FILES.map((name) => `${paths.unitDirectory}/${name}`),
   ];
 }

@@ -1,8 +1,8 @@
 import { assets } from "../assets.ts";
 import type { Config } from "../config/schema.ts";
 import type { NodeFacts } from "../domain/facts.ts";
-import type { Paths } from "../domain/paths.ts";
-import { type UnitName, unitsOf } from "../domain/units.ts";
+import { certificatePlace, type Paths } from "../domain/paths.ts";
+import { TRIGGERED, type TriggeredName, type UnitName, unitsOf } from "../domain/units.ts";
 import { atLeast } from "../domain/version.ts";
 import { localAddress } from "./exabgp.ts";
 import type { RenderedFile } from "./file.ts";
@@ -10,14 +10,16 @@ import { fill } from "./template.ts";
 
 /** The units of this node. */
 export function renderUnits(config: Config, facts: NodeFacts, paths: Paths): readonly RenderedFile[] {
-  return unitsOf(config).map((name) => ({
+  const units = unitsOf(config);
+  const triggered = Object.entries(TRIGGERED).flatMap(([by, name]) => (units.includes(by as UnitName) ? [name] : []));
+  return [...units, ...triggered].map((name) => ({
     path: `${paths.unitDirectory}/${name}`,
     content: unitText(name, config, facts, paths),
     mode: 0o644,
   }));
 }
 
-function unitText(name: UnitName, config: Config, facts: NodeFacts, paths: Paths): string {
+function unitText(name: UnitName | TriggeredName, config: Config, facts: NodeFacts, paths: Paths): string {
   const { executable, vipScript, vipList, handoverRules, haproxyConfig, masterSocket } = paths;
   switch (name) {
     case "ober-vip.service":
@@ -31,6 +33,14 @@ function unitText(name: UnitName, config: Config, facts: NodeFacts, paths: Paths
       });
     case "ober-http.service":
       return fill(assets.httpUnit, { executable, haproxyConfig, masterSocket });
+    case "ober-certs.path":
+      return fill(assets.certsPath, certificateWatch(certificatePlace(paths, config.certs).replace(/\/+$/, "")));
+    case "ober-certs.service":
+      return fill(assets.certsUnit, { executable, prefix: paths.prefix });
+    case "ober-renew.timer":
+      return assets.renewTimer;
+    case "ober-renew.service":
+      return fill(assets.renewUnit, { executable, prefix: paths.prefix });
     case "ober-bfd.service":
       return fill(assets.bfdUnit, { bfdConfig: paths.bfdConfig, bfdSocket: paths.bfdSocket });
     case "ober-bgp.service":
@@ -50,6 +60,9 @@ function unitText(name: UnitName, config: Config, facts: NodeFacts, paths: Paths
       return name satisfies never;
   }
 }
+
+/** A file may have its key beside it; of a directory every file is watched with it. */
+const certificateWatch = (place: string) => ({ place, key: /\.\w+$/.test(place) ? `PathChanged=${place}.key` : "" });
 
 /**
  * ExaBGP 4.2 never resets its reconnect back-off: after a few cuts a node stays away for many seconds. A session that the

@@ -1,14 +1,26 @@
 import http from "node:http";
+import https from "node:https";
 import { OberError } from "../errors.ts";
 
-/** The status code of a plain HTTP GET, how long it took, and the other side's clock where it says. Throws an OberError when there is no answer. */
+/** How a server by https:// is judged: by this CA (PEM; the system's without), under this name, or not at all. */
+export type Trust = {
+  readonly ca?: string | undefined;
+  readonly servername?: string | undefined;
+  readonly verify: boolean;
+};
+
+/** The status code of an HTTP GET, how long it took, and the other side's clock where it says. Throws an OberError when there is no answer. */
 export function httpStatus(
   url: string,
   timeoutMs: number,
+  trust?: Trust,
 ): Promise<{ status: number; ms: number; date: number | undefined }> {
   return new Promise((resolve, reject) => {
     const startedAt = performance.now();
-    const request = http.get(url, { agent: false }, (response) => {
+    const { ca, servername, verify = true } = trust ?? {};
+    const secure = { rejectUnauthorized: verify, ...(ca ? { ca } : {}), ...(servername ? { servername } : {}) };
+    const get = url.startsWith("https:") ? https.get : http.get;
+    const request = get(url, { agent: false, ...secure }, (response) => {
       response.resume();
       const date = Date.parse(response.headers.date ?? "");
       const ms = performance.now() - startedAt;

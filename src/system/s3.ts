@@ -3,7 +3,12 @@ import https from "node:https";
 import type { TLSSocket } from "node:tls";
 import { OberError } from "../errors.ts";
 
-export type Credentials = { readonly accessKey: string; readonly secretKey: string };
+export type Credentials = {
+  readonly accessKey: string;
+  readonly secretKey: string;
+  /** Of temporary credentials. */
+  readonly sessionToken?: string | undefined;
+};
 
 export type S3Endpoint = Credentials & {
   /** Where to connect to, and by which name to ask. */
@@ -61,7 +66,7 @@ export function s3Request(
   });
 }
 
-/** The headers that make a request to a path (percent-encoded, without a query) a signed one. See AWS Signature Version 4. */
+/** The headers that make a request to a path (percent-encoded) a signed one. See AWS Signature Version 4. */
 export function signedHeaders(request: {
   readonly method: string;
   readonly host: string;
@@ -69,15 +74,20 @@ export function signedHeaders(request: {
   readonly body: Uint8Array | string;
   readonly credentials: Credentials;
   readonly at: Date;
+  readonly service?: string;
+  /** Percent-encoded, its parameters in the order of their names. */
+  readonly query?: string;
 }): Readonly<Record<string, string>> {
-  const { method, host, path, body, credentials, at } = request;
+  const { method, host, path, body, credentials, at, service = "s3", query = "" } = request;
   const time = at.toISOString().replace(/[-:]|\.\d+/g, "");
-  // RGW takes any region.
-  const scope = `${time.slice(0, 8)}/us-east-1/s3/aws4_request`;
-  const headers = { host, "x-amz-content-sha256": sha256(body), "x-amz-date": time };
+  // RGW takes any region, and Route 53 has only this one.
+  const scope = `${time.slice(0, 8)}/us-east-1/${service}/aws4_request`;
+  const { sessionToken: token } = credentials;
+  const session = token === undefined ? {} : { "x-amz-security-token": token };
+  const headers = { host, "x-amz-content-sha256": sha256(body), "x-amz-date": time, ...session };
   const names = Object.keys(headers).join(";");
   const lines = Object.entries(headers).map(([name, value]) => `${name}:${value}\n`);
-  const canonical = [method, path, "", lines.join(""), names, headers["x-amz-content-sha256"]].join("\n");
+  const canonical = [method, path, query, lines.join(""), names, headers["x-amz-content-sha256"]].join("\n");
   const toSign = ["AWS4-HMAC-SHA256", time, scope, sha256(canonical)].join("\n");
   const key = scope
     .split("/")

@@ -62,9 +62,13 @@ export async function enterNetwork(trees: readonly ParserTree[]): Promise<() => 
 export type IngressOptions = {
   /** Servers of the first group; the first of SERVERS alone unless told. */
   readonly servers?: readonly string[];
+  readonly tls?: BackendTls;
   /** A last change of the rendered text, for times that a test cannot wait for. Throws where the text has changed from under it. */
   readonly edit?: readonly (readonly [from: string, to: string])[];
 };
+
+/** The first group by TLS, verified against this CA (PEM) and for this name. */
+type BackendTls = { readonly ca: string; readonly sni: string };
 
 export type Ingress = Awaited<ReturnType<typeof startIngress>>;
 
@@ -85,7 +89,7 @@ export async function startIngress(tree: ParserTree, options: IngressOptions = {
       `bgp: {local_as: 65001, peer_as: 65000, neighbors: [10.77.0.1]}
 vips: [${VIPS[0]}, {address: ${VIPS[1]}, backend: archive}]
 backends:
-  - {name: s3, servers: [${(options.servers ?? SERVERS.slice(0, 1)).map((server) => `"${server}:${SERVER_PORT}"`).join(", ")}]}
+  - {name: s3, servers: [${(options.servers ?? SERVERS.slice(0, 1)).map((server) => `"${server}:${SERVER_PORT}"`).join(", ")}]${options.tls ? `, tls: true, ca_file: ${prefix}/ca.pem, sni: ${options.tls.sni}` : ""}}
   - {name: archive, servers: ["${ARCHIVE}:${SERVER_PORT}"]}
 `,
       "ober.yaml",
@@ -105,6 +109,7 @@ backends:
     readFileSync(system.root + paths.haproxyConfig, "utf8"),
   );
   put(paths.haproxyConfig, text);
+  if (options.tls) put(`${prefix}/ca.pem`, options.tls.ca);
   const certificate = `${paths.certs}/s3.pem`;
   put(certificate, await selfSigned("s3.example.org"));
 

@@ -7,7 +7,8 @@ import { type GoldenCase, goldenCases, paths, renderCase } from "../golden/_case
 import { selfSigned } from "../helpers/certificate.ts";
 import { addSurroundings, PARSER_TREES, parserSystem } from "./_parsers.ts";
 
-const STAGING = "/tmp/ober-staged";
+/** Of its own for each run: trees are shared. */
+const STAGING = `/tmp/ober-staged-${process.pid}`;
 
 /** Names that no resolver knows are HAProxy's only remark: a warning to the operator, and what `init-addr` is for. */
 const ABOUT_NAMES = /could not resolve address/;
@@ -20,7 +21,11 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
     system = await parserSystem(tree);
     installed = await findPrograms(system);
     const pem = await selfSigned("s3.example.org");
-    addSurroundings(system, pem, ["/opt/ober/etc/certs/s3.pem", "/etc/ssl/private/s3.pem"]);
+    addSurroundings(system, pem, [
+      "/opt/ober/etc/certs/s3.pem",
+      "/etc/ssl/private/s3.pem",
+      "/etc/ssl/private/ceph-ca.pem",
+    ]);
   }, 600_000);
 
   afterAll(() => system?.removeTree(STAGING));

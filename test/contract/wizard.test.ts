@@ -51,6 +51,7 @@ const QUESTIONS = [
   "s3: RADOS gateways",
   "s3: Path",
   "s3: Check interval",
+  "s3: Speak TLS",
   "Another backend group?",
   "Certificate: PEM file",
   "Get certificates by ACME",

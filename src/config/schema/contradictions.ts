@@ -101,28 +101,59 @@ function backendProblems(backends: readonly Entry[]): ConfigProblem[] {
         ? [{ path: `backends[${index}].servers`, message: "expected at least one server" }]
         : [],
     ),
+    ...backends.flatMap(({ entry, index }) => tlsProblems(entry, `backends[${index}]`)),
     ...(total > HOST_LIST_LIMIT
       ? [{ path: "backends", message: `expected at most ${HOST_LIST_LIMIT} servers in all, found ${total}` }]
       : []),
   ];
 }
 
+/** A server is known by its name: an address is in no certificate, unless somebody says which name is. */
+function tlsProblems(
+  { tls, ca_file: ca, sni, verify, servers }: Record<string, unknown>,
+  path: string,
+): ConfigProblem[] {
+  if (tls !== true) {
+    const given = Object.entries({ ca_file: ca !== "" && ca, sni: sni !== "" && sni, verify: verify === false });
+    const idle = given.filter(([, set]) => set).map(([key]) => key);
+    return idle.map((key) => ({ path: `${path}.${key}`, message: "means nothing without tls: true" }));
+  }
+  const host = listOf(servers).find(({ entry }) => familyOf(String(entry["host"])) !== undefined)?.entry["host"];
+  if (verify === false || sni !== "" || host === undefined) return [];
+  return [{ path: `${path}.sni`, message: `is needed to verify ${host}: the name in its certificate` }];
+}
+
 function certificateProblems(certs: unknown): ConfigProblem[] {
   if (!isMapping(certs)) return [];
-  const { acme_enabled: acme, acme_domain: domain, route53_enabled: route53 } = certs;
+  const { acme_enabled: acme, acme_domain: domain, path } = certs;
+  if (acme !== true) return [];
+  const way = acmeDns(certs);
+  const needed = way === undefined ? [] : NEEDED[way].filter((key) => certs[key] === "");
+  const own = "certs.acme_enabled keeps its certificates under etc/certs of the installation; leave this empty";
   return [
-    ...(acme === true && domain === ""
-      ? [{ path: "certs.acme_domain", message: "is needed when certs.acme_enabled is true" }]
-      : []),
-    ...(acme === true && route53 === false && String(domain).startsWith("*.")
+    ...(domain === "" ? [{ path: "certs.acme_domain", message: "is needed when certs.acme_enabled is true" }] : []),
+    ...(way === undefined
       ? [
           {
-            path: "certs.acme_domain",
-            message: "a wildcard certificate needs certs.route53_enabled: it is proved by DNS",
+            path: "certs.acme_dns",
+            message: "a certificate by ACME is proved by DNS: expected route53, rfc2136 or hook",
           },
         ]
       : []),
+    ...needed.map((key) => ({ path: `certs.${key}`, message: `is needed to prove the domain by ${way}` })),
+    ...(typeof path === "string" && path !== "" ? [{ path: "certs.path", message: own }] : []),
   ];
+}
+
+const NEEDED = { route53: [], rfc2136: ["rfc2136_server"], hook: ["acme_hook"] } as const;
+
+/** How the domain is proved: as told, else by what is configured for it; undefined when nothing is. */
+export function acmeDns(certs: Readonly<Record<string, unknown>>): keyof typeof NEEDED | undefined {
+  const { acme_dns: told, route53_enabled: route53, rfc2136_server: server, acme_hook: hook } = certs;
+  if (told === "route53" || told === "rfc2136" || told === "hook") return told;
+  if (route53 === true) return "route53";
+  if (typeof server === "string" && server !== "") return "rfc2136";
+  return typeof hook === "string" && hook !== "" ? "hook" : undefined;
 }
 
 type Entry = { readonly entry: Record<string, unknown>; readonly index: number };

@@ -58,15 +58,35 @@ export const CERTIFICATES: readonly Question[] = [
 ];
 
 export const ACME: readonly Question[] = [
-  { path: "certs.route53_enabled", message: "Prove the domain by DNS at Route 53?", kind: "truth", fallback: false },
+  {
+    path: "certs.acme_dns",
+    message: "How is the domain proved? (DNS records by Route 53, dynamic updates, or a program of yours)",
+    kind: ["route53", "rfc2136", "hook"],
+    fallback: "rfc2136",
+  },
   { path: "certs.acme_domain", message: "Domain", kind: "text", placeholder: "s3.example.org" },
+  { path: "certs.acme_names", message: "Further names, such as *.s3.example.org (may be empty)", kind: "list" },
+  { path: "certs.acme_server", message: "Directory of the CA (empty: Let's Encrypt)", kind: "text" },
   { path: "certs.acme_email", message: "E-mail address for the ACME account (may be empty)", kind: "text" },
 ];
 
-export const ROUTE53: readonly Question[] = [
-  { path: "certs.route53_profile", message: "AWS profile (may be empty)", kind: "text" },
-  { path: "certs.route53_hosted_zone_id", message: "Hosted zone id (empty: found by the domain)", kind: "text" },
-];
+/** What each way to a DNS record needs. */
+export const WAYS: Readonly<Record<string, readonly Question[]>> = {
+  rfc2136: [
+    {
+      path: "certs.rfc2136_server",
+      message: "Name server that takes updates",
+      kind: "text",
+      placeholder: "ns1.example.org",
+    },
+    { path: "certs.rfc2136_key_file", message: "File with the TSIG key (may be empty)", kind: "text" },
+  ],
+  hook: [{ path: "certs.acme_hook", message: "The program (add|remove NAME VALUE)", kind: "text" }],
+  route53: [
+    { path: "certs.route53_profile", message: "AWS profile (may be empty)", kind: "text" },
+    { path: "certs.route53_hosted_zone_id", message: "Hosted zone id (empty: found by the domain)", kind: "text" },
+  ],
+};
 
 export const OTHER: readonly Question[] = [
   {
@@ -105,4 +125,10 @@ export const GROUP: readonly Question[] = [
     fallback: "/swift/healthcheck",
   },
   { path: "health_check_interval", message: "Check interval, milliseconds", kind: "number", fallback: 1000 },
+  { path: "tls", message: "Speak TLS to the gateways?", kind: "truth", fallback: false },
+];
+
+export const GROUP_TLS: readonly Question[] = [
+  { path: "ca_file", message: "File with the CA of their certificates (empty: the system's)", kind: "text" },
+  { path: "sni", message: "Name in their certificates (empty: each server's own)", kind: "text" },
 ];

@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import { LOG_NAMESPACE } from "../../domain/paths.ts";
-import { UNITS } from "../../domain/units.ts";
+import { UNIT_FILES, UNITS } from "../../domain/units.ts";
 import { shutOut } from "../../plan/firewall-rules.ts";
 import { readOwned } from "../../plan/owned.ts";
 import type { System } from "../../system/system.ts";
@@ -44,7 +44,7 @@ export function filesStep({ system, paths, keepConfig }: InstallContext): Step<n
         if (path.startsWith(`${paths.unitDirectory}/`)) await system.removeEmptyDirectory(`${path}.d`);
       }
       await systemctl(system, "daemon-reload");
-      for (const { name } of units) await system.run(["systemctl", "reset-failed", name], { accept: [0, 1, 5] });
+      for (const name of UNIT_FILES) await system.run(["systemctl", "reset-failed", name], { accept: [0, 1, 5] });
       for (const directory of ["/run/ober", "/run/ober-bgp", "/run/ober-bfd"]) await system.removeTree(directory);
       await removeJournal(system);
       const remarks = await shutOut({ system, paths });

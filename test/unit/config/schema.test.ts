@@ -12,6 +12,23 @@ const backend = (change: object) => ({ ...LEAST, backends: [{ ...LEAST.backends[
 const bgp = (change: object) => ({ ...LEAST, bgp: { ...LEAST.bgp, ...change } });
 
 /** What the Python version's save() writes. */
+const NO_TLS = { tls: false, ca_file: "", sni: "", verify: true } as const;
+const ACME = { acme_enabled: true, acme_domain: "s3.example.org", route53_enabled: true };
+
+/** Keys of certs that the Python version did not have. */
+const NEW_CERTS = {
+  acme_names: [],
+  acme_server: "",
+  acme_ca_file: "",
+  acme_eab_kid: "",
+  acme_key_type: "ecdsa",
+  acme_dns: "auto",
+  acme_dns_timeout: 180,
+  acme_hook: "",
+  rfc2136_server: "",
+  rfc2136_key_file: "",
+} as const;
+
 const PYTHON_FILE = {
   install_path: "/opt/ober",
   ha_mode: "keepalived",
@@ -92,6 +109,7 @@ describe("a good file", () => {
           servers: [{ host: "rgw1", port: 7480 }],
           health_check_path: "/swift/healthcheck",
           health_check_interval: 1000,
+          ...NO_TLS,
         },
       ],
       certs: {
@@ -99,6 +117,7 @@ describe("a good file", () => {
         acme_enabled: false,
         acme_email: "",
         acme_domain: "",
+        ...NEW_CERTS,
         route53_enabled: false,
         route53_profile: "",
         route53_hosted_zone_id: "",
@@ -119,9 +138,10 @@ describe("a good file", () => {
       handover: "auto",
       stats_allow: [],
       bgp: { ...rest.bgp, bfd_interval_ms: 100, bfd_multiplier: 3 },
+      certs: { ...rest.certs, ...NEW_CERTS },
       keepalived: vrrp,
       vips: [{ address: "10.0.0.100", family: 4, interface: "lo-vip", backend: "s3_backend" }],
-      backends: [{ ...PYTHON_FILE.backends[0], servers: [{ host: "rgw1", port: 7480 }] }] as never,
+      backends: [{ ...PYTHON_FILE.backends[0], servers: [{ host: "rgw1", port: 7480 }], ...NO_TLS }] as never,
     });
     const routed = { ...PYTHON_FILE, ha_mode: "bgp", bgp: { ...PYTHON_FILE.bgp, neighbors: ["10.0.0.1"] } };
     expect(parseConfig({ ...routed, keepalived: { ...keepalived, peers: [] } }, "ober.yaml").ha_mode).toBe("bgp");
@@ -419,13 +439,48 @@ describe("a bad value", () => {
     ],
     [
       "ACME without domain",
-      { ...LEAST, certs: { acme_enabled: true } },
+      { ...LEAST, certs: { acme_enabled: true, acme_dns: "route53" } },
       "certs.acme_domain: is needed when certs.acme_enabled is true",
     ],
     [
-      "a wildcard without DNS",
+      "a CA without TLS",
+      { ...LEAST, backends: [{ name: "s3", servers: ["rgw1:443"], ca_file: "/etc/ca.pem" }] },
+      "backends[0].ca_file: means nothing without tls: true",
+    ],
+    [
+      "TLS to an address without a name",
+      { ...LEAST, backends: [{ name: "s3", servers: ["10.0.9.1:443"], tls: true }] },
+      "backends[0].sni: is needed to verify 10.0.9.1: the name in its certificate",
+    ],
+    [
+      "a CA file that would be a directive",
+      { ...LEAST, backends: [{ name: "s3", servers: ["rgw1:443"], tls: true, ca_file: "/etc/ca.pem verify none" }] },
+      'backends[0].ca_file: expected an absolute path of letters, digits and ._,+@-, found the text "/etc/ca.pem verify none"',
+    ],
+    [
+      "ACME without DNS",
       { ...LEAST, certs: { acme_enabled: true, acme_domain: "*.s3.example.org" } },
-      "certs.acme_domain: a wildcard certificate needs certs.route53_enabled: it is proved by DNS",
+      "certs.acme_dns: a certificate by ACME is proved by DNS: expected route53, rfc2136 or hook",
+    ],
+    [
+      "DNS updates without a server",
+      { ...LEAST, certs: { acme_enabled: true, acme_domain: "s3.example.org", acme_dns: "rfc2136" } },
+      "certs.rfc2136_server: is needed to prove the domain by rfc2136",
+    ],
+    [
+      "ACME and a place of the operator's",
+      { ...LEAST, certs: { ...ACME, path: "/etc/ssl/s3.pem" } },
+      "certs.path: certs.acme_enabled keeps its certificates under etc/certs of the installation; leave this empty",
+    ],
+    [
+      "an ACME server without TLS",
+      { ...LEAST, certs: { ...ACME, acme_server: "http://ca.example.org/dir" } },
+      'certs.acme_server: expected the https:// address of an ACME directory, found the text "http://ca.example.org/dir"',
+    ],
+    [
+      "a name that is none",
+      { ...LEAST, certs: { ...ACME, acme_names: ["s3.example.org", "a b"] } },
+      'certs.acme_names[1]: expected a domain name such as s3.example.org or *.s3.example.org, found the text "a b"',
     ],
     [
       "an e-mail address without host",

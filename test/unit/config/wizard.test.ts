@@ -131,6 +131,7 @@ stats_port: 8404
         "s3: RADOS gateways (host:port; host lists)",
         "s3: Path that a healthy gateway answers with 200",
         "s3: Check interval, milliseconds",
+        "s3: Speak TLS to the gateways?",
         "Another backend group?",
         "Certificate: PEM file or directory (empty: this node's own place)",
         "Get certificates by ACME (Let's Encrypt)?",
@@ -202,16 +203,31 @@ stats_port: 8404
   test("asks about ACME only who wants it", async () => {
     const { text, asked } = await edit(FILE, {
       "Get certificates": true,
-      "Prove the domain": true,
+      "How is the domain proved": "route53",
       Domain: ["not a domain", "*.s3.example.org"],
     });
     expect(parseConfig(parseYaml(text, "x"), "x").certs).toMatchObject({
       acme_enabled: true,
       acme_domain: "*.s3.example.org",
-      route53_enabled: true,
+      acme_dns: "route53",
     });
     expect(asked).toContain("AWS profile (may be empty)");
     expect((await edit(FILE, {})).asked).not.toContain("Domain");
+  });
+
+  test("asks whom to trust where the gateways speak TLS, and wants a name for addresses", async () => {
+    const { text, asked, refused } = await edit(FILE.replaceAll(/rgw[^"]*:/g, "10.0.9.1:"), {
+      "hot: Speak TLS": true,
+      "hot: File with the CA": "/etc/ssl/ceph-ca.pem",
+      "hot: Name in their": ["", "rgw.example.org"],
+    });
+    expect(asked).toContain("hot: Name in their certificates (empty: each server's own)");
+    expect(refused).toEqual(["is needed to verify 10.0.9.1: the name in its certificate"]);
+    expect(parseConfig(parseYaml(text, "x"), "x").backends[0]).toMatchObject({
+      tls: true,
+      ca_file: "/etc/ssl/ceph-ca.pem",
+      sni: "rgw.example.org",
+    });
   });
 
   test("hands the password of the sessions back apart from the answers", async () => {

@@ -7,19 +7,25 @@ const config: UnitChoice = {
   keepalived: { peers: [] },
   nodes: [],
   handover: "auto",
+  certs: { acme_enabled: false },
 };
 const short = (choice: Partial<UnitChoice>) =>
   unitsOf({ ...config, ...choice })
-    .map((name) => name.slice("ober-".length, -".service".length))
+    .map((name) => name.slice("ober-".length).replace(/\.service$/, ""))
     .join(" ");
 
 const cases: readonly [what: string, choice: Partial<UnitChoice>, units: string][] = [
-  ["BGP alone", {}, "vip http bgp"],
-  ["BFD", { bgp: { bfd_enabled: true } }, "vip http bfd bgp"],
-  ["other nodes are known", { nodes: ["n1", "n2"] }, "vip handover http bgp"],
-  ["the handover is off", { nodes: ["n1", "n2"], handover: "off" }, "vip http bgp"],
-  ["keepalived without peers", { ha_mode: "keepalived" }, "http ha"],
-  ["keepalived with peers", { ha_mode: "keepalived", keepalived: { peers: ["n2"] } }, "vip handover http ha"],
+  ["BGP alone", {}, "vip http certs.path bgp"],
+  ["ACME", { certs: { acme_enabled: true } }, "vip http certs.path renew.timer bgp"],
+  ["BFD", { bgp: { bfd_enabled: true } }, "vip http certs.path bfd bgp"],
+  ["other nodes are known", { nodes: ["n1", "n2"] }, "vip handover http certs.path bgp"],
+  ["the handover is off", { nodes: ["n1", "n2"], handover: "off" }, "vip http certs.path bgp"],
+  ["keepalived without peers", { ha_mode: "keepalived" }, "http certs.path ha"],
+  [
+    "keepalived with peers",
+    { ha_mode: "keepalived", keepalived: { peers: ["n2"] } },
+    "vip handover http certs.path ha",
+  ],
 ];
 test.each(cases)("units in start order: %s", (_what, choice, units) => {
   expect(short(choice)).toBe(units);

@@ -1,0 +1,101 @@
+import { defineCommand } from "citty";
+import { readAcmeState } from "../acme/state.ts";
+import { UsageError } from "../errors.ts";
+import { type Output, output } from "../ui/output.ts";
+import { certificateStatus, oneAtATime, reloadCertificates } from "./_certs.ts";
+import { certificateLines } from "./_certs-view.ts";
+import { currentConfig, type Node, thisNodeAsRoot } from "./_node.ts";
+import { record } from "./_recorded.ts";
+import { renewCertificates, siteDns, wantedNames } from "./_renew.ts";
+import { globalArgs } from "./_shared.ts";
+
+const ACTIONS = ["list", "check", "renew", "reload"] as const;
+
+export default defineCommand({
+  meta: { name: "certs", description: "Show, check and renew the certificates; HAProxy takes a new one while it runs" },
+  args: {
+    ...globalArgs,
+    action: { type: "positional", required: false, default: "list", description: `${ACTIONS.join(", ")} (list)` },
+    dns: { type: "boolean", description: "With check: prove that records for ACME can be made, by making one" },
+    force: { type: "boolean", description: "With renew: also what is not due; a CA allows that a few times a week" },
+    timer: { type: "boolean", description: "With renew: keep the wait after a failure, as the timer does" },
+  },
+  async run({ args }) {
+    const action = ACTIONS.find((known) => known === args.action);
+    if (action === undefined) {
+      throw new UsageError(`\`ober certs\` does not know '${args.action}'`, `ober certs ${ACTIONS.join("|")}`);
+    }
+    const belongs = { dns: "check", force: "renew", timer: "renew" } as const;
+    for (const [flag, to] of Object.entries(belongs)) {
+      if (args[flag as keyof typeof belongs] && action !== to)
+        throw new UsageError(`--${flag} goes with ${to}`, `ober certs ${to} --${flag}`);
+    }
+    const node = await thisNodeAsRoot();
+    const out = output(args);
+    if (action === "reload") return reload(node, out);
+    if (action === "renew") return renew(node, out, { force: args.force === true, timer: args.timer === true });
+    return show(node, out, { check: action === "check", dns: args.dns === true });
+  },
+});
+
+/** What `ober-certs.path` starts. */
+async function reload(node: Node, out: Output): Promise<void> {
+  const { config } = await currentConfig(node);
+  const done = await oneAtATime(node, "certs reload", () => reloadCertificates(node, config));
+  for (const warning of done.warnings) out.warn(warning);
+  for (const { message, fix } of done.refused) out.warn(`${message}; HAProxy keeps what it has. ${fix}`);
+  if (done.refused.length > 0) process.exitCode = 1;
+  await out.result(done, () => {
+    const parts = [
+      ...done.swapped.map((file) => `HAProxy has taken ${file}`),
+      ...done.added.map((file) => `HAProxy has taken ${file}, which is new`),
+      ...(done.reloaded ? ["HAProxy was reloaded"] : []),
+    ];
+    return parts.join("\n") || "nothing to change";
+  });
+}
+
+async function renew(node: Node, out: Output, flags: { force: boolean; timer: boolean }): Promise<void> {
+  const { config } = await currentConfig(node);
+  const done = await renewCertificates(node, config, { ...flags, progress: out.progress });
+  if (done.renewed.length > 0) {
+    await record("certs renew", `renewed ${done.renewed.join(", ")}; the next one at ${done.next}`);
+    await oneAtATime(node, "certs renew", () => reloadCertificates(node, config));
+  }
+  await out.result(done, () => {
+    if (done.waitsUntil !== undefined) return `the last attempt failed; the timer waits until ${done.waitsUntil}`;
+    const what = done.renewed.length === 0 ? "nothing is due" : `renewed: ${done.renewed.join(", ")}`;
+    return `${what}; the next renewal is at ${done.next}`;
+  });
+}
+
+async function show(node: Node, out: Output, { check, dns }: { check: boolean; dns: boolean }): Promise<void> {
+  const { config } = await currentConfig(node);
+  const { certs } = config;
+  const certificates = await certificateStatus(node, config);
+  const renewal = certs.acme_enabled ? await readAcmeState(node.system, node.paths) : undefined;
+  const proved = dns ? await prove(node, certs, out) : undefined;
+  const problems = certificates.flatMap((one) => one.problems);
+  const bad =
+    problems.some(({ severity }) => severity !== "remark") || certificates.length === 0 || (renewal?.failures ?? 0) > 0;
+  if (check && bad) process.exitCode = 1;
+  await out.result({ certificates, renewal: renewal ?? null, ...(proved === undefined ? {} : { dns: proved }) }, () =>
+    [
+      ...(certificates.length === 0 ? [out.style.red("there is no certificate")] : []),
+      ...certificateLines({ certificates, renewal }, { style: out.style, now: new Date() }),
+      ...(check ? problems.map(({ fix }) => `  to do: ${fix}`) : []),
+      ...(proved === undefined ? [] : [`DNS: a record at ${proved} was made, seen by all name servers, and removed`]),
+    ].join("\n"),
+  );
+}
+
+/** Throws an OberError with what stands in the way. */
+async function prove(node: Node, certs: Parameters<typeof siteDns>[1], out: Output): Promise<string> {
+  const { proveDns } = await import("../acme/dns.ts");
+  const { acmeDns } = await import("../config/schema/contradictions.ts");
+  if (acmeDns(certs) === undefined)
+    throw new UsageError("ober.yaml names no way to DNS records", "certs.acme_dns: route53, rfc2136 or hook");
+  const way = await siteDns(node, certs);
+  out.progress(`making a record by ${way.what}, up to ${certs.acme_dns_timeout} s`);
+  return proveDns(way, wantedNames(certs)[0] ?? "", certs.acme_dns_timeout * 1000);
+}

@@ -1,0 +1,55 @@
+/**
+ * Certificates in HAProxy's memory, changed on the runtime socket: no reload, and no connection notices. The same in every version from
+ * 2.6 on. See HAProxy's management guide: "set ssl cert", "add ssl crt-list".
+ */
+import { OberError } from "../errors.ts";
+import { haproxyCommand } from "./haproxy-socket.ts";
+
+/** What HAProxy has loaded from a file. */
+export type Served = { readonly fingerprint: string; readonly notAfter: Date; readonly chain: number };
+
+/** Files that HAProxy has loaded certificates from. */
+export async function servedFiles(socket: string): Promise<readonly string[]> {
+  const lines = (await haproxyCommand(socket, "show ssl cert")).split("\n");
+  return lines.filter((line) => line.startsWith("/"));
+}
+
+/** Undefined when HAProxy has nothing from this file. */
+export async function servedFrom(socket: string, file: string): Promise<Served | undefined> {
+  const said = await haproxyCommand(socket, `show ssl cert ${file}`);
+  const value = (name: string) => new RegExp(`^${name}: (.*)$`, "m").exec(said)?.[1];
+  const [fingerprint, notAfter] = [value("SHA1 FingerPrint"), value("notAfter")];
+  if (fingerprint === undefined || notAfter === undefined) return undefined;
+  return { fingerprint, notAfter: new Date(notAfter), chain: [...said.matchAll(/^Chain Subject: /gm)].length };
+}
+
+/** Replaces the certificate of `file` in one step; connections that are there keep theirs. Throws an OberError with HAProxy's reason. */
+export async function swapCertificate(socket: string, file: string, payload: string): Promise<void> {
+  try {
+    // The payload ends at the empty line.
+    await tell(socket, `set ssl cert ${file} <<\n${payload}`, /Transaction (created|updated)/);
+    await tell(socket, `commit ssl cert ${file}`, /Success!/);
+  } catch (error) {
+    await haproxyCommand(socket, `abort ssl cert ${file}`);
+    throw error;
+  }
+}
+
+/** Adds the certificate of `file` to those of the directory that a bind names. Throws an OberError with HAProxy's reason. */
+export async function addCertificate(socket: string, directory: string, file: string, payload: string): Promise<void> {
+  await tell(socket, `new ssl cert ${file}`, /New empty certificate store/);
+  try {
+    await swapCertificate(socket, file, payload);
+    await tell(socket, `add ssl crt-list ${directory} ${file}`, /Success!/);
+  } catch (error) {
+    await haproxyCommand(socket, `del ssl cert ${file}`);
+    throw error;
+  }
+}
+
+async function tell(socket: string, command: string, expected: RegExp): Promise<void> {
+  const said = await haproxyCommand(socket, command, 10_000);
+  if (expected.test(said)) return;
+  const [line = ""] = command.split(" <<");
+  throw new OberError(`HAProxy refuses \`${line}\`: ${said.trim().replaceAll("\n", "; ") || "it says nothing"}`);
+}
