@@ -1,6 +1,7 @@
 import { availableParallelism, hostname } from "node:os";
 import type { Config } from "../config/schema.ts";
 import { familyOf, formatNetwork, parseAddress, parseNetwork, specialUse } from "../domain/address.ts";
+import { OWN_VERSION } from "../domain/build.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { atLeast, parseVersion, type Version } from "../domain/version.ts";
 import { OberError } from "../errors.ts";
@@ -35,6 +36,7 @@ export async function gatherFacts(system: System, config: Config): Promise<NodeF
     throw new OberError(`${program} is not installed`, { hint: "run `ober bootstrap PATH` first" });
   };
   return {
+    ober: OWN_VERSION,
     hostname: hostname(),
     ...(await gatherPlace(system, config)),
     cpus: availableParallelism(),
@@ -74,6 +76,7 @@ export async function assumeFacts(system: System, config: Config, given: FactsGi
   const resolved = await resolveAll(system, config);
   const version = (program: keyof typeof NEWEST) => parseGiven(program, given[program]) ?? assumed(program);
   return {
+    ober: OWN_VERSION,
     hostname: given.address ?? hostname(),
     ...(await ownPlace(system, config, resolved, given)),
     // This machine knows nothing of another node's networks; stats_allow names them.

@@ -1,9 +1,9 @@
 import { defineCommand } from "citty";
+import { OWN_VERSION } from "../domain/build.ts";
 import { manPage } from "../ui/man.ts";
 import { output } from "../ui/output.ts";
 import { globalArgs } from "./_shared.ts";
 import { commandEntries } from "./_table.ts";
-import { OWN_VERSION } from "./_version.ts";
 
 export default defineCommand({
   meta: { name: "man", description: "Print the manual page: ober man | man -l -" },

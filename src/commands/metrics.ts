@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { defineCommand } from "citty";
+import { OWN_COMMIT, OWN_VERSION } from "../domain/build.ts";
 import { drift } from "../plan/generations.ts";
 import { requireSystemd } from "../system/systemd.ts";
 import { output } from "../ui/output.ts";
@@ -8,7 +9,6 @@ import { metricsOf } from "./_metrics.ts";
 import { isRoot, thisNode } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 import { nodeStatus } from "./_status.ts";
-import { OWN_COMMIT, OWN_VERSION } from "./_version.ts";
 
 export default defineCommand({
   meta: { name: "metrics", description: "Print ober's own metrics in the form of Prometheus" },

@@ -5,21 +5,24 @@ import { age } from "../domain/age.ts";
 import { requireSystemd } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
 import { table } from "../ui/table.ts";
-import { thisNode } from "./_node.ts";
+import { type Node, thisNode } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 import { type NodeStatus, nodeStatus } from "./_status.ts";
+import { clusterStatus, clusterText } from "./_status-all.ts";
 import { type Rates, trafficText, withRates } from "./_traffic.ts";
 
 export default defineCommand({
   meta: { name: "status", description: "Show what this node serves and why" },
   args: {
     ...globalArgs,
+    all: { type: "boolean", description: "Ask every node of the cluster, and show in what they differ" },
     watch: { type: "boolean", description: "Redraw every second until Ctrl-C" },
   },
   async run({ args }) {
     const node = await thisNode();
     await requireSystemd(node.system);
     const out = output(args);
+    if (args.all) return showCluster(node, out, args.watch === true);
     const now = () => new Date();
     let rates: readonly Rates[] = [];
     let last: { readonly traffic: NodeStatus["traffic"]; readonly at: number } | undefined;
@@ -30,8 +33,7 @@ export default defineCommand({
       rates = last ? withRates(rates, { before: last.traffic, now: traffic, seconds: (at - last.at) / 1000 }) : [];
       last = { traffic, at };
       const text = [...(rates.length > 0 ? [trafficText(rates)] : []), statusText(present, out, now())].join("\n\n");
-      // Home, then each line with its rest erased, then everything below: no flicker.
-      await out.write(`\u001b[H${text.replaceAll("\n", "\u001b[K\n")}\u001b[K\n\u001b[J`);
+      await out.write(redrawn(text));
       await Bun.sleep(1000);
     }
     const status = await nodeStatus(node);
@@ -40,6 +42,19 @@ export default defineCommand({
     if (!status.healthy.ok || split) process.exitCode = 1;
   },
 });
+
+async function showCluster(node: Node, out: Output, watch: boolean): Promise<void> {
+  while (watch && out.interactive) {
+    await out.write(redrawn(clusterText(await clusterStatus(node), out, new Date())));
+    await Bun.sleep(1000);
+  }
+  const cluster = await clusterStatus(node);
+  await out.result(cluster, () => clusterText(cluster, out, new Date()));
+  if (cluster.nodes.some(({ serves, leaving }) => !serves && leaving !== true)) process.exitCode = 1;
+}
+
+/** Home, then each line with its rest erased, then everything below: no flicker. */
+const redrawn = (text: string) => `\u001b[H${text.replaceAll("\n", "\u001b[K\n")}\u001b[K\n\u001b[J`;
 
 /** The one screen. */
 export function statusText(status: NodeStatus, { style }: Pick<Output, "style">, now: Date): string {

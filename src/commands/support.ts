@@ -3,6 +3,7 @@ import { hostname, tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { defineCommand } from "citty";
 import { readSecretValues } from "../config/secrets.ts";
+import { OWN_COMMIT, OWN_VERSION } from "../domain/build.ts";
 import { redact } from "../domain/redact.ts";
 import { readHistory } from "../system/history.ts";
 import { output } from "../ui/output.ts";
@@ -12,7 +13,7 @@ import { type Node, thisNodeAsRoot } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 import { nodeStatus } from "./_status.ts";
 import { machinePieces, type Piece, piece } from "./_support.ts";
-import { OWN_COMMIT, OWN_VERSION, versions, versionText } from "./_version.ts";
+import { versions, versionText } from "./_version.ts";
 import { diagnose, thisHost } from "./doctor.ts";
 
 export default defineCommand({
