@@ -1,5 +1,6 @@
 import { type ArgsDef, type CommandMeta, runCommand } from "citty";
 import { checkArguments, hasFlag } from "./arguments.ts";
+import type { Documents } from "./commands/_documents.ts";
 import { globalArgs } from "./commands/_shared.ts";
 import { COMMANDS, type Loader } from "./commands/_table.ts";
 import { nearest } from "./domain/nearest.ts";
@@ -52,7 +53,10 @@ async function describeCommand([name, load]: readonly [string, Loader]) {
 async function showVersion(words: readonly string[]): Promise<void> {
   const { versions, versionText } = await import("./commands/_version.ts");
   const found = await versions();
-  await output({ json: hasFlag(globalArgs, "json", words) }).result(found, versionText(found));
+  await output({ json: hasFlag(globalArgs, "json", words) }).result(
+    found satisfies Documents["version"],
+    versionText(found),
+  );
 }
 
 function unknownCommand(name: string): UsageError {

@@ -4,6 +4,7 @@ import type { HistoryEntry } from "../health/history.ts";
 import { readHistory } from "../system/history.ts";
 import { output } from "../ui/output.ts";
 import { table } from "../ui/table.ts";
+import type { Documents } from "./_documents.ts";
 import { thisNode } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 
@@ -22,7 +23,9 @@ export default defineCommand({
     const since = sinceOf(args.since, new Date());
     const { system, paths } = await thisNode();
     const entries = await readHistory(system, paths, since);
-    await output(args).result({ since: since.toISOString(), entries }, () => historyText(entries));
+    await output(args).result({ since: since.toISOString(), entries } satisfies Documents["history"], () =>
+      historyText(entries),
+    );
   },
 });
 

@@ -5,6 +5,7 @@ import { drift } from "../plan/generations.ts";
 import { requireSystemd } from "../system/systemd.ts";
 import { output } from "../ui/output.ts";
 import { exposition } from "../ui/prometheus.ts";
+import type { Documents } from "./_documents.ts";
 import { metricsOf } from "./_metrics.ts";
 import { isRoot, thisNode } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
@@ -24,6 +25,6 @@ export default defineCommand({
     const metrics = metricsOf({ status, version: OWN_VERSION, commit: OWN_COMMIT, drift: changed });
     const text = exposition(metrics);
     if (args.out !== undefined) return node.system.writeAtomic(resolve(args.out), text, { mode: 0o644 });
-    await output(args).result({ metrics }, text.trimEnd());
+    await output(args).result({ metrics } satisfies Documents["metrics"], text.trimEnd());
   },
 });

@@ -5,6 +5,7 @@ import { age } from "../domain/age.ts";
 import { requireSystemd } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
 import { table } from "../ui/table.ts";
+import type { Documents } from "./_documents.ts";
 import { type Node, thisNode } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 import { type NodeStatus, nodeStatus } from "./_status.ts";
@@ -37,7 +38,7 @@ export default defineCommand({
       await Bun.sleep(1000);
     }
     const status = await nodeStatus(node);
-    await out.result(status, () => statusText(status, out, now()));
+    await out.result(status satisfies Documents["status"], () => statusText(status, out, now()));
     const split = status.vrrp?.suspicions.some(({ certain }) => certain) === true;
     if (!status.healthy.ok || split) process.exitCode = 1;
   },
@@ -49,7 +50,7 @@ async function showCluster(node: Node, out: Output, watch: boolean): Promise<voi
     await Bun.sleep(1000);
   }
   const cluster = await clusterStatus(node);
-  await out.result(cluster, () => clusterText(cluster, out, new Date()));
+  await out.result(cluster satisfies Documents["status --all"], () => clusterText(cluster, out, new Date()));
   if (cluster.nodes.some(({ serves, leaving }) => !serves && leaving !== true)) process.exitCode = 1;
 }
 

@@ -8,6 +8,7 @@ import { redact } from "../domain/redact.ts";
 import { readHistory } from "../system/history.ts";
 import { output } from "../ui/output.ts";
 import { exposition } from "../ui/prometheus.ts";
+import type { Documents } from "./_documents.ts";
 import { metricsOf } from "./_metrics.ts";
 import { type Node, thisNodeAsRoot } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
@@ -37,7 +38,7 @@ export default defineCommand({
     );
     const files = pieces.map(({ name }) => name);
     await out.result(
-      { archive, files },
+      { archive, files } satisfies Documents["support"],
       `${archive}: ${files.length} files, secrets removed; look into it before you send it`,
     );
   },

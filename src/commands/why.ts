@@ -6,6 +6,7 @@ import { healthNow } from "../health/once.ts";
 import { requireSystemd } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
 import { table } from "../ui/table.ts";
+import type { Documents } from "./_documents.ts";
 import { currentConfig, thisNode } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 import { nodeStatus } from "./_status.ts";
@@ -30,7 +31,9 @@ export default defineCommand({
       }),
     );
     const out = output(args);
-    await out.result({ vips: answers }, () => answers.map((why) => whyText(why, out)).join("\n\n"));
+    await out.result({ vips: answers } satisfies Documents["why"], () =>
+      answers.map((why) => whyText(why, out)).join("\n\n"),
+    );
     if (answers.some(({ served }) => !served)) process.exitCode = 1;
   },
 });

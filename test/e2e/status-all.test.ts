@@ -65,6 +65,38 @@ describe("ober status --all", () => {
     }
   });
 
+  test.each([
+    "status",
+    "why",
+    "doctor",
+    "test",
+    "history",
+    "metrics",
+    "apply --dry-run",
+    "apply --yes",
+    "rollback --list",
+    "rollback --list 1",
+    "rollback 999",
+    "sync --test 10.1.2.3",
+    "sync --frontend-http 10.1.2.0/24 --dry-run",
+    "dns s3.example.org",
+    "router-config --vendor bird",
+    "render --from /root/ober.yaml --out /root/rendered --path /opt/ober",
+    "support --out /root/support.tar.gz",
+    "upgrade --check-only",
+    "bootstrap /opt/ober --dry-run",
+    "restart --reload-only",
+    "drain",
+    "drain --wait",
+    "undrain",
+    "start",
+    "recover",
+    "confirm",
+    "confirm --undo",
+  ])("ober %s prints what the schema allows", async (line) => {
+    await ober(n3, [...line.split(" "), "--json"], { accept: [0, 1] });
+  });
+
   test("tells a stopped HAProxy, a list that refuses, a silent machine and another ober.yaml apart", async () => {
     await ober(n2, ["stop", "--force", "-q"]);
     await configure(n3, `${clusterYaml({ bfdIntervalMs: 60 })}stats_allow: [10.9.9.0/24]\n`);
