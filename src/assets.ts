@@ -18,6 +18,8 @@ import bgpUnit from "../assets/systemd/ober-bgp.service" with { type: "text" };
 import haUnit from "../assets/systemd/ober-ha.service" with { type: "text" };
 import handoverUnit from "../assets/systemd/ober-handover.service" with { type: "text" };
 import httpUnit from "../assets/systemd/ober-http.service" with { type: "text" };
+import metricsService from "../assets/systemd/ober-metrics.service" with { type: "text" };
+import metricsTimer from "../assets/systemd/ober-metrics.timer" with { type: "text" };
 import vipUnit from "../assets/systemd/ober-vip.service" with { type: "text" };
 
 /** Templates of the generated files, embedded in the executable. The only importer of `assets/`. */
@@ -36,6 +38,8 @@ export const assets: Readonly<Record<AssetName, string>> = {
   bgpUnit,
   bfdUnit,
   haUnit,
+  metricsService,
+  metricsTimer,
   keepalivedConfig,
   keepalivedInstance,
   routerBird,
@@ -60,6 +64,8 @@ type AssetName =
   | "bgpUnit"
   | "bfdUnit"
   | "haUnit"
+  | "metricsService"
+  | "metricsTimer"
   | "keepalivedConfig"
   | "keepalivedInstance"
   | "routerBird"

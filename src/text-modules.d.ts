@@ -23,3 +23,7 @@ declare module "*.nft" {
   const text: string;
   export default text;
 }
+declare module "*.timer" {
+  const text: string;
+  export default text;
+}

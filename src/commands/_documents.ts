@@ -27,6 +27,8 @@ export type Documents = {
   test: Findings;
   history: { readonly since: string; readonly entries: readonly HistoryEntry[] };
   metrics: { readonly metrics: readonly (Metric | Histogram)[] };
+  /** Also of `metrics --remove`. */
+  "metrics --install": { readonly installed: boolean; readonly file: string | null };
   bootstrap: {
     readonly path: string;
     readonly steps: readonly { readonly id: string; readonly title: string; readonly needed: boolean }[];

@@ -12,6 +12,10 @@ export const UNITS = [
   { service: "ha", name: "ober-ha.service", title: "VRRP (keepalived)" },
 ] as const;
 
+/** There only where `ober metrics --install` was typed, and nothing that a configuration decides. */
+export const METRICS_TIMER = "ober-metrics.timer";
+export const METRICS_SERVICE = "ober-metrics.service";
+
 /** Units that bring no traffic to the node: everything that must be there before it. */
 export const WITHOUT_TRAFFIC: readonly UnitName[] = ["ober-vip.service", "ober-handover.service", "ober-http.service"];
 

@@ -25,6 +25,7 @@ export function definitionFor(words: readonly string[]): keyof Documents {
     return words[0] === command && flags.every((flag) => words.includes(flag));
   });
   const found = fitting.sort((a, b) => b.length - a.length)[0] ?? SAME[words[0] ?? ""];
+  if (found === "metrics" && words.includes("--remove")) return "metrics --install";
   if (found === undefined) throw new Error(`the schema describes no document of \`ober ${words.join(" ")}\``);
   return found;
 }
