@@ -11,6 +11,6 @@ export async function showFindings(findings: readonly Finding[], out: Output): P
     const text = `${colour[finding.status](SIGN[finding.status])}  ${finding.title}: ${finding.detail}`;
     return "fix" in finding ? `${text}\n      ${out.style.cyan("fix:")} ${finding.fix}` : text;
   };
-  await out.result({ findings } satisfies Documents["doctor"], () => findings.map(line).join("\n"));
+  await out.result({ findings } satisfies Documents["doctor"], () => out.fit(findings.map(line).join("\n")));
   if (findings.some(({ status }) => status === "fail")) process.exitCode = 1;
 }

@@ -12,7 +12,9 @@ export type MetricFacts = {
 
 /** ober's own metrics; HAProxy has its own at /metrics of the statistics port. Pure. */
 export function metricsOf({ status, version, commit, drift }: MetricFacts): readonly (Metric | Histogram)[] {
-  const { loop, vrrp } = status;
+  const { loop } = status;
+  // Where nobody may ask keepalived, its state is no number.
+  const vrrp = status.vrrp?.vips.some(({ state }) => state === "needs root") ? undefined : status.vrrp;
   const gauge = (name: string, help: string, samples: readonly Sample[]): Metric => ({
     name: `ober_${name}`,
     help,

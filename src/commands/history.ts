@@ -1,4 +1,5 @@
 import { defineCommand } from "citty";
+import { toSecond } from "../domain/age.ts";
 import { UsageError } from "../errors.ts";
 import type { HistoryEntry } from "../health/history.ts";
 import { readHistory } from "../system/history.ts";
@@ -23,8 +24,9 @@ export default defineCommand({
     const since = sinceOf(args.since, new Date());
     const { system, paths } = await thisNode();
     const entries = await readHistory(system, paths, since);
-    await output(args).result({ since: since.toISOString(), entries } satisfies Documents["history"], () =>
-      historyText(entries),
+    const out = output(args);
+    await out.result({ since: since.toISOString(), entries } satisfies Documents["history"], () =>
+      out.fit(historyText(entries)),
     );
   },
 });
@@ -43,10 +45,9 @@ export function sinceOf(given: string, now: Date): Date {
 function historyText(entries: readonly HistoryEntry[]): string {
   if (entries.length === 0) return "nothing happened";
   const rows = entries.map(({ at, kind, vips, to, cause, by }) => [
-    at,
+    toSecond(at),
     kind === "command" ? (by ?? "") : vips.join(" "),
-    to,
-    cause,
+    kind === "command" ? `${to}  ${cause}` : `${to}: ${cause}`,
   ]);
-  return table(["time", "what", "to", "cause"], rows);
+  return table(["time", "what", "happened"], rows);
 }

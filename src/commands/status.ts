@@ -1,12 +1,12 @@
 import { defineCommand } from "citty";
 import { EXPIRY_WARNING_DAYS } from "../checks/certificates.ts";
 import type { VrrpView } from "../checks/vrrp.ts";
-import { age } from "../domain/age.ts";
+import { age, toSecond } from "../domain/age.ts";
 import { requireSystemd } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
 import { table } from "../ui/table.ts";
 import type { Documents } from "./_documents.ts";
-import { type Node, thisNode } from "./_node.ts";
+import { isRoot, type Node, thisNode } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 import { type NodeStatus, nodeStatus } from "./_status.ts";
 import { clusterStatus, clusterText } from "./_status-all.ts";
@@ -34,11 +34,11 @@ export default defineCommand({
       rates = last ? withRates(rates, { before: last.traffic, now: traffic, seconds: (at - last.at) / 1000 }) : [];
       last = { traffic, at };
       const text = [...(rates.length > 0 ? [trafficText(rates)] : []), statusText(present, out, now())].join("\n\n");
-      await out.write(redrawn(text));
+      await out.write(redrawn(out.fit(text)));
       await Bun.sleep(1000);
     }
     const status = await nodeStatus(node);
-    await out.result(status satisfies Documents["status"], () => statusText(status, out, now()));
+    await out.result(status satisfies Documents["status"], () => out.fit(statusText(status, out, now())));
     const split = status.vrrp?.suspicions.some(({ certain }) => certain) === true;
     if (!status.healthy.ok || split) process.exitCode = 1;
   },
@@ -46,11 +46,11 @@ export default defineCommand({
 
 async function showCluster(node: Node, out: Output, watch: boolean): Promise<void> {
   while (watch && out.interactive) {
-    await out.write(redrawn(clusterText(await clusterStatus(node), out, new Date())));
+    await out.write(redrawn(out.fit(clusterText(await clusterStatus(node), out, new Date()))));
     await Bun.sleep(1000);
   }
   const cluster = await clusterStatus(node);
-  await out.result(cluster satisfies Documents["status --all"], () => clusterText(cluster, out, new Date()));
+  await out.result(cluster satisfies Documents["status --all"], () => out.fit(clusterText(cluster, out, new Date())));
   if (cluster.nodes.some(({ serves, leaving }) => !serves && leaving !== true)) process.exitCode = 1;
 }
 
@@ -101,12 +101,7 @@ export function statusText(status: NodeStatus, { style }: Pick<Output, "style">,
             ]),
           ),
         ]),
-    table(
-      ["backend", "server", "state", "last check"],
-      status.backends.flatMap(({ name, servers }) =>
-        servers.map((server) => [name, server.name, good(server.status.startsWith("UP"), server.status), server.check]),
-      ),
-    ),
+    serversText(status, good),
     ...status.oldWorkers.map(
       ({ pid, uptime, connections }) =>
         `old HAProxy worker ${pid} (started ${uptime} ago) finishes ${connections} connections from before a reload`,
@@ -116,12 +111,28 @@ export function statusText(status: NodeStatus, { style }: Pick<Output, "style">,
       const days = Math.floor((new Date(notAfter).getTime() - now.getTime()) / 86_400_000);
       return `certificate ${file} ${good(days >= EXPIRY_WARNING_DAYS, `valid for ${days} days`)}`;
     }),
-    ...status.transitions
-      .slice(-3)
-      .map(({ at, vips, from, to, cause }) => `${at}  ${vips.join(" ")}  ${from} -> ${to}: ${cause}`),
+    ...(status.transitions.length === 0 ? [] : [transitionsText(status.transitions.slice(-3))]),
   ];
-  return sections.join("\n\n");
+  const unseen = isRoot()
+    ? []
+    : [style.dim("BFD, VRRP, the handover, old workers and the generation are shown to root only: sudo ober status")];
+  return [...sections, ...unseen].join("\n\n");
 }
+
+function serversText({ backends }: NodeStatus, good: (ok: boolean, text: string) => string): string {
+  const rows = backends.flatMap(({ name, servers }) =>
+    servers.map((server) => [name, server.name, good(server.status.startsWith("UP"), server.status), server.check]),
+  );
+  return rows.length === 0
+    ? "RGWs: not known, HAProxy says nothing"
+    : table(["backend", "server", "state", "last check"], rows);
+}
+
+const transitionsText = (transitions: NodeStatus["transitions"]): string =>
+  table(
+    ["time", "vip", "happened"],
+    transitions.map(({ at, vips, from, to, cause }) => [toSecond(at), vips.join(" "), `${from} -> ${to}: ${cause}`]),
+  );
 
 /** One line: to whom packets go, and what came. */
 function handoverText({ loaded, packets, flows }: NonNullable<NodeStatus["handover"]>): string {
@@ -135,7 +146,8 @@ function vrrpSections(
   { vips, peers, suspicions }: VrrpView,
   { style, ago }: Pick<Output, "style"> & { ago: (time: string | undefined) => string },
 ): readonly string[] {
-  const state = (word: string) => (word === "MASTER" ? style.green(word) : word === "BACKUP" ? word : style.red(word));
+  const state = (word: string) =>
+    word === "MASTER" ? style.green(word) : ["BACKUP", "needs root"].includes(word) ? word : style.red(word);
   return [
     ...suspicions.map(({ certain, text }) => `${certain ? style.red("XX") : style.yellow("!!")} ${text}`),
     table(

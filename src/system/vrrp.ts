@@ -37,7 +37,7 @@ export async function vrrpStates(system: System): Promise<readonly VrrpState[]> 
     if (performance.now() > deadline) {
       throw new OberError("keepalived did not say its state", { hint: "ober logs --service ha" });
     }
-    await Bun.sleep(10);
+    await Bun.sleep(5);
   }
 }
 

@@ -16,7 +16,7 @@ const EVERY = "2s";
 
 export type Injection = {
   readonly what: string;
-  readonly how: string | ((node: LabNode, lab: Lab) => Promise<unknown>);
+  readonly how: string | ((node: LabNode, lab: Lab, monitoring: Monitoring) => Promise<unknown>);
   readonly mend: Injection["how"];
   /** All that fires, and nothing else; none for what is no failure. */
   readonly alerts: readonly string[];
@@ -79,7 +79,10 @@ export const INJECTIONS: readonly Injection[] = [
   {
     what: "the machine without power",
     how: (node) => node.powerOff(),
-    mend: (node) => node.boot(),
+    mend: async (node, _, monitoring) => {
+      await node.boot();
+      monitoring.startExporter(node);
+    },
     alerts: ["OberNodeGone NODE"],
   },
   {
@@ -131,7 +134,7 @@ export async function inject(
 ): Promise<{ readonly wanted: readonly string[]; readonly fired: readonly string[] }> {
   const carryOut = async (it: Injection["how"]) => {
     if (typeof it === "string") await node.exec(["sh", "-c", it], { timeoutMs: 120_000 });
-    else await it(node, lab);
+    else await it(node, lab, monitoring);
   };
   const wanted = alerts.map((alert) => alert.replace("NODE", node.name)).sort();
   const fired = new Set<string>();

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { LabNode } from "./lab.ts";
 import { inNamespace } from "./network.ts";
 import { LOG_DIRECTORY, RUN_DIRECTORY } from "./places.ts";
-import { end, run, startDetached, until } from "./process.ts";
+import { end, type ProcessRecord, run, startDetached, until } from "./process.ts";
 import { cacheDirectory } from "./trees.ts";
 
 /** Where the programs of Debian's packages are unpacked: installing them would start them on this machine. */
@@ -65,7 +65,8 @@ export async function startMonitoring(nodes: readonly LabNode[], factor: number)
     scrape_configs: [job("node", EXPORTER_PORT), job("haproxy", 8404)],
   };
   await Bun.write(join(directory, "prometheus.yml"), JSON.stringify(config));
-  const exporters = nodes.map(({ name, root }) => {
+  const exporters = new Map<string, ProcessRecord>();
+  const startExporter = ({ name, root }: LabNode) => {
     const textfile = `--collector.textfile.directory=${join(root, METRICS_FILE, "..")}`;
     const argv = [
       program("prometheus-node-exporter"),
@@ -73,11 +74,11 @@ export async function startMonitoring(nodes: readonly LabNode[], factor: number)
       "--collector.textfile",
       textfile,
     ];
-    return startDetached(
-      inNamespace(name, [...argv, `--web.listen-address=:${EXPORTER_PORT}`]),
-      join(LOG_DIRECTORY, `${name}-exporter.log`),
-    );
-  });
+    const listen = `--web.listen-address=:${EXPORTER_PORT}`;
+    const log = join(LOG_DIRECTORY, `${name}-exporter.log`);
+    exporters.set(name, startDetached(inNamespace(name, [...argv, listen]), log));
+  };
+  nodes.forEach(startExporter);
   const files = [`--config.file=${directory}/prometheus.yml`, `--storage.tsdb.path=${directory}/data`];
   const prometheus = startDetached(
     inNamespace("neighbour", [program("prometheus"), ...files, "--web.listen-address=127.0.0.1:9090"]),
@@ -88,7 +89,7 @@ export async function startMonitoring(nodes: readonly LabNode[], factor: number)
     return (JSON.parse(stdout) as { data: T }).data;
   };
   const dispose = async () => {
-    await Promise.all([prometheus, ...exporters].map((record) => end(record, 5_000)));
+    await Promise.all([prometheus, ...exporters.values()].map((record) => end(record, 5_000)));
     await run(["rm", "-rf", directory]);
   };
   type Targets = { readonly activeTargets: readonly { readonly health: string }[] };
@@ -117,6 +118,8 @@ export async function startMonitoring(nodes: readonly LabNode[], factor: number)
         );
       return [...new Set(names)].sort();
     },
+    /** A node that has lost its power has lost its exporter as well. */
+    startExporter,
     [Symbol.asyncDispose]: dispose,
   };
 }
