@@ -3,13 +3,14 @@ import { defineCommand } from "citty";
 import { OWN_COMMIT, OWN_VERSION } from "../domain/build.ts";
 import { UsageError } from "../errors.ts";
 import { drift } from "../plan/generations.ts";
+import { sectionHashes } from "../render/identity.ts";
 import { requireSystemd } from "../system/systemd.ts";
 import { type OutputFlags, output } from "../ui/output.ts";
 import { exposition } from "../ui/prometheus.ts";
 import type { Documents } from "./_documents.ts";
 import { metricsOf } from "./_metrics.ts";
 import { installMetrics, removeMetrics } from "./_metrics-timer.ts";
-import { isRoot, thisNode, thisNodeAsRoot } from "./_node.ts";
+import { currentConfig, isRoot, thisNode, thisNodeAsRoot } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 import { nodeStatus } from "./_status.ts";
 
@@ -30,7 +31,8 @@ export default defineCommand({
     await requireSystemd(node.system);
     const status = await nodeStatus(node);
     const changed = isRoot() ? (await drift(node.system, node.paths)).length : undefined;
-    const metrics = metricsOf({ status, version: OWN_VERSION, commit: OWN_COMMIT, drift: changed });
+    const sections = sectionHashes((await currentConfig(node)).config);
+    const metrics = metricsOf({ status, version: OWN_VERSION, commit: OWN_COMMIT, drift: changed, sections });
     const text = exposition(metrics);
     if (args.out !== undefined) return node.system.writeAtomic(resolve(args.out), text, { mode: 0o644 });
     await output(args).result({ metrics } satisfies Documents["metrics"], text.trimEnd());

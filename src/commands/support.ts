@@ -56,7 +56,13 @@ async function ownPieces(node: Node): Promise<readonly Piece[]> {
     piece("history.json", async () => json(await readHistory(node.system, node.paths, new Date(Date.now() - WEEK_MS)))),
     piece("metrics.txt", async () =>
       exposition(
-        metricsOf({ status: await nodeStatus(node), version: OWN_VERSION, commit: OWN_COMMIT, drift: undefined }),
+        metricsOf({
+          status: await nodeStatus(node),
+          version: OWN_VERSION,
+          commit: OWN_COMMIT,
+          drift: undefined,
+          sections: {},
+        }),
       ),
     ),
   ]);
