@@ -107,12 +107,14 @@ export async function gatherPlace(
   system: System,
   config: Config,
 ): Promise<Pick<NodeFacts, "address" | "interface" | "networks" | "resolved">> {
-  const resolved = await resolveAll(system, config);
-  return {
-    resolved,
-    ...(await ownPlace(system, config, resolved, {})),
-    networks: networksOf(await localAddresses(system), config),
-  };
+  const [{ resolved, own }, local] = await Promise.all([
+    resolveAll(system, config).then(async (resolved) => ({
+      resolved,
+      own: await ownPlace(system, config, resolved, {}),
+    })),
+    localAddresses(system),
+  ]);
+  return { resolved, ...own, networks: networksOf(local, config) };
 }
 
 /** The networks that `local` addresses are in. A VIP, and any other address that stands alone, is in none. */

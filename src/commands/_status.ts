@@ -154,19 +154,18 @@ async function vrrpStatus(
   config: Config,
   addresses: Promise<readonly LocalAddress[]>,
 ): Promise<VrrpView> {
-  const place = await gatherPlace(system, config);
-  const onInterface = heldOn(place.interface, await addresses);
-  if (!isRoot()) {
-    const seen = vrrpView(config, place, { states: [], onInterface });
-    const unseen = { state: "needs root" } as const;
-    return { ...seen, vips: seen.vips.map((vip) => ({ ...vip, ...unseen, effectivePriority: vip.priority })) };
-  }
-  const otherNodes = clusterNodes(config, place).filter((address) => address !== place.address);
-  const [states, arp] = await Promise.all([
-    vrrpStates(system),
-    askArp(place.interface, arpQuestions(config, place), ASK_MS, otherNodes),
-  ]);
-  return vrrpView(config, place, { states, onInterface, arp });
+  const onSegment = async () => {
+    const place = await gatherPlace(system, config);
+    const others = clusterNodes(config, place).filter((address) => address !== place.address);
+    const ask = () => askArp(place.interface, arpQuestions(config, place), ASK_MS, others);
+    return { place, onInterface: heldOn(place.interface, await addresses), arp: isRoot() ? await ask() : undefined };
+  };
+  const [{ place, ...seen }, states] = await Promise.all([onSegment(), isRoot() ? vrrpStates(system) : []]);
+  const view = vrrpView(config, place, { ...seen, states });
+  if (isRoot()) return view;
+  const unseen = { state: "needs root" } as const;
+  // Peers are heard by keepalived, and asked by ARP: nobody did.
+  return { ...view, peers: [], vips: view.vips.map((vip) => ({ ...vip, ...unseen, effectivePriority: vip.priority })) };
 }
 
 function vipStatus(

@@ -47,7 +47,7 @@ function historyText(entries: readonly HistoryEntry[]): string {
   const rows = entries.map(({ at, kind, vips, to, cause, by }) => [
     toSecond(at),
     kind === "command" ? (by ?? "") : vips.join(" "),
-    kind === "command" ? `${to}  ${cause}` : `${to}: ${cause}`,
+    kind === "command" ? `${cause}: ${to}` : `${to}: ${cause}`,
   ]);
   return table(["time", "what", "happened"], rows);
 }

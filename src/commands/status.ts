@@ -158,7 +158,7 @@ function vrrpSections(
         vip.owner,
         state(vip.state),
         vip.effectivePriority === vip.priority ? `${vip.priority}` : `${vip.effectivePriority} of ${vip.priority}`,
-        vip.holder ?? (vip.state === "FAULT" ? "not seen from here" : "nobody known"),
+        vip.holder ?? HOLDER_UNKNOWN[vip.state] ?? "nobody known",
         ago(vip.since),
       ]),
     ),
@@ -176,6 +176,8 @@ function vrrpSections(
         ]),
   ];
 }
+
+const HOLDER_UNKNOWN: Readonly<Record<string, string>> = { FAULT: "not seen from here", "needs root": "" };
 
 /** A peer that holds nothing here says nothing; whether its machine answers ARP tells the rest. */
 function silence(answers: boolean | undefined): string {

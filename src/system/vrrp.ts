@@ -23,9 +23,16 @@ const DUMP_WITHIN_MS = 2000;
  * has a /tmp of its own. Needs root. See keepalived(8), `--signum=DATA`.
  */
 export async function vrrpStates(system: System): Promise<readonly VrrpState[]> {
-  const { active, mainPid } = await unitState(system, UNIT);
+  const [{ active, mainPid }, signal] = await Promise.all([
+    unitState(system, UNIT),
+    // A program that is gone matters only where its unit runs.
+    system.run(["keepalived", "--signum=DATA"]).then(
+      ({ stdout }) => stdout,
+      (error: Error) => error,
+    ),
+  ]);
   if (active !== "active" || mainPid === 0) return [];
-  const { stdout: signal } = await system.run(["keepalived", "--signum=DATA"]);
+  if (signal instanceof Error) throw signal;
   const dump = `/proc/${mainPid}/root/tmp/keepalived.data`;
   await system.remove(dump);
   await system.run(["systemctl", "kill", `--signal=${signal.trim()}`, "--kill-who=main", UNIT]);
