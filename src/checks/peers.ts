@@ -94,13 +94,13 @@ export function peerStatus(
       rows.some((row) => row["svname"] === "BACKEND" && row["pxname"] !== "ober_stats" && row["status"] === "UP") &&
       leaving !== true,
     ...trouble(member, { identity, said, answers, config, timeoutMs }),
-    ober: said?.ober,
+    ober: said?.node.ober,
     haproxy: metric(/^haproxy_process_build_info\{version="([^"]*)"\}/m),
     since: startedAt === undefined ? undefined : new Date(Number(startedAt) * 1000).toISOString(),
     leaving,
     inFlight: stat.status === 200 ? requestsInFlight(rows) : undefined,
     backends: stat.status === 200 ? backends : [],
-    differs: said === undefined ? [] : differences(sectionHashes(config), said.config),
+    differs: said === undefined ? [] : differences(sectionHashes(config), said.node.config),
   };
 }
 
@@ -108,10 +108,12 @@ function parseIdentity(answer: HttpText): Identity | undefined {
   if (answer.status !== 200) return undefined;
   try {
     const said = JSON.parse(answer.body) as Partial<Identity>;
-    const { ober, leaving, config } = said;
-    return typeof ober === "string" && typeof leaving === "boolean" && typeof config === "object" && config !== null
-      ? { ober, leaving, config }
-      : undefined;
+    const isWhole =
+      typeof said.leaving === "boolean" &&
+      typeof said.node?.ober === "string" &&
+      typeof said.node.config === "object" &&
+      said.node.config !== null;
+    return isWhole ? (said as Identity) : undefined;
   } catch {
     return undefined;
   }
@@ -125,7 +127,7 @@ function groupOf(name: string, rows: readonly StatRow[]): PeerGroup {
 }
 
 /** Sections that are not alike; one that the other's version of ober does not know says nothing. */
-const differences = (own: Identity["config"], other: Identity["config"]): readonly string[] =>
+const differences = (own: Identity["node"]["config"], other: Identity["node"]["config"]): readonly string[] =>
   Object.keys(own).filter((section) => other[section] !== undefined && other[section] !== own[section]);
 
 /** Why a node said nothing of itself, in the words that its way of failing allows. */

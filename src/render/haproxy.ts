@@ -2,10 +2,10 @@ import { posix } from "node:path";
 import { assets } from "../assets.ts";
 import type { Backend, Config, Server } from "../config/schema.ts";
 import { writeAllowList } from "../domain/allow-list.ts";
-import type { NodeFacts } from "../domain/facts.ts";
+import type { HaproxyFacts, NodeFacts } from "../domain/facts.ts";
 import type { Paths } from "../domain/paths.ts";
 import type { RenderedFile } from "./file.ts";
-import { IDENTITY_PATH, type Identity, sectionHashes } from "./identity.ts";
+import { IDENTITY_KEY, IDENTITY_PATH, identityText } from "./identity.ts";
 import { fill, gate } from "./template.ts";
 
 /** haproxy.cfg and the lists that it reads. */
@@ -15,7 +15,8 @@ export function renderHaproxy(
   paths: Paths,
 ): readonly RenderedFile[] {
   return [
-    { path: paths.haproxyConfig, content: haproxyConfig(config, { ober, haproxy }, paths), mode: 0o644 },
+    { path: paths.haproxyConfig, content: haproxyConfig(config, haproxy, paths), mode: 0o644 },
+    { path: paths.identityMap, content: `${IDENTITY_KEY} ${identityText(config, ober)}\n`, mode: 0o644 },
     { path: paths.vipList, content: `${config.vips.map((vip) => vip.address).join("\n")}\n`, mode: 0o644 },
     {
       path: paths.statsList,
@@ -27,7 +28,7 @@ export function renderHaproxy(
   ];
 }
 
-function haproxyConfig(config: Config, { ober, haproxy }: Pick<NodeFacts, "ober" | "haproxy">, paths: Paths): string {
+function haproxyConfig(config: Config, haproxy: HaproxyFacts, paths: Paths): string {
   const certificate = config.certs.path === "" ? `${paths.certs}/` : config.certs.path;
   const families = [...new Set(config.vips.map((vip) => vip.family))].sort();
   const any = (port: number) =>
@@ -46,7 +47,7 @@ function haproxyConfig(config: Config, { ober, haproxy }: Pick<NodeFacts, "ober"
       plainBinds: indent(any(80)),
       routes: indent(routes(config)),
       health: indent(healthRules(config.backends)),
-      identity: indent(identityRules(config, ober, paths)),
+      identity: indent(identityRules(paths)),
       backends: config.backends.map((group) => backend(group, config.backends)).join(""),
     }),
     haproxy,
@@ -82,11 +83,9 @@ function healthRules(backends: readonly Backend[]): readonly string[] {
 }
 
 /** What `ober status --all` asks the other nodes for. HAProxy itself knows whether the node leaves traffic. */
-function identityRules(config: Config, ober: string, { leavingList }: Paths): readonly string[] {
-  const say = (leaving: boolean, condition: string) => {
-    const identity: Identity = { ober, leaving, config: sectionHashes(config) };
-    return `http-request return status 200 content-type application/json string '${JSON.stringify(identity)}' if { path ${IDENTITY_PATH} }${condition}`;
-  };
+function identityRules({ leavingList, identityMap }: Paths): readonly string[] {
+  const say = (leaving: boolean, condition: string) =>
+    `http-request return status 200 content-type application/json lf-string '{"leaving":${leaving},"node":%[str(${IDENTITY_KEY}),map(${identityMap})]}' if { path ${IDENTITY_PATH} }${condition}`;
   return [say(true, ` { dst -f ${leavingList} }`), say(false, "")];
 }
 

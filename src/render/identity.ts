@@ -1,16 +1,28 @@
 import type { Config } from "../config/schema.ts";
 
-/** What a node tells the others of itself, on the statistics port at IDENTITY_PATH. A line of haproxy.cfg, so it is what runs. */
+/** What a node tells the others of itself, on the statistics port at IDENTITY_PATH. */
 export type Identity = {
-  /** Version of the ober that applied the configuration. */
-  readonly ober: string;
   /** Whether the node leaves traffic: it is drained or about to stop. */
   readonly leaving: boolean;
-  /** Each section of `ober.yaml` as a short hash: enough to tell that two nodes differ and where, and nothing to read from. */
-  readonly config: Readonly<Record<string, string>>;
+  readonly node: {
+    /** Version of the ober that applied the configuration. */
+    readonly ober: string;
+    /** Each section of `ober.yaml` as a short hash: enough to tell that two nodes differ and where, and nothing to read from. */
+    readonly config: Readonly<Record<string, string>>;
+  };
 };
 
 export const IDENTITY_PATH = "/ober";
+
+/**
+ * The one key of the map that has `Identity["node"]`. A map, because HAProxy takes a new value of it without a reload: no section of
+ * `ober.yaml` that is of no concern to HAProxy may cost it one.
+ */
+export const IDENTITY_KEY = "node";
+
+/** The value: JSON without a blank, which would end it. */
+export const identityText = (config: Config, ober: string): string =>
+  JSON.stringify({ ober, config: sectionHashes(config) } satisfies Identity["node"]);
 
 /** Hexadecimal digits of a section's hash: two that differ look alike once in four thousand million. */
 const DIGITS = 8;

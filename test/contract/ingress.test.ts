@@ -6,7 +6,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { statSync } from "node:fs";
 import { replaceLists } from "../../src/plan/allow-lists.ts";
-import type { Identity } from "../../src/render/identity.ts";
+import { IDENTITY_KEY, type Identity } from "../../src/render/identity.ts";
 import { selfSigned } from "../helpers/certificate.ts";
 import { run, until } from "../lab/process.ts";
 import {
@@ -369,12 +369,16 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
         expect(status).toBe(200);
         return !/^connection: close$/im.test(head);
       };
-      const says = async () => {
+      const identity = async () => {
         const { body } = await request(get("/ober"), { to: "127.0.0.1", port: STATS_PORT });
-        return (JSON.parse(body.toString()) as Identity).leaving;
+        return JSON.parse(body.toString()) as Identity;
       };
+      const says = async () => (await identity()).leaving;
+      expect((await identity()).node.ober).toBe("1.2.3");
       expect(await keeps()).toBe(true);
       expect(await says()).toBe(false);
+      await ingress.say(`set map ${ingress.paths.identityMap} ${IDENTITY_KEY} {"ober":"9","config":{"vips":"0a"}}`);
+      expect(await identity()).toEqual({ leaving: false, node: { ober: "9", config: { vips: "0a" } } });
       expect(await replaceLists(ingress.files, ingress.socket, [leaving])).toEqual([true]);
       const closed = new Promise((resolve) => socket.once("end", resolve));
       expect(await keeps()).toBe(false);

@@ -97,6 +97,15 @@ describe("ober status --all", () => {
     await ober(n3, [...line.split(" "), "--json"], { accept: [0, 1] });
   });
 
+  test("sees another ober.yaml on a node at once, and that cost its HAProxy no reload", async () => {
+    const before = (await all(n1)).nodes[2];
+    await configure(n3, clusterYaml({ bfdIntervalMs: 80 }));
+    const after = (await all(n1)).nodes[2];
+    expect({ differs: after?.differs, since: after?.since }).toEqual({ differs: ["bgp"], since: before?.since });
+    await configure(n3, clusterYaml());
+    expect((await all(n1)).drift).toEqual([]);
+  }, 60_000);
+
   test("tells a stopped HAProxy, a list that refuses, a silent machine and another ober.yaml apart", async () => {
     await ober(n2, ["stop", "--force", "-q"]);
     await configure(n3, `${clusterYaml({ bfdIntervalMs: 60 })}stats_allow: [10.9.9.0/24]\n`);

@@ -35,7 +35,7 @@ const answers = (said: object, csv = CSV): PeerAnswers => ({
   metrics: ok(METRICS),
 });
 const status = (given: PeerAnswers) => peerStatus(N2, given, { config, timeoutMs: 1500 });
-const same = { ober: "1.0.0", leaving: false, config: sectionHashes(config) };
+const same = { leaving: false, node: { ober: "1.0.0", config: sectionHashes(config) } };
 
 describe("the members of a cluster", () => {
   test("are this node first, by the name that the list gives it, and each other once", () => {
@@ -90,7 +90,7 @@ test.each([
   });
 });
 
-test.each(["{}", "no JSON", '{"ober":1,"leaving":false,"config":{}}'])(
+test.each(["{}", "no JSON", '{"leaving":false,"node":{"ober":1,"config":{}}}'])(
   "an answer of another kind (%s) is said to be one",
   (body) => {
     const given = { ...answers(same), identity: ok(body) };
@@ -113,9 +113,8 @@ describe("drift", () => {
 
   test("names the sections of another ober.yaml, and other versions", () => {
     const other = {
-      ober: "1.1.0",
       leaving: false,
-      config: changed({ vips: ["10.99.0.101"], stats_allow: ["10.0.0.0/8"] }),
+      node: { ober: "1.1.0", config: changed({ vips: ["10.99.0.101"], stats_allow: ["10.0.0.0/8"] }) },
     };
     const { metrics, ...rest } = answers(other);
     const newer = { ...rest, metrics: ok(METRICS.replace("3.0.11", "3.2.1")) };
