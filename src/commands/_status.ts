@@ -91,6 +91,7 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
   const { system, paths } = node;
   const { config } = await currentConfig(node);
   const localNow = localAddresses(system);
+  const unitsNow = unitStates(system, unitsOf(config));
   const [
     units,
     healthy,
@@ -106,7 +107,7 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     handover,
     vrrp,
   ] = await Promise.all([
-    unitStates(system, unitsOf(config)),
+    unitsNow,
     healthNow(config.stats_port),
     config.ha_mode === "bgp" ? readHealthState(system, paths) : undefined,
     isRoot() ? orNothing(() => showStat(paths.haproxySocket)) : statByHttp(config.stats_port),
@@ -118,7 +119,7 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     isRoot() ? generationNumbers(system, paths) : [],
     system.read(paths.drainFlag),
     hasHandover(config) && isRoot() ? handoverState(system) : undefined,
-    config.ha_mode === "keepalived" ? vrrpStatus(node, config, localNow) : undefined,
+    config.ha_mode === "keepalived" ? vrrpStatus(node, config, { addresses: localNow, units: unitsNow }) : undefined,
   ]);
   const local = new Set(addresses.map(({ address }) => address));
   const alive = units.some(({ name, active }) => name === "ober-bgp.service" && active === "active");
@@ -152,20 +153,33 @@ const ASK_MS = 200;
 async function vrrpStatus(
   { system }: Node,
   config: Config,
-  addresses: Promise<readonly LocalAddress[]>,
+  asked: { readonly addresses: Promise<readonly LocalAddress[]>; readonly units: Promise<readonly UnitState[]> },
 ): Promise<VrrpView> {
   const onSegment = async () => {
-    const place = await gatherPlace(system, config);
+    const place = await gatherPlace(system, config, asked.addresses);
     const others = clusterNodes(config, place).filter((address) => address !== place.address);
     const ask = () => askArp(place.interface, arpQuestions(config, place), ASK_MS, others);
-    return { place, onInterface: heldOn(place.interface, await addresses), arp: isRoot() ? await ask() : undefined };
+    return {
+      place,
+      onInterface: heldOn(place.interface, await asked.addresses),
+      arp: isRoot() ? await ask() : undefined,
+    };
   };
-  const [{ place, ...seen }, states] = await Promise.all([onSegment(), isRoot() ? vrrpStates(system) : []]);
+  const [{ place, ...seen }, states] = await Promise.all([
+    onSegment(),
+    isRoot() ? vrrpStates(system, asked.units.then(keepalivedAmong)) : [],
+  ]);
   const view = vrrpView(config, place, { ...seen, states });
   if (isRoot()) return view;
   const unseen = { state: "needs root" } as const;
   // Peers are heard by keepalived, and asked by ARP: nobody did.
   return { ...view, peers: [], vips: view.vips.map((vip) => ({ ...vip, ...unseen, effectivePriority: vip.priority })) };
+}
+
+function keepalivedAmong(units: readonly UnitState[]): UnitState {
+  const found = units.find(({ name }) => name === "ober-ha.service");
+  if (found === undefined) throw new Error("a node in keepalived mode has no ober-ha.service");
+  return found;
 }
 
 function vipStatus(

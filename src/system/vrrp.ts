@@ -1,6 +1,6 @@
 import { OberError } from "../errors.ts";
 import type { System } from "./system.ts";
-import { unitState } from "./systemd.ts";
+import { type UnitState, unitState } from "./systemd.ts";
 
 /** What keepalived knows of one VIP. Times in milliseconds since the epoch. */
 export type VrrpState = {
@@ -20,11 +20,14 @@ const DUMP_WITHIN_MS = 2000;
 
 /**
  * Asks the running keepalived for its state; empty when it does not run. It writes it to /tmp on a signal, and the unit
- * has a /tmp of its own. Needs root. See keepalived(8), `--signum=DATA`.
+ * has a /tmp of its own. `unit` is the state of keepalived's unit, where somebody has asked for it already. Needs root. See keepalived(8), `--signum=DATA`.
  */
-export async function vrrpStates(system: System): Promise<readonly VrrpState[]> {
+export async function vrrpStates(
+  system: System,
+  unit: Promise<UnitState> = unitState(system, UNIT),
+): Promise<readonly VrrpState[]> {
   const [{ active, mainPid }, signal] = await Promise.all([
-    unitState(system, UNIT),
+    unit,
     // A program that is gone matters only where its unit runs.
     system.run(["keepalived", "--signum=DATA"]).then(
       ({ stdout }) => stdout,

@@ -146,7 +146,7 @@ export async function inject(
   await carryOut(how);
   try {
     if (await becomes(complete, withinMs, 500)) {
-      if (wanted.length > 0) measured(`alert, ${what}: fires`, performance.now() - at, { divided: FACTOR });
+      if (wanted.length > 0) measured(`alert, its times divided by ${FACTOR}, ${what}: fires`, performance.now() - at);
     }
     const end = performance.now() + watchMs;
     while (performance.now() < end) {

@@ -72,6 +72,8 @@ describe("ober status --all", () => {
     "test",
     "history",
     "metrics",
+    "metrics --install --out /var/lib/ober.prom",
+    "metrics --remove",
     "apply --dry-run",
     "apply --yes",
     "rollback --list",
