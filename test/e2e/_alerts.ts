@@ -81,7 +81,7 @@ export const INJECTIONS: readonly Injection[] = [
     how: (node) => node.powerOff(),
     mend: async (node, _, monitoring) => {
       await node.boot();
-      monitoring.startExporter(node);
+      await monitoring.startExporter(node);
     },
     alerts: ["OberNodeGone NODE"],
   },

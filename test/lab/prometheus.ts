@@ -66,7 +66,9 @@ export async function startMonitoring(nodes: readonly LabNode[], factor: number)
   };
   await Bun.write(join(directory, "prometheus.yml"), JSON.stringify(config));
   const exporters = new Map<string, ProcessRecord>();
-  const startExporter = ({ name, root }: LabNode) => {
+  const startExporter = async ({ name, root }: LabNode) => {
+    const former = exporters.get(name);
+    if (former) await end(former);
     const textfile = `--collector.textfile.directory=${join(root, METRICS_FILE, "..")}`;
     const argv = [
       program("prometheus-node-exporter"),
@@ -78,7 +80,7 @@ export async function startMonitoring(nodes: readonly LabNode[], factor: number)
     const log = join(LOG_DIRECTORY, `${name}-exporter.log`);
     exporters.set(name, startDetached(inNamespace(name, [...argv, listen]), log));
   };
-  nodes.forEach(startExporter);
+  await Promise.all(nodes.map(startExporter));
   const files = [`--config.file=${directory}/prometheus.yml`, `--storage.tsdb.path=${directory}/data`];
   const prometheus = startDetached(
     inNamespace("neighbour", [program("prometheus"), ...files, "--web.listen-address=127.0.0.1:9090"]),
@@ -118,7 +120,7 @@ export async function startMonitoring(nodes: readonly LabNode[], factor: number)
         );
       return [...new Set(names)].sort();
     },
-    /** A node that has lost its power has lost its exporter as well. */
+    /** A node that has lost its power has another network: the exporter in the former one is out of reach. */
     startExporter,
     [Symbol.asyncDispose]: dispose,
   };
