@@ -105,6 +105,13 @@ export async function startMonitoring(nodes: readonly LabNode[], factor: number)
       30_000,
       200,
     );
+    type Series = { readonly result: readonly unknown[] };
+    await until(
+      "Prometheus has ober's own metrics of every node",
+      async () => (await ask<Series>("/query?query=ober_build_info")).result.length >= nodes.length,
+      30_000,
+      200,
+    );
   } catch (error) {
     await dispose();
     throw error;
