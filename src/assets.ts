@@ -20,6 +20,8 @@ import certsUnit from "../assets/systemd/ober-certs.service" with { type: "text"
 import haUnit from "../assets/systemd/ober-ha.service" with { type: "text" };
 import handoverUnit from "../assets/systemd/ober-handover.service" with { type: "text" };
 import httpUnit from "../assets/systemd/ober-http.service" with { type: "text" };
+import metricsService from "../assets/systemd/ober-metrics.service" with { type: "text" };
+import metricsTimer from "../assets/systemd/ober-metrics.timer" with { type: "text" };
 import renewUnit from "../assets/systemd/ober-renew.service" with { type: "text" };
 import renewTimer from "../assets/systemd/ober-renew.timer" with { type: "text" };
 import vipUnit from "../assets/systemd/ober-vip.service" with { type: "text" };
@@ -44,6 +46,8 @@ export const assets: Readonly<Record<AssetName, string>> = {
   certsUnit,
   renewTimer,
   renewUnit,
+  metricsService,
+  metricsTimer,
   keepalivedConfig,
   keepalivedInstance,
   routerBird,
@@ -72,6 +76,8 @@ type AssetName =
   | "certsUnit"
   | "renewTimer"
   | "renewUnit"
+  | "metricsService"
+  | "metricsTimer"
   | "keepalivedConfig"
   | "keepalivedInstance"
   | "routerBird"

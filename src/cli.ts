@@ -1,5 +1,6 @@
 import { type ArgsDef, type CommandMeta, runCommand } from "citty";
 import { checkArguments, hasFlag } from "./arguments.ts";
+import type { Documents } from "./commands/_documents.ts";
 import { globalArgs } from "./commands/_shared.ts";
 import { COMMANDS, type Loader } from "./commands/_table.ts";
 import { nearest } from "./domain/nearest.ts";
@@ -21,7 +22,7 @@ export async function runCli(argv: readonly string[]): Promise<void> {
   const words = [...argv.slice(0, at), ...argv.slice(at + 1)];
   if (hasFlag(args, "help", words)) {
     const out = output({});
-    return out.write(commandHelp({ name, ...((await command.meta) as CommandMeta) }, args, out.style));
+    return out.write(out.fit(commandHelp({ name, ...((await command.meta) as CommandMeta) }, args, out.style)));
   }
   checkArguments(name, args, words);
   if (hasFlag(args, "version", words)) return showVersion(words);
@@ -35,7 +36,7 @@ async function runRoot(words: readonly string[]): Promise<void> {
   if (hasFlag(globalArgs, "help", words) || words.length === 0) {
     const entries = await Promise.all(Object.entries(COMMANDS).map(describeCommand));
     const out = output({});
-    await out.write(rootHelp(entries, globalArgs, out.style));
+    await out.write(out.fit(rootHelp(entries, globalArgs, out.style)));
     if (words.length === 0) throw new UsageError("no command given", "the commands are listed above");
     return;
   }
@@ -52,7 +53,10 @@ async function describeCommand([name, load]: readonly [string, Loader]) {
 async function showVersion(words: readonly string[]): Promise<void> {
   const { versions, versionText } = await import("./commands/_version.ts");
   const found = await versions();
-  await output({ json: hasFlag(globalArgs, "json", words) }).result(found, versionText(found));
+  await output({ json: hasFlag(globalArgs, "json", words) }).result(
+    found satisfies Documents["version"],
+    versionText(found),
+  );
 }
 
 function unknownCommand(name: string): UsageError {

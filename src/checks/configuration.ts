@@ -12,10 +12,14 @@ import { neighborAddresses } from "../render/exabgp.ts";
 import { render } from "../render/index.ts";
 import { clusterNodes, clusterRemarks } from "../render/keepalived.ts";
 import { localAddresses, resolveName } from "../system/addresses.ts";
+import { readHealthState } from "../system/health-state.ts";
 import { httpStatus } from "../system/http.ts";
 import type { System } from "../system/system.ts";
+import { unitState } from "../system/systemd.ts";
 import { tcpConnect } from "../system/tcp.ts";
+import { checkOpen } from "./bgp-open.ts";
 import { type Check, fail, pass, type Verdict, warn } from "./check.ts";
+import { neighborStatus, withWords } from "./neighbors.ts";
 import { certificateVerdict } from "./node-files.ts";
 import { checkPathMtu } from "./path-mtu.ts";
 
@@ -114,12 +118,20 @@ function neighborCheck({ name, address }: { name: string; address: string }): Ch
   return {
     id: `neighbor-${address}`,
     title: `neighbor ${name === address ? address : `${name} (${address})`}`,
-    async run({ config }) {
-      const result = await tcpConnect(address, 179, 3000, config.bgp.local_address || undefined);
-      if (result.ok) return pass(`port 179 answers in ${result.ms.toFixed(1)} ms`);
+    async run(subject) {
+      const { system, paths, config } = subject;
+      // A second session would end the one that there is, so ExaBGP's word counts where it runs.
+      if ((await unitState(system, "ober-bgp.service")).active !== "active")
+        return checkOpen({ name, address }, subject);
+      const [[found], health] = await Promise.all([
+        neighborStatus({ system, paths, isRoot: true }, { ...config, bgp: { ...config.bgp, neighbors: [address] } }),
+        readHealthState(system, paths),
+      ]);
+      const said = found && withWords(found, health);
+      if (said?.session) return pass("ExaBGP's session is up");
       return fail(
-        `port 179: ${result.reason}`,
-        `configure this node as a neighbor on the router, and check the way there: ip route get ${address}`,
+        `ExaBGP has no session: ${said?.reason ?? "neither it nor the router has said why"}`,
+        `ober doctor --only bgp; ip route get ${address}`,
       );
     },
   };

@@ -1,6 +1,7 @@
 import { availableParallelism, hostname } from "node:os";
 import type { Config } from "../config/schema.ts";
 import { familyOf, formatNetwork, parseAddress, parseNetwork, specialUse } from "../domain/address.ts";
+import { OWN_VERSION } from "../domain/build.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { atLeast, parseVersion, type Version } from "../domain/version.ts";
 import { OberError } from "../errors.ts";
@@ -35,6 +36,7 @@ export async function gatherFacts(system: System, config: Config): Promise<NodeF
     throw new OberError(`${program} is not installed`, { hint: "run `ober bootstrap PATH` first" });
   };
   return {
+    ober: OWN_VERSION,
     hostname: hostname(),
     ...(await gatherPlace(system, config)),
     cpus: availableParallelism(),
@@ -72,12 +74,14 @@ function requireUsable({ haproxy, exabgp, keepalived }: Programs): void {
 /** Facts of a node that need not be this machine, for `render`: what is given wins over everything that could be asked. */
 export async function assumeFacts(system: System, config: Config, given: FactsGiven): Promise<NodeFacts> {
   const resolved = await resolveAll(system, config);
+  // This machine knows nothing of another node's networks; stats_allow names them.
+  const local = given.address === undefined ? await localAddresses(system) : [];
   const version = (program: keyof typeof NEWEST) => parseGiven(program, given[program]) ?? assumed(program);
   return {
+    ober: OWN_VERSION,
     hostname: given.address ?? hostname(),
-    ...(await ownPlace(system, config, resolved, given)),
-    // This machine knows nothing of another node's networks; stats_allow names them.
-    networks: given.address === undefined ? networksOf(await localAddresses(system), config) : [],
+    ...(await ownPlace(system, config, { resolved, given, local })),
+    networks: networksOf(local, config),
     cpus: availableParallelism(),
     haproxy: { version: version("haproxy"), features: USUAL_FEATURES },
     exabgp: version("exabgp"),
@@ -99,16 +103,20 @@ function parseGiven(program: string, text: string | undefined): Version | undefi
   throw new OberError(`"${text}" is not a version of ${program}`, { hint: `write it like --${program}-version 3.2` });
 }
 
-/** Where this node stands in its cluster: its own address, the interface that carries it, and the others' addresses. */
+/**
+ * Where this node stands in its cluster: its own address, the interface that carries it, and the others' addresses. `addresses` are this
+ * machine's, where somebody has asked for them already.
+ */
 export async function gatherPlace(
   system: System,
   config: Config,
+  addresses: Promise<readonly LocalAddress[]> = localAddresses(system),
 ): Promise<Pick<NodeFacts, "address" | "interface" | "networks" | "resolved">> {
-  const resolved = await resolveAll(system, config);
+  const [resolved, local] = await Promise.all([resolveAll(system, config), addresses]);
   return {
     resolved,
-    ...(await ownPlace(system, config, resolved, {})),
-    networks: networksOf(await localAddresses(system), config),
+    ...(await ownPlace(system, config, { resolved, given: {}, local })),
+    networks: networksOf(local, config),
   };
 }
 
@@ -136,9 +144,13 @@ async function resolveAll(system: System, config: Config): Promise<Record<string
 async function ownPlace(
   system: System,
   config: Config,
-  resolved: Readonly<Record<string, readonly string[]>>,
-  given: FactsGiven,
+  known: {
+    readonly resolved: Readonly<Record<string, readonly string[]>>;
+    readonly given: FactsGiven;
+    readonly local: readonly LocalAddress[];
+  },
 ): Promise<{ address: string; interface: string }> {
+  const { resolved, given, local } = known;
   const bgp = config.ha_mode === "bgp";
   const wantedAddress = given.address ?? ((bgp && config.bgp.local_address) || undefined);
   const wantedInterface = given.interface ?? ((!bgp && config.keepalived.interface) || undefined);
@@ -149,7 +161,6 @@ async function ownPlace(
       hint: "give --interface NAME, or keepalived.interface in ober.yaml",
     });
   }
-  const local = await localAddresses(system);
   if (wantedAddress !== undefined) {
     const found = local.find(({ address }) => address === wantedAddress);
     if (found) return { address: wantedAddress, interface: wantedInterface ?? found.interface };

@@ -22,6 +22,7 @@ import {
   checkConfiguration,
   checkDrift,
   checkExecutable,
+  checkMetrics,
   checkRenewal,
   checkSecrets,
   checkUnconfirmed,
@@ -84,6 +85,7 @@ export const hostChecks: readonly Check<Host>[] = [
       return checkHandover(host.system, { config, rules: host.paths.handoverRules, isRoot: host.isRoot });
     },
   },
+  { id: "metrics", title: "metrics for Prometheus", needsSystemd: true, run: checkMetrics },
   { id: "sysctl", title: "kernel tuning", run: checkSysctl },
   { id: "network-queues", title: "queues of the network cards", run: checkQueues },
   { id: "descriptors", title: "file descriptors of HAProxy", needsSystemd: true, run: checkDescriptors },

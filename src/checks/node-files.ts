@@ -5,9 +5,11 @@ import { parseConfig } from "../config/schema.ts";
 import { readSecrets } from "../config/secrets.ts";
 import { parseYaml } from "../config/store.ts";
 import { certificatePlace } from "../domain/paths.ts";
+import { METRICS_SERVICE, METRICS_TIMER } from "../domain/units.ts";
 import { diffText } from "../plan/diff.ts";
 import { drift, generationNumbers, readGeneration } from "../plan/generations.ts";
 import { pending } from "../plan/transaction.ts";
+import { metricsFileOf } from "../render/metrics.ts";
 import type { System } from "../system/system.ts";
 import { examineCertificates, problemsOf } from "./certificates.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
@@ -18,6 +20,23 @@ export async function checkConfiguration({ system, paths }: Host): Promise<Verdi
   if (!paths || text === undefined) return skip("not configured yet: ober config");
   parseConfig(parseYaml(text, paths.config), paths.config);
   return pass("valid");
+}
+
+/** Two runs of the timer that failed, and a third that is late. */
+const METRICS_OLD_S = 60;
+
+/** Whether what `ober metrics --install` set up still writes. */
+export async function checkMetrics({ system, paths }: Host): Promise<Verdict> {
+  const unit = paths && (await system.read(`${paths.unitDirectory}/${METRICS_SERVICE}`));
+  const file = unit === undefined ? undefined : metricsFileOf(unit);
+  if (file === undefined) return skip("not installed");
+  const { code, stdout } = await system.run(["stat", "--format=%Y", file], { accept: [0, 1] });
+  const old = code === 0 ? Math.round(Date.now() / 1000 - Number(stdout)) : undefined;
+  if (old !== undefined && old <= METRICS_OLD_S) return pass(`${file}, ${Math.max(0, old)} s old`);
+  return warn(
+    old === undefined ? `${file} is not there` : `${file} was last written ${old} s ago`,
+    `systemctl status ${METRICS_TIMER}; ober metrics --install --out ${file}`,
+  );
 }
 
 export async function checkDrift({ system, paths, isRoot }: Host): Promise<Verdict> {

@@ -18,7 +18,8 @@ export type VrrpVip = {
   readonly vip: string;
   readonly vrid: number;
   readonly owner: string;
-  readonly state: VrrpState["state"] | "DOWN";
+  /** "needs root" where nobody may ask keepalived. */
+  readonly state: VrrpState["state"] | "DOWN" | "needs root";
   /** This node's priority as configured, and as the check leaves it. */
   readonly priority: number;
   readonly effectivePriority: number;

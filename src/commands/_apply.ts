@@ -18,6 +18,7 @@ import { operatorSession } from "../system/operator.ts";
 import type { Output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
 import { firstCertificate } from "./_certs.ts";
+import type { Documents } from "./_documents.ts";
 import { author, type Node } from "./_node.ts";
 
 export type ApplyFlags = {
@@ -97,7 +98,7 @@ export async function applyFiles(
   const current = await readCurrent(system, paths, files);
   const changes = diffFiles(files, current, generatedPaths(paths));
   if (options.dryRun) {
-    await out.result({ changes: changes.map(describe) }, () =>
+    await out.result({ changes: changes.map(describe) } satisfies Documents["apply"], () =>
       changes.length === 0 ? "nothing would change" : changes.map(diffText).join("\n"),
     );
     return;
@@ -132,12 +133,15 @@ export async function applyFiles(
   for (const warning of warnings) out.warn(warning);
   const { generation, unconfirmed, changed } = result;
   const until = unconfirmed?.until ?? null;
-  await out.result({ generation: generation?.number ?? null, unconfirmedUntil: until, changed, warnings }, () => {
-    if (unconfirmed)
-      return `live: ${changed.length} files changed; undone at ${until} unless you type \`ober confirm\``;
-    if (generation) return `applied: ${changed.length} files changed, kept as generation ${generation.number}`;
-    return "nothing to change: the node already has this configuration";
-  });
+  await out.result(
+    { generation: generation?.number ?? null, unconfirmedUntil: until, changed, warnings } satisfies Documents["apply"],
+    () => {
+      if (unconfirmed)
+        return `live: ${changed.length} files changed; undone at ${until} unless you type \`ober confirm\``;
+      if (generation) return `applied: ${changed.length} files changed, kept as generation ${generation.number}`;
+      return "nothing to change: the node already has this configuration";
+    },
+  );
 }
 
 /** Refuses to take away the address that the operator's session comes in by. */
@@ -156,7 +160,7 @@ async function keepOperator(
 
 function describe(change: Change) {
   const kind = change.before === undefined ? "create" : change.after === undefined ? "remove" : "change";
-  return { path: change.path, kind, diff: diffText(change) };
+  return { path: change.path, kind, diff: diffText(change) } as const;
 }
 
 /** Asked on the port that it is about to get, a healthy HAProxy would seem to have no health to lose. */

@@ -1,5 +1,6 @@
 import type { Finding } from "../checks/check.ts";
 import type { Output } from "../ui/output.ts";
+import type { Documents } from "./_documents.ts";
 
 const SIGN = { pass: "ok", skip: "--", warn: "!!", fail: "XX" } as const;
 
@@ -10,6 +11,6 @@ export async function showFindings(findings: readonly Finding[], out: Output): P
     const text = `${colour[finding.status](SIGN[finding.status])}  ${finding.title}: ${finding.detail}`;
     return "fix" in finding ? `${text}\n      ${out.style.cyan("fix:")} ${finding.fix}` : text;
   };
-  await out.result({ findings }, () => findings.map(line).join("\n"));
+  await out.result({ findings } satisfies Documents["doctor"], () => out.fit(findings.map(line).join("\n")));
   if (findings.some(({ status }) => status === "fail")) process.exitCode = 1;
 }

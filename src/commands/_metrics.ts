@@ -8,11 +8,15 @@ export type MetricFacts = {
   readonly commit: string;
   /** Generated files that are not as they were left; undefined when nobody could look. */
   readonly drift: number | undefined;
+  /** Hashes of the sections of `ober.yaml` that all nodes should have alike. */
+  readonly sections: Readonly<Record<string, string>>;
 };
 
 /** ober's own metrics; HAProxy has its own at /metrics of the statistics port. Pure. */
-export function metricsOf({ status, version, commit, drift }: MetricFacts): readonly (Metric | Histogram)[] {
-  const { loop, vrrp } = status;
+export function metricsOf({ status, version, commit, drift, sections }: MetricFacts): readonly (Metric | Histogram)[] {
+  const { loop } = status;
+  // Where nobody may ask keepalived, its state is no number.
+  const vrrp = status.vrrp?.vips.some(({ state }) => state === "needs root") ? undefined : status.vrrp;
   const gauge = (name: string, help: string, samples: readonly Sample[]): Metric => ({
     name: `ober_${name}`,
     help,
@@ -29,6 +33,11 @@ export function metricsOf({ status, version, commit, drift }: MetricFacts): read
     gauge("build_info", "What this ober was built from.", [
       { labels: { version, commit, mode: status.mode }, value: 1 },
     ]),
+    gauge(
+      "config_info",
+      "Each section of ober.yaml that all nodes should have alike, as a hash.",
+      Object.entries(sections).map(([section, hash]) => ({ labels: { section, hash }, value: 1 })),
+    ),
     gauge("healthy", "Whether HAProxy says that it can serve.", one(flag(status.healthy.ok))),
     gauge("drained", "Whether an operator took the node out of traffic.", one(flag(status.drained))),
     gauge("generation", "Number of the configuration that is live.", one(status.generation)),

@@ -8,6 +8,7 @@ import type { RenderedFile } from "../render/index.ts";
 import { withLock } from "../system/lock.ts";
 import { systemctl, unitState } from "../system/systemd.ts";
 import type { Output } from "../ui/output.ts";
+import type { Documents } from "./_documents.ts";
 import { currentConfig, type Node } from "./_node.ts";
 import type { Versions } from "./_version.ts";
 
@@ -30,7 +31,10 @@ export async function upgradeSelf(node: Node, out: Output, file: string): Promis
   await prove(node, file);
   const from = await versionOf(node, paths.executable);
   await replace(node, out, file);
-  await out.result({ from: from.ober, to: to.ober }, `ober ${describe(from)} is now ober ${describe(to)}`);
+  await out.result(
+    { from: from.ober, to: to.ober } satisfies Documents["upgrade --self"],
+    `ober ${describe(from)} is now ober ${describe(to)}`,
+  );
 }
 
 /** Puts the executable back that `upgradeSelf` replaced; a second call changes them again. */
@@ -41,7 +45,10 @@ export async function restoreSelf(node: Node, out: Output): Promise<void> {
   }
   const [from, to] = [await versionOf(node, paths.executable), await versionOf(node, paths.previousExecutable)];
   await replace(node, out, paths.previousExecutable);
-  await out.result({ from: from.ober, to: to.ober }, `ober ${describe(from)} is now ober ${describe(to)} again`);
+  await out.result(
+    { from: from.ober, to: to.ober } satisfies Documents["upgrade --self"],
+    `ober ${describe(from)} is now ober ${describe(to)} again`,
+  );
 }
 
 const describe = ({ ober, commit }: Versions) => `${ober} (${commit})`;

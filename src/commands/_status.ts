@@ -10,6 +10,7 @@ import { causeOf } from "../health/drain.ts";
 import { healthNow } from "../health/once.ts";
 import type { HealthState } from "../health/state.ts";
 import { generationNumbers } from "../plan/generations.ts";
+import { clusterNodes } from "../render/keepalived.ts";
 import { type LocalAddress, localAddresses } from "../system/addresses.ts";
 import { askArp } from "../system/arp.ts";
 import { type HandoverState, handoverState } from "../system/handover.ts";
@@ -18,11 +19,13 @@ import {
   type OldWorker,
   oldWorkers,
   parseSessions,
+  parseStat,
   requestsInFlight,
   type StatRow,
   showStat,
 } from "../system/haproxy-socket.ts";
 import { readHealthState } from "../system/health-state.ts";
+import { httpText } from "../system/http.ts";
 import { type UnitState, unitStates } from "../system/systemd.ts";
 import { sentence } from "../system/traffic.ts";
 import { vrrpStates } from "../system/vrrp.ts";
@@ -94,23 +97,38 @@ export type ServerStatus = {
 export async function nodeStatus(node: Node): Promise<NodeStatus> {
   const { system, paths } = node;
   const { config } = await currentConfig(node);
-  const [units, healthy, health, rows, sessions, old, neighbors, addresses, certificates, generations, flag, handover] =
-    await Promise.all([
-      unitStates(system, unitsOf(config)),
-      healthNow(config.stats_port),
-      config.ha_mode === "bgp" ? readHealthState(system, paths) : undefined,
-      orNothing(() => showStat(paths.haproxySocket)),
-      orNothing(async () => parseSessions(await haproxyCommand(paths.haproxySocket, "show sess"))),
-      isRoot() ? orNothing(() => oldWorkers(paths.masterSocket)) : [],
-      neighborStatus({ ...node, isRoot: isRoot() }, config),
-      localAddresses(system),
-      certificateStatus(node, config),
-      isRoot() ? generationNumbers(system, paths) : [],
-      system.read(paths.drainFlag),
-      hasHandover(config) && isRoot() ? handoverState(system) : undefined,
-    ]);
+  const localNow = localAddresses(system);
+  const unitsNow = unitStates(system, unitsOf(config));
+  const [
+    units,
+    healthy,
+    health,
+    rows,
+    sessions,
+    old,
+    neighbors,
+    addresses,
+    certificates,
+    generations,
+    flag,
+    handover,
+    vrrp,
+  ] = await Promise.all([
+    unitsNow,
+    healthNow(config.stats_port),
+    config.ha_mode === "bgp" ? readHealthState(system, paths) : undefined,
+    isRoot() ? orNothing(() => showStat(paths.haproxySocket)) : statByHttp(config.stats_port),
+    orNothing(async () => parseSessions(await haproxyCommand(paths.haproxySocket, "show sess"))),
+    isRoot() ? orNothing(() => oldWorkers(paths.masterSocket)) : [],
+    neighborStatus({ ...node, isRoot: isRoot() }, config),
+    localNow,
+    certificateStatus(node, config),
+    isRoot() ? generationNumbers(system, paths) : [],
+    system.read(paths.drainFlag),
+    hasHandover(config) && isRoot() ? handoverState(system) : undefined,
+    config.ha_mode === "keepalived" ? vrrpStatus(node, config, { addresses: localNow, units: unitsNow }) : undefined,
+  ]);
   const local = new Set(addresses.map(({ address }) => address));
-  const vrrp = config.ha_mode === "keepalived" ? await vrrpStatus(node, config, addresses) : undefined;
   const alive = units.some(({ name, active }) => name === "ober-bgp.service" && active === "active");
   return {
     mode: config.ha_mode,
@@ -137,18 +155,39 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
   };
 }
 
-/** An answer to ARP takes less than a millisecond where the segment is well. */
+/** An answer to ARP takes less than a millisecond where the segment is well; so long only where a node does not answer. */
 const ASK_MS = 200;
 
-async function vrrpStatus({ system }: Node, config: Config, addresses: readonly LocalAddress[]): Promise<VrrpView> {
-  const place = await gatherPlace(system, config);
-  const onInterface = heldOn(place.interface, addresses);
-  if (!isRoot()) return vrrpView(config, place, { states: [], onInterface });
-  const [states, arp] = await Promise.all([
-    vrrpStates(system),
-    askArp(place.interface, arpQuestions(config, place), ASK_MS),
+async function vrrpStatus(
+  { system }: Node,
+  config: Config,
+  asked: { readonly addresses: Promise<readonly LocalAddress[]>; readonly units: Promise<readonly UnitState[]> },
+): Promise<VrrpView> {
+  const onSegment = async () => {
+    const place = await gatherPlace(system, config, asked.addresses);
+    const others = clusterNodes(config, place).filter((address) => address !== place.address);
+    const ask = () => askArp(place.interface, arpQuestions(config, place), ASK_MS, others);
+    return {
+      place,
+      onInterface: heldOn(place.interface, await asked.addresses),
+      arp: isRoot() ? await ask() : undefined,
+    };
+  };
+  const [{ place, ...seen }, states] = await Promise.all([
+    onSegment(),
+    isRoot() ? vrrpStates(system, asked.units.then(keepalivedAmong)) : [],
   ]);
-  return vrrpView(config, place, { states, onInterface, arp });
+  const view = vrrpView(config, place, { ...seen, states });
+  if (isRoot()) return view;
+  const unseen = { state: "needs root" } as const;
+  // Peers are heard by keepalived, and asked by ARP: nobody did.
+  return { ...view, peers: [], vips: view.vips.map((vip) => ({ ...vip, ...unseen, effectivePriority: vip.priority })) };
+}
+
+function keepalivedAmong(units: readonly UnitState[]): UnitState {
+  const found = units.find(({ name }) => name === "ober-ha.service");
+  if (found === undefined) throw new Error("a node in keepalived mode has no ober-ha.service");
+  return found;
 }
 
 function vipStatus(
@@ -166,6 +205,12 @@ function vipStatus(
     since: said?.since,
     cause: said === undefined ? "the health loop does not run" : (said.problem ?? said.cause),
   };
+}
+
+/** The same rows as on HAProxy's socket, which is root's. */
+async function statByHttp(port: number): Promise<readonly StatRow[]> {
+  const answer = await httpText("127.0.0.1", port, "/stats;csv", 1000);
+  return answer.status === 200 ? parseStat(answer.body) : [];
 }
 
 /** What HAProxy says; nothing where it does not run. */

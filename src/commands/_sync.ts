@@ -174,8 +174,15 @@ function missingFrom(entries: readonly string[], who: readonly Protected[]): rea
   return who.filter(({ source }) => find(source) === undefined);
 }
 
+/** Whether a source may use plain HTTP, and the entry of each list that says so. */
+export type PassAnswer = {
+  readonly address: string;
+  readonly plainHttp: boolean;
+  readonly lists: readonly { readonly list: string; readonly entry: string | null; readonly from: string }[];
+};
+
 /** Whether a source may pass, by HAProxy's table as it is now; by the file where HAProxy does not run or does not read it. */
-export async function mayPass(node: Node, address: string) {
+export async function mayPass(node: Node, address: string): Promise<PassAnswer> {
   const { system, paths } = node;
   const running = await haproxyRuns(node.system);
   const lists = await Promise.all(

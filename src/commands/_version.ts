@@ -1,13 +1,6 @@
+import { OWN_COMMIT, OWN_VERSION } from "../domain/build.ts";
 import { localSystem } from "../system/local.ts";
 import { findPrograms } from "../system/programs.ts";
-
-// Set by scripts/build.ts; absent when the source is run directly.
-declare const OBER_VERSION: string | undefined;
-declare const OBER_COMMIT: string | undefined;
-
-/** The version that this executable was built as. */
-export const OWN_VERSION = typeof OBER_VERSION === "string" ? OBER_VERSION : "0.0.0-source";
-export const OWN_COMMIT = typeof OBER_COMMIT === "string" ? OBER_COMMIT : "unknown";
 
 /** Versions of ober and of the programs it drives; a program that is not installed has no key. */
 export type Versions = {

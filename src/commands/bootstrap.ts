@@ -8,9 +8,10 @@ import { localSystem } from "../system/local.ts";
 import { withLock } from "../system/lock.ts";
 import { requireSupportedOs } from "../system/os.ts";
 import { requireSystemd } from "../system/systemd.ts";
-import { output } from "../ui/output.ts";
+import { type Output, output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
 import { applyText } from "./_apply.ts";
+import type { Documents } from "./_documents.ts";
 import { requireLastingPath } from "./_install.ts";
 import { installPathOf, readGiven, requireRoot } from "./_node.ts";
 import { dryRunArgs, globalArgs, yesArgs } from "./_shared.ts";
@@ -46,7 +47,10 @@ export default defineCommand({
     const plan = await planSteps(steps);
     if (args.dryRun) {
       const line = (step: (typeof plan)[number]) => `${step.needed ? "would do " : "is there "} ${step.title}`;
-      return out.result({ path: paths.prefix, steps: plan }, plan.map(line).join("\n"));
+      return out.result(
+        { path: paths.prefix, steps: plan } satisfies Documents["bootstrap"],
+        plan.map(line).join("\n"),
+      );
     }
     if (!args.yes && plan.some(({ needed }) => needed)) {
       out.progress(
@@ -68,11 +72,16 @@ export default defineCommand({
     );
     const node = { system, paths };
     if (text !== undefined && source !== undefined) {
-      await applyText(node, out, { text, source, command: "bootstrap --config", yes: args.yes });
+      // One document on stdout: the last step's.
+      const silent: Output = out.json ? { ...out, result: async () => {} } : out;
+      await applyText(node, silent, { text, source, command: "bootstrap --config", yes: args.yes });
     }
     if (args.start) return startNode(node, out);
     const next = text === undefined ? "next: ober config --from ober.yaml, then ober start" : "next: ober start";
-    await out.result({ path: paths.prefix, steps: plan }, `${paths.prefix} is ready; ${next}`);
+    await out.result(
+      { path: paths.prefix, steps: plan } satisfies Documents["bootstrap"],
+      `${paths.prefix} is ready; ${next}`,
+    );
   },
 });
 

@@ -4,6 +4,7 @@ import { UsageError } from "../errors.ts";
 import { type Output, output } from "../ui/output.ts";
 import { certificateStatus, oneAtATime, reloadCertificates } from "./_certs.ts";
 import { certificateLines } from "./_certs-view.ts";
+import type { Documents } from "./_documents.ts";
 import { currentConfig, type Node, thisNodeAsRoot } from "./_node.ts";
 import { record } from "./_recorded.ts";
 import { renewCertificates, siteDns, wantedNames } from "./_renew.ts";
@@ -45,7 +46,7 @@ async function reload(node: Node, out: Output): Promise<void> {
   for (const warning of done.warnings) out.warn(warning);
   for (const { message, fix } of done.refused) out.warn(`${message}; HAProxy keeps what it has. ${fix}`);
   if (done.refused.length > 0) process.exitCode = 1;
-  await out.result(done, () => {
+  await out.result(done satisfies Documents["certs reload"], () => {
     const parts = [
       ...done.swapped.map((file) => `HAProxy has taken ${file}`),
       ...done.added.map((file) => `HAProxy has taken ${file}, which is new`),
@@ -62,7 +63,7 @@ async function renew(node: Node, out: Output, flags: { force: boolean; timer: bo
     await record("certs renew", `renewed ${done.renewed.join(", ")}; the next one at ${done.next}`);
     await oneAtATime(node, "certs renew", () => reloadCertificates(node, config));
   }
-  await out.result(done, () => {
+  await out.result(done satisfies Documents["certs renew"], () => {
     if (done.waitsUntil !== undefined) return `the last attempt failed; the timer waits until ${done.waitsUntil}`;
     const what = done.renewed.length === 0 ? "nothing is due" : `renewed: ${done.renewed.join(", ")}`;
     return `${what}; the next renewal is at ${done.next}`;
@@ -79,7 +80,12 @@ async function show(node: Node, out: Output, { check, dns }: { check: boolean; d
   const bad =
     problems.some(({ severity }) => severity !== "remark") || certificates.length === 0 || (renewal?.failures ?? 0) > 0;
   if (check && bad) process.exitCode = 1;
-  await out.result({ certificates, renewal: renewal ?? null, ...(proved === undefined ? {} : { dns: proved }) }, () =>
+  const document: Documents["certs"] = {
+    certificates,
+    renewal: renewal ?? null,
+    ...(proved === undefined ? {} : { dns: proved }),
+  };
+  await out.result(document, () =>
     [
       ...(certificates.length === 0 ? [out.style.red("there is no certificate")] : []),
       ...certificateLines({ certificates, renewal }, { style: out.style, now: new Date() }),

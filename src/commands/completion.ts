@@ -2,6 +2,7 @@ import { defineCommand } from "citty";
 import { UsageError } from "../errors.ts";
 import { completionScript, SHELLS, type Shell } from "../ui/completion.ts";
 import { output } from "../ui/output.ts";
+import type { Documents } from "./_documents.ts";
 import { globalArgs } from "./_shared.ts";
 import { commandEntries } from "./_table.ts";
 
@@ -17,6 +18,6 @@ export default defineCommand({
       throw new UsageError(`there is no completion for '${args.shell}'`, `use one of: ${SHELLS.join(", ")}`);
     }
     const script = completionScript(shell, await commandEntries());
-    await output(args).result({ shell, script }, script.trimEnd());
+    await output(args).result({ shell, script } satisfies Documents["completion"], script.trimEnd());
   },
 });

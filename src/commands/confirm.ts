@@ -3,6 +3,7 @@ import { OberError } from "../errors.ts";
 import { cancelUndo, confirmChange, recover } from "../plan/apply.ts";
 import { withLock } from "../system/lock.ts";
 import { type Output, output } from "../ui/output.ts";
+import type { Documents } from "./_documents.ts";
 import { type Node, thisNodeAsRoot } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 
@@ -24,7 +25,10 @@ async function keep({ system, paths }: Node, out: Output): Promise<void> {
   if (!generation) {
     throw new OberError("no change waits for its confirmation", { hint: "`ober rollback --list` shows what is live" });
   }
-  await out.result({ generation: generation.number }, `kept as generation ${generation.number}`);
+  await out.result(
+    { generation: generation.number } satisfies Documents["confirm"],
+    `kept as generation ${generation.number}`,
+  );
 }
 
 /** Also what the timer runs when nobody has confirmed: nothing to undo is then no failure. */
@@ -32,7 +36,7 @@ async function undo({ system, paths }: Node, out: Output): Promise<void> {
   // Also a change that was cut off before it could wait: with the lock held, nobody is at it.
   const restored = (await recover({ system, paths })) ?? [];
   await cancelUndo(system);
-  await out.result({ restored }, () =>
+  await out.result({ restored } satisfies Documents["confirm"], () =>
     restored.length === 0 ? "no change waits for its confirmation" : `undone; put back ${restored.join(", ")}`,
   );
 }

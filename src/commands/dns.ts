@@ -2,6 +2,7 @@ import { defineCommand } from "citty";
 import type { Config } from "../config/schema.ts";
 import { OberError, UsageError } from "../errors.ts";
 import { output } from "../ui/output.ts";
+import type { Documents } from "./_documents.ts";
 import { configFrom } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 
@@ -27,13 +28,13 @@ export default defineCommand({
     if (!/^\d{1,9}$/.test(args.ttl))
       throw new UsageError(`--ttl "${args.ttl}" is not a number of seconds`, "--ttl 300");
     const records = recordsOf(config, name);
-    await output(args).result({ name, ttl: Number(args.ttl), records }, () =>
+    await output(args).result({ name, ttl: Number(args.ttl), records } satisfies Documents["dns"], () =>
       args.format === "nsupdate" ? nsupdate(records, args.ttl) : zone(records, args.ttl),
     );
   },
 });
 
-type DnsRecord = { readonly name: string; readonly type: "A" | "AAAA"; readonly address: string };
+export type DnsRecord = { readonly name: string; readonly type: "A" | "AAAA"; readonly address: string };
 
 /** One record for each VIP: resolvers hand them out in turn. */
 export function recordsOf(config: Config, name: string): readonly DnsRecord[] {

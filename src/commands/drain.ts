@@ -4,6 +4,7 @@ import { endLastConnections } from "../plan/leaving.ts";
 import { withLock } from "../system/lock.ts";
 import { waitForTransfers } from "../system/traffic.ts";
 import { output } from "../ui/output.ts";
+import type { Documents } from "./_documents.ts";
 import { currentConfig, thisNodeAsRoot } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 import { CONVERGENCE_MS, drainNode } from "./_withdraw.ts";
@@ -30,18 +31,22 @@ export default defineCommand({
     const wait = () => waitForTransfers(system, paths, { timeoutMs, tell: out.progress });
     if (args.onlyWait) {
       const inVain = (await system.stat(paths.noWait)) || !(await system.stat(paths.haproxySocket));
-      if (inVain) return out.result({ waited: false }, "nothing to wait for");
+      if (inVain) return out.result({ waited: false } satisfies Documents["drain"], "nothing to wait for");
       await Bun.sleep(CONVERGENCE_MS);
       await endLastConnections(paths);
       const { left } = await wait();
-      return out.result({ waited: true, left }, `${left} transfers are left`);
+      return out.result({ waited: true, left } satisfies Documents["drain"], `${left} transfers are left`);
     }
     const { config } = await currentConfig(node);
     await withLock(paths.prefix, "drain", () =>
       drainNode(node, out, config, { reason: args.reason ?? "", soft: args.soft === true }),
     );
     const again = "`ober undrain` takes it back";
-    if (!args.wait) return out.result({ drained: true }, `drained: everything runs, no new traffic comes; ${again}`);
+    if (!args.wait)
+      return out.result(
+        { drained: true } satisfies Documents["drain"],
+        `drained: everything runs, no new traffic comes; ${again}`,
+      );
     const { left } = await wait();
     if (left > 0) {
       throw new OberError(
@@ -51,6 +56,9 @@ export default defineCommand({
         },
       );
     }
-    await out.result({ drained: true, left }, `drained: nothing is in flight any more; ${again}`);
+    await out.result(
+      { drained: true, left } satisfies Documents["drain"],
+      `drained: nothing is in flight any more; ${again}`,
+    );
   },
 });

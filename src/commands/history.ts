@@ -1,9 +1,11 @@
 import { defineCommand } from "citty";
+import { toSecond } from "../domain/age.ts";
 import { UsageError } from "../errors.ts";
 import type { HistoryEntry } from "../health/history.ts";
 import { readHistory } from "../system/history.ts";
 import { output } from "../ui/output.ts";
 import { table } from "../ui/table.ts";
+import type { Documents } from "./_documents.ts";
 import { thisNode } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 
@@ -22,7 +24,10 @@ export default defineCommand({
     const since = sinceOf(args.since, new Date());
     const { system, paths } = await thisNode();
     const entries = await readHistory(system, paths, since);
-    await output(args).result({ since: since.toISOString(), entries }, () => historyText(entries));
+    const out = output(args);
+    await out.result({ since: since.toISOString(), entries } satisfies Documents["history"], () =>
+      out.fit(historyText(entries)),
+    );
   },
 });
 
@@ -40,10 +45,9 @@ export function sinceOf(given: string, now: Date): Date {
 function historyText(entries: readonly HistoryEntry[]): string {
   if (entries.length === 0) return "nothing happened";
   const rows = entries.map(({ at, kind, vips, to, cause, by }) => [
-    at,
+    toSecond(at),
     kind === "command" ? (by ?? "") : vips.join(" "),
-    to,
-    cause,
+    kind === "command" ? `${cause}: ${to}` : `${to}: ${cause}`,
   ]);
-  return table(["time", "what", "to", "cause"], rows);
+  return table(["time", "what", "happened"], rows);
 }

@@ -1,29 +1,56 @@
 import { resolve } from "node:path";
 import { defineCommand } from "citty";
+import { OWN_COMMIT, OWN_VERSION } from "../domain/build.ts";
+import { UsageError } from "../errors.ts";
 import { drift } from "../plan/generations.ts";
+import { sectionHashes } from "../render/identity.ts";
 import { requireSystemd } from "../system/systemd.ts";
-import { output } from "../ui/output.ts";
+import { type OutputFlags, output } from "../ui/output.ts";
 import { exposition } from "../ui/prometheus.ts";
+import type { Documents } from "./_documents.ts";
 import { metricsOf } from "./_metrics.ts";
-import { isRoot, thisNode } from "./_node.ts";
+import { installMetrics, removeMetrics } from "./_metrics-timer.ts";
+import { currentConfig, isRoot, thisNode, thisNodeAsRoot } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 import { nodeStatus } from "./_status.ts";
-import { OWN_COMMIT, OWN_VERSION } from "./_version.ts";
 
 export default defineCommand({
   meta: { name: "metrics", description: "Print ober's own metrics in the form of Prometheus" },
   args: {
     ...globalArgs,
+    install: {
+      type: "boolean",
+      description: "Have systemd write them for node_exporter every 15 s (to --out, or where Debian's reads)",
+    },
+    remove: { type: "boolean", description: "Take back what --install made" },
     out: { type: "string", valueHint: "FILE", description: "Write them to a file in one step, for node_exporter" },
   },
   async run({ args }) {
+    if (args.install || args.remove) return change(args);
     const node = await thisNode();
     await requireSystemd(node.system);
     const status = await nodeStatus(node);
     const changed = isRoot() ? (await drift(node.system, node.paths)).length : undefined;
-    const metrics = metricsOf({ status, version: OWN_VERSION, commit: OWN_COMMIT, drift: changed });
+    const sections = sectionHashes((await currentConfig(node)).config);
+    const metrics = metricsOf({ status, version: OWN_VERSION, commit: OWN_COMMIT, drift: changed, sections });
     const text = exposition(metrics);
     if (args.out !== undefined) return node.system.writeAtomic(resolve(args.out), text, { mode: 0o644 });
-    await output(args).result({ metrics }, text.trimEnd());
+    await output(args).result({ metrics } satisfies Documents["metrics"], text.trimEnd());
   },
 });
+
+async function change(
+  args: OutputFlags & { install?: boolean | undefined; remove?: boolean | undefined; out?: string | undefined },
+): Promise<void> {
+  if (args.install && args.remove)
+    throw new UsageError("--install and --remove exclude each other", "give one of them");
+  const node = await thisNodeAsRoot();
+  const file = args.install ? await installMetrics(node, args.out) : await removeMetrics(node);
+  const document: Documents["metrics --install"] = { installed: args.install === true, file: file ?? null };
+  const said = args.install
+    ? `written to ${file} every 15 s`
+    : file === undefined
+      ? "they were not installed"
+      : `no longer written to ${file}`;
+  await output(args).result(document, said);
+}

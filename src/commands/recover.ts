@@ -4,6 +4,7 @@ import { liftStaleDrain } from "../plan/leaving.ts";
 import { waiting } from "../plan/transaction.ts";
 import { isLocked, withLock } from "../system/lock.ts";
 import { output } from "../ui/output.ts";
+import type { Documents } from "./_documents.ts";
 import { thisNodeAsRoot } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 
@@ -17,18 +18,22 @@ export default defineCommand({
     const { system, paths } = await thisNodeAsRoot();
     const out = output(args);
     // A change that is going on now restarts units itself, and puts things right itself when it fails.
-    if (await isLocked(paths.prefix)) return out.result({ restored: [] }, "another ober is changing this machine");
+    if (await isLocked(paths.prefix))
+      return out.result({ restored: [] } satisfies Documents["recover"], "another ober is changing this machine");
     // Units that restart while a change waits for its confirmation are part of what the operator looks at.
     const unconfirmed = await waiting(system, paths, new Date());
     if (unconfirmed)
-      return out.result({ restored: [] }, `a change waits for \`ober confirm\` until ${unconfirmed.until}`);
+      return out.result(
+        { restored: [] } satisfies Documents["recover"],
+        `a change waits for \`ober confirm\` until ${unconfirmed.until}`,
+      );
     const repair = async () => {
       // The machine lost power while a command kept the traffic away: nobody is left to let it come again.
       await liftStaleDrain(system, paths);
       return (await recover({ system, paths })) ?? [];
     };
     const restored = await withLock(paths.prefix, "recover", repair);
-    await out.result({ restored }, () =>
+    await out.result({ restored } satisfies Documents["recover"], () =>
       restored.length === 0 ? "nothing to recover" : `a change was cut off; put back ${restored.join(", ")}`,
     );
   },

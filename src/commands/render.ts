@@ -10,6 +10,7 @@ import { UsageError } from "../errors.ts";
 import { render } from "../render/index.ts";
 import { localSystem } from "../system/local.ts";
 import { output } from "../ui/output.ts";
+import type { Documents } from "./_documents.ts";
 import { requireInstallPath } from "./_install.ts";
 import { readGiven } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
@@ -72,7 +73,7 @@ export default defineCommand({
       await system.writeAtomic(place, content, { mode });
     }
     await output(args).result(
-      { directory, files: files.map(({ path }) => path) },
+      { directory, files: files.map(({ path }) => path) } satisfies Documents["render"],
       `wrote ${files.length} files under ${directory}`,
     );
   },

@@ -8,6 +8,7 @@ import { type Generation, generationNumbers, readGeneration } from "../plan/gene
 import { output } from "../ui/output.ts";
 import { table } from "../ui/table.ts";
 import { applyFiles, forceArgs } from "./_apply.ts";
+import type { Documents } from "./_documents.ts";
 import { type Node, thisNodeAsRoot } from "./_node.ts";
 import { dryRunArgs, globalArgs, yesArgs } from "./_shared.ts";
 
@@ -54,7 +55,7 @@ async function showList({ system, paths }: Node, out: ReturnType<typeof output>)
   const numbers = await generationNumbers(system, paths);
   const all = await Promise.all(numbers.map((number) => readGeneration(system, paths, number)));
   const summary = ({ number, at, by, command, changed }: Generation) => ({ number, at, by, command, changed });
-  await out.result({ generations: all.map(summary) }, () =>
+  await out.result({ generations: all.map(summary) } satisfies Documents["rollback --list"], () =>
     table(
       ["", "applied", "by", "with", "changed"],
       all.map(({ number, at, by, command, changed }) => [
@@ -77,5 +78,8 @@ async function showOne({ system, paths }: Node, out: ReturnType<typeof output>, 
   const diff = diffFiles(files, current, [...current.keys()])
     .map(diffText)
     .join("\n");
-  await out.result({ ...about, diff }, `generation ${about.number}, ${about.at}, ${about.by}\n${diff}`);
+  await out.result(
+    { ...about, diff } satisfies Documents["rollback --list"],
+    `generation ${about.number}, ${about.at}, ${about.by}\n${diff}`,
+  );
 }

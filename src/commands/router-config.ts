@@ -10,6 +10,7 @@ import { resolveName } from "../system/addresses.ts";
 import { localSystem } from "../system/local.ts";
 import type { System } from "../system/system.ts";
 import { output } from "../ui/output.ts";
+import type { Documents } from "./_documents.ts";
 import { configFrom } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 
@@ -46,7 +47,10 @@ export default defineCommand({
     const md5 = args.md5 ?? hasPassword(config, await readSecrets(system));
     const vendor = args.vendor as Vendor;
     const text = renderRouter(vendor, config, { router, nodes, md5 });
-    await output(args).result({ vendor, router, nodes, config: text }, text.trimEnd());
+    await output(args).result(
+      { vendor, router, nodes, config: text } satisfies Documents["router-config"],
+      text.trimEnd(),
+    );
   },
 });
 

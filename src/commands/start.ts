@@ -8,6 +8,7 @@ import { isOperatorsDrain } from "../system/drain-flag.ts";
 import { withLock } from "../system/lock.ts";
 import { systemctl } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
+import type { Documents } from "./_documents.ts";
 import { currentConfig, type Node, thisNodeAsRoot } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 
@@ -56,7 +57,7 @@ export async function startNode(node: Node, out: Output): Promise<void> {
       await systemctl(system, "start", name);
     }
   });
-  await out.result({ started: units }, `in service: ${units.join(", ")}`);
+  await out.result({ started: units } satisfies Documents["start"], `in service: ${units.join(", ")}`);
 }
 
 async function waitUntilHealthy({ stats_port: port }: Config): Promise<string | undefined> {

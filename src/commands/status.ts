@@ -1,25 +1,29 @@
 import { defineCommand } from "citty";
 import type { VrrpView } from "../checks/vrrp.ts";
-import { age } from "../domain/age.ts";
+import { age, toSecond } from "../domain/age.ts";
 import { requireSystemd } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
 import { table } from "../ui/table.ts";
 import { certificateLines } from "./_certs-view.ts";
-import { thisNode } from "./_node.ts";
+import type { Documents } from "./_documents.ts";
+import { isRoot, type Node, thisNode } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 import { type NodeStatus, nodeStatus } from "./_status.ts";
+import { clusterStatus, clusterText } from "./_status-all.ts";
 import { type Rates, trafficText, withRates } from "./_traffic.ts";
 
 export default defineCommand({
   meta: { name: "status", description: "Show what this node serves and why" },
   args: {
     ...globalArgs,
+    all: { type: "boolean", description: "Ask every node of the cluster, and show in what they differ" },
     watch: { type: "boolean", description: "Redraw every second until Ctrl-C" },
   },
   async run({ args }) {
     const node = await thisNode();
     await requireSystemd(node.system);
     const out = output(args);
+    if (args.all) return showCluster(node, out, args.watch === true);
     const now = () => new Date();
     let rates: readonly Rates[] = [];
     let last: { readonly traffic: NodeStatus["traffic"]; readonly at: number } | undefined;
@@ -30,16 +34,28 @@ export default defineCommand({
       rates = last ? withRates(rates, { before: last.traffic, now: traffic, seconds: (at - last.at) / 1000 }) : [];
       last = { traffic, at };
       const text = [...(rates.length > 0 ? [trafficText(rates)] : []), statusText(present, out, now())].join("\n\n");
-      // Home, then each line with its rest erased, then everything below: no flicker.
-      await out.write(`\u001b[H${text.replaceAll("\n", "\u001b[K\n")}\u001b[K\n\u001b[J`);
+      await out.write(redrawn(out.fit(text)));
       await Bun.sleep(1000);
     }
     const status = await nodeStatus(node);
-    await out.result(status, () => statusText(status, out, now()));
+    await out.result(status satisfies Documents["status"], () => out.fit(statusText(status, out, now())));
     const split = status.vrrp?.suspicions.some(({ certain }) => certain) === true;
     if (!status.healthy.ok || split) process.exitCode = 1;
   },
 });
+
+async function showCluster(node: Node, out: Output, watch: boolean): Promise<void> {
+  while (watch && out.interactive) {
+    await out.write(redrawn(out.fit(clusterText(await clusterStatus(node), out, new Date()))));
+    await Bun.sleep(1000);
+  }
+  const cluster = await clusterStatus(node);
+  await out.result(cluster satisfies Documents["status --all"], () => out.fit(clusterText(cluster, out, new Date())));
+  if (cluster.nodes.some(({ serves, leaving }) => !serves && leaving !== true)) process.exitCode = 1;
+}
+
+/** Home, then each line with its rest erased, then everything below: no flicker. */
+const redrawn = (text: string) => `\u001b[H${text.replaceAll("\n", "\u001b[K\n")}\u001b[K\n\u001b[J`;
 
 /** The one screen. */
 export function statusText(status: NodeStatus, { style }: Pick<Output, "style">, now: Date): string {
@@ -85,24 +101,35 @@ export function statusText(status: NodeStatus, { style }: Pick<Output, "style">,
             ]),
           ),
         ]),
-    table(
-      ["backend", "server", "state", "last check"],
-      status.backends.flatMap(({ name, servers }) =>
-        servers.map((server) => [name, server.name, good(server.status.startsWith("UP"), server.status), server.check]),
-      ),
-    ),
+    serversText(status, good),
     ...status.oldWorkers.map(
       ({ pid, uptime, connections }) =>
         `old HAProxy worker ${pid} (started ${uptime} ago) finishes ${connections} connections from before a reload`,
     ),
     ...(status.handover ? [handoverText(status.handover)] : []),
     ...certificateLines(status, { style, now }),
-    ...status.transitions
-      .slice(-3)
-      .map(({ at, vips, from, to, cause }) => `${at}  ${vips.join(" ")}  ${from} -> ${to}: ${cause}`),
+    ...(status.transitions.length === 0 ? [] : [transitionsText(status.transitions.slice(-3))]),
   ];
-  return sections.join("\n\n");
+  const unseen = isRoot()
+    ? []
+    : [style.dim("BFD, VRRP, the handover, old workers and the generation are shown to root only: sudo ober status")];
+  return [...sections, ...unseen].join("\n\n");
 }
+
+function serversText({ backends }: NodeStatus, good: (ok: boolean, text: string) => string): string {
+  const rows = backends.flatMap(({ name, servers }) =>
+    servers.map((server) => [name, server.name, good(server.status.startsWith("UP"), server.status), server.check]),
+  );
+  return rows.length === 0
+    ? "RGWs: not known, HAProxy says nothing"
+    : table(["backend", "server", "state", "last check"], rows);
+}
+
+const transitionsText = (transitions: NodeStatus["transitions"]): string =>
+  table(
+    ["time", "vip", "happened"],
+    transitions.map(({ at, vips, from, to, cause }) => [toSecond(at), vips.join(" "), `${from} -> ${to}: ${cause}`]),
+  );
 
 /** One line: to whom packets go, and what came. */
 function handoverText({ loaded, packets, flows }: NonNullable<NodeStatus["handover"]>): string {
@@ -116,7 +143,8 @@ function vrrpSections(
   { vips, peers, suspicions }: VrrpView,
   { style, ago }: Pick<Output, "style"> & { ago: (time: string | undefined) => string },
 ): readonly string[] {
-  const state = (word: string) => (word === "MASTER" ? style.green(word) : word === "BACKUP" ? word : style.red(word));
+  const state = (word: string) =>
+    word === "MASTER" ? style.green(word) : ["BACKUP", "needs root"].includes(word) ? word : style.red(word);
   return [
     ...suspicions.map(({ certain, text }) => `${certain ? style.red("XX") : style.yellow("!!")} ${text}`),
     table(
@@ -127,7 +155,7 @@ function vrrpSections(
         vip.owner,
         state(vip.state),
         vip.effectivePriority === vip.priority ? `${vip.priority}` : `${vip.effectivePriority} of ${vip.priority}`,
-        vip.holder ?? (vip.state === "FAULT" ? "not seen from here" : "nobody known"),
+        vip.holder ?? HOLDER_UNKNOWN[vip.state] ?? "nobody known",
         ago(vip.since),
       ]),
     ),
@@ -145,6 +173,8 @@ function vrrpSections(
         ]),
   ];
 }
+
+const HOLDER_UNKNOWN: Readonly<Record<string, string>> = { FAULT: "not seen from here", "needs root": "" };
 
 /** A peer that holds nothing here says nothing; whether its machine answers ARP tells the rest. */
 function silence(answers: boolean | undefined): string {

@@ -5,6 +5,7 @@ import { withLock } from "../system/lock.ts";
 import { systemctl, unitState } from "../system/systemd.ts";
 import { type Drained, waitForTransfers } from "../system/traffic.ts";
 import { type Output, output } from "../ui/output.ts";
+import type { Documents } from "./_documents.ts";
 import { currentConfig, type Node, thisNodeAsRoot } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 import { withdrawAll } from "./_withdraw.ts";
@@ -27,7 +28,7 @@ export default defineCommand({
     const out = output(args);
     const drained = await withLock(node.paths.prefix, "stop", () => stopNode(node, out, stopOptions(args)));
     await out.result(
-      { stopped: true, ...drained },
+      { stopped: true, ...drained } satisfies Documents["stop"],
       drained.left === 0 ? "out of service; no transfer was cut" : `out of service; ${sentence(drained)}`,
     );
   },

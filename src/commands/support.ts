@@ -3,16 +3,18 @@ import { hostname, tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { defineCommand } from "citty";
 import { readSecretValues } from "../config/secrets.ts";
+import { OWN_COMMIT, OWN_VERSION } from "../domain/build.ts";
 import { redact } from "../domain/redact.ts";
 import { readHistory } from "../system/history.ts";
 import { output } from "../ui/output.ts";
 import { exposition } from "../ui/prometheus.ts";
+import type { Documents } from "./_documents.ts";
 import { metricsOf } from "./_metrics.ts";
 import { type Node, thisNodeAsRoot } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 import { nodeStatus } from "./_status.ts";
 import { machinePieces, type Piece, piece } from "./_support.ts";
-import { OWN_COMMIT, OWN_VERSION, versions, versionText } from "./_version.ts";
+import { versions, versionText } from "./_version.ts";
 import { diagnose, thisHost } from "./doctor.ts";
 
 export default defineCommand({
@@ -36,7 +38,7 @@ export default defineCommand({
     );
     const files = pieces.map(({ name }) => name);
     await out.result(
-      { archive, files },
+      { archive, files } satisfies Documents["support"],
       `${archive}: ${files.length} files, secrets removed; look into it before you send it`,
     );
   },
@@ -54,7 +56,13 @@ async function ownPieces(node: Node): Promise<readonly Piece[]> {
     piece("history.json", async () => json(await readHistory(node.system, node.paths, new Date(Date.now() - WEEK_MS)))),
     piece("metrics.txt", async () =>
       exposition(
-        metricsOf({ status: await nodeStatus(node), version: OWN_VERSION, commit: OWN_COMMIT, drift: undefined }),
+        metricsOf({
+          status: await nodeStatus(node),
+          version: OWN_VERSION,
+          commit: OWN_COMMIT,
+          drift: undefined,
+          sections: {},
+        }),
       ),
     ),
   ]);

@@ -6,6 +6,7 @@ import { OberError, UsageError } from "../errors.ts";
 import { withLock } from "../system/lock.ts";
 import { type Output, output } from "../ui/output.ts";
 import { terminalPrompts } from "../ui/prompt.ts";
+import type { Documents } from "./_documents.ts";
 import { type Node, readGiven, thisNodeAsRoot } from "./_node.ts";
 import { dryRunArgs, globalArgs } from "./_shared.ts";
 import { LISTS, type ListChange, type ListName, listFile, mayPass, syncLists, type Wanted } from "./_sync.ts";
@@ -47,7 +48,7 @@ export default defineCommand({
       }),
     );
     for (const remark of remarks) out.warn(remark);
-    await out.result({ dryRun: dryRun === true, lists: changes }, () =>
+    await out.result({ dryRun: dryRun === true, lists: changes } satisfies Documents["sync"], () =>
       changes.map((change) => show(change, out)).join("\n"),
     );
   },
@@ -101,7 +102,7 @@ function problemOf(answer: string): string | undefined {
 async function test(node: Node, out: Output, address: string): Promise<void> {
   if (!isAddress(address)) throw new UsageError(`--test "${address}" is not an address`, "ober sync --test 10.1.2.3");
   const answer = await mayPass(node, address);
-  await out.result(answer, () =>
+  await out.result(answer satisfies Documents["sync --test"], () =>
     [
       `${address} ${answer.plainHttp ? "may use plain HTTP" : "is redirected to HTTPS on port 80"}`,
       ...answer.lists.map(({ list, entry, from }) => `  ${list}: ${entry === null ? "no entry" : entry} (${from})`),

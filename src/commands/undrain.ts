@@ -1,6 +1,7 @@
 import { defineCommand } from "citty";
 import { withLock } from "../system/lock.ts";
 import { output } from "../ui/output.ts";
+import type { Documents } from "./_documents.ts";
 import { currentConfig, thisNodeAsRoot } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 import { undrainNode } from "./_withdraw.ts";
@@ -13,6 +14,9 @@ export default defineCommand({
     const out = output(args);
     const { config } = await currentConfig(node);
     const wasDrained = await withLock(node.paths.prefix, "undrain", () => undrainNode(node, out, config));
-    await out.result({ drained: false, wasDrained }, wasDrained ? "back in traffic" : "the node was not drained");
+    await out.result(
+      { drained: false, wasDrained } satisfies Documents["undrain"],
+      wasDrained ? "back in traffic" : "the node was not drained",
+    );
   },
 });

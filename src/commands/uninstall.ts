@@ -8,6 +8,7 @@ import { requireSupportedOs } from "../system/os.ts";
 import { unitState } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
+import type { Documents } from "./_documents.ts";
 import { type Node, thisNodeAsRoot } from "./_node.ts";
 import { globalArgs, yesArgs } from "./_shared.ts";
 import { stopNode } from "./stop.ts";
@@ -49,7 +50,7 @@ export default defineCommand({
       });
     });
     for (const directory of left) out.warn(`${directory} holds files that are not ober's and stays`);
-    await out.result({ left }, "ober is gone from this machine");
+    await out.result({ left } satisfies Documents["uninstall"], "ober is gone from this machine");
   },
 });
 

@@ -7,6 +7,7 @@ import type { PackageVersion } from "../system/packages.ts";
 import { type Output, output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
 import { table } from "../ui/table.ts";
+import type { Documents } from "./_documents.ts";
 import { thisNodeAsRoot } from "./_node.ts";
 import { finishUpgrade, UNIT_OF, upgradePackages } from "./_packages.ts";
 import { restoreSelf, upgradeSelf } from "./_self.ts";
@@ -50,14 +51,14 @@ export default defineCommand({
     }
     const options = { ...stopOptions(args), manager, due, oneWay: args.oneWay === true };
     const { upgraded, left } = await locked(() => upgradePackages(node, out, options));
-    await out.result({ upgraded, left }, () =>
+    await out.result({ upgraded, left } satisfies Documents["upgrade"], () =>
       upgraded.map(({ name, installed, candidate }) => `${name} ${installed} -> ${candidate}`).join("\n"),
     );
   },
 });
 
 async function showVersions(out: Output, found: readonly PackageVersion[]): Promise<void> {
-  await out.result({ packages: found }, () => versionTable(found));
+  await out.result({ packages: found } satisfies Documents["upgrade --check-only"], () => versionTable(found));
 }
 
 const versionTable = (found: readonly PackageVersion[]) =>

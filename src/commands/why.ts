@@ -6,7 +6,8 @@ import { healthNow } from "../health/once.ts";
 import { requireSystemd } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
 import { table } from "../ui/table.ts";
-import { currentConfig, thisNode } from "./_node.ts";
+import type { Documents } from "./_documents.ts";
+import { currentConfig, requireRoot, thisNode } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 import { nodeStatus } from "./_status.ts";
 import { type Why, type WhyFacts, whyOf } from "./_why.ts";
@@ -22,6 +23,8 @@ export default defineCommand({
     await requireSystemd(node.system);
     const { config } = await currentConfig(node);
     const vips = wanted(config, args.vip);
+    // Keepalived tells its state to nobody else, and without it there is no why.
+    if (config.ha_mode === "keepalived") requireRoot();
     const status = await nodeStatus(node);
     const answers = await Promise.all(
       vips.map(async (vip) => {
@@ -30,7 +33,9 @@ export default defineCommand({
       }),
     );
     const out = output(args);
-    await out.result({ vips: answers }, () => answers.map((why) => whyText(why, out)).join("\n\n"));
+    await out.result({ vips: answers } satisfies Documents["why"], () =>
+      out.fit(answers.map((why) => whyText(why, out)).join("\n\n")),
+    );
     if (answers.some(({ served }) => !served)) process.exitCode = 1;
   },
 });

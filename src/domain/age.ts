@@ -6,3 +6,6 @@ export function age(ms: number): string {
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h`;
   return `${Math.floor(seconds / 86_400)}d`;
 }
+
+/** A time in ISO 8601 without its milliseconds, which nobody reads. */
+export const toSecond = (time: string): string => time.replace(/\.\d+Z$/, "Z");

@@ -2,6 +2,8 @@ import type { Version } from "./version.ts";
 
 /** What rendering must know about this node. Gathered once (`checks/facts.ts`) or given on the command line of `render`. */
 export type NodeFacts = {
+  /** Version of the ober that renders. */
+  readonly ober: string;
   readonly hostname: string;
   /** This node's own address, on the interface towards the routers or the segment; its identity in the cluster. */
   readonly address: string;

@@ -25,6 +25,8 @@ export function pathsOf(prefix: string) {
     unconfirmedConfig: under("etc/ober.yaml.unconfirmed"),
     haproxyConfig: under("etc/haproxy/haproxy.cfg"),
     vipList: under("etc/haproxy/vips.lst"),
+    /** What the node says of itself to the others. */
+    identityMap: under("etc/haproxy/identity.map"),
     statsList: under("etc/haproxy/stats.lst"),
     /** Destinations whose connections end after the response that they carry: none, or all while the node leaves traffic. */
     leavingList: under("etc/haproxy/leaving.lst"),

@@ -26,6 +26,9 @@ export const UNIT_FILES: readonly (UnitName | TriggeredName)[] = [
   ...UNITS.map(({ name }) => name),
   ...Object.values(TRIGGERED),
 ];
+/** There only where `ober metrics --install` was typed, and nothing that a configuration decides. */
+export const METRICS_TIMER = "ober-metrics.timer";
+export const METRICS_SERVICE = "ober-metrics.service";
 
 /** Units that bring no traffic to the node: everything that must be there before it. */
 export const WITHOUT_TRAFFIC: readonly UnitName[] = [

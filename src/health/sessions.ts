@@ -78,6 +78,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
   "6,7": "two connections at once",
 };
 
-function meaningOf(code: number, subcode: number): string {
+/** What a NOTIFICATION with these numbers says. */
+export function meaningOf(code: number, subcode: number): string {
   return MEANINGS[`${code},${subcode}`] ?? `code ${code}, subcode ${subcode}`;
 }

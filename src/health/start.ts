@@ -9,6 +9,8 @@ export function startHealth(words: readonly string[]): Promise<number> | undefin
 
 export async function runHealth(options: HealthOptions): Promise<number> {
   if (!options.once) {
+    // ExaBGP leaves its children a umask by which nobody but root could read the state, which holds no secret.
+    process.umask(0o022);
     const { runLoop } = await import("./loop.ts");
     return runLoop(options);
   }

@@ -9,6 +9,8 @@ export type Activation = {
   readonly addVips: boolean;
   /** The limits of the journal changed; journald reads them only as it starts. */
   readonly journald: boolean;
+  /** What the node says of itself is given to HAProxy while it runs; one that reloads reads it anew. */
+  readonly identity: boolean;
   /** Units to reload, in order. */
   readonly reload: readonly string[];
   /** Units whose own definition changed and that take no traffic: restarted. */
@@ -35,9 +37,10 @@ export function activationOf(changes: readonly Change[], paths: Paths): Activati
     "ober-bgp.service",
     "ober-ha.service",
   ].filter(redefined);
+  const http = touches(paths.haproxyConfig, paths.vipList, paths.statsList);
   const vips = touches(paths.vipList, paths.vipScript);
   const reload = [
-    ...(touches(paths.haproxyConfig, paths.vipList, paths.statsList) ? ["ober-http.service"] : []),
+    ...(http ? ["ober-http.service"] : []),
     ...(touches(paths.bfdConfig) ? ["ober-bfd.service"] : []),
     ...(touches(paths.exabgpConfig) ? ["ober-bgp.service"] : []),
     ...(touches(paths.keepalivedConfig) ? ["ober-ha.service"] : []),
@@ -50,6 +53,7 @@ export function activationOf(changes: readonly Change[], paths: Paths): Activati
     sysctl: touches(paths.sysctl),
     journald: touches(paths.journald),
     addVips: vips,
+    identity: touches(paths.identityMap) && !http,
     reload,
     restart,
     later: ["ober-http.service", "ober-vip.service", "ober-handover.service"].filter(redefined),

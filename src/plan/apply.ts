@@ -11,10 +11,11 @@ import { UNITS } from "../domain/units.ts";
 import { OberError } from "../errors.ts";
 import type { RenderedFile } from "../render/file.ts";
 import { generatedPaths } from "../render/index.ts";
+import { haproxyCommand } from "../system/haproxy-socket.ts";
 import { withoutInterrupts } from "../system/interrupts.ts";
 import { writeSysctls } from "../system/sysctl.ts";
 import type { System } from "../system/system.ts";
-import { systemctl, unitStates } from "../system/systemd.ts";
+import { haproxyRuns, systemctl, unitStates } from "../system/systemd.ts";
 import { activationOf } from "./activate.ts";
 import { type Change, type CurrentFile, diffFiles } from "./diff.ts";
 import { valuesFor } from "./former-sysctls.ts";
@@ -278,7 +279,7 @@ async function activate(
   changes: readonly Change[],
 ): Promise<readonly string[]> {
   const { system, paths } = context;
-  const { daemonReload, sysctl, journald, addVips, reload, restart } = activationOf(changes, paths);
+  const { daemonReload, sysctl, journald, addVips, identity, reload, restart } = activationOf(changes, paths);
   if (daemonReload) await systemctl(system, "daemon-reload");
   if (journald) await systemctl(system, "try-restart", `systemd-journald@${LOG_NAMESPACE}.service`);
   const tuning = sysctl ? changes.find(({ path }) => path === paths.sysctl) : undefined;
@@ -288,7 +289,23 @@ async function activate(
   for (const unit of reload.filter((name) => active.includes(name))) await systemctl(system, "reload", unit);
   for (const unit of restart.filter((name) => active.includes(name))) await systemctl(system, "restart", unit);
   await follow(system, changes, paths);
-  return refused.map((line) => `this kernel refuses ${line}`);
+  const untold = identity ? await tellIdentity(system, paths, changes) : [];
+  return [...refused.map((line) => `this kernel refuses ${line}`), ...untold];
+}
+
+/**
+ * Gives the running HAProxy the new value of its map; returns what went wrong, which only makes `status --all` of other nodes
+ * show an old value. See HAProxy's management guide, "set map".
+ */
+async function tellIdentity(system: System, paths: Paths, changes: readonly Change[]): Promise<readonly string[]> {
+  const text = changes.find(({ path }) => path === paths.identityMap)?.after?.content.trim();
+  if (text === undefined || !(await haproxyRuns(system))) return [];
+  const said = await haproxyCommand(paths.haproxySocket, `set map ${paths.identityMap} ${text}`).catch(
+    (error: Error) => error.message,
+  );
+  return said.trim() === ""
+    ? []
+    : [`the other nodes see the former configuration of this one until HAProxy is reloaded: ${said.trim()}`];
 }
 
 /** A unit that is new on a node that is in service (BFD switched on, the other HA mode) is put into service too. */

@@ -6,16 +6,18 @@ import { writeAllowList } from "../domain/allow-list.ts";
 import type { HaproxyFacts, NodeFacts } from "../domain/facts.ts";
 import { certificatePlace, type Paths } from "../domain/paths.ts";
 import type { RenderedFile } from "./file.ts";
+import { IDENTITY_KEY, IDENTITY_PATH, identityText } from "./identity.ts";
 import { fill, gate } from "./template.ts";
 
 /** haproxy.cfg and the lists that it reads. */
 export function renderHaproxy(
   config: Config,
-  { haproxy, networks }: Pick<NodeFacts, "haproxy" | "networks">,
+  { ober, haproxy, networks }: Pick<NodeFacts, "ober" | "haproxy" | "networks">,
   paths: Paths,
 ): readonly RenderedFile[] {
   return [
     { path: paths.haproxyConfig, content: haproxyConfig(config, haproxy, paths), mode: 0o644 },
+    { path: paths.identityMap, content: `${IDENTITY_KEY} ${identityText(config, ober)}\n`, mode: 0o644 },
     { path: paths.vipList, content: `${config.vips.map((vip) => vip.address).join("\n")}\n`, mode: 0o644 },
     {
       path: paths.statsList,
@@ -46,6 +48,7 @@ function haproxyConfig(config: Config, haproxy: HaproxyFacts, paths: Paths): str
       plainBinds: indent(any(80)),
       routes: indent(routes(config)),
       health: indent(healthRules(config.backends)),
+      identity: indent(identityRules(paths)),
       backends: config.backends.map((group) => backend(group, config.backends)).join(""),
     }),
     haproxy,
@@ -78,6 +81,13 @@ function healthRules(backends: readonly Backend[]): readonly string[] {
     down("/health"),
     ...backends.flatMap(({ name }) => [up(`/health/${name}`, `{ nbsrv(${name}) ge 1 }`), down(`/health/${name}`)]),
   ];
+}
+
+/** What `ober status --all` asks the other nodes for. HAProxy itself knows whether the node leaves traffic. */
+function identityRules({ leavingList, identityMap }: Paths): readonly string[] {
+  const say = (leaving: boolean, condition: string) =>
+    `http-request return status 200 content-type application/json lf-string '{"leaving":${leaving},"node":%[str(${IDENTITY_KEY}),map(${identityMap})]}' if { path ${IDENTITY_PATH} }${condition}`;
+  return [say(true, ` { dst -f ${leavingList} }`), say(false, "")];
 }
 
 /**

@@ -46,6 +46,7 @@ export function generatedPaths(paths: Paths): readonly string[] {
   return [
     paths.haproxyConfig,
     paths.vipList,
+    paths.identityMap,
     paths.statsList,
     paths.exabgpConfig,
     paths.bfdConfig,

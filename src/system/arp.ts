@@ -14,11 +14,19 @@ const REPLY = 2;
 /** Asked again, because a single broadcast may be lost. */
 const ASKED_TIMES = 2;
 
+/** How much longer than the slowest of the machines that must be there anybody else may take: so many times, and so many milliseconds. */
+const SLOWER = { times: 4, ms: 20 } as const;
+
 /**
  * Asks the segment who has each of `addresses` (IPv4) and returns every machine that answered within `waitMs`; this machine does
- * not answer itself. Needs root. The runtime has no packet sockets, so this calls the C library.
+ * not answer itself. Where all of `present` have answered, how long they took says how long to wait for the others. Needs root. The runtime has no packet sockets, so this calls the C library.
  */
-export async function askArp(link: string, addresses: readonly string[], waitMs: number): Promise<ArpAnswers> {
+export async function askArp(
+  link: string,
+  addresses: readonly string[],
+  waitMs: number,
+  present: readonly string[] = [],
+): Promise<ArpAnswers> {
   const links = networkInterfaces();
   const own = (links[link] ?? []).find(({ family }) => family === "IPv4");
   if (own === undefined) throw new OberError(`${link} has no IPv4 address to ask from`, { hint: "ip addr" });
@@ -39,21 +47,32 @@ export async function askArp(link: string, addresses: readonly string[], waitMs:
     if (symbols.bind(socket, ptr(place), place.length) < 0) throw new OberError(`cannot ask by ARP on ${link}`);
     const answers = new Map<string, Set<string>>();
     const frame = new Uint8Array(2048);
-    for (let asked = 0; asked < ASKED_TIMES; asked++) {
+    const startedAt = performance.now();
+    let enoughAt = Number.POSITIVE_INFINITY;
+    const isOver = (deadline: number) => performance.now() >= Math.min(deadline, enoughAt);
+    for (let asked = 0; asked < ASKED_TIMES && !isOver(Number.POSITIVE_INFINITY); asked++) {
       for (const wanted of addresses) {
         const request = arpRequest(own.mac, own.address, wanted);
         symbols.send(socket, ptr(request), request.length, MSG_DONTWAIT);
       }
       const deadline = performance.now() + waitMs / ASKED_TIMES;
-      while (performance.now() < deadline) {
+      while (!isOver(deadline)) {
         const length = Number(symbols.recv(socket, ptr(frame), frame.length, MSG_DONTWAIT));
         if (length <= 0) {
-          await Bun.sleep(5);
+          await Bun.sleep(2);
           continue;
         }
         const reply = parseArpReply(frame.subarray(0, length));
         if (!reply || ownMacs.has(reply.mac) || !addresses.includes(reply.address)) continue;
         answers.set(reply.address, (answers.get(reply.address) ?? new Set()).add(reply.mac));
+        if (
+          enoughAt === Number.POSITIVE_INFINITY &&
+          present.length > 0 &&
+          present.every((address) => answers.has(address))
+        ) {
+          const now = performance.now();
+          enoughAt = now + (now - startedAt) * SLOWER.times + SLOWER.ms;
+        }
       }
     }
     return new Map([...answers].map(([address, macs]) => [address, [...macs]]));

@@ -1,5 +1,6 @@
 import http from "node:http";
 import https from "node:https";
+import net from "node:net";
 import { OberError } from "../errors.ts";
 
 /** How a server by https:// is judged: by this CA (PEM; the system's without), under this name, or not at all. */
@@ -36,4 +37,49 @@ export function httpStatus(
     request.on("error", (error) => refuse(error.message, error));
     request.on("close", () => clearTimeout(timer));
   });
+}
+
+export type HttpText =
+  | { readonly status: number; readonly body: string }
+  /** `code` is the kernel's word for it; ETIMEDOUT when `timeoutMs` was over, ECONNRESET for a connection that ended before an answer. */
+  | { readonly status: undefined; readonly code: string };
+
+/** More than HAProxy says of ten thousand servers; a server that says more is not the one we ask. */
+const LONGEST_TEXT = 16 * 1024 * 1024;
+
+/**
+ * The answer to a GET by HTTP/1.0, which comes whole and not in pieces. Never throws: the kernel's code for a failure tells who asks
+ * what to do about it, and http.get hides it.
+ */
+export function httpText(host: string, port: number, path: string, timeoutMs: number): Promise<HttpText> {
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    const socket = net.connect({ host, port });
+    const settle = (result: HttpText) => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(result);
+    };
+    const timer = setTimeout(() => settle({ status: undefined, code: "ETIMEDOUT" }), timeoutMs);
+    socket.on("connect", () => socket.write(`GET ${path} HTTP/1.0\r\nhost: ${host}\r\nuser-agent: ober\r\n\r\n`));
+    socket.on("data", (chunk: Buffer) => {
+      chunks.push(chunk);
+      length += chunk.length;
+      if (length > LONGEST_TEXT) settle({ status: undefined, code: "EMSGSIZE" });
+    });
+    socket.on("error", (error) => settle({ status: undefined, code: (error as NodeJS.ErrnoException).code ?? "EIO" }));
+    socket.on("close", () => settle(parseHttpText(Buffer.concat(chunks).toString("utf8"))));
+  });
+}
+
+/** A whole answer, or what its sudden end means. */
+function parseHttpText(text: string): HttpText {
+  const headEnd = text.indexOf("\r\n\r\n");
+  const status = /^HTTP\/1\.[01] (\d{3})/.exec(text)?.[1];
+  const length = /\r\ncontent-length: *(\d+)/i.exec(text.slice(0, headEnd))?.[1];
+  const body = text.slice(headEnd + 4);
+  const cut = headEnd < 0 || (length !== undefined && Buffer.byteLength(body) < Number(length));
+  if (status === undefined || cut) return { status: undefined, code: text === "" ? "ECONNRESET" : "EPROTO" };
+  return { status: Number(status), body };
 }

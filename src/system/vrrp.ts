@@ -1,6 +1,6 @@
 import { OberError } from "../errors.ts";
 import type { System } from "./system.ts";
-import { unitState } from "./systemd.ts";
+import { type UnitState, unitState } from "./systemd.ts";
 
 /** What keepalived knows of one VIP. Times in milliseconds since the epoch. */
 export type VrrpState = {
@@ -20,12 +20,22 @@ const DUMP_WITHIN_MS = 2000;
 
 /**
  * Asks the running keepalived for its state; empty when it does not run. It writes it to /tmp on a signal, and the unit
- * has a /tmp of its own. Needs root. See keepalived(8), `--signum=DATA`.
+ * has a /tmp of its own. `unit` is the state of keepalived's unit, where somebody has asked for it already. Needs root. See keepalived(8), `--signum=DATA`.
  */
-export async function vrrpStates(system: System): Promise<readonly VrrpState[]> {
-  const { active, mainPid } = await unitState(system, UNIT);
+export async function vrrpStates(
+  system: System,
+  unit: Promise<UnitState> = unitState(system, UNIT),
+): Promise<readonly VrrpState[]> {
+  const [{ active, mainPid }, signal] = await Promise.all([
+    unit,
+    // A program that is gone matters only where its unit runs.
+    system.run(["keepalived", "--signum=DATA"]).then(
+      ({ stdout }) => stdout,
+      (error: Error) => error,
+    ),
+  ]);
   if (active !== "active" || mainPid === 0) return [];
-  const { stdout: signal } = await system.run(["keepalived", "--signum=DATA"]);
+  if (signal instanceof Error) throw signal;
   const dump = `/proc/${mainPid}/root/tmp/keepalived.data`;
   await system.remove(dump);
   await system.run(["systemctl", "kill", `--signal=${signal.trim()}`, "--kill-who=main", UNIT]);
@@ -37,7 +47,7 @@ export async function vrrpStates(system: System): Promise<readonly VrrpState[]> 
     if (performance.now() > deadline) {
       throw new OberError("keepalived did not say its state", { hint: "ober logs --service ha" });
     }
-    await Bun.sleep(10);
+    await Bun.sleep(5);
   }
 }
 

@@ -1,4 +1,5 @@
 import { createConsola } from "consola/basic";
+import { fit } from "./fit.ts";
 
 /** The flags of `globalArgs` that decide how a command speaks. */
 export type OutputFlags = {
@@ -19,6 +20,8 @@ export type Output = {
   readonly interactive: boolean;
   /** The answer: `document` with --json, else `text` (a string without a last newline, or a function that makes it). */
   result(document: unknown, text: string | (() => string)): Promise<void>;
+  /** `text` with its long lines broken to the terminal's width; as it is where stdout is none. For what people read, not for what they copy. */
+  fit(text: string): string;
   /** A piece of an answer that comes in pieces (`logs`, `--watch`). Written as it is. */
   write(text: string): Promise<void>;
   /** What is going on; not with --quiet. */
@@ -61,6 +64,7 @@ export function output(flags: OutputFlags): Output {
     style: styleFor(process.stdout),
     result: (document, text) =>
       writeStdout(`${json ? JSON.stringify(document, null, 2) : typeof text === "string" ? text : text()}\n`),
+    fit: (text) => (process.stdout.isTTY && process.stdout.columns > 0 ? fit(text, process.stdout.columns) : text),
     write: writeStdout,
     progress: (message) => log.log(message),
     detail: (message) => log.log({ message, level: 4 }),

@@ -100,7 +100,8 @@ backends:
     mkdirSync(dirname(system.root + path), { recursive: true });
     writeFileSync(system.root + path, content);
   };
-  for (const { path, content } of renderHaproxy(config, { haproxy, networks: [NETWORK] }, paths)) put(path, content);
+  for (const { path, content } of renderHaproxy(config, { ober: "1.2.3", haproxy, networks: [NETWORK] }, paths))
+    put(path, content);
   const text = (options.edit ?? []).reduce(
     (now, [from, to]) => {
       if (!now.includes(from)) throw new Error(`haproxy.cfg no longer says "${from}"`);

@@ -6,6 +6,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { statSync } from "node:fs";
 import { replaceLists } from "../../src/plan/allow-lists.ts";
+import { IDENTITY_KEY, type Identity } from "../../src/render/identity.ts";
 import { selfSigned } from "../helpers/certificate.ts";
 import { run, until } from "../lab/process.ts";
 import {
@@ -368,15 +369,27 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
         expect(status).toBe(200);
         return !/^connection: close$/im.test(head);
       };
+      const identity = async () => {
+        const { body } = await request(get("/ober"), { to: "127.0.0.1", port: STATS_PORT });
+        return JSON.parse(body.toString()) as Identity;
+      };
+      const says = async () => (await identity()).leaving;
+      expect((await identity()).node.ober).toBe("1.2.3");
       expect(await keeps()).toBe(true);
+      expect(await says()).toBe(false);
+      await ingress.say(`set map ${ingress.paths.identityMap} ${IDENTITY_KEY} {"ober":"9","config":{"vips":"0a"}}`);
+      expect(await identity()).toEqual({ leaving: false, node: { ober: "9", config: { vips: "0a" } } });
       expect(await replaceLists(ingress.files, ingress.socket, [leaving])).toEqual([true]);
       const closed = new Promise((resolve) => socket.once("end", resolve));
       expect(await keeps()).toBe(false);
+      expect(await says()).toBe(true);
       await closed;
       await ingress.restart();
+      expect(await says()).toBe(true);
       expect((await request(get())).head).toMatch(/^connection: close$/im);
       await replaceLists(ingress.files, ingress.socket, [{ ...leaving, before: leaving.after, after: [] }]);
       expect((await request(get())).head).not.toMatch(/^connection: close$/im);
+      expect(await says()).toBe(false);
     });
 
     test("the runtime socket is for root and its group", () => {

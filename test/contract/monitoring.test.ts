@@ -1,33 +1,22 @@
 /** What ober gives to Prometheus, read by Debian's promtool. */
 import { beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { homedir, tmpdir } from "node:os";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { metricsOf } from "../../src/commands/_metrics.ts";
 import type { NodeStatus } from "../../src/commands/_status.ts";
 import { exposition } from "../../src/ui/prometheus.ts";
+import { fetchPrometheus, PROMETHEUS } from "../lab/prometheus.ts";
 
 const MONITORING = join(import.meta.dirname, "../../assets/monitoring");
-const CACHE = join(process.env["OBER_LAB_CACHE"] ?? join(homedir(), ".cache/ober-lab"), "promtool");
-const PROMTOOL = join(CACHE, "usr/bin/promtool");
-
-/** The program alone, out of its package: installing that would start a Prometheus here. */
-function fetchPromtool(): void {
-  if (existsSync(PROMTOOL)) return;
-  mkdirSync(CACHE, { recursive: true });
-  const download = "apt-get -q download prometheus";
-  // A machine that has not looked at its mirror yet knows of no package.
-  const fetch = `cd "$0" && { ${download} || { apt-get -q update && ${download}; } } && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb`;
-  const { exitCode, stderr } = Bun.spawnSync(["sh", "-c", fetch, CACHE], { stdout: "ignore", stderr: "pipe" });
-  if (exitCode !== 0) throw new Error(`promtool could not be fetched: ${stderr}`);
-}
+const PROMTOOL = join(PROMETHEUS, "usr/bin/promtool");
 
 function promtool(words: readonly string[], input = "") {
   const run = Bun.spawnSync([PROMTOOL, ...words], { cwd: MONITORING, stdin: Buffer.from(input) });
   return { code: run.exitCode, said: `${run.stdout}${run.stderr}` };
 }
 
-beforeAll(fetchPromtool, 300_000);
+beforeAll(fetchPrometheus, 300_000);
 
 test("the alert rules are accepted, each with a summary, a runbook and a severity", () => {
   expect(promtool(["check", "rules", "ober.rules.yml"])).toMatchObject({
@@ -67,14 +56,24 @@ describe("the metrics", () => {
   >;
 
   test.each(["bgp", "keepalived"] as const)("of a node in %s mode are accepted without a remark", (mode) => {
-    const text = exposition(metricsOf({ status: status[mode], version: "1.0", commit: 'a"b\\c\nd', drift: 0 }));
+    const text = exposition(
+      metricsOf({
+        status: status[mode],
+        version: "1.0",
+        commit: 'a"b\\c\nd',
+        drift: 0,
+        sections: { vips: "0a1b2c3d" },
+      }),
+    );
     expect(promtool(["check", "metrics"], text)).toEqual({ code: 0, said: "" });
   });
 
   test("are those that rules and dashboard ask for", () => {
     const known = new Set(
       Object.values(status).flatMap((one) =>
-        metricsOf({ status: one, version: "1", commit: "1", drift: 0 }).map(({ name }) => name),
+        metricsOf({ status: one, version: "1", commit: "1", drift: 0, sections: { vips: "0a1b2c3d" } }).map(
+          ({ name }) => name,
+        ),
       ),
     );
     const texts = ["ober.rules.yml", "grafana.json"]

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { LabNode } from "../lab/lab.ts";
 import { configure, ober } from "../lab/ober.ts";
 import { VIP } from "../lab/places.ts";
-import { signal } from "../lab/process.ts";
+import { signal, until } from "../lab/process.ts";
 import { now } from "../lab/route-watch.ts";
 import { birdc, nextHops, vtysh } from "../lab/router.ts";
 import { type Cluster, clusterYaml, measured, runningCluster } from "./_cluster.ts";
@@ -64,4 +64,98 @@ describe("a router that is configured with `ober router-config`", () => {
     },
     120_000,
   );
+
+  describe("`ober test` on a node whose ExaBGP does not run", () => {
+    let node: LabNode;
+    const YAML = "/opt/ober/etc/ober.yaml";
+    const LOGIN = "/root/.ober/login";
+    const KEY = "Head-waiter.7";
+    const yaml = (more = "") => clusterYaml().replace("  hold_time: 3", `  hold_time: 3${more}`);
+    /** BIRD as `ober router-config` has it, with an edit. */
+    const router = async (edit: (text: string) => string) => {
+      const { stdout } = await ober(node, ["router-config", "--vendor", "bird"]);
+      await cluster.lab.changeRouter({ bird: edit(stdout) });
+    };
+    const plain = async () => {
+      await node.exec(["rm", "-f", LOGIN]);
+      await Bun.write(node.root + YAML, yaml());
+    };
+    const said = async () => {
+      const { stdout } = await ober(node, ["test", "--json"], { accept: [0, 1] });
+      const { findings } = JSON.parse(stdout) as {
+        findings: readonly { id: string; status: string; detail: string }[];
+      };
+      const found = findings.find(({ id }) => id === "neighbor-10.77.0.1");
+      return `${found?.status}: ${found?.detail}`;
+    };
+    const withPassword = (text: string) =>
+      text.replace("template bgp ober {", `template bgp ober {\n  password "${KEY}";`);
+    const withTtl = (text: string) => text.replace("template bgp ober {", "template bgp ober {\n  ttl security on;");
+
+    beforeAll(async () => {
+      node = cluster.nodes[0] as LabNode;
+      await node.exec(["systemctl", "stop", "ober-bgp"]);
+    });
+    afterAll(async () => {
+      await plain();
+      await ober(node, ["start"]);
+    }, 60_000);
+
+    test.each([
+      ["takes it", (text: string) => text, "", "", /^pass: AS 65000 takes the session in \d+ ms, hold time 3 s/],
+      [
+        "expects another AS",
+        (text: string) => text.replaceAll("as 65001", "as 65099"),
+        "",
+        "",
+        /^fail: the router refuses: the AS number is not the one/,
+      ],
+      [
+        "has another AS",
+        (text: string) => text.replaceAll("as 65000", "as 64999"),
+        "",
+        "",
+        /^fail: the router is AS 64999, not 65000/,
+      ],
+      ["has the same key", withPassword, "", KEY, /^pass: AS 65000 takes the session with the password/],
+      ["has another key", withPassword, "", "another", /^fail: port 179: .*, neither with the password nor without/],
+      ["has no key", (text: string) => text, "", KEY, /^fail: the router answers only without the password/],
+      [
+        "wants TTL security too",
+        withTtl,
+        "\n  ttl_security: true",
+        "",
+        /^pass: .* takes the session with TTL security/,
+      ],
+      [
+        "has no TTL security",
+        (text: string) => text,
+        "\n  ttl_security: true",
+        "",
+        /^fail: the router takes the connection and says nothing .*: it may have no TTL security/,
+      ],
+    ] as const)(
+      "says so of a router that %s",
+      async (_, edit, more, key, expected) => {
+        await plain();
+        await router(edit);
+        await Bun.write(node.root + YAML, yaml(more));
+        const login = key === "" ? "true" : `mkdir -p /root/.ober && umask 077 && echo bgp_password=${key} > ${LOGIN}`;
+        await node.exec(["sh", "-c", login]);
+        expect(await said()).toMatch(expected);
+      },
+      60_000,
+    );
+
+    test("asks ExaBGP where it runs, and leaves its session alone", async () => {
+      await plain();
+      await router((text) => text);
+      await ober(node, ["start"]);
+      const session = async () =>
+        (await node.exec(["sh", "-c", "grep -o 'state.:.up.*' /run/ober-bgp/health.json"])).stdout;
+      const since = await until("the session is up", session, 30_000, 200);
+      expect(await said()).toBe("pass: ExaBGP's session is up");
+      expect(await session()).toBe(since);
+    }, 90_000);
+  });
 });

@@ -23,6 +23,7 @@ describe("`ober uninstall`", () => {
       await install(node, clusterYaml());
       // A second configuration leaves generations behind, which must go as well.
       await configure(node, clusterYaml({ bfd: false }));
+      await ober(node, ["metrics", "--install", "--out", "/var/lib/ober.prom"]);
       expect(differences(before, await snapshot(node)).length).toBeGreaterThan(20);
       await ober(node, ["uninstall", "--yes"]);
       // The certificate is the operator's: ober did not make it and does not delete it.

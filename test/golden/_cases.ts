@@ -62,6 +62,7 @@ function readCase(name: string): GoldenCase {
     name,
     config: parseConfig(parseYaml(file("ober.yaml"), `${name}/ober.yaml`), `${name}/ober.yaml`),
     facts: {
+      ober: "1.2.3",
       hostname: "n1",
       address: given.address,
       interface: "eth0",

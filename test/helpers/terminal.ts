@@ -34,6 +34,11 @@ export class Terminal implements Disposable {
     this.child.terminal?.write(keys);
   }
 
+  /** Waits until every one of `texts` has appeared after what the last call saw. */
+  async shows(texts: readonly string[]): Promise<void> {
+    await this.until(() => texts.every((text) => this.screen.indexOf(text, this.seen) >= 0), texts.join(", "));
+  }
+
   async exitCode(): Promise<number> {
     await this.until(() => this.child.exitCode !== null, "the end of the program");
     return this.child.exitCode ?? -1;

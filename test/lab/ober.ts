@@ -2,6 +2,7 @@
 import { chmodSync, copyFileSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import { OberError } from "../../src/errors.ts";
+import { checkedDocument } from "../helpers/documents.ts";
 import { CA_FILE, PEM_FILE } from "./certificate.ts";
 import type { Lab, LabNode } from "./lab.ts";
 import { NODE_AS, ROUTER_AS, SEGMENT, SEGMENT_VIPS, STORAGE, TOOLS_ROOT, VIP, VIP_NAME } from "./places.ts";
@@ -70,9 +71,11 @@ backends:
 `;
 }
 
-/** Runs the installed `ober` on a node. */
-export function ober(node: LabNode, words: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-  return node.exec(["/usr/local/bin/ober", ...words], { timeoutMs: 180_000, ...options });
+/** Runs the installed `ober` on a node. Throws where it prints a document that the published schema does not allow. */
+export async function ober(node: LabNode, words: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+  const result = await node.exec(["/usr/local/bin/ober", ...words], { timeoutMs: 180_000, ...options });
+  if (words.includes("--json") && words[0] !== "logs") checkedDocument(words, result.stdout);
+  return result;
 }
 
 /** Copies the executable, which must be built, to /root/ober on a node: all that an operator copies. */

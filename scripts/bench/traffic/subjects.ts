@@ -89,7 +89,7 @@ function ours(storage: string, { work, haproxy }: Surroundings): string {
     },
     "bench",
   );
-  const files = renderHaproxy(config, { haproxy, networks: [] }, paths);
+  const files = renderHaproxy(config, { ober: "bench", haproxy, networks: [] }, paths);
   for (const { path, content } of files) {
     const own = join(work, path.slice("/mnt/".length));
     mkdirSync(join(own, ".."), { recursive: true });

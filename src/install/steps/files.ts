@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import { LOG_NAMESPACE } from "../../domain/paths.ts";
-import { UNIT_FILES, UNITS } from "../../domain/units.ts";
+import { METRICS_SERVICE, METRICS_TIMER, UNIT_FILES, UNITS } from "../../domain/units.ts";
 import { shutOut } from "../../plan/firewall-rules.ts";
 import { readOwned } from "../../plan/owned.ts";
 import type { System } from "../../system/system.ts";
@@ -26,10 +26,7 @@ export function filesStep({ system, paths, keepConfig }: InstallContext): Step<n
     apply: async () => [],
     async undo() {
       const units = (
-        await unitStates(
-          system,
-          UNITS.map(({ name }) => name),
-        )
+        await unitStates(system, [...UNITS.map(({ name }) => name), METRICS_SERVICE, METRICS_TIMER])
       ).filter(({ load }) => load !== "not-found");
       for (const { name } of [...units].reverse()) await systemctl(system, "disable", "--now", name);
       const kept: string[] = [];

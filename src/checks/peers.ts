@@ -1,0 +1,214 @@
+/** What every node of the cluster says of itself on its statistics port, and in what they differ. */
+import type { Config } from "../config/schema.ts";
+import { OWN_VERSION } from "../domain/build.ts";
+import type { NodeFacts } from "../domain/facts.ts";
+import { nodeAddresses } from "../domain/nodes.ts";
+import { IDENTITY_PATH, type Identity, sectionHashes } from "../render/identity.ts";
+import { parseStat, requestsInFlight, type StatRow } from "../system/haproxy-socket.ts";
+import { type HttpText, httpText } from "../system/http.ts";
+
+/** A node of the cluster as `ober.yaml` names it. */
+export type ClusterNode = { readonly node: string; readonly address: string; readonly own: boolean };
+
+export type PeerGroup = { readonly name: string; readonly up: number; readonly servers: number };
+
+/** What a node said; `undefined` for what it could not be asked, and why. */
+export type PeerStatus = ClusterNode & {
+  /** Whether HAProxy of that node answered. */
+  readonly answers: boolean;
+  /** Whether it can serve: some RGW answers its checks, and it does not leave traffic. */
+  readonly serves: boolean;
+  /** Why there is no answer, or not a whole one, in words; and what to type about it. */
+  readonly reason: string | undefined;
+  readonly fix: string | undefined;
+  /** Version of the ober that applied its configuration. */
+  readonly ober: string | undefined;
+  readonly haproxy: string | undefined;
+  /** When its HAProxy started. */
+  readonly since: string | undefined;
+  /** Whether it leaves traffic: drained, or about to stop. */
+  readonly leaving: boolean | undefined;
+  readonly inFlight: number | undefined;
+  readonly backends: readonly PeerGroup[];
+  /** Sections of its `ober.yaml` that are not as in the one of this node. */
+  readonly differs: readonly string[];
+};
+
+/** One thing in which nodes differ that should be alike. */
+export type Drift = { readonly node: string; readonly text: string; readonly fix: string };
+
+/** The answers of one node to the three questions. */
+export type PeerAnswers = { readonly identity: HttpText; readonly stat: HttpText; readonly metrics: HttpText };
+
+/** Every node of the cluster, each once, this one first: `nodes`, or the peers of keepalived mode. */
+export function clusterMembers(
+  config: Pick<Config, "ha_mode" | "nodes" | "keepalived">,
+  facts: Pick<NodeFacts, "address" | "resolved" | "hostname">,
+): readonly ClusterNode[] {
+  const peers = config.ha_mode === "keepalived" ? config.keepalived.peers : [];
+  const own: ClusterNode = { node: facts.hostname, address: facts.address, own: true };
+  const byAddress = new Map([[own.address, own]]);
+  for (const node of [...config.nodes, ...peers]) {
+    const [address = node] = nodeAddresses([node], facts);
+    // The name in the list is the one that people know; this node's own too.
+    if (address === own.address) byAddress.set(address, { ...own, node });
+    else if (!byAddress.has(address)) byAddress.set(address, { node, address, own: false });
+  }
+  return [...byAddress.values()];
+}
+
+/** Asks all nodes at once; each has `timeoutMs`. Reads only. */
+export function askPeers(
+  members: readonly ClusterNode[],
+  config: Config,
+  timeoutMs: number,
+): Promise<readonly PeerStatus[]> {
+  return Promise.all(
+    members.map(async (member) => {
+      const ask = (path: string) =>
+        httpText(member.own ? "127.0.0.1" : member.address, config.stats_port, path, timeoutMs);
+      const paths = [IDENTITY_PATH, "/stats;csv", "/metrics?scope=global"] as const;
+      const [identity, stat, metrics] = (await Promise.all(paths.map(ask))) as [HttpText, HttpText, HttpText];
+      return peerStatus(member, { identity, stat, metrics }, { config, timeoutMs });
+    }),
+  );
+}
+
+/** Pure. */
+export function peerStatus(
+  member: ClusterNode,
+  { identity, stat, metrics }: PeerAnswers,
+  { config, timeoutMs }: { readonly config: Config; readonly timeoutMs: number },
+): PeerStatus {
+  const said = parseIdentity(identity);
+  const rows = stat.status === 200 ? parseStat(stat.body) : [];
+  const metric = (pattern: RegExp) => (metrics.status === 200 ? pattern.exec(metrics.body)?.[1] : undefined);
+  const startedAt = metric(/^haproxy_process_start_time_seconds (\S+)$/m);
+  const backends = config.backends.map(({ name }) => groupOf(name, rows));
+  const leaving = said?.leaving;
+  const answers = [identity, stat, metrics].some(({ status }) => status !== undefined);
+  return {
+    ...member,
+    answers,
+    serves:
+      rows.some((row) => row["svname"] === "BACKEND" && row["pxname"] !== "ober_stats" && row["status"] === "UP") &&
+      leaving !== true,
+    ...trouble(member, { identity, said, answers, config, timeoutMs }),
+    ober: said?.node.ober,
+    haproxy: metric(/^haproxy_process_build_info\{version="([^"]*)"\}/m),
+    since: startedAt === undefined ? undefined : new Date(Number(startedAt) * 1000).toISOString(),
+    leaving,
+    inFlight: stat.status === 200 ? requestsInFlight(rows) : undefined,
+    backends: stat.status === 200 ? backends : [],
+    differs: said === undefined ? [] : differences(sectionHashes(config), said.node.config),
+  };
+}
+
+function parseIdentity(answer: HttpText): Identity | undefined {
+  if (answer.status !== 200) return undefined;
+  try {
+    const said = JSON.parse(answer.body) as Partial<Identity>;
+    const isWhole =
+      typeof said.leaving === "boolean" &&
+      typeof said.node?.ober === "string" &&
+      typeof said.node.config === "object" &&
+      said.node.config !== null;
+    return isWhole ? (said as Identity) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function groupOf(name: string, rows: readonly StatRow[]): PeerGroup {
+  const servers = rows.filter(
+    (row) => row["pxname"] === name && !["BACKEND", "FRONTEND"].includes(row["svname"] ?? ""),
+  );
+  return { name, up: servers.filter(({ status = "" }) => status.startsWith("UP")).length, servers: servers.length };
+}
+
+/** Sections that are not alike; one that the other's version of ober does not know says nothing. */
+const differences = (own: Identity["node"]["config"], other: Identity["node"]["config"]): readonly string[] =>
+  Object.keys(own).filter((section) => other[section] !== undefined && other[section] !== own[section]);
+
+/** Why a node said nothing of itself, in the words that its way of failing allows. */
+function trouble(
+  { node, address, own }: ClusterNode,
+  asked: {
+    readonly identity: HttpText;
+    readonly said: Identity | undefined;
+    readonly answers: boolean;
+    readonly config: Config;
+    readonly timeoutMs: number;
+  },
+): { readonly reason: string | undefined; readonly fix: string | undefined } {
+  const { identity, said, answers, config, timeoutMs } = asked;
+  const on = own ? "" : `on ${node}: `;
+  const port = config.stats_port;
+  if (said !== undefined) return { reason: undefined, fix: undefined };
+  if (identity.status !== undefined || answers) {
+    return {
+      reason: "its HAProxy has a configuration of an ober that says nothing of itself",
+      fix: own ? "ober apply" : `${on}ober upgrade --self FILE, or ober apply`,
+    };
+  }
+  switch (identity.code) {
+    case "ECONNREFUSED":
+      return {
+        reason: `HAProxy does not run there: nothing listens on port ${port}`,
+        fix: `${on}ober why; ober start`,
+      };
+    case "ECONNRESET":
+    case "EPIPE":
+      return {
+        reason: "it does not let this node ask: its stats_allow has another list",
+        fix: `${on}add this node's address to stats_allow in ober.yaml, then ober apply`,
+      };
+    case "ETIMEDOUT":
+      return {
+        reason: `no answer within ${timeoutMs} ms: it is down, cut off, or hangs, or a firewall drops port ${port}`,
+        fix: `ping ${address}; ${on}ober status`,
+      };
+    default:
+      return { reason: `no answer: ${identity.code}`, fix: `ping ${address}; ip route get ${address}` };
+  }
+}
+
+/** In what the nodes differ. What the most of them have is not known to be right, so each is compared with this node. */
+export function driftOf(nodes: readonly PeerStatus[]): readonly Drift[] {
+  const own = nodes.find((node) => node.own);
+  const programs = (node: PeerStatus): readonly Drift[] => {
+    const other = (name: string, theirs: string | undefined, ours: string | undefined, fix: string) =>
+      theirs === undefined || ours === undefined || theirs === ours
+        ? []
+        : [{ node: node.node, text: `${name} ${theirs}, here ${ours}`, fix }];
+    return [
+      ...other("ober", node.ober, own?.ober ?? OWN_VERSION, "ober upgrade --self FILE on the one that is behind"),
+      ...other("HAProxy", node.haproxy, own?.haproxy, "ober upgrade on the one that is behind"),
+    ];
+  };
+  return nodes.flatMap((node) => {
+    const { differs } = node;
+    if (node.own) {
+      return differs.length === 0
+        ? []
+        : [
+            {
+              node: node.node,
+              text: `ober.yaml was changed in ${differs.join(", ")} and not applied`,
+              fix: "ober apply",
+            },
+          ];
+    }
+    const sections =
+      differs.length === 0
+        ? []
+        : [
+            {
+              node: node.node,
+              text: `its ober.yaml differs in ${differs.join(", ")}`,
+              fix: `put the same ober.yaml on both, then ober apply; ober config --from FILE --dry-run shows the difference`,
+            },
+          ];
+    return [...sections, ...programs(node)];
+  });
+}

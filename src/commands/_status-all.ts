@@ -1,0 +1,67 @@
+import { hostname } from "node:os";
+import { gatherPlace } from "../checks/facts.ts";
+import { askPeers, clusterMembers, type Drift, driftOf, type PeerStatus } from "../checks/peers.ts";
+import { age } from "../domain/age.ts";
+import { OberError } from "../errors.ts";
+import type { Output } from "../ui/output.ts";
+import { table } from "../ui/table.ts";
+import { currentConfig, type Node } from "./_node.ts";
+
+/** Every node as it says of itself; the document of `status --all --json`, so its keys are a promise. */
+export type ClusterStatus = { readonly nodes: readonly PeerStatus[]; readonly drift: readonly Drift[] };
+
+/** An answer takes some milliseconds; a node that takes longer is not well. */
+const ASK_MS = 1500;
+
+/** Asks every node. Throws an OberError where `ober.yaml` names no other. */
+export async function clusterStatus(node: Node): Promise<ClusterStatus> {
+  const { config } = await currentConfig(node);
+  const members = clusterMembers(config, { hostname: hostname(), ...(await gatherPlace(node.system, config)) });
+  if (members.length < 2) {
+    throw new OberError("ober.yaml names no other node", { hint: "list all of them under `nodes`, then ober apply" });
+  }
+  const nodes = await askPeers(members, config, ASK_MS);
+  return { nodes, drift: driftOf(nodes) };
+}
+
+export function clusterText({ nodes, drift }: ClusterStatus, { style }: Pick<Output, "style">, now: Date): string {
+  const groups = [...new Set(nodes.flatMap(({ backends }) => backends.map(({ name }) => name)))];
+  const rows = nodes.map((node) => [
+    node.own ? style.bold(node.node) : node.node,
+    stateWord(node, style),
+    node.since === undefined ? "" : age(now.getTime() - Date.parse(node.since)),
+    `${node.inFlight ?? ""}`,
+    ...groups.map((group) => {
+      const found = node.backends.find(({ name }) => name === group);
+      if (found === undefined) return "";
+      const text = `${found.up} of ${found.servers}`;
+      return found.up === found.servers ? text : found.up === 0 ? style.red(text) : style.yellow(text);
+    }),
+    node.ober ?? "",
+    node.haproxy ?? "",
+  ]);
+  const lines = [
+    ...nodes.flatMap(({ node, reason, fix, answers }) =>
+      reason === undefined
+        ? []
+        : [line(answers ? style.yellow("!!") : style.red("XX"), `${node}: ${reason}`, fix, style)],
+    ),
+    ...drift.map(({ node, text, fix }) => line(style.yellow("!!"), `${node}: ${text}`, fix, style)),
+  ];
+  const heading = ["node", "state", "up", "in flight", ...groups.map((group) => `rgw ${group}`), "ober", "HAProxy"];
+  const all = nodes.every(({ answers }) => answers) && drift.length === 0;
+  return [
+    table(heading, rows),
+    ...(lines.length > 0 ? [lines.join("\n")] : []),
+    ...(all ? ["all nodes are alike"] : []),
+  ].join("\n\n");
+}
+
+const line = (sign: string, text: string, fix: string | undefined, style: Output["style"]) =>
+  `${sign}  ${text}${fix === undefined ? "" : `\n    ${style.cyan("fix:")} ${fix}`}`;
+
+function stateWord({ answers, serves, leaving }: PeerStatus, style: Output["style"]): string {
+  if (!answers) return style.red("no answer");
+  if (leaving) return style.yellow("leaving");
+  return serves ? style.green("serves") : style.red("cannot serve");
+}

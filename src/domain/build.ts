@@ -1,0 +1,7 @@
+// Set by scripts/build.ts; absent when the source is run directly.
+declare const OBER_VERSION: string | undefined;
+declare const OBER_COMMIT: string | undefined;
+
+/** The version that this executable was built as. */
+export const OWN_VERSION = typeof OBER_VERSION === "string" ? OBER_VERSION : "0.0.0-source";
+export const OWN_COMMIT = typeof OBER_COMMIT === "string" ? OBER_COMMIT : "unknown";

@@ -1,0 +1,50 @@
+import type { Config } from "../config/schema.ts";
+
+/** What a node tells the others of itself, on the statistics port at IDENTITY_PATH. */
+export type Identity = {
+  /** Whether the node leaves traffic: it is drained or about to stop. */
+  readonly leaving: boolean;
+  readonly node: {
+    /** Version of the ober that applied the configuration. */
+    readonly ober: string;
+    /** Each section of `ober.yaml` as a short hash: enough to tell that two nodes differ and where, and nothing to read from. */
+    readonly config: Readonly<Record<string, string>>;
+  };
+};
+
+export const IDENTITY_PATH = "/ober";
+
+/**
+ * The one key of the map that has `Identity["node"]`. A map, because HAProxy takes a new value of it without a reload: no section of
+ * `ober.yaml` that is of no concern to HAProxy may cost it one.
+ */
+export const IDENTITY_KEY = "node";
+
+/** The value: JSON without a blank, which would end it. */
+export const identityText = (config: Config, ober: string): string =>
+  JSON.stringify({ ober, config: sectionHashes(config) } satisfies Identity["node"]);
+
+/** Hexadecimal digits of a section's hash: two that differ look alike once in four thousand million. */
+const DIGITS = 8;
+
+/** Hashes of the sections that every node of a cluster should have alike: what is a node's own by its nature is left out. */
+export function sectionHashes(config: Config): Readonly<Record<string, string>> {
+  const { router_id: _id, local_address: _address, ...bgp } = config.bgp;
+  const { interface: _interface, ...keepalived } = config.keepalived;
+  const shared: Record<string, unknown> = { ...config, bgp, keepalived };
+  const hash = (value: unknown) =>
+    new Bun.CryptoHasher("sha256").update(canonical(value)).digest("hex").slice(0, DIGITS);
+  return Object.fromEntries(
+    Object.keys(shared)
+      .sort()
+      .map((section) => [section, hash(shared[section])]),
+  );
+}
+
+/** JSON whose keys are in order, so that it does not depend on the order in a file. */
+const canonical = (value: unknown): string =>
+  JSON.stringify(value, (_, inner: unknown) =>
+    typeof inner === "object" && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  );

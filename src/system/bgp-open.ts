@@ -1,0 +1,205 @@
+import { dlopen, FFIType, ptr } from "bun:ffi";
+import { type Address, parseAddress } from "../domain/address.ts";
+
+/** What this side says of itself, and how the connection is protected. */
+export type OpenOffer = {
+  readonly address: string;
+  readonly localAddress: string;
+  readonly as: number;
+  readonly holdTime: number;
+  /** An IPv4 address. */
+  readonly routerId: string;
+  /** TCP MD5 (RFC 2385); undefined for none. */
+  readonly password: string | undefined;
+  /** Packets leave with a TTL of 255, and only such are taken (RFC 5082). */
+  readonly ttlSecurity: boolean;
+};
+
+export type RouterOpen = { readonly as: number; readonly holdTime: number; readonly routerId: string };
+
+/** How far a router let it come. */
+export type OpenResult =
+  | { readonly end: "unreachable" }
+  /** The connection stands, and ended or stayed silent before the router said whether it agrees. */
+  | { readonly end: "closed" | "silent"; readonly router: RouterOpen | undefined }
+  | {
+      readonly end: "notification";
+      readonly code: number;
+      readonly subcode: number;
+      readonly router: RouterOpen | undefined;
+    }
+  | { readonly end: "accepted"; readonly router: RouterOpen; readonly ms: number };
+
+const BGP_PORT = 179;
+// socket(2), tcp(7), ip(7), ipv6(7), poll(2) and the kernel's headers, as on x86-64 and arm64.
+const [AF_INET, AF_INET6] = [2, 10];
+const SOCK_STREAM_NONBLOCK_CLOEXEC = 1 | 0o4000 | 0o2000000;
+const [SOL_SOCKET, SO_ERROR] = [1, 4];
+const [IPPROTO_IP, IP_TTL, IP_MINTTL] = [0, 2, 21];
+const [IPPROTO_IPV6, IPV6_UNICAST_HOPS, IPV6_MINHOPCOUNT] = [41, 16, 73];
+const [IPPROTO_TCP, TCP_MD5SIG, KEY_LENGTH] = [6, 14, 80];
+const [POLLIN, POLLOUT] = [1, 4];
+const MSG_NOSIGNAL = 0x4000;
+const [OPEN, NOTIFICATION, KEEPALIVE] = [1, 3, 4];
+/** For an AS number that needs four bytes, in the field of two (RFC 6793). */
+const AS_TRANS = 23456;
+const [CAPABILITY_FAMILY, CAPABILITY_REFRESH, CAPABILITY_AS4] = [1, 2, 65];
+/** A look takes microseconds, and a router answers in some milliseconds. */
+const LOOK_MS = 5;
+
+/**
+ * Opens a BGP session as far as the router's word on it, and takes leave with a Cease, which no router takes for a failure. It must not be
+ * called while the node has a session with that router: one would end the other. Never throws for what the network does.
+ */
+export async function openBgp(offer: OpenOffer, timeoutMs: number): Promise<OpenResult> {
+  const [to, from] = [parseAddress(offer.address), parseAddress(offer.localAddress)];
+  if (to === undefined || from === undefined) throw new Error(`no addresses: ${offer.address}, ${offer.localAddress}`);
+  const { symbols, close: unload } = dlopen("libc.so.6", {
+    socket: { args: [FFIType.i32, FFIType.i32, FFIType.i32], returns: FFIType.i32 },
+    bind: { args: [FFIType.i32, FFIType.ptr, FFIType.u32], returns: FFIType.i32 },
+    connect: { args: [FFIType.i32, FFIType.ptr, FFIType.u32], returns: FFIType.i32 },
+    setsockopt: { args: [FFIType.i32, FFIType.i32, FFIType.i32, FFIType.ptr, FFIType.u32], returns: FFIType.i32 },
+    getsockopt: { args: [FFIType.i32, FFIType.i32, FFIType.i32, FFIType.ptr, FFIType.ptr], returns: FFIType.i32 },
+    poll: { args: [FFIType.ptr, FFIType.u64, FFIType.i32], returns: FFIType.i32 },
+    send: { args: [FFIType.i32, FFIType.ptr, FFIType.u64, FFIType.i32], returns: FFIType.i64 },
+    recv: { args: [FFIType.i32, FFIType.ptr, FFIType.u64, FFIType.i32], returns: FFIType.i64 },
+    close: { args: [FFIType.i32], returns: FFIType.i32 },
+  });
+  const startedAt = performance.now();
+  const socket = symbols.socket(to.family === 4 ? AF_INET : AF_INET6, SOCK_STREAM_NONBLOCK_CLOEXEC, 0);
+  const option = (level: number, name: number, value: Uint8Array) =>
+    symbols.setsockopt(socket, level, name, ptr(value), value.length);
+  /** What poll(2) says now, without waiting. */
+  const ready = (events: number): number => {
+    const entry = new DataView(new ArrayBuffer(8));
+    entry.setInt32(0, socket, true);
+    entry.setInt16(4, events, true);
+    return symbols.poll(ptr(entry), 1, 0) > 0 ? entry.getInt16(6, true) : 0;
+  };
+  const errno = (): number => {
+    const [value, length] = [new Int32Array(1), new Int32Array([4])];
+    symbols.getsockopt(socket, SOL_SOCKET, SO_ERROR, ptr(value), ptr(length));
+    return value[0] ?? 0;
+  };
+  const wait = async (events: number): Promise<boolean> => {
+    while (ready(events) === 0) {
+      if (performance.now() - startedAt > timeoutMs) return false;
+      await Bun.sleep(LOOK_MS);
+    }
+    return true;
+  };
+  const say = (message: Uint8Array) => symbols.send(socket, ptr(message), message.length, MSG_NOSIGNAL);
+  try {
+    const place = socketAddress(to, BGP_PORT);
+    if (offer.password !== undefined) option(IPPROTO_TCP, TCP_MD5SIG, md5Key(place, offer.password));
+    if (offer.ttlSecurity) {
+      const most = new Uint8Array(new Int32Array([255]).buffer);
+      const [level, hops, least] =
+        to.family === 4 ? [IPPROTO_IP, IP_TTL, IP_MINTTL] : [IPPROTO_IPV6, IPV6_UNICAST_HOPS, IPV6_MINHOPCOUNT];
+      option(level, hops, most);
+      option(level, least, most);
+    }
+    const own = socketAddress(from, 0);
+    symbols.bind(socket, ptr(own), own.length);
+    symbols.connect(socket, ptr(place), place.length);
+    if (!(await wait(POLLOUT)) || errno() !== 0) return { end: "unreachable" };
+    say(openMessage(offer, to.family));
+    const received: number[] = [];
+    const chunk = new Uint8Array(4096);
+    let router: RouterOpen | undefined;
+    while (await wait(POLLIN)) {
+      const length = Number(symbols.recv(socket, ptr(chunk), chunk.length, 0));
+      if (length <= 0) return { end: "closed", router };
+      received.push(...chunk.subarray(0, length));
+      for (let message = takeMessage(received); message !== undefined; message = takeMessage(received)) {
+        const { type, body } = message;
+        if (type === OPEN) router = parseOpen(body);
+        if (type === NOTIFICATION) return { end: "notification", code: body[0] ?? 0, subcode: body[1] ?? 0, router };
+        if (type === KEEPALIVE && router) {
+          // Cease, administrative shutdown (RFC 4486).
+          say(messageOf(NOTIFICATION, [6, 2]));
+          return { end: "accepted", router, ms: performance.now() - startedAt };
+        }
+      }
+    }
+    return { end: "silent", router };
+  } finally {
+    symbols.close(socket);
+    unload();
+  }
+}
+
+/** Every message begins with 16 bytes of ones, its length and its type (RFC 4271, 4.1). */
+function messageOf(type: number, body: readonly number[]): Uint8Array {
+  const length = 19 + body.length;
+  return new Uint8Array([...Array<number>(16).fill(0xff), length >> 8, length & 0xff, type, ...body]);
+}
+
+/** Takes a whole message from the front of `bytes`; undefined while there is none. */
+export function takeMessage(bytes: number[]): { readonly type: number; readonly body: readonly number[] } | undefined {
+  if (bytes.length < 19) return undefined;
+  const length = Math.max(19, ((bytes[16] ?? 0) << 8) | (bytes[17] ?? 0));
+  if (bytes.length < length) return undefined;
+  const message = bytes.splice(0, length);
+  return { type: message[18] ?? 0, body: message.slice(19) };
+}
+
+export function openMessage(
+  { as, holdTime, routerId }: Pick<OpenOffer, "as" | "holdTime" | "routerId">,
+  family: 4 | 6,
+): Uint8Array {
+  const two = (value: number) => [(value >> 8) & 0xff, value & 0xff];
+  const capabilities = [
+    [CAPABILITY_FAMILY, 4, 0, family === 4 ? 1 : 2, 0, 1],
+    [CAPABILITY_REFRESH, 0],
+    [CAPABILITY_AS4, 4, as >>> 24, (as >>> 16) & 0xff, (as >>> 8) & 0xff, as & 0xff],
+  ].flat();
+  const optional = [2, capabilities.length, ...capabilities];
+  const id = routerId.split(".").map(Number);
+  return messageOf(OPEN, [
+    4,
+    ...two(as > 0xffff ? AS_TRANS : as),
+    ...two(holdTime),
+    ...id,
+    optional.length,
+    ...optional,
+  ]);
+}
+
+/** The body of an OPEN (RFC 4271, 4.2); its AS number from the capability for four bytes where there is one. */
+export function parseOpen(body: readonly number[]): RouterOpen {
+  const number = (at: number, bytes: number) =>
+    body.slice(at, at + bytes).reduce((value, byte) => value * 256 + byte, 0);
+  let as = number(1, 2);
+  const end = 10 + (body[9] ?? 0);
+  for (let at = 10; at + 1 < end; at += 2 + (body[at + 1] ?? 0)) {
+    if (body[at] !== 2) continue;
+    const last = at + 2 + (body[at + 1] ?? 0);
+    for (let cap = at + 2; cap + 1 < last; cap += 2 + (body[cap + 1] ?? 0)) {
+      if (body[cap] === CAPABILITY_AS4 && body[cap + 1] === 4) as = number(cap + 2, 4);
+    }
+  }
+  return { as, holdTime: number(3, 2), routerId: body.slice(5, 9).join(".") };
+}
+
+/** struct sockaddr_in or sockaddr_in6. */
+function socketAddress({ family, value }: Address, port: number): Uint8Array {
+  const bytes = family === 4 ? 4 : 16;
+  const octets = Array.from({ length: bytes }, (_, index) =>
+    Number((value >> BigInt(8 * (bytes - 1 - index))) & 0xffn),
+  );
+  const place = [family === 4 ? AF_INET : AF_INET6, 0, port >> 8, port & 0xff];
+  return new Uint8Array(
+    family === 4 ? [...place, ...octets, ...Array<number>(8).fill(0)] : [...place, 0, 0, 0, 0, ...octets, 0, 0, 0, 0],
+  );
+}
+
+/** struct tcp_md5sig of linux/tcp.h: the peer's address in 128 bytes, flags, prefix length, key length, interface, key. */
+function md5Key(place: Uint8Array, password: string): Uint8Array {
+  const key = new TextEncoder().encode(password);
+  const bytes = new Uint8Array(128 + 8 + KEY_LENGTH);
+  bytes.set(place);
+  bytes[130] = key.length & 0xff;
+  bytes.set(key.subarray(0, KEY_LENGTH), 136);
+  return bytes;
+}
