@@ -17,9 +17,12 @@ const STEPS = [
   "executable",
   "link",
   "foreign-units",
+  "haproxy-source",
   "packages",
   "sysctl",
   "watchdog",
+  "selinux",
+  "network",
   "firewall",
   "files",
 ];
