@@ -65,7 +65,9 @@ export function apt(system: System, given: PackageOptions = {}): PackageManager 
     const { stdout } = await system.run(["dpkg", "--audit"], { accept: [0, 1] });
     const interrupted = (await system.list("/var/lib/dpkg/updates")).length > 0;
     if (stdout.trim() === "" && !interrupted) return;
-    await run(["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"]);
+    // A package that cannot be set up is apt's to name, or may be what is about to be replaced.
+    const configure = ["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"];
+    await system.run(configure, { env: WITHOUT_QUESTIONS, timeoutMs, accept: [0, 1, 2] });
   };
 
   const refresh = async () => {
@@ -73,7 +75,7 @@ export function apt(system: System, given: PackageOptions = {}): PackageManager 
       await system.makeDirectory(`${lists}/partial`);
       await system.writeAtomic(`${OFFLINE_STATE}/sources.list`, `deb [trusted=yes] file:${offline} ./\n`);
     }
-    await repair();
+    await whenFree();
     await run(["apt-get", ...options, "update"]);
   };
 
@@ -85,7 +87,7 @@ export function apt(system: System, given: PackageOptions = {}): PackageManager 
     installed,
     available: async (names) => parseAvailable(await policy(names)),
     async wouldBring(wanted) {
-      await whenFree();
+      await repair();
       const { stdout } = await run(["apt-get", ...options, ...INSTALL, "-s", "install", ...wanted.map(specOf)]);
       return parseSimulation(stdout);
     },
@@ -95,11 +97,20 @@ export function apt(system: System, given: PackageOptions = {}): PackageManager 
       await run(argv, onLine);
     },
     async purge(names, onLine) {
-      await repair();
+      await whenFree();
       const { stdout } = await system.run(["dpkg-query", "-W", "-f", "${Package}\\n", ...names], { accept: [0, 1] });
       const present = names.filter((name) => stdout.split("\n").includes(name));
       const { going, needed } = await unneeded(present);
-      if (going.length > 0) await run(["apt-get", ...options, ...INSTALL, "purge", ...going], onLine);
+      if (going.length === 0) return needed;
+      try {
+        await run(["apt-get", ...options, ...INSTALL, "purge", ...going], onLine);
+      } catch (error) {
+        if (!(error instanceof OberError)) throw error;
+        // apt wants a dpkg that was cut off to finish first, and what it began may never end; dpkg itself can go back at once.
+        // Which of them came by themselves is apt's own note, and only apt can strike them out.
+        await run(["apt-mark", "manual", ...going]);
+        await run(["dpkg", "--force-remove-reinstreq", "--purge", ...going], onLine);
+      }
       return needed;
     },
     async versions(names) {

@@ -14,14 +14,18 @@ const VOLATILE = [
   /^\/etc\/(ld\.so\.cache|mtab|resolv\.conf|\.updated)$|^\/var\/\.updated$/,
   /^\/root\/(ober|ober\.yaml)$/,
   /\/__pycache__$/,
+  // rpm's database and dnf's caches: the list of packages is compared by itself.
+  /^\/usr\/lib\/sysimage\/|^\/var\/lib\/(dnf|rpm|NetworkManager)$/,
 ];
 
-/** Kernel values that count or draw lots. */
+/** Kernel values that count or draw lots, and two that all labs of a machine share. */
 const VOLATILE_SYSCTLS =
-  /^(kernel\.(random|ns_last_pid|pty|sched_domain)|fs\.(dentry|file-nr|inode|quota|aio-nr)|vm\.stat|dev\.)/;
+  /^(net\.core\.[rw]mem_max$|kernel\.(random|ns_last_pid|pty|sched_domain)|fs\.(dentry|file-nr|inode|quota|aio-nr)|vm\.stat|dev\.)/;
 
 /** dpkg's own placeholders. */
 const PACKAGE_FORMAT = `--showformat=$\{Package}\\t$\{Version} $\{db:Status-Abbrev}\\n`;
+
+const RPM_FORMAT = "%{NAME}-%{VERSION}\\t%{RELEASE}\\n";
 
 export async function snapshot(node: LabNode): Promise<Snapshot> {
   const taken = new Map<string, string>();
@@ -30,7 +34,13 @@ export async function snapshot(node: LabNode): Promise<Snapshot> {
   for (const [id, name] of owners.users) taken.set(`user ${name}`, id);
   for (const [id, name] of owners.groups) taken.set(`group ${name}`, id);
   const sections = {
-    package: ["dpkg-query", "--show", PACKAGE_FORMAT],
+    package: [
+      "sh",
+      "-c",
+      'command -v dpkg-query >/dev/null && exec dpkg-query --show "$0" || exec rpm -qa --qf "$1"',
+      PACKAGE_FORMAT,
+      RPM_FORMAT,
+    ],
     unit: ["systemctl", "list-unit-files", "--no-legend", "--plain"],
     active: ["systemctl", "list-units", "--no-legend", "--plain", "--type=service,timer,socket", "--state=active"],
     address: ["ip", "-o", "-4", "address", "show"],

@@ -1,10 +1,10 @@
 /** Repositories laid out as HAProxy's vendor lays out its own, signed with keys made here, behind a web server on the nodes' segment. */
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Lab, LabNode } from "./lab.ts";
 import { inNamespace } from "./network.ts";
 import { LOG_DIRECTORY, RUN_DIRECTORY, SEGMENT, SHARED_DIRECTORY, TOOLS_ROOT } from "./places.ts";
-import { run, startDetached, until } from "./process.ts";
+import { end, run, startDetached, until } from "./process.ts";
 
 const PORT = 8443;
 const ROOT = join(RUN_DIRECTORY, "vendor");
@@ -44,13 +44,34 @@ export async function startVendor(lab: Lab): Promise<void> {
   const [cert, secret] = ["vendor.pem", "vendor.key"].map((name) => join(SHARED_DIRECTORY, name)) as [string, string];
   const program = [process.execPath, join(import.meta.dirname, "files-server.ts")];
   const argv = inNamespace("neighbour", [...program, SEGMENT.neighbour, String(PORT), files, cert, secret]);
-  await lab.service("vendor", async () => startDetached(argv, join(LOG_DIRECTORY, "vendor.log")));
+  await restart(lab, "vendor", argv);
   const ask = ["curl", "-s", "-o", "/dev/null", "--cacert", cert, `${VENDOR_URL}/`];
   await until(
     "the vendor's server answers",
     async () => (await run(inNamespace("neighbour", ask), { accept: [0, 7] })).code === 0,
     10_000,
   );
+}
+
+/** Starts a server in the place of one that an earlier file has left; returns the file of what it says. */
+async function restart(lab: Lab, name: string, argv: readonly string[]): Promise<string> {
+  const former = lab.services()[name];
+  if (former) await end(former, 0);
+  const log = join(LOG_DIRECTORY, `${name}.log`);
+  await Bun.write(log, "");
+  await lab.service(name, async () => startDetached(argv, log));
+  return log;
+}
+
+/** Serves a directory by plain HTTP to whoever asks for it as a proxy; returns its URL and what was asked so far. */
+export async function startProxy(lab: Lab, directory: string) {
+  const program = [process.execPath, join(import.meta.dirname, "files-server.ts")];
+  const argv = inNamespace("neighbour", [...program, SEGMENT.neighbour, "3128", directory]);
+  const log = await restart(lab, "proxy", argv);
+  const url = `http://${SEGMENT.neighbour}:3128`;
+  const ask = inNamespace("neighbour", ["curl", "-s", "-o", "/dev/null", url]);
+  await until("the proxy answers", async () => (await run(ask, { accept: [0, 7] })).code === 0, 10_000);
+  return { url, requests: () => readFileSync(log, "utf8").split("\n").filter(Boolean) };
 }
 
 export async function trustVendor(node: LabNode): Promise<void> {
@@ -91,7 +112,7 @@ export async function publishForApt(
 export async function publishForDnf(node: LabNode, key: SigningKey): Promise<void> {
   const script = `set -e
     rm -rf "$0" && mkdir -p "$0" && cp "$1"/haproxy-awslc-*.rpm "$0"
-    rpmsign --define '_gpg_path ${key.home}' --define '_gpg_name ${key.fingerprint}' --addsign "$0"/*.rpm
+    rpmsign --define '__gpg /usr/bin/gpg' --define '_gpg_path ${key.home}' --define '_gpg_name ${key.fingerprint}' --addsign "$0"/*.rpm
     createrepo_c --quiet "$0"`;
   await run(["sh", "-c", script, join(ROOT, "files/performance/rhel/ha34/el10/x86_64"), join(node.root, "srv/vendor")]);
 }
