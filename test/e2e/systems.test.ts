@@ -167,7 +167,8 @@ async function life(mode: "bgp" | "keepalived", words: readonly string[]): Promi
   await until(`an object moves through ${vip} again`, () => moved("after"), 30_000, 500);
   const { stdout } = await ober(node, ["doctor", "--json"], { accept: [0, 1] });
   const { findings } = JSON.parse(stdout) as { findings: { id: string; status: string; detail: string }[] };
-  expect(findings.filter(({ status, id }) => status === "fail" && id !== "clock")).toEqual([]);
+  // How many descriptors there may be is the host's word.
+  expect(findings.filter(({ status, id }) => status === "fail" && id !== "descriptors")).toEqual([]);
   await ober(node, ["uninstall", "--yes"]);
   expect(names(differences(before, await snapshot(node)))).toEqual(KEPT);
 }

@@ -33,6 +33,8 @@ make_rpm() { # NAME DEB REQUIRES
   version=$(dpkg-deb -f "$2" Version | sed 's/^[0-9]*://; s/[-+~].*//')
   [ "$1" != haproxy-awslc ] || version=3.4.4
   user=$(echo "$1" | sed 's/-awslc//')
+  # Debian links it there when it is set up.
+  if [ "$1" = exabgp ]; then mkdir -p /tmp/tree/usr/bin && ln -s ../sbin/python3-exabgp /tmp/tree/usr/bin/exabgp; fi
   {
     printf 'Name: %s\nVersion: %s\nRelease: 1.el10\nSummary: %s\nLicense: see its source\nAutoReqProv: no\n' "$1" "$version" "$1"
     [ -z "$3" ] || echo "Requires: $3"
@@ -43,6 +45,7 @@ make_rpm() { # NAME DEB REQUIRES
     haproxy | exabgp | bird) printf '%%pre\ngetent passwd %s >/dev/null || useradd --system --user-group --no-create-home --home-dir /var/lib/%s --shell /usr/sbin/nologin %s\n' "$user" "$user" "$user" ;;
     esac
     printf '%%files\n'
+    (cd /tmp/tree && find . -type d -empty) | sed 's/^\./%dir /'
     (cd /tmp/tree && find . -type f -o -type l) | grep -v ' ' | sed 's/^\.//; s/^\/etc\/.*/%config(noreplace) &/'
   } >/tmp/package.spec
   rpmbuild -bb --quiet --define "_rpmdir ${4:-/srv/repo}" --define '_build_name_fmt %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm' /tmp/package.spec

@@ -77,7 +77,8 @@ const MORE_PACKAGES: Partial<Record<Release, readonly string[]>> = {
   rhel: ["dnf", "rpm", "createrepo-c", "curl", "firewalld", "network-manager", "cpio"],
 };
 
-const suiteOf = (release: Release) =>
+/** Debian's suite whose programs a node has. */
+export const suiteOf = (release: Release) =>
   release === "experimental" ? "sid" : release === "ubuntu" || release === "rhel" ? "trixie" : release;
 
 const hook = (release: Release) => readFileSync(join(import.meta.dirname, `tree-${release}.sh`), "utf8");
