@@ -145,6 +145,8 @@ export function dnf(system: System, given: PackageOptions = {}): PackageManager 
     async removeRepository(fingerprints) {
       await removeKeys(fingerprints);
       await removeRepositoryFiles(system, REPOSITORY);
+      // Made by `addRepository`, where rpm's own packages have not.
+      for (const directory of ["/etc/pki/rpm-gpg", "/etc/pki"]) await system.removeEmptyDirectory(directory);
     },
   };
 }

@@ -16,11 +16,16 @@ const VOLATILE = [
   /\/__pycache__$/,
   // rpm's database and dnf's caches: the list of packages is compared by itself.
   /^\/usr\/lib\/sysimage\/|^\/var\/lib\/(dnf|rpm|NetworkManager)$/,
+  // firewalld keeps a file of a zone from its first change on; its rules are compared where they are tested.
+  /^\/etc\/firewalld\/zones\/public\.xml(\.old)?$/,
 ];
 
 /** Kernel values that count or draw lots, and two that all labs of a machine share. */
 const VOLATILE_SYSCTLS =
-  /^(net\.core\.[rw]mem_max$|kernel\.(random|ns_last_pid|pty|sched_domain)|fs\.(dentry|file-nr|inode|quota|aio-nr)|vm\.stat|dev\.)/;
+  /^(net\.core\.[rw]mem_max$|net\.netfilter\.nf_conntrack_count|kernel\.(random|ns_last_pid|pty|sched_domain)|fs\.(dentry|file-nr|inode|quota|aio-nr)|vm\.stat|dev\.)/;
+
+/** Services that a question on the bus starts, and that end by themselves. */
+const PASSING = /^(systemd-(timedated|hostnamed)|NetworkManager-(dispatcher|wait-online))\./;
 
 /** dpkg's own placeholders. */
 const PACKAGE_FORMAT = `--showformat=$\{Package}\\t$\{Version} $\{db:Status-Abbrev}\\n`;
@@ -53,6 +58,7 @@ export async function snapshot(node: LabNode): Promise<Snapshot> {
       const [name = "", ...rest] =
         section === "address" ? [line] : line.split(section === "package" ? "\t" : /\s+(?:=\s+)?/);
       if (section === "sysctl" && VOLATILE_SYSCTLS.test(name)) continue;
+      if (section === "active" && PASSING.test(name)) continue;
       taken.set(`${section} ${name}`, rest.join(" "));
     }
   }

@@ -45,7 +45,7 @@ make_rpm() { # NAME DEB REQUIRES
     haproxy | exabgp | bird) printf '%%pre\ngetent passwd %s >/dev/null || useradd --system --user-group --no-create-home --home-dir /var/lib/%s --shell /usr/sbin/nologin %s\n' "$user" "$user" "$user" ;;
     esac
     printf '%%files\n'
-    (cd /tmp/tree && find . -type d -empty) | sed 's/^\./%dir /'
+    (cd /tmp/tree && find . -mindepth 1 -type d) | sed 's/^\.//' | while read -r directory; do [ -d "$directory" ] || echo "%dir $directory"; done
     (cd /tmp/tree && find . -type f -o -type l) | grep -v ' ' | sed 's/^\.//; s/^\/etc\/.*/%config(noreplace) &/'
   } >/tmp/package.spec
   rpmbuild -bb --quiet --define "_rpmdir ${4:-/srv/repo}" --define '_build_name_fmt %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm' /tmp/package.spec
