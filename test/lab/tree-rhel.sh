@@ -33,6 +33,8 @@ make_rpm() { # NAME DEB REQUIRES
   version=$(dpkg-deb -f "$2" Version | sed 's/^[0-9]*://; s/[-+~].*//')
   [ "$1" != haproxy-awslc ] || version=3.4.4
   user=$(echo "$1" | sed 's/-awslc//')
+  # As RHEL's own packages have it; otherwise the first run as root would leave it.
+  if [ -d /tmp/tree/usr/lib/python3 ]; then python3 -m compileall -q -s /tmp/tree -p / /tmp/tree/usr/lib/python3; fi
   # Debian links it there when it is set up.
   if [ "$1" = exabgp ]; then mkdir -p /tmp/tree/usr/bin && ln -s ../sbin/python3-exabgp /tmp/tree/usr/bin/exabgp; fi
   {
