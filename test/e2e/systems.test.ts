@@ -138,7 +138,11 @@ const KEPT = ["", "/etc", "/etc/certs", "/etc/certs/vip.pem"].map((path) => `new
 const names = (lines: readonly string[]) => lines.map((line) => line.split(" ").slice(0, 3).join(" "));
 
 /** The whole life of a node: bare, installed, serving, without its HAProxy for a moment, serving, gone. */
-async function life(mode: "bgp" | "keepalived", words: readonly string[]): Promise<void> {
+async function life(
+  mode: "bgp" | "keepalived",
+  words: readonly string[],
+  whileServing: () => Promise<void> = async () => {},
+): Promise<void> {
   await bootstrap(words);
   const vip = mode === "bgp" ? VIP : SEGMENT_VIPS[0];
   const yaml = mode === "bgp" ? oberYaml([node.name]) : vrrpYaml([node.name], { vips: [vip] });
@@ -169,6 +173,7 @@ async function life(mode: "bgp" | "keepalived", words: readonly string[]): Promi
   const { findings } = JSON.parse(stdout) as { findings: { id: string; status: string; detail: string }[] };
   // How many descriptors there may be is the host's word.
   expect(findings.filter(({ status, id }) => status === "fail" && id !== "descriptors")).toEqual([]);
+  await whileServing();
   await ober(node, ["uninstall", "--yes"]);
   expect(names(differences(before, await snapshot(node)))).toEqual(KEPT);
 }
@@ -200,7 +205,25 @@ describe("from a bare machine to one as before, with an object through the VIP,"
     const key = await makeKey("rpm");
     await publishForDnf(node, key);
     await offerKey(key);
-    await life(ALL ? "keepalived" : "bgp", ["--haproxy-repository", VENDOR_URL, "--haproxy-key", key.fingerprint]);
+    const vendor = ["--haproxy-repository", VENDOR_URL, "--haproxy-key", key.fingerprint];
+    await life(ALL ? "keepalived" : "bgp", vendor, async () => {
+      const { stdout } = await node.exec(["NetworkManager", "--print-config"]);
+      expect(stdout).toContain("interface-name:lo-vip");
+      const brought = journal().find(({ id }) => id === "packages")?.record?.packages ?? [];
+      expect(brought).toContainEqual({ name: "haproxy-awslc", version: `${VENDOR_VERSION}-1.el10` });
+    });
+  }, 240_000);
+
+  test("what says it is RHEL is given no package that another key has signed", async () => {
+    await bare("rhel");
+    const [offered, signing] = [await makeKey("offered"), await makeKey("signing")];
+    await publishForDnf(node, signing);
+    await offerKey(offered);
+    const { stderr } = await bootstrap(["--haproxy-repository", VENDOR_URL], [1]);
+    expect(stderr).toContain(`trusted from now on: ${grouped(offered.fingerprint)}`);
+    expect((await node.exec(["rpm", "-q", "haproxy-awslc"], { accept: [0, 1] })).code).toBe(1);
+    await ober(node, ["uninstall", "--yes"]);
+    expect(differences(before, await snapshot(node))).toEqual([]);
   }, 240_000);
 });
 
