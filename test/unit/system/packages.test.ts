@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { vendorRepository } from "../../../src/install/haproxy-vendor.ts";
-import { parseAvailable, parseSimulation } from "../../../src/system/apt.ts";
+import { parseAvailable, parseSimulation } from "../../../src/system/apt-output.ts";
 import { parseTransaction } from "../../../src/system/dnf.ts";
 import { lockingPids } from "../../../src/system/package-locks.ts";
 
