@@ -66,6 +66,7 @@ export function dnf(system: System, given: PackageOptions = {}): PackageManager 
     installed,
     available: (names) => repoquery("--latest-limit=1", ...names),
     async wouldBring(wanted) {
+      if (wanted.length === 0) return [];
       const { stdout, stderr } = await run(
         ["dnf", ...options, "--assumeno", "install", ...wanted.map(specOf)],
         undefined,
@@ -82,6 +83,7 @@ export function dnf(system: System, given: PackageOptions = {}): PackageManager 
       );
     },
     async install(wanted, onLine) {
+      if (wanted.length === 0) return;
       await run(["dnf", ...options, "install", ...wanted.map(specOf)], onLine);
     },
     async purge(names, onLine) {

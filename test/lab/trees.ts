@@ -74,7 +74,7 @@ export function nodeTree(release: Release, progress: Progress): Promise<string> 
 /** What the systems that are not Debian have beside it. */
 const MORE_PACKAGES: Partial<Record<Release, readonly string[]>> = {
   ubuntu: ["netplan.io", "ufw"],
-  rhel: ["dnf", "rpm", "createrepo-c", "curl", "firewalld", "network-manager", "cpio"],
+  rhel: ["dnf", "dnf-plugins-core", "rpm", "createrepo-c", "curl", "firewalld", "network-manager", "cpio"],
 };
 
 /** Debian's suite whose programs a node has. */
