@@ -47,7 +47,8 @@ describe("on arm64", () => {
     work = mkdtempSync(join(tmpdir(), "ober-arm64-"));
     const build = [process.execPath, join(root, "scripts/build.ts"), "--target", "linux-arm64"];
     await run([...build, "--outfile", join(work, "ober")], { timeoutMs: 120_000 });
-    arm64 = ["qemu-aarch64-static", "-L", await libraryOf("trixie", "arm64"), join(work, "ober")];
+    const emulator = Bun.which("qemu-aarch64-static") ?? "qemu-aarch64";
+    arm64 = [emulator, "-L", await libraryOf("trixie", "arm64"), join(work, "ober")];
     const names = ["node", "n", "rgw", "peer", "tor", "ingress"].flatMap((name) =>
       Array.from({ length: 9 }, (_, i) => `10.9.0.${i + 1} ${name}${i + 1}`),
     );

@@ -59,11 +59,11 @@ make_rpm python3-exabgp python3-exabgp_*.deb
 make_rpm keepalived keepalived_*.deb
 make_rpm bird bird2_*.deb
 make_rpm nftables nftables_*.deb
-createrepo_c --quiet /srv/repo
 # The shell that scripts of packages run in is Debian's, and rpm has to know of it.
 printf 'Name: shell\nVersion: 1\nRelease: 1\nSummary: shell\nLicense: see its source\nProvides: /bin/sh\n%%description\nshell\n%%files\n' >/tmp/package.spec
-rpmbuild -bb --quiet --define '_rpmdir /tmp/shell' /tmp/package.spec
-rpm -i /tmp/shell/*/*.rpm
+rpmbuild -bb --quiet --define '_rpmdir /srv/repo' --define '_build_name_fmt %%{NAME}.rpm' /tmp/package.spec
+rpm -i /srv/repo/shell.rpm
+createrepo_c --quiet /srv/repo
 END
 chroot "$1" sh /tmp/make
 rm -rf "$1"/tmp/* "$1/root/rpmbuild" "$1"/var/cache/apt/archives/*.deb
