@@ -41,10 +41,10 @@ export function ownsLab(): boolean {
   return owner?.pid === process.pid && owner.start === recordOf(process.pid).start;
 }
 
-export async function sharedLab(): Promise<Lab> {
+export async function sharedLab(nodes = CLUSTER_NODES.length + 1): Promise<Lab> {
   // While a test is written: against a lab that `scripts/lab up --nodes 4` has brought up, and which stays.
   if (ownsLab() || process.env["OBER_LAB"] === "running") return attach();
-  return up({ nodes: CLUSTER_NODES.length + 1, progress: sayProgress(), waitMs: 600_000 });
+  return up({ nodes, progress: sayProgress(), waitMs: 600_000 });
 }
 
 /** A cluster that serves: every node installed, configured alike, started, and in the router's kernel. Call `watch.stop` at the end. */

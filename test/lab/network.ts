@@ -130,6 +130,13 @@ async function plug(host: string, device: string, ownAddress: string, prefix: nu
   await address(host, device, `${ownAddress}/${prefix}`);
 }
 
+/** A socket of the switch for a virtual machine; returns the tap device that is its cable. */
+export async function plugTap(host: string): Promise<string> {
+  await ip(`-n ${namespaceOf(SWITCH)} tuntap add dev ${portOf(host)} mode tap`);
+  await mendCable(host);
+  return portOf(host);
+}
+
 async function link(hostA: string, deviceA: string, hostB: string, deviceB: string): Promise<void> {
   const [a, b] = [namespaceOf(hostA), namespaceOf(hostB)];
   await ip(`link add ${deviceA} netns ${a} type veth peer name ${deviceB} netns ${b}`);
