@@ -44,8 +44,18 @@ export function apt(system: System, given: PackageOptions = {}): PackageManager 
         ];
   const options = ["-q", ...[`DPkg::Lock::Timeout=${lockSeconds}`, ...sources].flatMap((option) => ["-o", option])];
 
-  const run = (argv: readonly string[], onLine?: (line: string) => void) =>
-    system.run(argv, { env: WITHOUT_QUESTIONS, timeoutMs, ...(onLine ? { onLine } : {}) });
+  const run = async (argv: readonly string[], onLine?: (line: string) => void) => {
+    for (let again = 0; ; again++) {
+      try {
+        return await system.run(argv, { env: WITHOUT_QUESTIONS, timeoutMs, ...(onLine ? { onLine } : {}) });
+      } catch (error) {
+        // Somebody was quicker after the lock had been seen to be free.
+        const locked = error instanceof OberError && /Could not get lock|Unable to (lock|acquire)/.test(error.message);
+        if (!locked || again === 3) throw error;
+        await whenFree();
+      }
+    }
+  };
   /** Not every lock of apt's can be waited for by an option, and nobody would see that it waits. */
   const whenFree = () => waitForLocks(system, LOCKS, { mostMs: lockMs, tell });
 
