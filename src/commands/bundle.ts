@@ -18,7 +18,7 @@ export default defineCommand({
     },
     out: { type: "string", required: true, valueHint: "FILE", description: "The bundle, a tar archive" },
     arch: { type: "enum", options: ["amd64", "arm64"] as string[], description: "Their architecture (this machine's)" },
-    mirror: { type: "string", valueHint: "URL", description: "A mirror of Debian or Ubuntu" },
+    mirror: { type: "string", valueHint: "URL", description: "A mirror of Debian or Ubuntu (the one of this machine)" },
     ...vendorArgs,
   },
   async run({ args }) {

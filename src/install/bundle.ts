@@ -13,8 +13,8 @@ import type { System } from "../system/system.ts";
 import { branchesOf, findBranch, vendorKey } from "./haproxy-vendor.ts";
 import type { PackageChoice } from "./package-choice.ts";
 
-const DEBIAN = { id: "debian", mirror: "http://mirror.example/debian", keyring: "debian-archive-keyring" };
-const UBUNTU = { id: "ubuntu", mirror: "http://mirror.example/ubuntu", keyring: "ubuntu-archive-keyring" };
+const DEBIAN = { id: "debian", keyring: "debian-archive-keyring" };
+const UBUNTU = { id: "ubuntu", keyring: "ubuntu-archive-keyring" };
 
 /** Systems that a bundle can be made for on any machine with apt. */
 export const BUNDLE_SYSTEMS = {
@@ -78,7 +78,8 @@ async function fetchByApt(system: System, wanted: BundleWanted, work: string): P
   await mkdir(join(root, "var/cache/apt/archives/partial"), { recursive: true });
   await writeFile(join(root, "var/lib/dpkg/status"), "");
   const [vendor, title] = await vendorSource(system, wanted, { os, work });
-  const sources = [...distributionSources(target, wanted, keyring), ...vendor];
+  const mirror = wanted.mirror?.replace(/\/+$/, "") ?? (await ownMirror(system, target.id));
+  const sources = [...distributionSources(target, mirror, keyring), ...vendor];
   await writeFile(join(root, "etc/apt/sources.list"), `${sources.join("\n")}\n`);
 
   const options = [
@@ -143,13 +144,29 @@ async function vendorSource(
   }
 }
 
+/** The mirror of a distribution that this machine itself uses, by its lists of sources; see sources.list(5). */
+async function ownMirror(system: System, id: string): Promise<string> {
+  const parts = "/etc/apt/sources.list.d";
+  const files = ["/etc/apt/sources.list", ...(await system.list(parts)).map((name) => `${parts}/${name}`)];
+  for (const file of files) {
+    const found = mirrorIn((await system.read(file)) ?? "", id);
+    if (found !== undefined) return found;
+  }
+  throw new OberError(`this machine knows no mirror of ${id}`, { hint: "give one: --mirror URL" });
+}
+
+/** The first URL in a list of sources, of either form, that ends with the name of the distribution. */
+export function mirrorIn(text: string, id: string): string | undefined {
+  const lines = text.split("\n").filter((line) => /^(deb\s|URIs:)/i.test(line));
+  const urls = lines.flatMap((line) => line.match(/https?:\/\/\S+/g) ?? []).map((url) => url.replace(/\/+$/, ""));
+  return urls.find((url) => url.endsWith(`/${id}`));
+}
+
 function distributionSources(
-  { id, codename, mirror: usual }: { id: string; codename: string; mirror: string },
-  { mirror: given, architecture }: BundleWanted,
+  { id, codename }: { id: string; codename: string },
+  mirror: string,
   keyring: string,
 ): readonly string[] {
-  const ports = id === "ubuntu" && architecture === "arm64" ? "http://mirror.example/ubuntu-ports" : usual;
-  const mirror = (given ?? ports).replace(/\/+$/, "");
   const line = (url: string, suite: string, parts: string) => `deb [signed-by=${keyring}] ${url} ${suite} ${parts}`;
   if (id === "debian") {
     const security = line(`${mirror}-security`, `${codename}-security`, "main");

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { mirrorIn } from "../../../src/install/bundle.ts";
 import { vendorRepository } from "../../../src/install/haproxy-vendor.ts";
 import { parseAvailable, parseSimulation } from "../../../src/system/apt-output.ts";
 import { parseTransaction } from "../../../src/system/dnf.ts";
@@ -96,4 +97,16 @@ test.each([
   ],
 ] as const)("the vendor's repository for %j on %s is known by %s", (os, arch, probe) => {
   expect(vendorRepository(os, { base: "https://m.example/p", branch: "3.4", arch }).probe).toBe(probe);
+});
+
+test.each([
+  ["deb [signed-by=/x] https://m.example/debian/ trixie main\n", "https://m.example/debian"],
+  [
+    "Types: deb\nURIs: http://s.example/debian-security http://m.example/debian\nSuites: trixie\n",
+    "http://m.example/debian",
+  ],
+  ["# deb http://m.example/debian trixie main\ndeb-src http://m.example/debian trixie main\n", undefined],
+  ["deb http://m.example/ubuntu noble main\n", undefined],
+])("a mirror in %j is %p", (text, mirror) => {
+  expect(mirrorIn(text, "debian")).toBe(mirror);
 });
