@@ -5,6 +5,7 @@ import { OBER, ober } from "./helpers/ober.ts";
 /** Every command, called wrongly: what is typed, and what the first line of the answer is. A new command adds its line. */
 const WRONG_USAGE: Record<string, readonly [args: string, error: string]> = {
   bootstrap: ["/opt/ober --dyr-run", "error: unknown flag --dyr-run of `ober bootstrap`"],
+  bundle: ["--for debian-13", "error: `ober bundle` needs --out"],
   config: ["--dyr-run", "error: unknown flag --dyr-run of `ober config`"],
   apply: ["ober.yaml", "error: `ober apply` does not take 'ober.yaml'"],
   render: ["--from ober.yaml --out /tmp/x", "error: `ober render` needs --path"],

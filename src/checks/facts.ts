@@ -56,18 +56,20 @@ const USABLE = {
   keepalived: { from: "2.2", before: undefined },
 } as const;
 
+/** What is wrong with a version of a program that ober drives; undefined when nothing is. */
+export function unusable(program: string, version: Version): string | undefined {
+  const known = program in USABLE ? USABLE[program as keyof typeof USABLE] : undefined;
+  if (!known || (atLeast(version, known.from) && !(known.before && atLeast(version, known.before)))) return undefined;
+  const before = known.before ? `, before ${known.before}` : "";
+  return `${program} ${version.text} cannot be used: ober needs ${known.from} or later${before}`;
+}
+
 /** Throws an OberError for a program that is there in a version that ober cannot drive. */
-function requireUsable({ haproxy, exabgp, keepalived }: Programs): void {
-  const found = { haproxy: haproxy?.version, exabgp, keepalived };
-  for (const [program, { from, before }] of Object.entries(USABLE)) {
-    const version = found[program as keyof typeof USABLE];
-    if (version === undefined || (atLeast(version, from) && !(before && atLeast(version, before)))) continue;
-    throw new OberError(
-      `${program} ${version.text} cannot be used: ober needs ${from} or later${before ? `, before ${before}` : ""}`,
-      {
-        hint: `install another version of ${program}, then run the command again`,
-      },
-    );
+export function requireUsable({ haproxy, exabgp, keepalived }: Programs): void {
+  for (const [program, version] of Object.entries({ haproxy: haproxy?.version, exabgp, keepalived })) {
+    const wrong = version && unusable(program, version);
+    if (wrong)
+      throw new OberError(wrong, { hint: `install another version of ${program}, then run the command again` });
   }
 }
 

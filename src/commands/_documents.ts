@@ -1,6 +1,7 @@
 import type { AcmeState } from "../acme/renewal.ts";
 import type { Finding } from "../checks/check.ts";
 import type { HistoryEntry } from "../health/history.ts";
+import type { Bundle } from "../install/bundle.ts";
 import type { Generation } from "../plan/generations.ts";
 import type { Vendor } from "../render/router.ts";
 import type { PackageVersion } from "../system/packages.ts";
@@ -66,6 +67,7 @@ export type Documents = {
   };
   "certs reload": Reloaded;
   "certs renew": Renewed;
+  bundle: Bundle;
   support: { readonly archive: string; readonly files: readonly string[] };
   completion: { readonly shell: string; readonly script: string };
   man: { readonly page: string };

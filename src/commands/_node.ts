@@ -26,6 +26,14 @@ export async function thisNode(): Promise<Node> {
   const prefix = installPathOf(process.execPath);
   const paths = prefix === undefined ? undefined : pathsOf(prefix);
   if (paths && (await system.stat(paths.journal))) return { system, paths };
+  // A package of ober's is not the installation: sudo may find it first.
+  const installed = await system.readLink("/usr/local/bin/ober");
+  if (installed !== undefined && installed !== process.execPath && (await system.stat(installed))) {
+    const words = process.argv.slice(2).join(" ");
+    throw new OberError(`${process.execPath} is not the ober that this node is run with`, {
+      hint: `${installed} ${words}`,
+    });
+  }
   throw new OberError("this machine is not a node yet: ober is not installed here", {
     hint: `sudo ${process.execPath} bootstrap /opt/ober`,
   });

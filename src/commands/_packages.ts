@@ -19,6 +19,7 @@ type UpgradeRecord = { readonly at: string; readonly by: string; readonly packag
 /** The unit that runs a package's program; the others are bound to HAProxy's and follow it. */
 export const UNIT_OF: Readonly<Record<string, string>> = {
   haproxy: "ober-http.service",
+  "haproxy-awslc": "ober-http.service",
   exabgp: "ober-bgp.service",
   keepalived: "ober-ha.service",
   bird2: "ober-bfd.service",

@@ -13,6 +13,7 @@ export type Loader = () => Promise<{ readonly default: Command }>;
 export const COMMANDS: Readonly<Record<string, Loader>> = {
   __proto__: null as never,
   bootstrap: () => import("./bootstrap.ts"),
+  bundle: () => import("./bundle.ts"),
   config: () => import("./config.ts"),
   apply: () => import("./apply.ts"),
   confirm: () => import("./confirm.ts"),

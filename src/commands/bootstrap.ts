@@ -14,6 +14,7 @@ import { applyText } from "./_apply.ts";
 import type { Documents } from "./_documents.ts";
 import { requireLastingPath } from "./_install.ts";
 import { installPathOf, readGiven, requireRoot } from "./_node.ts";
+import { packageArgs, packageChoice } from "./_package-choice.ts";
 import { dryRunArgs, globalArgs, yesArgs } from "./_shared.ts";
 import { startNode } from "./start.ts";
 
@@ -26,12 +27,14 @@ export default defineCommand({
     path: { type: "positional", required: false, description: "Where to install, such as /opt/ober" },
     config: { type: "string", valueHint: "FILE", description: "Then configure the node from this ober.yaml" },
     start: { type: "boolean", description: "Then start the node" },
+    ...packageArgs,
   },
   async run({ args }) {
     const out = output(args);
     const paths = pathsOf(installPath(args.path));
     const source = args.config === undefined ? undefined : resolve(args.config);
     requireRoot();
+    const packages = await packageChoice({ system: localSystem() }, args);
     const system = localSystem();
     const os = await requireSupportedOs(system);
     await requireSystemd(system);
@@ -42,6 +45,8 @@ export default defineCommand({
       os,
       executable: await runningExecutable(paths),
       keepConfig: false,
+      packages,
+      tell: out.progress,
       progress: (line) => out.detail(`    ${line}`),
     });
     const plan = await planSteps(steps);

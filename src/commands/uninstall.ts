@@ -1,6 +1,7 @@
 import { defineCommand } from "citty";
 import { OberError } from "../errors.ts";
 import { readJournal } from "../install/journal.ts";
+import { NO_CHOICE } from "../install/package-choice.ts";
 import { notBootstrapped, undoSteps } from "../install/runner.ts";
 import { installSteps } from "../install/steps.ts";
 import { withLock } from "../system/lock.ts";
@@ -31,6 +32,8 @@ export default defineCommand({
       os: await requireSupportedOs(system),
       executable: process.execPath,
       keepConfig: args.keepConfig === true,
+      packages: NO_CHOICE,
+      tell: out.progress,
       progress: (line) => out.detail(`    ${line}`),
     });
     if (!args.yes) {

@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { defineCommand } from "citty";
 import { UsageError } from "../errors.ts";
 import { withLock } from "../system/lock.ts";
-import { nodePackages, packageManager, requireSupportedOs } from "../system/os.ts";
+import { HAPROXY_PACKAGES, nodePackages, packageManager, requireSupportedOs } from "../system/os.ts";
 import type { PackageVersion } from "../system/packages.ts";
 import { type Output, output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
@@ -42,7 +42,7 @@ export default defineCommand({
     if (!args.checkOnly)
       for (const each of await locked(() => finishUpgrade(node, out, manager))) out.warn(`back is ${each}`);
     out.progress("asking the repositories");
-    const found = await manager.versions(nodePackages(os).filter((name) => name in UNIT_OF));
+    const found = await manager.versions([...HAPROXY_PACKAGES, ...nodePackages(os)].filter((name) => name in UNIT_OF));
     const due = found.filter(({ installed, candidate, held }) => installed !== candidate && !held);
     if (args.checkOnly || due.length === 0) return showVersions(out, found);
     if (!args.yes) {

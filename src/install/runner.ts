@@ -27,7 +27,7 @@ export async function planSteps(
 
 /**
  * Takes every step that is needed, in order, journaled before and after. A run that was cut off is continued by the next:
- * a step that had begun keeps its first record, because only that one saw the machine untouched.
+ * a step that had begun keeps its first record, because only that one saw the machine untouched, and may add to it.
  */
 export async function runSteps(
   system: System,
@@ -50,13 +50,15 @@ export async function runSteps(
       continue;
     }
     tell.begin(title);
-    const record = known && known.state !== "found" ? known.record : await step.plan();
+    const record = known && known.state !== "found" ? await amended(step, known.record) : await step.plan();
     await note({ id, state: "applying", at: tell.now().toISOString(), record });
     const remarks = await step.apply(record);
     await note({ id, state: "applied", at: tell.now().toISOString(), record });
     tell.report({ id, title, outcome: "done", remarks });
   }
 }
+
+const amended = async (step: Step, former: unknown) => (step.amend ? step.amend(former) : former);
 
 /**
  * Takes back what the journal says was done, last step first. Goes on after a failure: what failed stays in the journal,

@@ -9,6 +9,8 @@ export type Step<R = unknown> = {
   check(): Promise<"done" | "needed">;
   /** What `undo` will need, looked up on the untouched machine. */
   plan(): Promise<R>;
+  /** The record of a run that was cut off or failed, with what this run will bring besides. Without it the record stays as it was. */
+  amend?(former: R): Promise<R>;
   /** Makes the change. Safe to repeat after it was cut off. Returns remarks for the operator. */
   apply(record: R): Promise<readonly string[]>;
   /** Takes the change back; safe to repeat. Returns remarks, for instance what was left because it is not ours. */

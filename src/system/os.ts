@@ -1,11 +1,15 @@
 import { OberError } from "../errors.ts";
-import { apt, dnf, type PackageManager } from "./packages.ts";
+import { apt } from "./apt.ts";
+import { dnf } from "./dnf.ts";
+import type { PackageManager, PackageOptions } from "./packages.ts";
 import type { System } from "./system.ts";
 
 /** The distribution, from os-release(5). */
 export type Os = {
   readonly id: string;
   readonly version: string;
+  /** Debian's and Ubuntu's word for the release, as their repositories are named; empty elsewhere. */
+  readonly codename: string;
   readonly name: string;
   readonly family: "debian" | "rhel";
 };
@@ -37,16 +41,22 @@ export async function requireSupportedOs(system: System): Promise<Os> {
 
 export function parseOsRelease(text: string): Omit<Os, "family"> {
   const value = (key: string) => new RegExp(`^${key}=["']?([^"'\\n]*)`, "m").exec(text)?.[1] ?? "";
-  return { id: value("ID"), version: value("VERSION_ID"), name: value("PRETTY_NAME") };
+  return {
+    id: value("ID"),
+    version: value("VERSION_ID"),
+    codename: value("VERSION_CODENAME"),
+    name: value("PRETTY_NAME"),
+  };
 }
 
-export function packageManager(system: System, os: Os): PackageManager {
-  return os.family === "debian" ? apt(system) : dnf(system);
+export function packageManager(system: System, os: Os, options: PackageOptions = {}): PackageManager {
+  return os.family === "debian" ? apt(system, options) : dnf(system, options);
 }
 
-/** Packages of the distribution that make a node. */
+/** HAProxy's package: its vendor's, with AWS-LC, or the distribution's. They exclude each other. */
+export const HAPROXY_PACKAGES = ["haproxy-awslc", "haproxy"] as const;
+
+/** Packages that make a node, besides HAProxy. */
 export function nodePackages(os: Os): readonly string[] {
-  return os.family === "debian"
-    ? ["haproxy", "exabgp", "keepalived", "bird2", "nftables"]
-    : ["haproxy", "exabgp", "keepalived", "bird", "nftables"];
+  return ["exabgp", "keepalived", os.family === "debian" ? "bird2" : "bird", "nftables"];
 }

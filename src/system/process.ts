@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { OberError } from "../errors.ts";
 import type { RunOptions, RunResult } from "./system.ts";
 
@@ -20,7 +21,10 @@ export async function runProcess(argv: readonly string[], options: RunOptions = 
     // A fixed locale keeps messages parseable.
     env: { ...process.env, LC_ALL: "C.UTF-8", ...env },
   });
-  const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+  // What it has started goes as well: it would keep the pipes open, and go on with what nobody waits for.
+  const timer = setTimeout(() => {
+    for (const pid of [...descendants(child.pid), child.pid]) kill(pid);
+  }, timeoutMs);
   try {
     const [stdout, stderr, code] = await Promise.all([
       collect(child.stdout, onLine),
@@ -34,6 +38,30 @@ export async function runProcess(argv: readonly string[], options: RunOptions = 
     throw new OberError(`\`${argv.join(" ")}\` failed with code ${code}${lastLines(stderr || stdout)}`);
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/** Every process below `pid`, by proc(5). */
+function descendants(pid: number): readonly number[] {
+  const below = childrenOf(pid);
+  return below.flatMap((child) => [child, ...descendants(child)]);
+}
+
+function childrenOf(pid: number): readonly number[] {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
+  } catch (error) {
+    // It has ended meanwhile.
+    if (error instanceof Error && "code" in error && ["ENOENT", "ESRCH"].includes(String(error.code))) return [];
+    throw error;
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
   }
 }
 

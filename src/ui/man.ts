@@ -45,7 +45,8 @@ function command({ name, description, positionals, flags }: CommandEntry): reado
 const flagWord = ({ name, short, value, choices }: FlagEntry) =>
   `${short === undefined ? "" : `${short}, `}${name}${value === undefined ? "" : ` ${choices.join("|") || value}`}`;
 
-const entry = (term: string, text: string) => [".TP", `.B ${roff(term)}`, roff(text)];
+/** A term may break after each of its choices. */
+const entry = (term: string, text: string) => [".TP", `.B ${roff(term).replaceAll("|", "|\\:")}`, roff(text)];
 
 /** A line of text that roff takes as it is: no request at its beginning, hyphens that can be copied. */
 const roff = (text: string) =>

@@ -332,8 +332,11 @@ describe("the executable", () => {
     writeFileSync(join(directory.path, "evil.ts"), `require("node:fs").writeFileSync(${JSON.stringify(trace)}, "ran")`);
     writeFileSync(join(directory.path, "bunfig.toml"), 'preload = ["./evil.ts"]\n');
     writeFileSync(join(directory.path, ".env"), "NO_SUCH=1\nBUN_OPTIONS=--preload=./evil.ts\n");
+    writeFileSync(join(directory.path, "package.json"), '{"type":"module","imports":{"#ober":"./evil.ts"}}');
+    writeFileSync(join(directory.path, "tsconfig.json"), '{"compilerOptions":{"paths":{"*":["./evil.ts"]}}}');
+    const env = { ...process.env, NODE_OPTIONS: `--require=${join(directory.path, "evil.ts")}` };
     for (const args of [["--version"], ["health", "--once", "--url", "http://127.0.0.1:1/"]]) {
-      const child = Bun.spawn([...OBER, ...args], { cwd: directory.path, stdout: "ignore", stderr: "ignore" });
+      const child = Bun.spawn([...OBER, ...args], { cwd: directory.path, env, stdout: "ignore", stderr: "ignore" });
       await child.exited;
     }
     expect(await Bun.file(trace).exists()).toBe(false);

@@ -14,14 +14,23 @@ const VOLATILE = [
   /^\/etc\/(ld\.so\.cache|mtab|resolv\.conf|\.updated)$|^\/var\/\.updated$/,
   /^\/root\/(ober|ober\.yaml)$/,
   /\/__pycache__$/,
+  // rpm's database and dnf's caches: the list of packages is compared by itself.
+  /^\/usr\/lib\/sysimage\/|^\/var\/lib\/(dnf|rpm|NetworkManager)$/,
+  // firewalld keeps a file of a zone from its first change on; its rules are compared where they are tested.
+  /^\/etc\/firewalld\/zones\/public\.xml(\.old)?$/,
 ];
 
 /** Kernel values that count or draw lots. */
 const VOLATILE_SYSCTLS =
-  /^(kernel\.(random|ns_last_pid|pty|sched_domain)|fs\.(dentry|file-nr|inode|quota|aio-nr)|vm\.stat|dev\.)/;
+  /^(net\.netfilter\.nf_conntrack_count|kernel\.(random|ns_last_pid|pty|sched_domain)|fs\.(dentry|file-nr|inode|quota|aio-nr)|vm\.stat|dev\.)/;
+
+/** Services that a question on the bus starts, and that end by themselves. */
+const PASSING = /^(systemd-(timedated|hostnamed)|NetworkManager-(dispatcher|wait-online))\./;
 
 /** dpkg's own placeholders. */
 const PACKAGE_FORMAT = `--showformat=$\{Package}\\t$\{Version} $\{db:Status-Abbrev}\\n`;
+
+const RPM_FORMAT = "%{NAME}-%{VERSION}\\t%{RELEASE}\\n";
 
 export async function snapshot(node: LabNode): Promise<Snapshot> {
   const taken = new Map<string, string>();
@@ -30,7 +39,13 @@ export async function snapshot(node: LabNode): Promise<Snapshot> {
   for (const [id, name] of owners.users) taken.set(`user ${name}`, id);
   for (const [id, name] of owners.groups) taken.set(`group ${name}`, id);
   const sections = {
-    package: ["dpkg-query", "--show", PACKAGE_FORMAT],
+    package: [
+      "sh",
+      "-c",
+      'command -v dpkg-query >/dev/null && exec dpkg-query --show "$0" || exec rpm -qa --qf "$1"',
+      PACKAGE_FORMAT,
+      RPM_FORMAT,
+    ],
     unit: ["systemctl", "list-unit-files", "--no-legend", "--plain"],
     active: ["systemctl", "list-units", "--no-legend", "--plain", "--type=service,timer,socket", "--state=active"],
     address: ["ip", "-o", "-4", "address", "show"],
@@ -43,6 +58,7 @@ export async function snapshot(node: LabNode): Promise<Snapshot> {
       const [name = "", ...rest] =
         section === "address" ? [line] : line.split(section === "package" ? "\t" : /\s+(?:=\s+)?/);
       if (section === "sysctl" && VOLATILE_SYSCTLS.test(name)) continue;
+      if (section === "active" && PASSING.test(name)) continue;
       taken.set(`${section} ${name}`, rest.join(" "));
     }
   }

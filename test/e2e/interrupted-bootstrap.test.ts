@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { LabNode } from "../lab/lab.ts";
 import { copyExecutable, ober, PREFIX_ON_NODE } from "../lab/ober.ts";
-import { SPARE_NODE, sharedLab } from "./_cluster.ts";
+import { RELEASE, ROUNDS, sharedLab } from "./_cluster.ts";
 import { killWhen } from "./_interrupt.ts";
 import { differences, type Snapshot, snapshot } from "./_snapshot.ts";
 
@@ -17,9 +17,12 @@ const STEPS = [
   "executable",
   "link",
   "foreign-units",
+  "haproxy-source",
   "packages",
   "sysctl",
   "watchdog",
+  "selinux",
+  "network",
   "firewall",
   "files",
 ];
@@ -30,8 +33,9 @@ let undisturbed: Snapshot;
 let undisturbedJournal: unknown;
 
 beforeAll(async () => {
-  node = (await sharedLab()).node(SPARE_NODE);
-  await node.reset("trixie");
+  const lab = await sharedLab();
+  node = lab.node(lab.names().at(-1) ?? "");
+  await node.reset(RELEASE);
   bare = await snapshot(node);
   copyExecutable(node);
   await node.exec(BOOTSTRAP, { timeoutMs: 120_000 });
@@ -42,7 +46,8 @@ beforeAll(async () => {
 afterAll(() => node?.reset());
 
 describe("a bootstrap that is killed", () => {
-  test.each(STEPS)(
+  // Two find nothing to do on this system; they are for the long run.
+  test.each(STEPS.filter((id) => ROUNDS > 1 || !["selinux", "network"].includes(id)))(
     "when step %s is begun ends, run again, as an undisturbed one",
     async (id) => {
       await node.reset();

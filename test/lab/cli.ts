@@ -6,7 +6,7 @@ import { inTools } from "./network.ts";
 import { CLIENT, LOG_DIRECTORY, SHARED_DIRECTORY, VIP } from "./places.ts";
 import { isAlive } from "./process.ts";
 import { showRoute } from "./router.ts";
-import type { Progress, Release } from "./trees.ts";
+import { type Progress, RELEASES, type Release } from "./trees.ts";
 
 const HELP = `usage: scripts/lab COMMAND
 
@@ -31,9 +31,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<voi
     const lab = await up({
       progress: sayProgress(),
       ...(options["--nodes"] === undefined ? {} : { nodes: Number(options["--nodes"]) }),
-      ...(options["--release"] === undefined
-        ? {}
-        : { release: oneOf(options["--release"], ["trixie", "bookworm", "sid"]) as Release }),
+      ...(options["--release"] === undefined ? {} : { release: oneOf(options["--release"], RELEASES) as Release }),
       ...(options["--disk"] === undefined
         ? {}
         : { disk: oneOf(options["--disk"], ["memory", "cache"]) as "memory" | "cache" }),

@@ -17,7 +17,7 @@ import {
   startDetached,
   until,
 } from "./process.ts";
-import type { Release } from "./trees.ts";
+import { type Release, suiteOf } from "./trees.ts";
 
 export type NodePlan = {
   readonly name: string;
@@ -72,6 +72,8 @@ export async function boot(plan: NodePlan): Promise<NodeProcesses> {
       "env",
       // Given a namespace by its path, nspawn would leave /proc/sys/net read-only; it is the node's own.
       "SYSTEMD_NSPAWN_API_VFS_WRITABLE=network",
+      // Newer systemds know no other; on a machine that still has the old hierarchies nspawn would pass these on.
+      ...(suiteOf(plan.release) === "sid" ? ["SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1"] : []),
       "systemd-nspawn",
       "--quiet",
       `--directory=${rootOf(plan)}`,

@@ -4,12 +4,14 @@
  * so one that is there is whole; its name holds a digest of what it was made from.
  */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { run } from "./process.ts";
 
-export type Release = "trixie" | "bookworm" | "sid";
+/** `experimental` is sid with HAProxy from experimental; the last two say they are Ubuntu 24.04 and RHEL 10, on trixie's programs. */
+export const RELEASES = ["trixie", "bookworm", "sid", "experimental", "ubuntu", "rhel"] as const;
+export type Release = (typeof RELEASES)[number];
 export type Progress = (line: string) => void;
 
 /** What a machine has before anybody makes a node of it: it boots, and that is all. */
@@ -38,10 +40,16 @@ export function cacheDirectory(): string {
 export function nodeTree(release: Release, progress: Progress): Promise<string> {
   // Recommended packages are in the repository as well: a plain `apt-get install` wants them.
   const install = `chroot "$1" apt-get install --yes --download-only ${REPOSITORY_PACKAGES.join(" ")}`;
+  const newest = [
+    `grep -h ' sid ' "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/* 2>/dev/null | sed 's/ sid / experimental /' > "$1"/etc/apt/sources.list.d/experimental.list`,
+    'chroot "$1" apt-get update --quiet',
+    'chroot "$1" apt-get install --yes --download-only --target-release=experimental haproxy',
+  ];
   const makeRepository = [
     'rm -f "$1"/var/cache/apt/archives/*.deb',
     'mkdir -p "$1/srv/repo"',
     install,
+    ...(release === "experimental" ? newest : []),
     'mv "$1"/var/cache/apt/archives/*.deb "$1/srv/repo/"',
     '(cd "$1/srv/repo" && apt-ftparchive packages . > Packages)',
     'rm -rf "$1"/etc/apt/sources.list.d/* "$1"/etc/apt/apt.conf.d/99mmdebstrap "$1"/var/lib/apt/lists/*',
@@ -51,10 +59,29 @@ export function nodeTree(release: Release, progress: Progress): Promise<string> 
   return tree({
     kind: "node",
     release,
-    argv: ["--variant=minbase", `--include=${BARE_PACKAGES.join(",")}`, `--customize-hook=${makeRepository}`],
+    argv: [
+      "--variant=minbase",
+      `--include=${[...BARE_PACKAGES, ...(MORE_PACKAGES[release] ?? [])].join(",")}`,
+      // A mirror may keep sid longer than its signature says.
+      ...(suiteOf(release) === "sid" ? ['--aptopt=Acquire::Check-Valid-Until "false"'] : []),
+      ...(release === "rhel" ? [] : [`--customize-hook=${makeRepository}`]),
+      ...(release in MORE_PACKAGES ? [`--customize-hook=${hook(release)}`] : []),
+    ],
     progress,
   });
 }
+
+/** What the systems that are not Debian have beside it. */
+const MORE_PACKAGES: Partial<Record<Release, readonly string[]>> = {
+  ubuntu: ["netplan.io", "ufw"],
+  rhel: ["dnf", "dnf-plugins-core", "rpm", "createrepo-c", "curl", "firewalld", "network-manager", "cpio"],
+};
+
+/** Debian's suite whose programs a node has. */
+export const suiteOf = (release: Release) =>
+  release === "experimental" ? "sid" : release === "ubuntu" || release === "rhel" ? "trixie" : release;
+
+const hook = (release: Release) => readFileSync(join(import.meta.dirname, `tree-${release}.sh`), "utf8");
 
 /** The directory of the tree with BIRD, radosgw, s3cmd and rclone; builds it when it is not cached. */
 export function toolsTree(progress: Progress): Promise<string> {
@@ -83,7 +110,9 @@ export async function tree(wanted: {
   await removeLeftovers(cache);
   progress(`building the ${kind} tree of Debian ${release} in ${cache} (once; about half a minute)`);
   const building = join(cache, `building-${process.pid}-${kind}-${release}`);
-  const { stderr } = await run(["mmdebstrap", ...argv, release, building, ...source.slice(1)], { timeoutMs: 900_000 });
+  const { stderr } = await run(["mmdebstrap", ...argv, suiteOf(release), building, ...source.slice(1)], {
+    timeoutMs: 900_000,
+  });
   writeFileSync(`${finished}.log`, stderr);
   try {
     renameSync(building, finished);

@@ -1,10 +1,16 @@
-import { nodePackages, packageManager } from "../../system/os.ts";
+import { requireUsable, unusable } from "../../checks/facts.ts";
+import { parseVersion } from "../../domain/version.ts";
+import { OberError } from "../../errors.ts";
+import { HAPROXY_PACKAGES, nodePackages } from "../../system/os.ts";
+import { type Brought, namesOf, OFFLINE_STATE, type Wanted } from "../../system/packages.ts";
 import { findPrograms } from "../../system/programs.ts";
+import { managerOf } from "../package-choice.ts";
 import type { Step } from "../step.ts";
 import type { InstallContext } from "../steps.ts";
 
-type Brought = {
-  readonly packages: readonly string[];
+type Record = {
+  /** What came with the node's packages, themselves included. */
+  readonly packages: readonly (Brought | string)[];
   /** Accounts and groups that were there before; packages make some and do not take them away again. */
   readonly users: readonly string[];
   readonly groups: readonly string[];
@@ -14,30 +20,45 @@ type Brought = {
 const PACKAGE_ACCOUNTS = ["haproxy", "exabgp", "bird", "keepalived_script"];
 
 /** HAProxy, ExaBGP, keepalived and the BFD speaker, with what they need; the record lists what came with them. */
-export function packagesStep({ system, os, progress }: InstallContext): Step<Brought> {
-  const manager = packageManager(system, os);
-  const wanted = nodePackages(os);
+export function packagesStep(context: InstallContext): Step<Record> {
+  const { system, os, packages, paths, progress } = context;
+  const { offline } = packages;
+  const manager = managerOf(context, offline === undefined ? undefined : `${paths.var}/offline`);
+  const others = nodePackages(os);
   const names = async (file: string) =>
     ((await system.read(file)) ?? "").split("\n").flatMap((line) => (line === "" ? [] : [line.split(":")[0] ?? ""]));
+
   return {
     id: "packages",
-    title: `packages ${wanted.join(", ")}`,
-    check: async () => ((await manager.installed(wanted)).length === wanted.length ? "done" : "needed"),
-    plan: async () => ({
-      packages: await manager.wouldBring(wanted),
-      users: await names("/etc/passwd"),
-      groups: await names("/etc/group"),
-    }),
+    title: `packages ${[HAPROXY_PACKAGES[1], ...others].join(", ")}`,
+    async check() {
+      if (packages.noInstall) await requirePrograms();
+      return packages.noInstall || (await missing()).length === 0 ? "done" : "needed";
+    },
+    async plan() {
+      await openOffline();
+      await manager.refresh();
+      const brought = await manager.wouldBring(await choose());
+      return { packages: brought, users: await names("/etc/passwd"), groups: await names("/etc/group") };
+    },
+    /** A run that failed may have meant other packages than this one does. */
+    async amend(former) {
+      await openOffline();
+      await manager.refresh();
+      const known = namesOf(former.packages);
+      const more = (await manager.wouldBring(await choose())).filter(({ name }) => !known.includes(name));
+      return { ...former, packages: [...former.packages, ...more] };
+    },
     async apply() {
-      await manager.install(wanted, progress);
+      await manager.install(await choose(), progress);
+      await closeOffline();
       const { haproxy } = await findPrograms(system);
       const awslc = haproxy?.features.includes("OPENSSL_AWSLC") ? "with AWS-LC" : "with the distribution's TLS library";
-      return haproxy
-        ? [`HAProxy ${haproxy.version.text} ${awslc}, the newest that the configured repositories have`]
-        : [];
+      if (haproxy) context.tell(`HAProxy ${haproxy.version.text} ${awslc}`);
+      return [];
     },
     async undo(brought) {
-      await manager.purge(brought.packages, progress);
+      const stay = await manager.purge(namesOf(brought.packages), progress);
       for (const account of PACKAGE_ACCOUNTS) {
         if (!brought.users.includes(account) && (await names("/etc/passwd")).includes(account)) {
           await system.run(["userdel", account]);
@@ -46,7 +67,91 @@ export function packagesStep({ system, os, progress }: InstallContext): Step<Bro
           await system.run(["groupdel", account]);
         }
       }
-      return [];
+      await closeOffline();
+      return stay.length > 0 ? [`${stay.join(", ")} stay: other packages need them by now`] : [];
     },
   };
+
+  /** Packages that are not here; ExaBGP may also have been brought without one. */
+  async function missing(): Promise<readonly string[]> {
+    const here = await manager.installed([...HAPROXY_PACKAGES, ...others]);
+    const haproxy = HAPROXY_PACKAGES.some((name) => here.includes(name)) ? [] : [HAPROXY_PACKAGES[1]];
+    const rest = others.filter((name) => !here.includes(name));
+    if (!rest.includes("exabgp")) return [...haproxy, ...rest];
+    const { exabgp } = await findPrograms(system);
+    const byHand = exabgp !== undefined && unusable("exabgp", exabgp) === undefined;
+    return [...haproxy, ...rest.filter((name) => name !== "exabgp" || !byHand)];
+  }
+
+  /** What to install, with versions that ober can drive; throws an OberError that says what there is not. */
+  async function choose(): Promise<readonly Wanted[]> {
+    const absent = await missing();
+    if (absent.length === 0) return [];
+    const available = await manager.available([...absent, ...HAPROXY_PACKAGES]);
+    return absent.map((name) => {
+      const vendor = name === "haproxy" && packages.haproxy !== "distro" && available.has(HAPROXY_PACKAGES[0]);
+      const chosen = vendor ? HAPROXY_PACKAGES[0] : name;
+      const version = available.get(chosen);
+      if (version === undefined) {
+        const where = offline === undefined ? "no repository of this machine has" : `${offline} lacks`;
+        throw new OberError(`${where} the package ${chosen}`, hintFor(chosen));
+      }
+      const parsed = parseVersion(version);
+      const wrong = parsed && unusable(name, parsed);
+      if (wrong) throw new OberError(`the repositories have only ${chosen} ${version}: ${wrong}`, hintFor(chosen));
+      // Only of HAProxy is a backport taken.
+      return name === "haproxy" ? { name: chosen, version } : { name: chosen };
+    });
+  }
+
+  function hintFor(name: string): { readonly hint: string } {
+    if (name === "exabgp") {
+      const pip = "python3 -m venv /opt/exabgp && /opt/exabgp/bin/pip install 'exabgp>=4.2.21,<6'";
+      const own = `its makers' way: ${pip} && ln -s /opt/exabgp/bin/exabgp /usr/local/bin/`;
+      return { hint: os.family === "rhel" ? `add EPEL (\`dnf install epel-release\`); or ${own}` : own };
+    }
+    if (name === "haproxy") {
+      const elsewhere =
+        os.id === "ubuntu" ? "add-apt-repository ppa:vbernat/haproxy-3.2" : "see https://haproxy.debian.net";
+      return { hint: os.family === "debian" ? `add a repository with a newer one (${elsewhere})` : "dnf repolist" };
+    }
+    return {
+      hint: os.family === "rhel" ? "add EPEL: dnf install epel-release" : "see `apt-cache policy`, and /etc/apt",
+    };
+  }
+
+  async function requirePrograms(): Promise<void> {
+    const programs = await findPrograms(system);
+    const absent = Object.entries(programs).flatMap(([name, found]) => (found === undefined ? [name] : []));
+    if (absent.length > 0) {
+      throw new OberError(`--no-install, but ${absent.join(", ")} ${absent.length === 1 ? "is" : "are"} not here`, {
+        hint: `install the packages ${["haproxy", ...others].join(", ")} as your site does it, then run bootstrap again`,
+      });
+    }
+    requireUsable(programs);
+  }
+
+  /** Brings the offline packages to one place, whether they came as a directory or as an archive. */
+  async function openOffline(): Promise<void> {
+    if (offline === undefined) return;
+    const directory = `${paths.var}/offline`;
+    await closeOffline();
+    if ((await system.stat(offline))?.kind === "directory") await system.symlink(offline, directory);
+    else {
+      await system.makeDirectory(directory, 0o755);
+      await system.run(["tar", "-xf", offline, "-C", directory, "--no-same-owner"], { timeoutMs: 300_000 });
+    }
+    const index = os.family === "debian" ? "Packages" : "repodata/repomd.xml";
+    const make = os.family === "debian" ? "apt-ftparchive packages . > Packages" : "createrepo_c .";
+    if ((await system.list(`${directory}/${index}`.replace(/\/[^/]*$/, ""))).includes(index.split("/").at(-1) ?? ""))
+      return;
+    throw new OberError(`${offline} has no ${index}`, {
+      hint: `make it with \`ober bundle\`, or by hand there: ${make}`,
+    });
+  }
+
+  async function closeOffline(): Promise<void> {
+    await system.removeTree(`${paths.var}/offline`);
+    await system.removeTree(OFFLINE_STATE);
+  }
 }

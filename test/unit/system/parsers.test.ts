@@ -87,14 +87,14 @@ test.each([
 
 test.each([
   [
-    'PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\nVERSION_ID="13"\nID=debian\n',
-    { id: "debian", version: "13", name: "Debian GNU/Linux 13 (trixie)" },
+    'PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\nVERSION_ID="13"\nVERSION_CODENAME=trixie\nID=debian\n',
+    { id: "debian", version: "13", codename: "trixie", name: "Debian GNU/Linux 13 (trixie)" },
   ],
   [
     "PRETTY_NAME='Rocky Linux 10.1'\nVERSION_ID='10.1'\nID='rocky'\nID_LIKE='rhel centos fedora'\n",
-    { id: "rocky", version: "10.1", name: "Rocky Linux 10.1" },
+    { id: "rocky", version: "10.1", codename: "", name: "Rocky Linux 10.1" },
   ],
-  ["", { id: "", version: "", name: "" }],
+  ["", { id: "", version: "", codename: "", name: "" }],
 ])("os-release %#", (text, os) => {
   expect(parseOsRelease(text)).toEqual(os);
 });
