@@ -76,7 +76,10 @@ for (const release of ["trixie", "bookworm"] as const) {
           .filter(Boolean)
           .map((line) => line.split(/\s+/)[0]);
         // Each node has the VIPs on its loopback as well, so that connections can be handed over to it.
-        expect(units).toEqual(["ober-ha.service", "ober-handover.service", "ober-http.service", "ober-vip.service"]);
+        expect(units).toEqual([
+          ...["ober-certs.path", "ober-certs.service"],
+          ...["ober-ha.service", "ober-handover.service", "ober-http.service", "ober-vip.service"],
+        ]);
       }
     });
   });
