@@ -16,7 +16,8 @@ describe("`ober uninstall`", () => {
   afterAll(() => node?.reset());
 
   const servedBefore = "leaves a machine that served (%s) as it was: files, packages, units, kernel settings, users";
-  test.each(["trixie", "bookworm"] as const)(
+  // The other releases are in systems.test.ts, with OBER_SYSTEMS=all.
+  test.each(["trixie"] as const)(
     servedBefore,
     async (release) => {
       await bare(release);
