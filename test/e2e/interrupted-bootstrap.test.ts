@@ -91,7 +91,9 @@ describe("a bootstrap that is killed", () => {
     copyExecutable(node);
     expect(await killWhen(node, BOOTSTRAP, after(2_000))).toBe(true);
     await ober(node, ["uninstall", "--yes"]);
-    expect(differences(bare, await snapshot(node))).toEqual([]);
+    // dpkg keeps a directory in which a set-up that was cut off has left bytecode of Python's.
+    const bytecode = /^new: file \/usr\/(lib|share)\/python3\S* directory/;
+    expect(differences(bare, await snapshot(node)).filter((line) => !bytecode.test(line))).toEqual([]);
   }, 120_000);
 });
 
