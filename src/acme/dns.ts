@@ -11,6 +11,8 @@ import { route53 } from "./route53.ts";
 /** Sets and removes one value among those that a name may have. Throws an OberError with what the other side said. */
 export type Dns = {
   readonly what: string;
+  /** The home whose AWS profile it uses. */
+  readonly home?: string | undefined;
   add(name: string, value: string): Promise<void>;
   remove(name: string, value: string): Promise<void>;
 };

@@ -5,7 +5,7 @@ import * as acme from "acme-client";
 import { OberError } from "../errors.ts";
 import type { Dns } from "./dns.ts";
 import { challengeName, waitForTxt } from "./propagation.ts";
-import type { Window } from "./renewal.ts";
+import { AcmeError, type Window } from "./renewal.ts";
 
 export type AcmeServer = {
   /** The address of its directory. */
@@ -28,15 +28,6 @@ export type Wanted = {
   readonly dnsTimeoutMs: number;
   readonly progress: (line: string) => void;
 };
-
-/** A failure with the time that the CA wants to be left alone. */
-export class AcmeError extends OberError {
-  readonly retryAfterMs: number | undefined;
-  constructor(message: string, hint: string, retryAfterMs?: number, cause?: unknown) {
-    super(message, { hint, cause });
-    this.retryAfterMs = retryAfterMs;
-  }
-}
 
 export async function newAccountKey(): Promise<string> {
   return (await acme.crypto.createPrivateEcdsaKey("P-256")).toString();

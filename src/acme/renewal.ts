@@ -1,5 +1,7 @@
 /** When a certificate is renewed, and when a failure may be tried again. Pure; the state lies on the disk. */
 
+import { OberError } from "../errors.ts";
+
 /** `var/acme/state.json`. Times in ISO. */
 export type AcmeState = {
   /** Failures in a row. */
@@ -22,6 +24,15 @@ export type Window = { readonly start: string; readonly end: string };
 export type Lifetime = { readonly notBefore: Date; readonly notAfter: Date; readonly fingerprint: string };
 
 export const NO_STATE: AcmeState = { failures: 0, issued: {}, ari: {} };
+
+/** A failure with the time that the CA wants to be left alone. */
+export class AcmeError extends OberError {
+  readonly retryAfterMs: number | undefined;
+  constructor(message: string, hint: string, retryAfterMs?: number, cause?: unknown) {
+    super(message, { hint, cause });
+    this.retryAfterMs = retryAfterMs;
+  }
+}
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;

@@ -8,12 +8,7 @@ import { TTL } from "./dns.ts";
 const VERSION = "/2013-04-01";
 const ANSWER_MS = 30_000;
 
-export async function route53({
-  system,
-  certs,
-  secrets,
-  homes,
-}: DnsInput): Promise<Dns & { readonly home?: string | undefined }> {
+export async function route53({ system, certs, secrets, homes }: DnsInput): Promise<Dns> {
   const login = { accessKey: secrets.awsAccessKeyId ?? "", secretKey: secrets.awsSecretAccessKey ?? "" };
   const credentials = await awsCredentials({ system, profile: certs.route53_profile, homes, env: process.env, login });
   const zones = new Map<string, string>();

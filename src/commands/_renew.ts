@@ -2,7 +2,15 @@ import { createHash } from "node:crypto";
 import { homedir } from "node:os";
 import { posix } from "node:path";
 import type { Dns } from "../acme/dns.ts";
-import { type AcmeState, afterFailure, afterSuccess, asksAgain, NO_STATE, renewAt } from "../acme/renewal.ts";
+import {
+  AcmeError,
+  type AcmeState,
+  afterFailure,
+  afterSuccess,
+  asksAgain,
+  NO_STATE,
+  renewAt,
+} from "../acme/renewal.ts";
 import { readAcmeState, writeAcmeState } from "../acme/state.ts";
 import { type Certificate, examinePem } from "../checks/pem.ts";
 import type { Config } from "../config/schema.ts";
@@ -96,19 +104,23 @@ async function attempt(
         // Before the file: a machine that loses power in between must still know both for ober's own.
         await writeAcmeState(system, paths, { ...state, issued });
         await putInPlace({ system, paths }, place.file, fresh.pem);
-        state = { ...state, issued: { ...issued, [place.file]: digestOf(fresh.pem) } };
+        const { awsHome = state.awsHome } = fresh;
+        state = {
+          ...state,
+          issued: { ...issued, [place.file]: digestOf(fresh.pem) },
+          ...(awsHome === undefined ? {} : { awsHome }),
+        };
         renewed.push(place.file);
       }
       const next = fresh?.certificate ?? present;
       if (next) times.push(renewAt(next, state.ari[next.fingerprint]));
     }
     const next = new Date(Math.min(...times.map((time) => time.getTime())));
-    const awsHome = lastHome ?? state.awsHome;
-    await writeAcmeState(system, paths, afterSuccess({ ...state, ...(awsHome ? { awsHome } : {}) }, next));
+    await writeAcmeState(system, paths, afterSuccess(state, next));
     return { renewed, next: next.toISOString() };
   } catch (error) {
     if (!(error instanceof OberError)) throw error;
-    const retryAfterMs = "retryAfterMs" in error ? (error.retryAfterMs as number | undefined) : undefined;
+    const retryAfterMs = error instanceof AcmeError ? error.retryAfterMs : undefined;
     await writeAcmeState(
       system,
       paths,
@@ -180,7 +192,7 @@ async function obtain(
   certs: Config["certs"],
   { file, kind }: Place,
   { progress }: RenewOptions,
-): Promise<{ readonly certificate: Certificate; readonly pem: string }> {
+): Promise<{ readonly certificate: Certificate; readonly pem: string; readonly awsHome?: string | undefined }> {
   const { issue, newAccountKey } = await import("../acme/issue.ts");
   const server = await serverOf(system, certs);
   const dns = await siteDns({ system, paths }, certs);
@@ -209,7 +221,7 @@ async function obtain(
     throw new OberError(`the CA gave a certificate that clients would refuse: ${bad?.message}`, {
       hint: "is the clock right? `date`",
     });
-  return { certificate, pem };
+  return { certificate, pem, awsHome: dns.home };
 }
 
 async function putInPlace({ system, paths }: Node, file: string, pem: string): Promise<void> {
@@ -220,18 +232,13 @@ async function putInPlace({ system, paths }: Node, file: string, pem: string): P
   await system.rename(hidden, file);
 }
 
-/** The home whose AWS profile was used last. */
-let lastHome: string | undefined;
-
 /** The site's way to DNS records, with the credentials of root, and those of the person behind sudo. */
 export async function siteDns({ system, paths }: Node, certs: Config["certs"]): Promise<Dns> {
   const { dnsOf } = await import("../acme/dns.ts");
   const { awsHome } = (await system.stat(paths.acmeState)) ? await readAcmeState(system, paths) : NO_STATE;
   const person = await homeOf(system, process.env["SUDO_USER"]);
   const homes = [...new Set([homedir(), person, awsHome].filter((home) => home !== undefined))];
-  const dns = await dnsOf({ system, certs, secrets: await readSecrets(system), homes });
-  lastHome = "home" in dns ? (dns.home as string | undefined) : undefined;
-  return dns;
+  return dnsOf({ system, certs, secrets: await readSecrets(system), homes });
 }
 
 async function homeOf(system: System, user: string | undefined): Promise<string | undefined> {
