@@ -26,6 +26,16 @@ export class UsageError extends OberError {
   }
 }
 
+/** What `ask` gives; undefined where an OberError says why there is nothing. For whom that is somebody else's finding. */
+export async function orUndefined<T>(ask: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof OberError) return undefined;
+    throw error;
+  }
+}
+
 /** The person said no, or pressed Ctrl-C at a prompt. */
 export class CancelledError extends OberError {
   constructor(message = "cancelled; nothing was changed") {

@@ -33,8 +33,8 @@ export async function examineCertificates(
 /** The certificates at `place`. Throws an OberError when there is none, or when HAProxy could not serve one of them. */
 export async function readCertificates(system: System, place: string): Promise<readonly Certificate[]> {
   const examined = await examineCertificates(system, place);
-  const broken = examined.flatMap(({ problems }) => problems).find(({ severity }) => severity === "broken");
-  if (broken) throw new OberError(broken.message, { hint: broken.fix });
+  const broken = brokenIn(examined);
+  if (broken) throw broken;
   return examined.flatMap(({ certificate }) => certificate ?? []);
 }
 
@@ -44,11 +44,9 @@ export async function certificateProblems(
   place: string,
 ): Promise<{ fatal: OberError | undefined; warnings: readonly string[] }> {
   try {
-    await readCertificates(system, place);
-    return {
-      fatal: undefined,
-      warnings: problemsOf(await examineCertificates(system, place)).map(({ message }) => message),
-    };
+    const examined = await examineCertificates(system, place);
+    const fatal = brokenIn(examined);
+    return { fatal, warnings: fatal ? [] : problemsOf(examined).map(({ message }) => message) };
   } catch (error) {
     if (error instanceof OberError) return { fatal: error, warnings: [] };
     throw error;
@@ -57,6 +55,11 @@ export async function certificateProblems(
 
 export const problemsOf = (examined: readonly Examined[]): readonly Problem[] =>
   examined.flatMap(({ problems }) => problems);
+
+function brokenIn(examined: readonly Examined[]): OberError | undefined {
+  const broken = problemsOf(examined).find(({ severity }) => severity === "broken");
+  return broken && new OberError(broken.message, { hint: broken.fix });
+}
 
 async function examineFile(system: System, file: string, now: Date): Promise<Examined> {
   const keyFile = `${file}.key`;

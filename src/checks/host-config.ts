@@ -1,7 +1,7 @@
 import { type Config, parseConfig } from "../config/schema.ts";
 import { parseYaml } from "../config/store.ts";
 import type { Paths } from "../domain/paths.ts";
-import { OberError } from "../errors.ts";
+import { orUndefined } from "../errors.ts";
 import type { System } from "../system/system.ts";
 
 /** What `doctor` looks at. `paths` is undefined where ober is not installed. */
@@ -11,10 +11,5 @@ export type Host = { readonly system: System; readonly paths: Paths | undefined;
 export async function configOf({ system, paths }: Host): Promise<Config | undefined> {
   const text = paths && (await system.read(paths.config));
   if (!paths || text === undefined) return undefined;
-  try {
-    return parseConfig(parseYaml(text, paths.config), paths.config);
-  } catch (error) {
-    if (error instanceof OberError) return undefined;
-    throw error;
-  }
+  return orUndefined(async () => parseConfig(parseYaml(text, paths.config), paths.config));
 }

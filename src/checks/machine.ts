@@ -2,7 +2,7 @@
 import type { Config } from "../config/schema.ts";
 import { parseAddress } from "../domain/address.ts";
 import { FOREIGN_UNITS, unitsOf } from "../domain/units.ts";
-import { OberError } from "../errors.ts";
+import { orUndefined } from "../errors.ts";
 import { parseSysctl } from "../render/sysctl.ts";
 import { httpStatus } from "../system/http.ts";
 import { findPrograms, isInstalled, parseHaproxy } from "../system/programs.ts";
@@ -142,16 +142,10 @@ async function clockOfBackend({ backends }: Config) {
   const server = group?.servers.find(({ host }) => parseAddress(host)) ?? group?.servers[0];
   if (!group || !server) return undefined;
   const name = `${server.host.includes(":") ? `[${server.host}]` : server.host}:${server.port}`;
-  try {
-    // Only its clock is asked for; whether it is trusted is the finding of another check.
-    const url = `${group.tls ? "https" : "http"}://${name}${group.health_check_path}`;
-    const { date } = await httpStatus(url, 1500, { verify: false });
-    return date === undefined ? undefined : { name, aheadMs: date - Date.now() };
-  } catch (error) {
-    // That it does not answer is a finding of its own.
-    if (error instanceof OberError) return undefined;
-    throw error;
-  }
+  const url = `${group.tls ? "https" : "http"}://${name}${group.health_check_path}`;
+  // Only its clock is asked for; that it does not answer, or is not trusted, are findings of other checks.
+  const { date } = (await orUndefined(() => httpStatus(url, 1500, { verify: false }))) ?? {};
+  return date === undefined ? undefined : { name, aheadMs: date - Date.now() };
 }
 
 /** Below the first nothing can be applied or logged any more; below the second it is a matter of time. */

@@ -4,7 +4,7 @@ import { OWN_VERSION } from "../domain/build.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { nodeAddresses } from "../domain/nodes.ts";
 import { IDENTITY_PATH, type Identity, sectionHashes } from "../render/identity.ts";
-import { parseStat, requestsInFlight, type StatRow } from "../system/haproxy-socket.ts";
+import { parseStat, requestsInFlight, type StatRow, serverRows } from "../system/haproxy-socket.ts";
 import { type HttpText, httpText } from "../system/http.ts";
 
 /** A node of the cluster as `ober.yaml` names it. */
@@ -120,9 +120,7 @@ function parseIdentity(answer: HttpText): Identity | undefined {
 }
 
 function groupOf(name: string, rows: readonly StatRow[]): PeerGroup {
-  const servers = rows.filter(
-    (row) => row["pxname"] === name && !["BACKEND", "FRONTEND"].includes(row["svname"] ?? ""),
-  );
+  const servers = serverRows(rows, name);
   return { name, up: servers.filter(({ status = "" }) => status.startsWith("UP")).length, servers: servers.length };
 }
 

@@ -3,7 +3,7 @@ import { unitsOf } from "../domain/units.ts";
 import { causeOf } from "../health/drain.ts";
 import { healthNow } from "../health/once.ts";
 import { localAddresses } from "../system/addresses.ts";
-import { type StatRow, showStat } from "../system/haproxy-socket.ts";
+import { type StatRow, serverRows, showStat } from "../system/haproxy-socket.ts";
 import { type UnitState, unitState, unitStates } from "../system/systemd.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
 import { gatherPlace } from "./facts.ts";
@@ -71,9 +71,7 @@ export async function checkBackends(host: Host): Promise<Verdict> {
 
 export function backendsVerdict(groups: readonly string[], rows: readonly StatRow[]): Verdict {
   const all = groups.map((name) => {
-    const servers = rows.filter(
-      (row) => row["pxname"] === name && !["BACKEND", "FRONTEND"].includes(row["svname"] ?? ""),
-    );
+    const servers = serverRows(rows, name);
     return { name, servers, down: servers.filter((row) => !/^(UP|no check)/.test(row["status"] ?? "")) };
   });
   const down = all.flatMap((group) => group.down);

@@ -5,7 +5,7 @@ import { examineCertificates } from "../checks/certificates.ts";
 import { type Examined, PLACEHOLDER, type Problem } from "../checks/pem.ts";
 import type { Config } from "../config/schema.ts";
 import { certificatePlace } from "../domain/paths.ts";
-import { OberError } from "../errors.ts";
+import { OberError, orUndefined } from "../errors.ts";
 import { certificateSteps, type Given, type OnDisk, type Step } from "../plan/certificates.ts";
 import { own } from "../plan/owned.ts";
 import {
@@ -216,8 +216,10 @@ export async function certificateStatus(
   config: Config,
 ): Promise<readonly CertificateStatus[]> {
   const place = certificatePlace(paths, config.certs);
-  const examined = await orUndefined(() => examineCertificates(system, place));
-  const served = await orUndefined(() => servedCertificates(paths.haproxySocket, place));
+  const [examined, served] = await Promise.all([
+    orUndefined(() => examineCertificates(system, place)),
+    orUndefined(() => servedCertificates(paths.haproxySocket, place)),
+  ]);
   return (examined ?? []).map(({ file, certificate, problems }) => {
     const live = served?.get(file);
     return {
@@ -231,15 +233,6 @@ export async function certificateStatus(
       problems,
     };
   });
-}
-
-async function orUndefined<T>(ask: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await ask();
-  } catch (error) {
-    if (error instanceof OberError) return undefined;
-    throw error;
-  }
 }
 
 /**

@@ -1,6 +1,7 @@
 import { posix } from "node:path";
 import { METRICS_SERVICE, METRICS_TIMER } from "../domain/units.ts";
 import { OberError, UsageError } from "../errors.ts";
+import { currentFile } from "../plan/current-file.ts";
 import { own } from "../plan/owned.ts";
 import { metricsFileOf, renderMetricsUnits } from "../render/metrics.ts";
 import { withLock } from "../system/lock.ts";
@@ -27,12 +28,8 @@ export async function installMetrics({ system, paths }: Node, given: string | un
   }
   const units = renderMetricsUnits(paths, file);
   await withLock(paths.prefix, "metrics --install", async () => {
-    const before = async (path: string) => {
-      const [content, stat] = [await system.read(path), await system.stat(path)];
-      return content === undefined || !stat ? undefined : { content, mode: stat.mode };
-    };
     const changes = await Promise.all(
-      units.map(async (unit) => ({ path: unit.path, before: await before(unit.path), after: unit })),
+      units.map(async (unit) => ({ path: unit.path, before: await currentFile(system, unit.path), after: unit })),
     );
     await own(system, paths, [...changes, { path: file, before: undefined, after: undefined }]);
     for (const { path, content, mode } of units) await system.writeAtomic(path, content, { mode });

@@ -5,7 +5,7 @@ import { type Neighbor, neighborStatus, withWords } from "../checks/neighbors.ts
 import { arpQuestions, heldOn, type VrrpView, vrrpView } from "../checks/vrrp.ts";
 import type { Config } from "../config/schema.ts";
 import { hasHandover, unitsOf } from "../domain/units.ts";
-import { OberError } from "../errors.ts";
+import { orUndefined } from "../errors.ts";
 import { causeOf } from "../health/drain.ts";
 import { healthNow } from "../health/once.ts";
 import type { HealthState } from "../health/state.ts";
@@ -22,6 +22,7 @@ import {
   parseStat,
   requestsInFlight,
   type StatRow,
+  serverRows,
   showStat,
 } from "../system/haproxy-socket.ts";
 import { readHealthState } from "../system/health-state.ts";
@@ -215,21 +216,13 @@ async function statByHttp(port: number): Promise<readonly StatRow[]> {
 
 /** What HAProxy says; nothing where it does not run. */
 async function orNothing<T>(ask: () => Promise<readonly T[]>): Promise<readonly T[]> {
-  try {
-    return await ask();
-  } catch (error) {
-    if (error instanceof OberError) return [];
-    throw error;
-  }
+  return (await orUndefined(ask)) ?? [];
 }
 
 function backendStatus(name: string, rows: readonly StatRow[]): BackendStatus {
-  const servers = rows.filter(
-    (row) => row["pxname"] === name && !["BACKEND", "FRONTEND"].includes(row["svname"] ?? ""),
-  );
   return {
     name,
-    servers: servers.map((row) => ({
+    servers: serverRows(rows, name).map((row) => ({
       name: row["svname"] ?? "",
       status: row["status"] ?? "",
       check: [row["check_status"], row["check_code"]].filter((part) => part).join(" "),

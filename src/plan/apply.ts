@@ -17,6 +17,7 @@ import { writeSysctls } from "../system/sysctl.ts";
 import type { System } from "../system/system.ts";
 import { haproxyRuns, systemctl, unitStates } from "../system/systemd.ts";
 import { activationOf } from "./activate.ts";
+import { currentFile } from "./current-file.ts";
 import { type Change, type CurrentFile, diffFiles } from "./diff.ts";
 import { valuesFor } from "./former-sysctls.ts";
 import { type Generation, generationNumbers, keepGeneration, readGeneration } from "./generations.ts";
@@ -83,8 +84,8 @@ export async function readCurrent(
   const wanted = new Set([...generatedPaths(paths), ...rendered.map(({ path }) => path)]);
   const current = new Map<string, CurrentFile>();
   for (const path of wanted) {
-    const [content, stat] = [await system.read(path), await system.stat(path)];
-    if (content !== undefined && stat) current.set(path, { content, mode: stat.mode });
+    const found = await currentFile(system, path);
+    if (found) current.set(path, found);
   }
   return current;
 }
@@ -235,8 +236,7 @@ export async function recover({ system, paths }: Pick<ApplyContext, "system" | "
   }
   const backwards: Change[] = [];
   for (const [path, file] of Object.entries(state.before)) {
-    const [content, stat] = [await system.read(path), await system.stat(path)];
-    const before = content === undefined || !stat ? undefined : { content, mode: stat.mode };
+    const before = await currentFile(system, path);
     backwards.push({ path, before, after: file === null ? undefined : { path, ...file } });
   }
   await endNewcomers(system, paths, state);

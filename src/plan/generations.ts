@@ -2,6 +2,7 @@ import type { Paths } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
 import type { RenderedFile } from "../render/file.ts";
 import type { System } from "../system/system.ts";
+import { currentFile } from "./current-file.ts";
 import type { Change } from "./diff.ts";
 import { pending } from "./transaction.ts";
 
@@ -45,9 +46,8 @@ export async function drift(system: System, paths: Paths): Promise<readonly Chan
   const { files } = unconfirmed ?? (await readGeneration(system, paths, newest ?? 0));
   const changes: Change[] = [];
   for (const file of files.filter(({ once, path }) => !once && path !== paths.config)) {
-    const [content, stat] = [await system.read(file.path), await system.stat(file.path)];
-    if (content === file.content) continue;
-    const before = content === undefined || !stat ? undefined : { content, mode: stat.mode };
+    const before = await currentFile(system, file.path);
+    if (before?.content === file.content) continue;
     changes.push({ path: file.path, before, after: file });
   }
   return changes;

@@ -1,5 +1,5 @@
 import net from "node:net";
-import { OberError } from "../errors.ts";
+import { OberError, orUndefined } from "../errors.ts";
 
 /**
  * Sends one command to HAProxy's runtime socket, or to its master's, and returns its answer. Throws an OberError when nobody listens there
@@ -44,13 +44,9 @@ export async function showStat(socketPath: string): Promise<readonly StatRow[]> 
 
 /** Process id of the worker that answers on the socket now; undefined when none does. */
 export async function workerPid(socketPath: string): Promise<number | undefined> {
-  try {
-    const pid = /^Pid: (\d+)$/m.exec(await haproxyCommand(socketPath, "show info"))?.[1];
-    return pid === undefined ? undefined : Number(pid);
-  } catch (error) {
-    if (error instanceof OberError) return undefined;
-    throw error;
-  }
+  const said = (await orUndefined(() => haproxyCommand(socketPath, "show info"))) ?? "";
+  const pid = /^Pid: (\d+)$/m.exec(said)?.[1];
+  return pid === undefined ? undefined : Number(pid);
 }
 
 /** One row of `show stat`, by HAProxy's own column names. */
@@ -73,6 +69,10 @@ export function requestsInFlight(rows: readonly StatRow[]): number {
     .filter((row) => row["svname"] === "BACKEND" && !row["pxname"]?.startsWith("ober_"))
     .reduce((sum, row) => sum + Number(row["scur"] ?? 0) + Number(row["qcur"] ?? 0), 0);
 }
+
+/** The rows of a backend's servers, without that of the backend itself. */
+export const serverRows = (rows: readonly StatRow[], backend: string): readonly StatRow[] =>
+  rows.filter((row) => row["pxname"] === backend && !["BACKEND", "FRONTEND"].includes(row["svname"] ?? ""));
 
 /** Servers that HAProxy takes for up only because it has just started and has not checked them yet. */
 export function checksPending(rows: readonly StatRow[]): number {

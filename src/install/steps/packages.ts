@@ -23,7 +23,9 @@ const PACKAGE_ACCOUNTS = ["haproxy", "exabgp", "bird", "keepalived_script"];
 export function packagesStep(context: InstallContext): Step<Record> {
   const { system, os, packages, paths, progress } = context;
   const { offline } = packages;
-  const manager = managerOf(context, offline === undefined ? undefined : `${paths.var}/offline`);
+  /** Where offline packages are while they are installed. */
+  const opened = `${paths.var}/offline`;
+  const manager = managerOf(context, offline === undefined ? undefined : opened);
   const others = nodePackages(os);
   const names = async (file: string) =>
     ((await system.read(file)) ?? "").split("\n").flatMap((line) => (line === "" ? [] : [line.split(":")[0] ?? ""]));
@@ -134,24 +136,22 @@ export function packagesStep(context: InstallContext): Step<Record> {
   /** Brings the offline packages to one place, whether they came as a directory or as an archive. */
   async function openOffline(): Promise<void> {
     if (offline === undefined) return;
-    const directory = `${paths.var}/offline`;
     await closeOffline();
-    if ((await system.stat(offline))?.kind === "directory") await system.symlink(offline, directory);
+    if ((await system.stat(offline))?.kind === "directory") await system.symlink(offline, opened);
     else {
-      await system.makeDirectory(directory, 0o755);
-      await system.run(["tar", "-xf", offline, "-C", directory, "--no-same-owner"], { timeoutMs: 300_000 });
+      await system.makeDirectory(opened, 0o755);
+      await system.run(["tar", "-xf", offline, "-C", opened, "--no-same-owner"], { timeoutMs: 300_000 });
     }
     const index = os.family === "debian" ? "Packages" : "repodata/repomd.xml";
     const make = os.family === "debian" ? "apt-ftparchive packages . > Packages" : "createrepo_c .";
-    if ((await system.list(`${directory}/${index}`.replace(/\/[^/]*$/, ""))).includes(index.split("/").at(-1) ?? ""))
-      return;
+    if ((await system.stat(`${opened}/${index}`)) !== undefined) return;
     throw new OberError(`${offline} has no ${index}`, {
       hint: `make it with \`ober bundle\`, or by hand there: ${make}`,
     });
   }
 
   async function closeOffline(): Promise<void> {
-    await system.removeTree(`${paths.var}/offline`);
+    await system.removeTree(opened);
     await system.removeTree(OFFLINE_STATE);
   }
 }

@@ -1,3 +1,4 @@
+import { currentFile } from "../../plan/current-file.ts";
 import { own, readOwned } from "../../plan/owned.ts";
 import { parseSysctl, renderSysctl } from "../../render/sysctl.ts";
 import { readSysctl, writeSysctls } from "../../system/sysctl.ts";
@@ -21,10 +22,9 @@ export function sysctlStep({ system, paths }: InstallContext): Step<Before> {
     },
     async apply() {
       const rendered = file("bgp");
-      const [content, stat] = [await system.read(paths.sysctl), await system.stat(paths.sysctl)];
-      const before = content === undefined || !stat ? undefined : { content, mode: stat.mode };
+      const before = await currentFile(system, paths.sysctl);
       await own(system, paths, [{ path: paths.sysctl, before, after: rendered }]);
-      if (content === undefined) await system.writeAtomic(paths.sysctl, rendered.content, { mode: rendered.mode });
+      if (before === undefined) await system.writeAtomic(paths.sysctl, rendered.content, { mode: rendered.mode });
       const refused = await writeSysctls(system, parseSysctl(rendered.content));
       return refused.map((line) => `this kernel refuses ${line}`);
     },
