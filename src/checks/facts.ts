@@ -1,4 +1,4 @@
-import { availableParallelism, hostname } from "node:os";
+import { hostname, totalmem } from "node:os";
 import type { Config } from "../config/schema.ts";
 import { familyOf, formatNetwork, parseAddress, parseNetwork, specialUse } from "../domain/address.ts";
 import { OWN_VERSION } from "../domain/build.ts";
@@ -13,6 +13,8 @@ import type { System } from "../system/system.ts";
 export type FactsGiven = {
   readonly address?: string | undefined;
   readonly interface?: string | undefined;
+  /** Bytes. */
+  readonly memory?: number | undefined;
   readonly haproxy?: string | undefined;
   readonly exabgp?: string | undefined;
   readonly keepalived?: string | undefined;
@@ -39,7 +41,7 @@ export async function gatherFacts(system: System, config: Config): Promise<NodeF
     ober: OWN_VERSION,
     hostname: hostname(),
     ...(await gatherPlace(system, config)),
-    cpus: availableParallelism(),
+    memory: totalmem(),
     haproxy: need(programs.haproxy, "haproxy"),
     exabgp: config.ha_mode === "bgp" ? need(programs.exabgp, "exabgp") : (programs.exabgp ?? assumed("exabgp")),
     keepalived:
@@ -84,7 +86,7 @@ export async function assumeFacts(system: System, config: Config, given: FactsGi
     hostname: given.address ?? hostname(),
     ...(await ownPlace(system, config, { resolved, given, local })),
     networks: networksOf(local, config),
-    cpus: availableParallelism(),
+    memory: given.memory ?? totalmem(),
     haproxy: { version: version("haproxy"), features: USUAL_FEATURES },
     exabgp: version("exabgp"),
     keepalived: version("keepalived"),

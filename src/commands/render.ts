@@ -38,6 +38,7 @@ export default defineCommand({
       description: "Render as the node with this address (this machine's)",
     },
     interface: { type: "string", valueHint: "NAME", description: "The node's interface (detected)" },
+    memory: { type: "string", valueHint: "GIB", description: "The node's memory (this machine's)" },
     haproxyVersion: { type: "string", valueHint: "V", description: "HAProxy of the node (the newest that ober knows)" },
     exabgpVersion: { type: "string", valueHint: "V", description: "ExaBGP of the node (the newest that ober knows)" },
     keepalivedVersion: {
@@ -57,6 +58,7 @@ export default defineCommand({
     const facts = await assumeFacts(system, config, {
       address: args.node,
       interface: args.interface,
+      memory: memoryOf(args.memory),
       haproxy: args.haproxyVersion,
       exabgp: args.exabgpVersion,
       keepalived: args.keepalivedVersion,
@@ -78,3 +80,10 @@ export default defineCommand({
     );
   },
 });
+
+/** GiB, as an operator names a machine's memory, in bytes. */
+function memoryOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^\d{1,5}$/.test(text) && Number(text) > 0) return Number(text) * 2 ** 30;
+  throw new UsageError(`--memory "${text}" is not a number of GiB`, "write it like --memory 64");
+}

@@ -11,8 +11,8 @@ export type NodeFacts = {
   readonly interface: string;
   /** The networks that this node has an address in, loopback and VIPs apart. */
   readonly networks: readonly string[];
-  /** Logical CPUs that HAProxy may use. */
-  readonly cpus: number;
+  /** Bytes of the machine's memory. */
+  readonly memory: number;
   readonly haproxy: HaproxyFacts;
   readonly exabgp: Version;
   readonly keepalived: Version;

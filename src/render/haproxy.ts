@@ -3,7 +3,7 @@ import { assets } from "../assets.ts";
 import type { Backend, Config, Server } from "../config/schema.ts";
 import { familyOf } from "../domain/address.ts";
 import { writeAllowList } from "../domain/allow-list.ts";
-import type { HaproxyFacts, NodeFacts } from "../domain/facts.ts";
+import type { NodeFacts } from "../domain/facts.ts";
 import { certificatePlace, type Paths } from "../domain/paths.ts";
 import type { RenderedFile } from "./file.ts";
 import { IDENTITY_KEY, IDENTITY_PATH, identityText } from "./identity.ts";
@@ -12,16 +12,16 @@ import { fill, gate } from "./template.ts";
 /** haproxy.cfg and the lists that it reads. */
 export function renderHaproxy(
   config: Config,
-  { ober, haproxy, networks }: Pick<NodeFacts, "ober" | "haproxy" | "networks">,
+  facts: Pick<NodeFacts, "ober" | "haproxy" | "networks" | "memory">,
   paths: Paths,
 ): readonly RenderedFile[] {
   return [
-    { path: paths.haproxyConfig, content: haproxyConfig(config, haproxy, paths), mode: 0o644 },
-    { path: paths.identityMap, content: `${IDENTITY_KEY} ${identityText(config, ober)}\n`, mode: 0o644 },
+    { path: paths.haproxyConfig, content: haproxyConfig(config, facts, paths), mode: 0o644 },
+    { path: paths.identityMap, content: `${IDENTITY_KEY} ${identityText(config, facts.ober)}\n`, mode: 0o644 },
     { path: paths.vipList, content: `${config.vips.map((vip) => vip.address).join("\n")}\n`, mode: 0o644 },
     {
       path: paths.statsList,
-      content: writeAllowList(posix.basename(paths.statsList), watchers(config, networks), "ober"),
+      content: writeAllowList(posix.basename(paths.statsList), watchers(config, facts.networks), "ober"),
       mode: 0o644,
     },
     ...[paths.routersList, paths.frontendHttpList, paths.backendHttpList].map((path) => emptyList(path)),
@@ -29,13 +29,40 @@ export function renderHaproxy(
   ];
 }
 
-function haproxyConfig(config: Config, haproxy: HaproxyFacts, paths: Paths): string {
+/** The most connections that a node serves: `fd-hard-limit` of haproxy.cfg allows no more. */
+const CONNECTIONS = 25_000;
+
+/** Larger ones have gained nothing, and smaller ones would not hold the headers that RGW takes; see docs/decisions/haproxy-tuning.md. */
+const BUFFER_SIZES = [524_288, 262_144, 131_072, 65_536];
+
+/**
+ * Bytes of `tune.bufsize`: the largest with which half of the machine's memory (bytes) holds two buffers for each connection, which is
+ * all that HAProxy takes when every peer has stopped reading. `vm.panic_on_oom` would restart the node.
+ */
+export function bufferSize(memory: number): number {
+  const affordable = memory / 2 / (2 * CONNECTIONS);
+  return BUFFER_SIZES.find((size) => size <= affordable) ?? 65_536;
+}
+
+/** Values for large buffers. HAProxy reserves at most half of one, and 1024 bytes by default. */
+function buffers(memory: number) {
+  const size = bufferSize(memory);
+  const reserved = Math.max(1024, Math.min(size / 2, size - 131_072));
+  return { bufferSize: String(size), reserved: String(reserved), hotSize: String(32 * size) };
+}
+
+function haproxyConfig(
+  config: Config,
+  { haproxy, memory }: Pick<NodeFacts, "haproxy" | "memory">,
+  paths: Paths,
+): string {
   const certificate = certificatePlace(paths, config.certs);
   const families = [...new Set(config.vips.map((vip) => vip.family))].sort();
   const any = (port: number) =>
     families.map((family) => (family === 4 ? `bind *:${port}` : `bind [::]:${port} v6only`));
   return gate(
     fill(assets.haproxyConfig, {
+      ...buffers(memory),
       config: paths.config,
       haproxySocket: paths.haproxySocket,
       vipList: paths.vipList,

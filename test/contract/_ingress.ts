@@ -100,7 +100,11 @@ backends:
     mkdirSync(dirname(system.root + path), { recursive: true });
     writeFileSync(system.root + path, content);
   };
-  for (const { path, content } of renderHaproxy(config, { ober: "1.2.3", haproxy, networks: [NETWORK] }, paths))
+  for (const { path, content } of renderHaproxy(
+    config,
+    { ober: "1.2.3", haproxy, networks: [NETWORK], memory: 64 * 2 ** 30 },
+    paths,
+  ))
     put(path, content);
   const text = (options.edit ?? []).reduce(
     (now, [from, to]) => {

@@ -13,6 +13,7 @@ type GivenFacts = {
   readonly haproxy: string;
   readonly features: readonly string[];
   readonly exabgp: string;
+  readonly memoryGib?: number;
   readonly networks?: readonly string[];
   readonly resolved?: NodeFacts["resolved"];
   readonly bgpPassword?: string;
@@ -67,7 +68,7 @@ function readCase(name: string): GoldenCase {
       address: given.address,
       interface: "eth0",
       networks: given.networks ?? ["10.77.0.0/24"],
-      cpus: 8,
+      memory: (given.memoryGib ?? 64) * 2 ** 30,
       haproxy: { version: version(given.haproxy), features: given.features },
       exabgp: version(given.exabgp),
       keepalived: version("2.3.3"),

@@ -11,6 +11,12 @@ const PORTS = { GET: { plain: 7480, tls: 443 }, PUT: { plain: 7481, tls: 444 } }
 
 export const storageOf = (method: Case["method"]) => `${STORAGE}:${PORTS[method].plain}`;
 
+const SINKS = {
+  plain: `http://${STORAGE}:${PORTS.PUT.plain}/bytes`,
+  tls: `https://${STORAGE}:${PORTS.PUT.tls}/bytes`,
+} as const;
+const UNVERIFIED = { tls: { rejectUnauthorized: false } } as const;
+
 /** Starts the storage for all cases; it lives until the namespace ends. */
 export async function startStorage(work: string, toolsRoot: string): Promise<void> {
   mkdirSync(join(work, "objects"));
@@ -25,11 +31,14 @@ export async function startStorage(work: string, toolsRoot: string): Promise<voi
   writeFileSync(join(work, "wrk.lua"), readFileSync(join(import.meta.dir, "wrk.lua")));
   const quiet = { stdin: "ignore", stdout: "ignore", stderr: "inherit" } as const;
   Bun.spawn(["chroot", toolsRoot, "nginx", "-c", "/mnt/storage.conf"], quiet);
-  Bun.spawn([process.execPath, join(import.meta.dir, "sink.ts"), STORAGE, join(work, "s3.pem")], quiet);
+  const sink = [process.execPath, join(import.meta.dir, "sink.ts")];
+  Bun.spawn([...sink, "plain", STORAGE, String(PORTS.PUT.plain)], quiet);
+  Bun.spawn([...sink, "tls", STORAGE, String(PORTS.PUT.tls), join(work, "s3.pem")], quiet);
   await until(
     "the storage answers",
     async () => {
-      const answers = await Promise.all(Object.values(PORTS).map(({ plain }) => fetch(`http://${STORAGE}:${plain}/`)));
+      const plain = Object.values(PORTS).map((ports) => fetch(`http://${STORAGE}:${ports.plain}/`));
+      const answers = await Promise.all([...plain, fetch(SINKS.tls, UNVERIFIED)]);
       return answers.every(({ ok }) => ok);
     },
     10_000,
@@ -81,7 +90,8 @@ export async function load(
 type Result = Pick<Sample, "requests" | "bytes" | "seconds" | "p50Us" | "p99Us"> & { readonly errors: number };
 
 async function received(): Promise<number> {
-  return Number(await (await fetch(`http://${STORAGE}:${PORTS.PUT.plain}/bytes`)).text());
+  const counts = await Promise.all([SINKS.plain, SINKS.tls].map(async (url) => (await fetch(url, UNVERIFIED)).text()));
+  return counts.reduce((sum, count) => sum + Number(count), 0);
 }
 
 /** Time on a processor of all threads of a process and of its children, from the scheduler; 0 without a process. */

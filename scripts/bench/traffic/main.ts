@@ -32,7 +32,8 @@ const HELP = `usage: scripts/bench/dataplane [options]
                     -TEXT drops lines, A=>B replaces, SECTION:LINE adds a line (global, defaults, frontend, backend)
   --rounds N        turns of each case; default 5
   --seconds N       of each run; default 3
-  --out FILE        where runs are appended as JSON lines; default dist/bench.jsonl, and nowhere with --try
+  --share           all programs on all processors; otherwise the proxy has the first half of them for itself
+  --out FILE        where runs are appended as JSON lines; default dist/bench.jsonl, and nowhere with --try and --share
   --report          writes docs/bench.md and docs/bench.svg from the runs in FILE, and ends
   --note TEXT       a sentence about the machine for that page
   --list            the cases`;
@@ -44,6 +45,7 @@ const OPTIONS = {
   try: { type: "string", multiple: true, default: [] as string[] },
   rounds: { type: "string", default: "5" },
   seconds: { type: "string", default: "3" },
+  share: { type: "boolean", default: false },
   out: { type: "string" },
   report: { type: "boolean", default: false },
   note: { type: "string", default: "" },
@@ -57,7 +59,7 @@ const trials: readonly Trial[] = values.try.map((text) => {
   if (name === "") throw new Error(`--try ${text}: expected NAME=EDITS`);
   return { name, edits };
 });
-const out = values.out ?? (trials.length > 0 ? "/dev/null" : join(ROOT, "dist/bench.jsonl"));
+const out = values.out ?? (trials.length > 0 || values.share ? "/dev/null" : join(ROOT, "dist/bench.jsonl"));
 const cases = CASES.filter(({ name }) => values.case.length === 0 || values.case.some((text) => name.includes(text)));
 
 if (values.help) console.log(HELP);
@@ -88,14 +90,27 @@ async function prepare(): Promise<void> {
     progress,
   });
   const work = mkdtempSync(join(tmpdir(), "ober-bench-"));
+  const { own, others } = placement(values.share ? 1 : availableParallelism());
   try {
     const places: Surroundings[] = [];
     for (const wanted of values.haproxy.split(",")) {
       const { haproxyRoot, haproxy } = await findHaproxy(wanted);
-      places.push({ work, haproxyRoot, toolsRoot, haproxy });
+      places.push({ work, haproxyRoot, toolsRoot, haproxy, processors: own });
     }
     writeFileSync(join(work, "s3.pem"), await selfSigned("s3.example.org"));
-    const inside = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    // What the proxy does not have for itself is for the client and the storage, which inherit it from this process.
+    const inside = [
+      "taskset",
+      "--cpu-list",
+      others,
+      "unshare",
+      "--net",
+      "--mount",
+      "--pid",
+      "--fork",
+      "--kill-child",
+      "--mount-proc",
+    ];
     const child = Bun.spawn([...inside, process.execPath, ...process.argv.slice(1)], {
       stdio: ["inherit", "inherit", "inherit"],
       env: { ...process.env, OBER_BENCH_PLACE: JSON.stringify(places) },
@@ -104,6 +119,13 @@ async function prepare(): Promise<void> {
   } finally {
     rmSync(work, { recursive: true });
   }
+}
+
+/** Lists of processors, for the proxy and for all else, of a machine with `count`; one cannot be parted. */
+function placement(count: number): { readonly own: readonly number[]; readonly others: string } {
+  const all = Array.from({ length: availableParallelism() }, (_, index) => index);
+  if (count < 2) return { own: all, others: all.join(",") };
+  return { own: all.slice(0, Math.floor(count / 2)), others: all.slice(Math.floor(count / 2)).join(",") };
 }
 
 async function findHaproxy(wanted: string): Promise<{ haproxyRoot: string; haproxy: HaproxyFacts }> {

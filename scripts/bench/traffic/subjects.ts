@@ -20,6 +20,8 @@ export type Surroundings = {
   /** The tree with nginx and wrk. */
   readonly toolsRoot: string;
   readonly haproxy: HaproxyFacts;
+  /** On which the proxy may run. */
+  readonly processors: readonly number[];
 };
 
 /** A change of our configuration under trial: see `edit`. */
@@ -33,7 +35,7 @@ export async function startSubject(
   trials: readonly Trial[],
 ) {
   if (subject === "none") return { pid: undefined, async [Symbol.asyncDispose]() {} };
-  const { work, haproxyRoot, toolsRoot } = surroundings;
+  const { work, haproxyRoot, toolsRoot, processors } = surroundings;
   const nginx = subject === "nginx";
   const file = nginx ? "proxy.conf" : "haproxy.cfg";
   writeFileSync(join(work, file), configOf(subject, storage, surroundings, trials));
@@ -41,7 +43,7 @@ export async function startSubject(
     ? ["chroot", toolsRoot, "nginx", "-c", `/mnt/${file}`]
     : ["chroot", haproxyRoot, "haproxy", "-db", "-f", `/mnt/${file}`];
   const isOurs = subject === OURS || trials.some(({ name }) => name === subject);
-  const child = Bun.spawn(argv, {
+  const child = Bun.spawn(["taskset", "--cpu-list", processors.join(","), ...argv], {
     stdin: "ignore",
     stdout: "ignore",
     stderr: Bun.file(join(work, "stderr")),
@@ -67,7 +69,8 @@ function configOf(subject: string, storage: string, surroundings: Surroundings, 
   const source = subject === "nginx" ? "nginx.conf" : `${subject}.cfg`;
   return readFileSync(join(import.meta.dir, source), "utf8")
     .replaceAll("{{vip}}", VIP)
-    .replaceAll("{{storage}}", storage);
+    .replaceAll("{{storage}}", storage)
+    .replaceAll("{{workers}}", String(surroundings.processors.length));
 }
 
 /** What ober's unit puts into HAProxy's environment. */
@@ -89,7 +92,7 @@ function ours(storage: string, { work, haproxy }: Surroundings): string {
     },
     "bench",
   );
-  const files = renderHaproxy(config, { ober: "bench", haproxy, networks: [] }, paths);
+  const files = renderHaproxy(config, { ober: "bench", haproxy, networks: [], memory: 64 * 2 ** 30 }, paths);
   for (const { path, content } of files) {
     const own = join(work, path.slice("/mnt/".length));
     mkdirSync(join(own, ".."), { recursive: true });

@@ -11,7 +11,7 @@ function lines(word: string, backends: readonly { name: string; servers: readonl
   );
   const haproxy = { version: { major: 3, minor: 4, patch: 7, text: "3.4.7" }, features: ["PROMEX"] };
   const paths = pathsOf("/opt/ober");
-  const files = renderHaproxy(config, { ober: "1.2.3", haproxy, networks: [] }, paths);
+  const files = renderHaproxy(config, { ober: "1.2.3", haproxy, networks: [], memory: 64 * 2 ** 30 }, paths);
   const text = files.find(({ path }) => path === paths.haproxyConfig)?.content ?? "";
   return text
     .split("\n")
