@@ -36,11 +36,11 @@ const CONNECTIONS = 25_000;
 const BUFFER_SIZES = [524_288, 262_144, 131_072, 65_536];
 
 /**
- * Bytes of `tune.bufsize`: the largest with which half of the machine's memory (bytes) holds two buffers for each connection, which is
- * all that HAProxy takes when every peer has stopped reading. `vm.panic_on_oom` would restart the node.
+ * Bytes of `tune.bufsize`: the largest with which three quarters of the machine's memory (bytes) hold three buffers for each connection. So
+ * many HAProxy 2.6 takes when all transfers stand still, 3.x takes one; without memory the node would restart (`vm.panic_on_oom`).
  */
 export function bufferSize(memory: number): number {
-  const affordable = memory / 2 / (2 * CONNECTIONS);
+  const affordable = (memory * 0.75) / (3 * CONNECTIONS);
   return BUFFER_SIZES.find((size) => size <= affordable) ?? 65_536;
 }
 

@@ -27,6 +27,9 @@ import { dial, exchange, get, OK, type RequestOptions, request, startServer } fr
 /** The oldest and the newest HAProxy; what lies between is in ingress.test.ts. */
 const TREES = PARSER_TREES.filter((_, index) => index === 0 || index === PARSER_TREES.length - 1);
 
+const MIB = 2 ** 20;
+const ZEROS = Buffer.alloc(8 * MIB);
+
 let leave: () => void;
 beforeEach(async () => {
   leave = await enterNetwork(TREES);
@@ -261,6 +264,53 @@ describe.each(TREES.map((tree) => [tree.name, tree] as const))("%s:", (name, tre
     expect((await request(get(), { port: 80, from: INSIDE })).status).toBe(200);
     expect((await request(get(), { port: 80, from: OUTSIDE })).status).toBe(308);
   }, 60_000);
+
+  test(
+    "transfers that stand still hold no more than three buffers each",
+    async () => {
+      const each = ROUNDS * 30;
+      await using _server = await startServer(SERVERS[0] ?? "", ({ head, socket }) => {
+        if (head.startsWith("GET ")) {
+          socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${64 * MIB}\r\n\r\n`);
+          socket.write(ZEROS);
+        } else socket.pause();
+      });
+      await using ingress = await startIngress(tree);
+      const worker = await ingress.worker();
+      const before = residentMb(worker);
+      const sockets: net.Socket[] = [];
+      for (let index = 0; index < each; index++) {
+        const [download, upload] = await Promise.all([dial(), dial()]);
+        sockets.push(download, upload);
+        // Who does not listen for data does not read.
+        download.pause();
+        download.write(get());
+        upload.write(`PUT /b/k HTTP/1.1\r\nHost: s3\r\nContent-Length: ${64 * MIB}\r\n\r\n`);
+        upload.write(ZEROS);
+      }
+      let last = -1;
+      const settled = async () => {
+        const [former, now] = [last, residentMb(worker)];
+        last = now;
+        return now - before > 1 && Math.abs(now - former) < 0.1;
+      };
+      await until("memory grows no more", settled, 60_000, 1_000);
+      const stats = await ingress.say("show info");
+      expect(Number(/^CurrConns: (\d+)$/m.exec(stats)?.[1])).toBeGreaterThanOrEqual(2 * each);
+      const buffer = Number(/tune\.bufsize (\d+)/.exec(ingress.text)?.[1]);
+      const bytes = ((last - before) * 1e6) / (2 * each);
+      for (const socket of sockets) socket.destroy();
+      measured("memory of a transfer that stands still", Math.round(bytes / 1000), {
+        unit: "kB",
+        transfers: 2 * each,
+        buffer,
+        ...release,
+      });
+      expect(bytes).toBeGreaterThan(buffer / 2);
+      expect(bytes).toBeLessThan(3 * buffer + 100_000);
+    },
+    ROUNDS * 5_000 + 120_000,
+  );
 
   test(
     "idle and active connections are all served",

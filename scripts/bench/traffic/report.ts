@@ -68,8 +68,9 @@ Written by \`scripts/bench/dataplane --report\` from the runs that it made. ober
 generates, what the Python version of Herr Ober generated, nginx, and no proxy at all: same machine, same HAProxy program, same storage (nginx out of
 memory for GET, a reader that discards for PUT), same ECDSA P-256 certificate, one after the other in turns whose order rotates. A ratio is of two runs
 of the same turn: median (least..most). CPU is that of the proxy's processes alone, and below 1 ober needs less; rate is requests a second (1 kB,
-64 kB) or bytes a second, and above 1 ober moves more. The number behind a case is that of the connections. Client, storage and proxy share
-the machine's cores, so the rates of all subjects are nearer to each other than on a machine of the proxy's own.
+64 kB) or bytes a second, and above 1 ober moves more. The number behind a case is that of the connections. The proxy has half of the machine's
+processors for itself; client and storage share the others, and can be what limits a rate ("no proxy": they alone, on those others). ober's configuration is that of
+a node with 64 GiB of memory.
 Why the configuration is as it is: [decisions/haproxy-tuning.md](decisions/haproxy-tuning.md).
 
 ${machine}

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { parseConfig } from "../../../src/config/schema.ts";
 import { pathsOf } from "../../../src/domain/paths.ts";
-import { renderHaproxy } from "../../../src/render/haproxy.ts";
+import { bufferSize, renderHaproxy } from "../../../src/render/haproxy.ts";
 
 /** Lines of haproxy.cfg that begin with `word`, for HAProxy 3.4. */
 function lines(word: string, backends: readonly { name: string; servers: readonly string[] }[]): readonly string[] {
@@ -33,4 +33,10 @@ test("groups that share an RGW share what it can work on", () => {
     "server 10.66.0.2:8080 10.66.0.2:8080",
   ]);
   expect(lines("default-server", backends)[0]).toContain(" maxconn 1000 ");
+});
+
+test("buffers are as large as the memory allows for every connection", () => {
+  const GIB = 2 ** 30;
+  const sizes = [1, 7.7, 15.6, 31.3, 62.7, 1024].map((memory) => bufferSize(memory * GIB));
+  expect(sizes).toEqual([65_536, 65_536, 131_072, 262_144, 524_288, 524_288]);
 });
