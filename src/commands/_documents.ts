@@ -35,7 +35,13 @@ export type Documents = {
   "metrics --install": { readonly installed: boolean; readonly file: string | null };
   bootstrap: {
     readonly path: string;
-    readonly steps: readonly { readonly id: string; readonly title: string; readonly needed: boolean }[];
+    /** `foreseen`, with --dry-run: what the step would decide. */
+    readonly steps: readonly {
+      readonly id: string;
+      readonly title: string;
+      readonly needed: boolean;
+      readonly foreseen?: string;
+    }[];
   };
   /** Also of `config` and `rollback`. */
   apply: Applied | { readonly changes: readonly FileChange[] };

@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { defineCommand } from "citty";
 import { type Paths, pathsOf } from "../domain/paths.ts";
 import { OberError, UsageError } from "../errors.ts";
-import { planSteps, runSteps } from "../install/runner.ts";
+import { type PlannedStep, planSteps, runSteps } from "../install/runner.ts";
 import { installSteps } from "../install/steps.ts";
 import { localSystem } from "../system/local.ts";
 import { withLock } from "../system/lock.ts";
@@ -49,9 +49,10 @@ export default defineCommand({
       tell: out.progress,
       progress: (line) => out.detail(`    ${line}`),
     });
-    const plan = await planSteps(steps);
+    const plan = await planSteps(steps, { foresee: args.dryRun === true });
     if (args.dryRun) {
-      const line = (step: (typeof plan)[number]) => `${step.needed ? "would do " : "is there "} ${step.title}`;
+      const line = ({ needed, title, foreseen }: PlannedStep) =>
+        `${needed ? "would do " : "is there "} ${title}${foreseen === undefined ? "" : `: ${foreseen}`}`;
       return out.result(
         { path: paths.prefix, steps: plan } satisfies Documents["bootstrap"],
         plan.map(line).join("\n"),

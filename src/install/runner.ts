@@ -16,12 +16,26 @@ export type StepOutcome = {
 type Report = (outcome: StepOutcome) => void;
 type Begin = (title: string) => void;
 
-/** Which steps a bootstrap would take now. Changes nothing. */
+/** A step as a dry run shows it; `foreseen` is what it would decide. */
+export type PlannedStep = {
+  readonly id: string;
+  readonly title: string;
+  readonly needed: boolean;
+  readonly foreseen?: string;
+};
+
+/** Which steps a bootstrap would take now, and with `foresee` what they would decide. Changes nothing. */
 export async function planSteps(
   steps: readonly Step[],
-): Promise<readonly { id: string; title: string; needed: boolean }[]> {
-  const plans = [];
-  for (const { id, title, check } of steps) plans.push({ id, title, needed: (await check()) === "needed" });
+  { foresee }: { readonly foresee: boolean },
+): Promise<readonly PlannedStep[]> {
+  const plans: PlannedStep[] = [];
+  for (const step of steps) {
+    const { id, title } = step;
+    const needed = (await step.check()) === "needed";
+    const foreseen = needed && foresee ? await step.foresee?.() : undefined;
+    plans.push({ id, title, needed, ...(foreseen === undefined ? {} : { foreseen }) });
+  }
   return plans;
 }
 

@@ -9,6 +9,8 @@ export type Step<R = unknown> = {
   check(): Promise<"done" | "needed">;
   /** What `undo` will need, looked up on the untouched machine. */
   plan(): Promise<R>;
+  /** What `apply` would decide, as far as it can be known without a change; for a dry run. */
+  foresee?(): Promise<string>;
   /** The record of a run that was cut off or failed, with what this run will bring besides. Without it the record stays as it was. */
   amend?(former: R): Promise<R>;
   /** Makes the change. Safe to repeat after it was cut off. Returns remarks for the operator. */

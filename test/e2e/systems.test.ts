@@ -119,6 +119,11 @@ describe("HAProxy of its vendor, on what says it is Ubuntu", () => {
     await ober(node, ["uninstall", "--yes"]);
     expect(differences(before, await snapshot(node))).toEqual([]);
     copyExecutable(node);
+    const { stdout } = await bootstrap([...fromVendor, "--dry-run"]);
+    expect(stdout).toContain(
+      `would do where HAProxy comes from: 3.4 with AWS-LC from ${VENDOR_URL}/ubuntu/ha34, if it has the package`,
+    );
+    expect(differences(before, await snapshot(node))).toEqual([]);
     const { stderr } = await bootstrap(fromVendor);
     expect(stderr).toContain(`trusted from now on: ${grouped(key.fingerprint)}`);
     expect(stderr).toContain(`HAProxy 3.4 with AWS-LC comes from ${VENDOR_URL}/ubuntu/ha34`);

@@ -1,7 +1,7 @@
 import { fingerprintsOf, showFingerprint } from "../../domain/openpgp.ts";
 import { OberError } from "../../errors.ts";
 import { HAPROXY_PACKAGES } from "../../system/os.ts";
-import { branchesOf, findBranch, vendorKey } from "../haproxy-vendor.ts";
+import { branchesOf, type Found, findBranch, vendorKey } from "../haproxy-vendor.ts";
 import { managerOf } from "../package-choice.ts";
 import type { Step } from "../step.ts";
 import type { InstallContext } from "../steps.ts";
@@ -34,6 +34,17 @@ export function haproxySourceStep(context: InstallContext): Step<null> {
       }
       return "done";
     },
+    async foresee() {
+      if (packages.haproxy === "distro") return `from ${os.name}`;
+      await system.makeDirectory(DIRECTORY, 0o700);
+      try {
+        const source = await findSource();
+        if ("distribution" in source) return `from ${os.name}: ${source.distribution}`;
+        return `${source.branch} with AWS-LC from ${source.repository.url}, if it has the package and the key is right`;
+      } finally {
+        await system.removeTree(DIRECTORY);
+      }
+    },
     plan: async () => null,
     async apply() {
       await system.makeDirectory(DIRECTORY, 0o700);
@@ -52,7 +63,6 @@ export function haproxySourceStep(context: InstallContext): Step<null> {
   };
 
   async function choose(): Promise<string> {
-    const { repository: base } = packages;
     const distribution = (why: string) => `HAProxy comes from ${os.name}: ${why}`;
     await manager.refresh();
     const [own] = await manager.available(HAPROXY_PACKAGES.slice(0, 1));
@@ -60,20 +70,8 @@ export function haproxySourceStep(context: InstallContext): Step<null> {
     if (own !== undefined && !ours && packages.haproxy === undefined) {
       return `HAProxy ${own[1]} with AWS-LC comes from a repository that this machine has already`;
     }
-    let found: Awaited<ReturnType<typeof findBranch>>;
-    try {
-      found = await findBranch(system, manager, { os, base, branches: wants, directory: DIRECTORY });
-    } catch (error) {
-      // Only the operator's own word makes the vendor's packages a must.
-      if (!(error instanceof OberError) || packages.haproxy !== undefined) throw error;
-      return distribution(`its vendor's packages, which have AWS-LC, are out of reach (${error.message})`);
-    }
-    if (found === undefined) {
-      if (packages.haproxy === undefined) return distribution(`its vendor has no packages for this release at ${base}`);
-      throw new OberError(`${base} has no HAProxy ${packages.haproxy} for ${os.name}`, {
-        hint: "leave --haproxy out to have the best there is, or say --haproxy distro",
-      });
-    }
+    const found = await findSource();
+    if ("distribution" in found) return distribution(found.distribution);
     const key = await vendorKey(system, manager, { choice: packages, directory: DIRECTORY });
     const shown = key.fingerprints.map(showFingerprint).join(", ");
     if (key.firstUse) {
@@ -95,6 +93,25 @@ export function haproxySourceStep(context: InstallContext): Step<null> {
       );
     }
     return `HAProxy ${found.branch} with AWS-LC comes from ${found.repository.url}, signed by ${shown}`;
+  }
+
+  /** The vendor's packages for this system, or why they are the distribution's. Throws where the operator wants the vendor's. */
+  async function findSource(): Promise<Found | { readonly distribution: string }> {
+    const { repository: base } = packages;
+    let found: Found | undefined;
+    try {
+      found = await findBranch(system, manager, { os, base, branches: wants, directory: DIRECTORY });
+    } catch (error) {
+      // Only the operator's own word makes the vendor's packages a must.
+      if (!(error instanceof OberError) || packages.haproxy !== undefined) throw error;
+      return { distribution: `its vendor's packages, which have AWS-LC, are out of reach (${error.message})` };
+    }
+    if (found !== undefined) return found;
+    if (packages.haproxy === undefined)
+      return { distribution: `its vendor has no packages for this release at ${base}` };
+    throw new OberError(`${base} has no HAProxy ${packages.haproxy} for ${os.name}`, {
+      hint: "leave --haproxy out to have the best there is, or say --haproxy distro",
+    });
   }
 
   async function trusted(): Promise<readonly string[]> {
