@@ -62,6 +62,8 @@ describe("every command", () => {
   });
 });
 
+const RENDER = "render --from test/golden/smallest/ober.yaml --out unused --path /opt/ober --node 10.0.0.11".split(" ");
+
 describe("the command line", () => {
   const cases: readonly [what: string, args: readonly string[], code: number, stderr: string][] = [
     ["an unknown command", ["helth"], 2, "error: unknown command 'helth'\nhint:  did you mean `ober health`?\n"],
@@ -95,6 +97,12 @@ describe("the command line", () => {
       ["health", "--url", "--once"],
       2,
       "error: --url needs a value\nhint:  write `--url=VALUE` when the value begins with a dash\n",
+    ],
+    [
+      "a memory that is no number of GiB",
+      [...RENDER, "--memory", "64GB"],
+      2,
+      'error: --memory "64GB" is not a number of GiB\nhint:  write it like --memory 64\n',
     ],
     ["a cluster of short flags", ["health", "-qv"], 2, "error: unknown flag -qv\nhint:  write -q -v\n"],
     ["no command but a flag", ["--json"], 2, "error: no command given\nhint:  `ober --help` lists the commands\n"],
