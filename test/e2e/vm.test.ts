@@ -7,13 +7,15 @@ import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PEM_FILE } from "../lab/certificate.ts";
 import { sayProgress } from "../lab/cli.ts";
+import { startHold } from "../lab/hold.ts";
 import type { Lab } from "../lab/lab.ts";
 import { EXECUTABLE, oberYaml } from "../lab/ober.ts";
 import { nodeAddress, RUN_DIRECTORY, STORAGE, VIP, VIP_NAME } from "../lab/places.ts";
 import { until } from "../lab/process.ts";
 import { now, watchRoute } from "../lab/route-watch.ts";
+import { BACKEND_PORT } from "../lab/storage.ts";
 import { startVm, vmExec, vmIsUp } from "../lab/vm.ts";
-import { measured, sharedLab } from "./_cluster.ts";
+import { measured, ROUNDS, sharedLab } from "./_cluster.ts";
 
 const INDEX = 1;
 const ADDRESS = nodeAddress(INDEX);
@@ -47,6 +49,7 @@ beforeAll(async () => {
   copyFileSync(EXECUTABLE, join(cargo, "ober"));
   copyFileSync(PEM_FILE, join(cargo, "vip.pem"));
   writeFileSync(join(cargo, "ober.yaml"), oberYaml([ADDRESS], { servers: `10.66.0.[11-13]:${STORAGE.port}` }));
+  writeFileSync(join(cargo, "backends.yaml"), oberYaml([ADDRESS], { servers: `10.66.0.[11-13]:${BACKEND_PORT}` }));
   await lab.service("vm", () => startVm(INDEX, cargo, sayProgress()));
   bootId = await vmIsUp(300_000);
   // Under emulation a program takes many seconds to come from the disk for the first time.
@@ -67,6 +70,56 @@ test("becomes a node with a dummy device, fq, BBR and every sysctl in force", as
   expect((await vmExec("ip -4 -o address show dev lo-vip")).stdout).toContain(`inet ${VIP}/32`);
   await everySysctl();
 }, 900_000);
+
+test(
+  "holds idle and active connections within the unit's limits",
+  async () => {
+    const [idle, active] = [ROUNDS * 200, ROUNDS * 20];
+    // One process may have no more descriptors than the machine of the tests allows it.
+    const clients = Math.ceil((idle + active) / 12_000);
+    for (const index of [1, 2, 3]) await lab.startBackend(index);
+    await ober("config --from /mnt/backends.yaml --yes");
+    const holds = Array.from({ length: clients }, () =>
+      startHold({
+        idle: Math.round(idle / clients),
+        active: Math.round(active / clients),
+        opening: 8,
+        pauseMs: 50_000,
+      }),
+    );
+    const count = (kind: "idle" | "active") => holds.reduce((sum, hold) => sum + hold.last()[kind], 0);
+    const failed = () => holds.map((hold) => hold.last().failed);
+    await until(
+      "all are open",
+      () => {
+        if (failed().some((each) => Object.keys(each).length > 0)) throw new Error(JSON.stringify(failed()));
+        return count("idle") === idle && count("active") === active;
+      },
+      ROUNDS * 15_000 + 60_000,
+      1_000,
+    );
+    // Long enough for every idle one to carry another request, and to have ended if HAProxy had taken it for abandoned.
+    await Bun.sleep(65_000);
+    const { stdout } = await vmExec(
+      "pid=$(pgrep -n -P $(systemctl show -p MainPID --value ober-http.service)); ls /proc/$pid/fd | wc -l; sed -n 's/^VmRSS: *//p' /proc/$pid/status; sed -n 's/^Max open files *//p' /proc/$pid/limits",
+    );
+    const [descriptors = "", memory = "", limit = ""] = stdout.trim().split("\n");
+    for (const hold of holds) await hold.stop();
+    expect(failed()).toEqual(holds.map(() => ({})));
+    expect(Number(descriptors)).toBeGreaterThan(idle + active);
+    measured("vm: memory of HAProxy that holds connections", Number.parseInt(memory, 10) / 1000, {
+      unit: "MB",
+      idle,
+      active,
+      descriptors: Number(descriptors),
+      limit,
+      requests: holds.reduce((sum, hold) => sum + hold.last().requests, 0),
+    });
+    await ober("config --from /mnt/ober.yaml --yes");
+    await objectAnswers();
+  },
+  ROUNDS * 25_000 + 600_000,
+);
 
 test("is reset by the watchdog when its kernel stops, and serves again without a hand", async () => {
   expect((await vmExec("systemctl show -p RuntimeWatchdogUSec --value")).stdout.trim()).toBe("10s");

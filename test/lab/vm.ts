@@ -35,7 +35,7 @@ export async function startVm(index: number, files: string, progress: Progress):
   }) as [string, string];
   const address = `ip=${nodeAddress(index)}::${SEGMENT.router}:${SEGMENT.prefix}:vm:eth0:off`;
   const append = `root=/dev/vda rw console=ttyS0 net.ifnames=0 ${address}`;
-  const machine = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1536"];
+  const machine = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "4096"];
   const devices = [
     ...["-drive", `file=${disk},if=virtio,format=raw,snapshot=on`, "-drive", `file=${cargo},if=virtio,format=raw`],
     ...["-netdev", `tap,id=lan,ifname=${tap},script=no,downscript=no`, "-device", "virtio-net-pci,netdev=lan"],
