@@ -104,7 +104,7 @@ test(
       "pid=$(pgrep -n -P $(systemctl show -p MainPID --value ober-http.service)); ls /proc/$pid/fd | wc -l; sed -n 's/^VmRSS: *//p' /proc/$pid/status; sed -n 's/^Max open files *//p' /proc/$pid/limits",
     );
     const [descriptors = "", memory = "", limit = ""] = stdout.trim().split("\n");
-    for (const hold of holds) await hold.stop();
+    await Promise.all(holds.map((hold) => hold.stop()));
     expect(failed()).toEqual(holds.map(() => ({})));
     expect(Number(descriptors)).toBeGreaterThan(idle + active);
     measured("vm: memory of HAProxy that holds connections", Number.parseInt(memory, 10) / 1000, {

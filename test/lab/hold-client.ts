@@ -62,9 +62,8 @@ if (import.meta.main) {
   };
   const keep = async (socket: TLSSocket) => {
     while (!stopping) {
-      await pause(plan.pauseMs);
-      // All at once they would be a test of something else.
-      if (stopping) await Bun.sleep(Math.random() * Math.min(plan.pauseMs, plan.idle * 5));
+      // Also at the end, so that the last requests come as the others did, and before the server takes the connection for abandoned.
+      await Bun.sleep(plan.pauseMs);
       const error = await short(socket);
       if (error !== undefined) return fail(`idle: ${error}`);
     }
