@@ -84,17 +84,15 @@ test(
         idle: Math.round(idle / clients),
         active: Math.round(active / clients),
         opening: 8,
-        pauseMs: 50_000,
+        pauseMs: 45_000,
       }),
     );
     const count = (kind: "idle" | "active") => holds.reduce((sum, hold) => sum + hold.last()[kind], 0);
     const failed = () => holds.map((hold) => hold.last().failed);
+    const nothingFailed = () => failed().every((each) => Object.keys(each).length === 0);
     await until(
-      "all are open",
-      () => {
-        if (failed().some((each) => Object.keys(each).length > 0)) throw new Error(JSON.stringify(failed()));
-        return count("idle") === idle && count("active") === active;
-      },
+      "all are open, or one has failed",
+      () => !nothingFailed() || (count("idle") === idle && count("active") === active),
       ROUNDS * 15_000 + 60_000,
       1_000,
     );
@@ -105,8 +103,6 @@ test(
     );
     const [descriptors = "", memory = "", limit = ""] = stdout.trim().split("\n");
     await Promise.all(holds.map((hold) => hold.stop()));
-    expect(failed()).toEqual(holds.map(() => ({})));
-    expect(Number(descriptors)).toBeGreaterThan(idle + active);
     measured("vm: memory of HAProxy that holds connections", Number.parseInt(memory, 10) / 1000, {
       unit: "MB",
       idle,
@@ -115,6 +111,8 @@ test(
       limit,
       requests: holds.reduce((sum, hold) => sum + hold.last().requests, 0),
     });
+    expect(failed()).toEqual(holds.map(() => ({})));
+    expect(Number(descriptors)).toBeGreaterThan(idle + active);
     await ober("config --from /mnt/ober.yaml --yes");
     await objectAnswers();
   },
