@@ -121,7 +121,7 @@ describe("HAProxy of its vendor, on what says it is Ubuntu", () => {
     copyExecutable(node);
     const { stdout } = await bootstrap([...fromVendor, "--dry-run"]);
     expect(stdout).toContain(
-      `would do where HAProxy comes from: 3.4 with AWS-LC from ${VENDOR_URL}/ubuntu/ha34, if it has the package`,
+      `would do  where HAProxy comes from: 3.4 with AWS-LC from ${VENDOR_URL}/ubuntu/ha34, if it has the package`,
     );
     expect(differences(before, await snapshot(node))).toEqual([]);
     const { stderr } = await bootstrap(fromVendor);
