@@ -90,7 +90,7 @@ async function prepare(): Promise<void> {
     progress,
   });
   const work = mkdtempSync(join(tmpdir(), "ober-bench-"));
-  const { own, others } = placement(values.share ? 1 : availableParallelism());
+  const { own, others } = placement(values.share);
   try {
     const places: Surroundings[] = [];
     for (const wanted of values.haproxy.split(",")) {
@@ -102,7 +102,7 @@ async function prepare(): Promise<void> {
     const inside = [
       "taskset",
       "--cpu-list",
-      others,
+      others.join(","),
       "unshare",
       "--net",
       "--mount",
@@ -121,11 +121,12 @@ async function prepare(): Promise<void> {
   }
 }
 
-/** Lists of processors, for the proxy and for all else, of a machine with `count`; one cannot be parted. */
-function placement(count: number): { readonly own: readonly number[]; readonly others: string } {
+/** Processors for the proxy and for all else: the same for both where they share them, or where there is one. */
+function placement(share: boolean): { readonly own: readonly number[]; readonly others: readonly number[] } {
   const all = Array.from({ length: availableParallelism() }, (_, index) => index);
-  if (count < 2) return { own: all, others: all.join(",") };
-  return { own: all.slice(0, Math.floor(count / 2)), others: all.slice(Math.floor(count / 2)).join(",") };
+  if (share || all.length < 2) return { own: all, others: all };
+  const half = Math.floor(all.length / 2);
+  return { own: all.slice(0, half), others: all.slice(half) };
 }
 
 async function findHaproxy(wanted: string): Promise<{ haproxyRoot: string; haproxy: HaproxyFacts }> {

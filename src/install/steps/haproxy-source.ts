@@ -36,24 +36,15 @@ export function haproxySourceStep(context: InstallContext): Step<null> {
     },
     async foresee() {
       if (packages.haproxy === "distro") return `from ${os.name}`;
-      await system.makeDirectory(DIRECTORY, 0o700);
-      try {
-        const source = await findSource();
-        if ("distribution" in source) return `from ${os.name}: ${source.distribution}`;
-        return `${source.branch} with AWS-LC from ${source.repository.url}, if it has the package and the key is right`;
-      } finally {
-        await system.removeTree(DIRECTORY);
-      }
+      const source = await withDirectory(findSource);
+      if ("present" in source) return `${source.present} with AWS-LC from a repository that this machine has already`;
+      if ("distribution" in source) return `from ${os.name}: ${source.distribution}`;
+      return `${source.branch} with AWS-LC from ${source.repository.url}, if it has the package and the key is right`;
     },
     plan: async () => null,
     async apply() {
-      await system.makeDirectory(DIRECTORY, 0o700);
-      try {
-        if (packages.haproxy === "distro") await manager.removeRepository(await trusted());
-        else tell(await choose());
-      } finally {
-        await system.removeTree(DIRECTORY);
-      }
+      if (packages.haproxy === "distro") await manager.removeRepository(await trusted());
+      else tell(await withDirectory(choose));
       return [];
     },
     async undo() {
@@ -65,12 +56,9 @@ export function haproxySourceStep(context: InstallContext): Step<null> {
   async function choose(): Promise<string> {
     const distribution = (why: string) => `HAProxy comes from ${os.name}: ${why}`;
     await manager.refresh();
-    const [own] = await manager.available(HAPROXY_PACKAGES.slice(0, 1));
-    const ours = (await system.stat(manager.repositoryFiles.list)) !== undefined;
-    if (own !== undefined && !ours && packages.haproxy === undefined) {
-      return `HAProxy ${own[1]} with AWS-LC comes from a repository that this machine has already`;
-    }
     const found = await findSource();
+    if ("present" in found)
+      return `HAProxy ${found.present} with AWS-LC comes from a repository that this machine has already`;
     if ("distribution" in found) return distribution(found.distribution);
     const key = await vendorKey(system, manager, { choice: packages, directory: DIRECTORY });
     const shown = key.fingerprints.map(showFingerprint).join(", ");
@@ -95,9 +83,24 @@ export function haproxySourceStep(context: InstallContext): Step<null> {
     return `HAProxy ${found.branch} with AWS-LC comes from ${found.repository.url}, signed by ${shown}`;
   }
 
-  /** The vendor's packages for this system, or why they are the distribution's. Throws where the operator wants the vendor's. */
-  async function findSource(): Promise<Found | { readonly distribution: string }> {
+  async function withDirectory<T>(work: () => Promise<T>): Promise<T> {
+    await system.makeDirectory(DIRECTORY, 0o700);
+    try {
+      return await work();
+    } finally {
+      await system.removeTree(DIRECTORY);
+    }
+  }
+
+  /**
+   * The version that a repository of the machine's own has, the vendor's packages for this system, or why they are the distribution's.
+   * Throws where the operator wants the vendor's.
+   */
+  async function findSource(): Promise<Found | { readonly present: string } | { readonly distribution: string }> {
     const { repository: base } = packages;
+    const [own] = await manager.available(HAPROXY_PACKAGES.slice(0, 1));
+    const ours = (await system.stat(manager.repositoryFiles.list)) !== undefined;
+    if (own !== undefined && !ours && packages.haproxy === undefined) return { present: own[1] };
     let found: Found | undefined;
     try {
       found = await findBranch(system, manager, { os, base, branches: wants, directory: DIRECTORY });
