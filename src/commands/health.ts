@@ -21,6 +21,7 @@ export default defineCommand({
     },
     once: { type: "boolean", description: "Check once: exit 0 when healthy, 1 with a reason when not" },
     alive: { type: "boolean", description: "With --once: any answer will do, only an HAProxy that hangs fails" },
+    standsBy: { type: "boolean", description: "With --once: tell the other nodes that keepalived stands by here" },
     url: {
       type: "string",
       valueHint: "URL",
@@ -32,6 +33,8 @@ export default defineCommand({
     fall: { type: "string", valueHint: "N", description: "Failed checks in a row before a withdrawal" },
     drainFlag: { type: "string", valueHint: "FILE", description: "While this file exists, every VIP is withdrawn" },
     history: { type: "string", valueHint: "FILE", description: "Where to note what happens, for `ober history`" },
+    socket: { type: "string", valueHint: "FILE", description: "HAProxy's socket, by which the other nodes are told" },
+    map: { type: "string", valueHint: "FILE", description: "The map of HAProxy's that says what is served" },
     state: { type: "string", valueHint: "FILE", description: "Where to keep the state that `ober status` shows" },
   },
   async run({ rawArgs }) {

@@ -27,6 +27,8 @@ export function pathsOf(prefix: string) {
     vipList: under("etc/haproxy/vips.lst"),
     /** What the node says of itself to the others. */
     identityMap: under("etc/haproxy/identity.map"),
+    /** What the node serves at the moment, and whether it wants to leave: HAProxy's memory says, the file only has the keys. */
+    servesMap: under("etc/haproxy/serves.map"),
     statsList: under("etc/haproxy/stats.lst"),
     /** Destinations whose connections end after the response that they carry: none, or all while the node leaves traffic. */
     leavingList: under("etc/haproxy/leaving.lst"),

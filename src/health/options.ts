@@ -1,3 +1,5 @@
+import type { MapPlace } from "./serves.ts";
+
 /**
  * The arguments of `ober health`, read without citty: keepalived starts `health --once` every other second and ExaBGP's
  * start waits for the other form, and citty's parser alone is a fifth of what `curl` costs as a whole.
@@ -10,6 +12,8 @@ export type OnceOptions = {
   readonly alive: boolean;
   readonly url: Target;
   readonly timeoutMs: number;
+  /** Where to say that keepalived stands by; undefined when nobody is to be told. */
+  readonly map: MapPlace | undefined;
 };
 
 export type LoopOptions = {
@@ -24,6 +28,8 @@ export type LoopOptions = {
   readonly stateFile: string;
   /** What happened, over reboots; see `history.ts`. */
   readonly historyFile: string;
+  /** Where to say what is served. */
+  readonly map: MapPlace;
 };
 
 /** `prefix` is what is announced; `group` is the backend group that decides about it, "" for the whole node. */
@@ -37,6 +43,7 @@ export type OptionsProblem = { readonly problem: string; readonly hint: string }
 
 const DEFAULT_URL = "http://127.0.0.1:8404/health";
 const DEFAULT_STATE_FILE = "/run/ober-bgp/health.json";
+const HAPROXY_SOCKET = "/run/ober/haproxy.sock";
 
 /** keepalived gives its script one second; answering before it does keeps the reason in the log. */
 const ONCE_TIMEOUT_MS = 800;
@@ -62,15 +69,19 @@ export function readOptions(words: readonly string[], executable: string): Healt
     "--drain-flag": `${varOf(executable)}/drain`,
     "--state": DEFAULT_STATE_FILE,
     "--history": `${varOf(executable)}/history`,
+    "--socket": HAPROXY_SOCKET,
+    "--map": `${prefixOf(executable)}/etc/haproxy/serves.map`,
   };
   const vips: Vip[] = [];
   let once = false;
   let alive = false;
+  let standsBy = false;
   for (let i = 0; i < words.length; i++) {
     const word = words[i] ?? "";
-    if (word === "--once" || word === "--alive") {
+    if (word === "--once" || word === "--alive" || word === "--stands-by") {
       if (word === "--once") once = true;
-      else alive = true;
+      else if (word === "--alive") alive = true;
+      else standsBy = true;
       continue;
     }
     if (!word.startsWith("-")) {
@@ -100,11 +111,13 @@ export function readOptions(words: readonly string[], executable: string): Healt
   const url = readTarget(texts["--url"]);
   if (url === undefined)
     return problem(`'${texts["--url"]}' is not a URL that can be checked`, `give one like ${DEFAULT_URL}`);
+  const map = { socket: texts["--socket"], map: texts["--map"] };
   if (once) {
     if (vips.length > 0) return problem("`--once` checks this node and takes no VIP");
-    return { once, alive, url, timeoutMs: numbers["--timeout-ms"] ?? ONCE_TIMEOUT_MS };
+    const timeoutMs = numbers["--timeout-ms"] ?? ONCE_TIMEOUT_MS;
+    return { once, alive, url, timeoutMs, map: standsBy ? map : undefined };
   }
-  if (alive) return problem("`--alive` goes with `--once`");
+  if (alive || standsBy) return problem(`\`--${alive ? "alive" : "stands-by"}\` goes with \`--once\``);
   if (vips.length === 0)
     return problem("no VIP given", "give the VIPs to announce, or `--once` to check this node once");
   return {
@@ -118,6 +131,7 @@ export function readOptions(words: readonly string[], executable: string): Healt
     drainFlag: texts["--drain-flag"],
     stateFile: texts["--state"],
     historyFile: texts["--history"],
+    map,
   };
 }
 
@@ -130,10 +144,9 @@ function problem(text: string, hint = "`ober health --help` explains its argumen
   return { problem: text, hint };
 }
 
-/** The installation's PATH/var, from the executable's real location `PATH/bin/ober`. */
-function varOf(executable: string): string {
-  return `${executable.split("/").slice(0, -2).join("/")}/var`;
-}
+/** The installation's PATH, from the executable's real location `PATH/bin/ober`. */
+const prefixOf = (executable: string): string => executable.split("/").slice(0, -2).join("/");
+const varOf = (executable: string): string => `${prefixOf(executable)}/var`;
 
 function readTarget(text: string): Target | undefined {
   const match = /^http:\/\/(\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::(\d{1,5}))?(\/[!-~]*)?$/.exec(text);

@@ -17,6 +17,10 @@ export async function runHealth(options: HealthOptions): Promise<number> {
   const prober = createProber(options.url, () => {});
   const result = await prober.probe(options.timeoutMs);
   prober.close();
+  if (result.ok && options.map) {
+    const { sayStandsBy } = await import("./stands-by.ts");
+    await sayStandsBy(options.map);
+  }
   if (result.ok || (options.alive && result.kind !== "timeout")) return 0;
   process.stderr.write(`${result.reason}\n`);
   return 1;

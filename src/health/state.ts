@@ -8,6 +8,8 @@ import type { SessionState } from "./sessions.ts";
  */
 export type HealthState = {
   readonly pid: number;
+  /** Process id of the ExaBGP that runs it: what was said of its sessions holds as long as that one lives. */
+  readonly exabgp?: number;
   readonly startedAt: string;
   readonly updatedAt: string;
   /** The process ended in good order; nothing is announced. */

@@ -5,8 +5,9 @@ import { familyOf } from "../domain/address.ts";
 import { writeAllowList } from "../domain/allow-list.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { certificatePlace, type Paths } from "../domain/paths.ts";
+import { SERVES_KEY, TURN_KEY } from "../domain/serves.ts";
 import type { RenderedFile } from "./file.ts";
-import { IDENTITY_KEY, IDENTITY_PATH, identityText } from "./identity.ts";
+import { IDENTITY_KEY, IDENTITY_PATH, identityText, SERVES_TEXT } from "./identity.ts";
 import { fill, gate } from "./template.ts";
 
 /** haproxy.cfg and the lists that it reads. */
@@ -18,6 +19,7 @@ export function renderHaproxy(
   return [
     { path: paths.haproxyConfig, content: haproxyConfig(config, facts, paths), mode: 0o644 },
     { path: paths.identityMap, content: `${IDENTITY_KEY} ${identityText(config, facts.ober)}\n`, mode: 0o644 },
+    { path: paths.servesMap, content: SERVES_TEXT, mode: 0o644 },
     { path: paths.vipList, content: `${config.vips.map((vip) => vip.address).join("\n")}\n`, mode: 0o644 },
     {
       path: paths.statsList,
@@ -110,10 +112,17 @@ function healthRules(backends: readonly Backend[]): readonly string[] {
   ];
 }
 
-/** What `ober status --all` asks the other nodes for. HAProxy itself knows whether the node leaves traffic. */
-function identityRules({ leavingList, identityMap }: Paths): readonly string[] {
+/** What the other nodes ask for. HAProxy itself knows whether the node leaves traffic. */
+function identityRules({ leavingList, identityMap, servesMap }: Paths): readonly string[] {
+  const value = (key: string, map: string) => `%[str(${key}),map(${map})]`;
+  const said = [
+    `"now":%[date]`,
+    `"serves":${value(SERVES_KEY, servesMap)}`,
+    `"turn":${value(TURN_KEY, servesMap)}`,
+    `"node":${value(IDENTITY_KEY, identityMap)}`,
+  ].join(",");
   const say = (leaving: boolean, condition: string) =>
-    `http-request return status 200 content-type application/json lf-string '{"leaving":${leaving},"node":%[str(${IDENTITY_KEY}),map(${identityMap})]}' if { path ${IDENTITY_PATH} }${condition}`;
+    `http-request return status 200 content-type application/json lf-string '{"leaving":${leaving},${said}}' if { path ${IDENTITY_PATH} }${condition}`;
   return [say(true, ` { dst -f ${leavingList} }`), say(false, "")];
 }
 

@@ -1,9 +1,17 @@
 import type { Config } from "../config/schema.ts";
+import { SERVES_KEY, type Serves, TURN_KEY } from "../domain/serves.ts";
+import type { Turn } from "../domain/turn.ts";
 
 /** What a node tells the others of itself, on the statistics port at IDENTITY_PATH. */
 export type Identity = {
   /** Whether the node leaves traffic: it is drained or about to stop. */
   readonly leaving: boolean;
+  /** Seconds since the epoch by the node's own clock: the times below are compared with it and with nothing else. */
+  readonly now: number;
+  /** What it serves, renewed every second or two by what knows it; empty while nobody has said so. */
+  readonly serves: Serves | Record<string, never>;
+  /** Its wish to leave, renewed every second by the command that leaves; empty where there is none. */
+  readonly turn: (Turn & { readonly at: number }) | Record<string, never>;
   readonly node: {
     /** Version of the ober that applied the configuration. */
     readonly ober: string;
@@ -19,6 +27,9 @@ export const IDENTITY_PATH = "/ober";
  * `ober.yaml` that is of no concern to HAProxy may cost it one.
  */
 export const IDENTITY_KEY = "node";
+
+/** The other map, of what changes while HAProxy runs. After a start or a reload it says nothing until it is told again. */
+export const SERVES_TEXT = `${SERVES_KEY} {}\n${TURN_KEY} {}\n`;
 
 /** The value: JSON without a blank, which would end it. */
 export const identityText = (config: Config, ober: string): string =>

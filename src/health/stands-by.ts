@@ -1,0 +1,35 @@
+import { EVERY_VIP, SERVES_KEY, servesText } from "../domain/serves.ts";
+import { type MapPlace, setMapKey } from "./serves.ts";
+
+/** Clock ticks a second in proc(5); 100 on every machine that Linux calls x86-64 or arm64. */
+const TICKS = 100;
+
+/** Tells the other nodes that keepalived, which runs this process, takes over here. Whether that succeeds does not change the check. */
+export async function sayStandsBy(place: MapPlace): Promise<void> {
+  const at = Math.floor(Date.now() / 1000);
+  const seconds = await ageOfParent();
+  if (seconds === undefined) return;
+  await setMapKey(place, SERVES_KEY, servesText({ at, vips: { [EVERY_VIP]: at - seconds } }));
+}
+
+/** Seconds since keepalived started; undefined where it has ended meanwhile. */
+async function ageOfParent(): Promise<number | undefined> {
+  const [stat, uptime] = await Promise.all([read(`/proc/${process.ppid}/stat`), read("/proc/uptime")]);
+  return stat === undefined || uptime === undefined ? undefined : ageIn(stat, uptime);
+}
+
+/** Seconds from the start of the process in `stat` (proc_pid_stat(5), field 22) until `uptime` (proc_uptime(5)). */
+export function ageIn(stat: string, uptime: string): number {
+  // The second field is the program's name in parentheses, and may hold anything.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return Math.max(0, Math.floor(Number(uptime.split(" ")[0]) - Number(fields[19]) / TICKS));
+}
+
+async function read(path: string): Promise<string | undefined> {
+  try {
+    return await Bun.file(path).text();
+  } catch (error) {
+    if (error instanceof Error && "code" in error) return undefined;
+    throw error;
+  }
+}
