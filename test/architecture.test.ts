@@ -26,8 +26,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   // Checks ask the parsers about staged files and compare with the newest generation; they change nothing.
   checks: ["domain", "config", "render", "plan", "system", "health", "acme"],
   install: ["domain", "config", "render", "plan", "system", "checks", "assets"],
+  node: ["domain", "config", "render", "plan", "health", "system", "checks"],
   ui: ["domain"],
-  commands: ["domain", "config", "render", "plan", "health", "system", "checks", "install", "acme", "ui", "assets"],
+  commands: ["domain", "config", "render", "plan", "health", "system", "checks", "install", "acme", "node", "ui", "assets"],
   arguments: ["domain", "ui"],
   cli: ["domain", "commands", "arguments", "ui"],
   main: ["cli", "health", "ui"],

@@ -3,6 +3,7 @@ import type { Config } from "../config/schema.ts";
 import { OWN_VERSION } from "../domain/build.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { nodeAddresses } from "../domain/nodes.ts";
+import type { PeerWord, Turn } from "../domain/turn.ts";
 import { IDENTITY_PATH, type Identity, sectionHashes } from "../render/identity.ts";
 import { parseStat, requestsInFlight, type StatRow, serverRows } from "../system/haproxy-socket.ts";
 import { type HttpText, httpText } from "../system/http.ts";
@@ -33,6 +34,42 @@ export type PeerStatus = ClusterNode & {
   /** Sections of its `ober.yaml` that are not as in the one of this node. */
   readonly differs: readonly string[];
 };
+
+/** What a node says to the one question that decides whether another may leave; see domain/turn.ts. */
+export async function askTurn(member: ClusterNode, port: number, timeoutMs: number): Promise<PeerWord> {
+  const host = member.own ? "127.0.0.1" : member.address;
+  return turnWord(member.node, parseIdentity(await httpText(host, port, IDENTITY_PATH, timeoutMs)));
+}
+
+/** For how long this node has served each VIP, by its own word; undefined while nothing that knows it has said so. */
+export async function ownServes(port: number, timeoutMs: number): Promise<Readonly<Record<string, number>> | undefined> {
+  const said = parseIdentity(await httpText("127.0.0.1", port, IDENTITY_PATH, timeoutMs));
+  const isSaid = said !== undefined && "at" in said.serves && said.now - Number(said.serves.at) <= SERVES_STALE;
+  return isSaid ? turnWord("", said).said?.serves : undefined;
+}
+
+/** A mark or a word about VIPs that was not renewed for so long says nothing any more: its writer is gone. Seconds. */
+const TURN_STALE = 15;
+const SERVES_STALE = 10;
+
+/** Pure. */
+export function turnWord(node: string, said: Identity | undefined): PeerWord {
+  if (said === undefined) return { node, said: undefined };
+  const { now, serves, turn, leaving } = said;
+  const isFresh = "at" in serves && typeof serves.at === "number" && now - serves.at <= SERVES_STALE;
+  const vips = isFresh && typeof serves.vips === "object" && serves.vips !== null ? serves.vips : {};
+  const times = Object.entries(vips).flatMap(([vip, since]) =>
+    typeof since === "number" ? [[vip, Math.max(0, now - since)] as const] : [],
+  );
+  return { node, said: { leaving, serves: Object.fromEntries(times), turn: turnOf(turn, now) } };
+}
+
+function turnOf(turn: Identity["turn"], now: number): Turn | undefined {
+  if (!("at" in turn) || typeof turn.at !== "number" || now - turn.at > TURN_STALE) return undefined;
+  const { phase, id, command } = turn;
+  if ((phase !== "asks" && phase !== "leaves") || typeof id !== "string") return undefined;
+  return { phase, id, command: typeof command === "string" ? command.replaceAll("_", " ") : "ober" };
+}
 
 /** One thing in which nodes differ that should be alike. */
 export type Drift = { readonly node: string; readonly text: string; readonly fix: string };
@@ -110,6 +147,9 @@ function parseIdentity(answer: HttpText): Identity | undefined {
     const said = JSON.parse(answer.body) as Partial<Identity>;
     const isWhole =
       typeof said.leaving === "boolean" &&
+      typeof said.now === "number" &&
+      isObject(said.serves) &&
+      isObject(said.turn) &&
       typeof said.node?.ober === "string" &&
       typeof said.node.config === "object" &&
       said.node.config !== null;
@@ -118,6 +158,8 @@ function parseIdentity(answer: HttpText): Identity | undefined {
     return undefined;
   }
 }
+
+const isObject = (value: unknown) => typeof value === "object" && value !== null;
 
 function groupOf(name: string, rows: readonly StatRow[]): PeerGroup {
   const servers = serverRows(rows, name);

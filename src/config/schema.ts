@@ -133,6 +133,7 @@ const ConfigSchema = mapping(
     ha_mode: v.optional(oneOf("bgp", "keepalived"), "bgp"),
     nodes: hostList,
     handover: v.optional(oneOf("auto", "always", "off"), "auto"),
+    settle_time: v.optional(wholeNumber(0, 600), 5),
     bgp: section({
       local_as: asNumber,
       peer_as: asNumber,

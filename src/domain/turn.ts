@@ -10,6 +10,8 @@
  *   of a higher one, which will yield. So one of them always gets through, and one at a time (Burns and Lynch, one-bit mutual exclusion).
  */
 
+import { EVERY_VIP } from "./serves.ts";
+
 /** A node's wish to leave, as the other nodes read it. */
 export type Turn = {
   /** "asks" while it finds out whether it may, "leaves" from then on until it is away or back. */
@@ -54,36 +56,26 @@ export type Decision =
 /** What to do with the mark that is up, after all others have been asked. */
 export function decide({ id, vips, settleSeconds }: Wish, peers: readonly PeerWord[]): Decision {
   const marks = peers.flatMap(({ node, said }) => (said?.turn ? [{ node, turn: said.turn }] : []));
-  const first =
-    marks.find(({ turn }) => turn.phase === "leaves") ??
-    marks.find(({ turn }) => turn.id <= id);
+  const first = marks.find(({ turn }) => turn.phase === "leaves") ?? marks.find(({ turn }) => turn.id <= id);
   if (first) {
     const { node, turn } = first;
     return { kind: "yield", to: node, because: `${node} leaves traffic now (${turn.command})` };
   }
   const [later] = marks;
   if (later) return { kind: "hold", because: `${later.node} wants to leave as well (${later.turn.command})` };
-  const times = new Map(vips.map((vip) => [vip, longestService(vip, peers)]));
-  const unserved = vips.filter((vip) => times.get(vip) === undefined);
+  const unserved = vips.filter((vip) => !peers.some((peer) => secondsOf(peer, vip) !== undefined));
   if (unserved.length > 0) return { kind: "alone", vips: unserved, because: whyAlone(unserved, peers) };
-  const young = vips.find((vip) => (times.get(vip) ?? 0) < settleSeconds);
+  const young = peers.find((peer) => vips.some((vip) => (secondsOf(peer, vip) ?? settleSeconds) < settleSeconds));
   if (young !== undefined) {
-    const seconds = times.get(young) ?? 0;
-    return {
-      kind: "hold",
-      because: `${young} has been served by another node for only ${seconds} s, and counts from ${settleSeconds} s on`,
-    };
+    return { kind: "hold", because: `${young.node} has just come back: it counts when it has served for ${settleSeconds} s` };
   }
   return { kind: "go" };
 }
 
-/** For how long the VIP has been served by the node that has done so the longest; undefined where none does. */
-function longestService(vip: string, peers: readonly PeerWord[]): number | undefined {
-  const times = peers.flatMap(({ said }) => {
-    const seconds = said?.leaving === false && said.turn === undefined ? said.serves[vip] : undefined;
-    return seconds === undefined ? [] : [seconds];
-  });
-  return times.length === 0 ? undefined : Math.max(...times);
+/** For how long the node has served the VIP; undefined where it does not, or is about to leave. */
+function secondsOf({ said }: PeerWord, vip: string): number | undefined {
+  if (said === undefined || said.leaving || said.turn !== undefined) return undefined;
+  return said.serves[vip] ?? said.serves[EVERY_VIP];
 }
 
 function whyAlone(unserved: readonly string[], peers: readonly PeerWord[]): string {

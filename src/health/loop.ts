@@ -1,6 +1,7 @@
 import { createDialog } from "./dialog.ts";
-import { formerVips } from "./former.ts";
+import { formerSessions, formerVips } from "./former.ts";
 import type { LoopOptions } from "./options.ts";
+import { createPublisher } from "./publish.ts";
 import { createReport } from "./report.ts";
 import { actionOf } from "./routes.ts";
 import { createWatch, type Watch } from "./watch.ts";
@@ -46,10 +47,12 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
         const last = transition.to === "stopped" ? "last" : undefined;
         if (action !== undefined) dialog.tell(watch.vips, action, now(), last);
         report.entered(watch, transition);
+        publisher.changed(watches);
         attach();
       },
     }),
   );
+  const publisher = createPublisher(options.map, dialog, () => report.hasSession);
   let attached = false;
   let stopped = false;
   let watchdog: Watchdog | undefined;
@@ -74,6 +77,7 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
   }
 
   async function clearFormer(): Promise<void> {
+    report.adopt(await formerSessions(options.stateFile, parent));
     const former = await formerVips(options.stateFile, options.vips);
     if (former.length > 0 && !stopped) dialog.clear(former, now());
   }
@@ -108,6 +112,7 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
     }
     if (dialog.hear(line, now())) report.changed();
     report.heard(line);
+    publisher.changed(watches);
     if (dialog.waiting > 0) return;
     watchdog?.answered();
     goodbye();
@@ -120,6 +125,7 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
     }
     dialog.tick(now());
     report.beat(watches);
+    publisher.beat(watches);
     watchdog?.beat();
   }
 
@@ -131,7 +137,7 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
     for (const watch of watches) watch.stop(cause);
     const end = () => {
       goodbye = () => {};
-      Promise.all([stdout.drained(), report.close(watches)]).then(() => resolve(code), fail);
+      Promise.all([stdout.drained(), report.close(watches), publisher.close()]).then(() => resolve(code), fail);
     };
     if (exabgp === "gone") {
       end();

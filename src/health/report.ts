@@ -3,7 +3,7 @@ import { appendHistory, type HistoryEntry } from "./history.ts";
 import type { Transition } from "./machine.ts";
 import type { LoopOptions } from "./options.ts";
 import type { ProbeResult } from "./probe.ts";
-import { createSessions } from "./sessions.ts";
+import { createSessions, type SessionState } from "./sessions.ts";
 import type { HealthState, TransitionState } from "./state.ts";
 import { causeKind, LATENCY_BOUNDS_MS } from "./tally.ts";
 import type { Watch } from "./watch.ts";
@@ -15,6 +15,10 @@ export type Report = {
   entered(watch: Watch, transition: Transition): void;
   /** A line from ExaBGP that may be about a session. */
   heard(line: string): void;
+  /** Sessions that an earlier process of the same ExaBGP had heard of: ExaBGP does not tell again of one that is up. */
+  adopt(sessions: readonly SessionState[]): void;
+  /** Whether any router has a session, as far as ExaBGP has said. */
+  readonly hasSession: boolean;
   /** The state file no longer says how things are. */
   changed(): void;
   /** To be called each second: writes the state when it is old. */
@@ -98,6 +102,13 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
     heard(line) {
       if (sessions.hear(line, new Date())) isOld = true;
     },
+    adopt(states) {
+      sessions.adopt(states);
+      isOld = true;
+    },
+    get hasSession() {
+      return sessions.states.some(({ state }) => state === "up");
+    },
     changed() {
       isOld = true;
     },
@@ -152,6 +163,7 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
   function snapshot(watches: readonly Watch[]): HealthState {
     return {
       pid: process.pid,
+      exabgp: process.ppid,
       startedAt,
       updatedAt: new Date().toISOString(),
       stopped: watches.every(({ state }) => state.phase === "stopped"),

@@ -14,6 +14,8 @@ export type SessionState = {
 export type Sessions = {
   /** A line from ExaBGP. Returns whether it was about a session. */
   hear(line: string, at: Date): boolean;
+  /** What was known before; a word that was heard since counts more. */
+  adopt(states: readonly SessionState[]): void;
   readonly states: readonly SessionState[];
 };
 
@@ -34,6 +36,9 @@ export function createSessions(): Sessions {
       const since = before && isUp(before.state) === isUp(state) ? before.since : at.toISOString();
       states.set(neighbor, { neighbor, state, since, ...(reason === undefined ? {} : { reason }) });
       return true;
+    },
+    adopt(former) {
+      for (const state of former.slice(0, MOST_NEIGHBORS)) if (!states.has(state.neighbor)) states.set(state.neighbor, state);
     },
     get states() {
       return [...states.values()];

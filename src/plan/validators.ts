@@ -2,7 +2,7 @@ import { posix } from "node:path";
 import type { NodeFacts } from "../domain/facts.ts";
 import type { Paths } from "../domain/paths.ts";
 import { UNIT_FILES } from "../domain/units.ts";
-import { atLeast } from "../domain/version.ts";
+import { atLeast, type Version } from "../domain/version.ts";
 import { OberError } from "../errors.ts";
 import type { RenderedFile } from "../render/file.ts";
 import type { System } from "../system/system.ts";
@@ -19,8 +19,8 @@ export type Validator = {
 };
 
 /** Every parser that has a say, for the programs of this node. */
-export function validators(paths: Paths, facts: NodeFacts): readonly Validator[] {
-  const exabgpCheck = atLeast(facts.exabgp, "5.0") ? ["exabgp", "validate"] : ["exabgp", "--test"];
+export function validators(paths: Paths, { exabgp }: { readonly exabgp: Version | undefined }): readonly Validator[] {
+  const exabgpCheck = exabgp && atLeast(exabgp, "5.0") ? ["exabgp", "validate"] : ["exabgp", "--test"];
   const units = (staged: (path: string) => string) => staged(paths.unitDirectory);
   return [
     {
@@ -79,6 +79,23 @@ export async function validate(
   return warnings;
 }
 
+/**
+ * Has every program read the files that stand on the machine now. Throws an OberError with the program's own words when one refuses; returns
+ * the warnings. Changes nothing.
+ */
+export async function validateInPlace(
+  system: System,
+  { files, paths, exabgp }: { files: readonly RenderedFile[]; paths: Paths; exabgp: Version | undefined },
+): Promise<readonly string[]> {
+  const present = new Set(files.map(({ path }) => path));
+  const asked = validators(paths, { exabgp }).filter(({ reads }) => reads.some((path) => present.has(path)));
+  const hint = "nothing was changed; `ober apply --yes` writes it anew, `ober rollback` puts an older one back";
+  const answers = await Promise.all(
+    asked.map((validator) => ask(system, validator, { staged: (path) => path, files, hint })),
+  );
+  return answers.flat();
+}
+
 /** Points the staged files at each other, so that a parser never reads the running configuration by mistake. */
 function restage(content: string, references: readonly string[], staged: (path: string) => string): string {
   return references.reduce((text, path) => text.replaceAll(path, staged(path)), content);
@@ -87,7 +104,7 @@ function restage(content: string, references: readonly string[], staged: (path: 
 async function ask(
   system: System,
   validator: Validator,
-  context: { staged: (path: string) => string; files: readonly RenderedFile[] },
+  context: { staged: (path: string) => string; files: readonly RenderedFile[]; hint?: string },
 ): Promise<readonly string[]> {
   const { staged, files } = context;
   const result = await system.run(validator.argv(staged), {
@@ -105,7 +122,7 @@ async function ask(
   }
   throw new OberError(
     `${validator.program} rejected ${path}:\n${reasons.map((reason) => `  ${quoteLine(reason, path, files)}`).join("\n")}`,
-    { hint: "nothing was changed; correct the value in ober.yaml and run the command again" },
+    { hint: context.hint ?? "nothing was changed; correct the value in ober.yaml and run the command again" },
   );
 }
 

@@ -209,8 +209,8 @@ const cluster = (size: number, wanting: number): State => [
 
 const NO_FAULTS = { deaths: 0, losses: false, coarse: false } as const;
 
-test("two to four nodes that restart in turn, asking one after the other: one always serves, and all get their turn", () => {
-  for (const size of [2, 3, 4]) {
+test("two and three nodes that restart in turn, asking one after the other: one always serves, and all get their turn", () => {
+  for (const size of [2, 3]) {
     expect(explore(cluster(size, size), { ...NO_FAULTS, returns: true, waits: true }).stuck).toEqual([]);
   }
 });
@@ -235,9 +235,10 @@ test("four to six nodes that all restart at once, each asking all others in one 
 });
 
 
-test.if(ROUNDS > 1)("four nodes with every fault, and five without one, asking one after the other", () => {
-  explore(cluster(4, 4), { returns: true, waits: true, deaths: 1, losses: true, coarse: false });
-  expect(explore(cluster(5, 5), { ...NO_FAULTS, returns: true, waits: true }).stuck).toEqual([]);
+test("nodes asking one after the other; in a long run four with every fault, and five", () => {
+  if (ROUNDS > 1) explore(cluster(4, 4), { returns: true, waits: true, deaths: 1, losses: true, coarse: false });
+  const size = ROUNDS > 1 ? 5 : 3;
+  expect(explore(cluster(size, size), { ...NO_FAULTS, returns: true, waits: true }).stuck).toEqual([]);
 }, 600_000);
 
 test("random walks of two to six nodes with every fault", () => {

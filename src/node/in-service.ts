@@ -1,0 +1,115 @@
+/** What is true of the routers or of the segment when a command says that the node is in service. */
+import { gatherPlace } from "../checks/facts.ts";
+import { neighborStatus } from "../checks/neighbors.ts";
+import { heldOn } from "../checks/vrrp.ts";
+import type { Node } from "../commands/_node.ts";
+import type { Config } from "../config/schema.ts";
+import type { VrrpInstance } from "../domain/vrrp.ts";
+import { OberError } from "../errors.ts";
+import type { HealthState } from "../health/state.ts";
+import { clusterInstances } from "../render/keepalived.ts";
+import { localAddresses } from "../system/addresses.ts";
+import { readHealthState } from "../system/health-state.ts";
+import { type VrrpState, vrrpStates } from "../system/vrrp.ts";
+import type { Output } from "../ui/output.ts";
+
+/** ExaBGP 4.2 tries a router that refused it again after up to some seconds. */
+const ANNOUNCED_WITHIN_MS = 30_000;
+/** Two checks of keepalived's, two seconds apart, before the advertisements begin. */
+const RISE_MS = 6_000;
+const POLL_MS = 100;
+
+type Service = { readonly ok: true; readonly text: string } | { readonly ok: false; readonly because: string };
+
+/**
+ * Waits until clients reach this node's VIPs by it: ExaBGP acknowledged every route and a router has a session, or keepalived is MASTER of
+ * what the node owns and BACKUP else. Returns that in words; throws an OberError that says what is missing when it takes too long.
+ */
+export async function awaitService(node: Node, out: Output, config: Config): Promise<string> {
+  const bgp = config.ha_mode === "bgp";
+  const patience = bgp ? ANNOUNCED_WITHIN_MS : RISE_MS + config.keepalived.advert_int * 4000;
+  const deadline = performance.now() + patience;
+  let told = "";
+  for (;;) {
+    const service = await (bgp ? announcement(node, config) : mastership(node, config));
+    if (service.ok) return service.text;
+    if (performance.now() > deadline) {
+      throw new OberError(`the node runs, but is not in service: ${service.because}`, {
+        hint: "ober why; traffic comes by itself as soon as that is mended",
+      });
+    }
+    if (service.because !== told) out.progress(`waiting: ${service.because}`);
+    told = service.because;
+    await Bun.sleep(POLL_MS);
+  }
+}
+
+async function announcement(node: Node, config: Config): Promise<Service> {
+  const [state, neighbors] = await Promise.all([
+    readHealthState(node.system, node.paths),
+    neighborStatus({ ...node, isRoot: true }, { ...config, bgp: { ...config.bgp, bfd_enabled: false } }),
+  ]);
+  const said = (addresses: readonly string[]) => state?.sessions?.find(({ neighbor }) => addresses.includes(neighbor));
+  return announcedTo(
+    config.vips.map(({ address }) => address),
+    state,
+    neighbors.map(({ neighbor, addresses, session }) => {
+      const word = said(addresses);
+      return { neighbor, session: session && word?.state === "up", reason: word?.reason };
+    }),
+  );
+}
+
+/** Pure. A connection that ExaBGP has not called a session yet is none. */
+export function announcedTo(
+  vips: readonly string[],
+  state: HealthState | undefined,
+  neighbors: readonly { readonly neighbor: string; readonly session: boolean; readonly reason: string | undefined }[],
+): Service {
+  if (state === undefined || state.stopped) return { ok: false, because: "the health loop has not decided yet" };
+  for (const vip of vips) {
+    const route = state.vips.find((one) => one.vip === vip);
+    if (route === undefined) return { ok: false, because: `the health loop does not know ${vip} yet` };
+    if (!route.announced || route.leaving) return { ok: false, because: `${vip} is not announced: ${route.cause}` };
+    if (!route.acknowledged) {
+      return { ok: false, because: `ExaBGP has not acknowledged the route to ${vip}${route.problem ? `: ${route.problem}` : ""}` };
+    }
+  }
+  const without = neighbors.filter(({ session }) => !session);
+  const reasons = without.map(({ neighbor, reason }) => `no BGP session with ${neighbor}${reason ? ` (${reason})` : ""}`);
+  const reached = neighbors.filter(({ session }) => session).map(({ neighbor }) => neighbor);
+  if (reached.length === 0) return { ok: false, because: reasons.join(", ") || "there is no neighbor" };
+  return { ok: true, text: [`${listed(vips)} announced to ${reached.join(", ")}`, ...reasons].join("; ") };
+}
+
+async function mastership({ system }: Node, config: Config): Promise<Service> {
+  const place = await gatherPlace(system, config);
+  const [states, addresses] = await Promise.all([vrrpStates(system), localAddresses(system)]);
+  return masterOf(clusterInstances(config, place), { own: place.address, states, held: heldOn(place.interface, addresses) });
+}
+
+/** Pure. A VIP of another node's may be here as well: that node is away then. */
+export function masterOf(
+  instances: readonly VrrpInstance[],
+  seen: { readonly own: string; readonly states: readonly VrrpState[]; readonly held: ReadonlySet<string> },
+): Service {
+  const stateOf = (vip: string) => seen.states.find((state) => state.vip === vip)?.state;
+  for (const { vip, nodes } of instances) {
+    const state = stateOf(vip);
+    if (state === undefined) return { ok: false, because: `keepalived says nothing of ${vip} yet` };
+    const owner = nodes[0] === seen.own;
+    if (owner && (state !== "MASTER" || !seen.held.has(vip))) return { ok: false, because: `keepalived is ${state} of ${vip}, which belongs here` };
+    if (state !== "MASTER" && state !== "BACKUP") return { ok: false, because: `keepalived is ${state} for ${vip}` };
+  }
+  const [masters, backups] = (["MASTER", "BACKUP"] as const).map((word) =>
+    instances.map(({ vip }) => vip).filter((vip) => stateOf(vip) === word),
+  ) as [string[], string[]];
+  const parts = [
+    ...(masters.length > 0 ? [`MASTER of ${listed(masters)}`] : []),
+    ...(backups.length > 0 ? [`BACKUP for ${listed(backups)}`] : []),
+  ];
+  return { ok: true, text: parts.join(", ") };
+}
+
+/** A few by name, many by number. */
+const listed = (vips: readonly string[]): string => (vips.length > 4 ? `${vips.length} VIPs` : vips.join(", "));

@@ -1,0 +1,57 @@
+/** Nothing is taken away before it is known to come back: what a node needs to start, looked at while it still serves. */
+import { certificateProblems } from "../checks/certificates.ts";
+import type { Config } from "../config/schema.ts";
+import { certificatePlace, type Paths } from "../domain/paths.ts";
+import { unitsOf } from "../domain/units.ts";
+import { OberError } from "../errors.ts";
+import { currentFile } from "../plan/current-file.ts";
+import { validateInPlace } from "../plan/validators.ts";
+import type { RenderedFile } from "../render/file.ts";
+import { findPrograms } from "../system/programs.ts";
+import type { System } from "../system/system.ts";
+import { unitStates } from "../system/systemd.ts";
+
+/**
+ * Throws an OberError that names the first thing which keeps the node from starting: a unit, a program, a certificate, or a file that the
+ * program which reads it refuses, with that program's own words. Changes nothing. Needs root: some of the files hold secrets.
+ */
+export async function lookFirst({ system, paths }: { system: System; paths: Paths }, config: Config): Promise<void> {
+  const [programs, states] = await Promise.all([findPrograms(system), unitStates(system, unitsOf(config))]);
+  for (const { name, load } of states) {
+    if (load === "masked") throw cannotStart(`${name} is masked`, `systemctl unmask ${name}`);
+    if (load === "not-found") throw cannotStart(`${name} is not there`, "ober apply");
+    if (load !== "loaded") throw cannotStart(`systemd cannot read ${name} (${load})`, "ober apply --yes");
+  }
+  const needed = ["haproxy", config.ha_mode === "bgp" ? "exabgp" : "keepalived"] as const;
+  for (const program of needed) {
+    if (programs[program] === undefined) throw cannotStart(`${program} is not installed`, "ober bootstrap PATH");
+  }
+  const certificates = await certificateProblems(system, certificatePlace(paths, config.certs));
+  if (certificates.fatal) throw certificates.fatal;
+  const files = await filesOf(system, paths, config);
+  await validateInPlace(system, { files, paths, exabgp: programs.exabgp });
+}
+
+/** What the node's programs read as they start, as it stands on the disk. */
+async function filesOf(system: System, paths: Paths, config: Config): Promise<readonly RenderedFile[]> {
+  const units = unitsOf(config);
+  const wanted = [
+    paths.haproxyConfig,
+    ...(config.ha_mode === "bgp" ? [paths.exabgpConfig] : [paths.keepalivedConfig]),
+    ...(units.includes("ober-bfd.service") ? [paths.bfdConfig] : []),
+    ...(units.includes("ober-handover.service") ? [paths.handoverRules] : []),
+    ...units.map((name) => `${paths.unitDirectory}/${name}`),
+  ];
+  return Promise.all(
+    wanted.map(async (path): Promise<RenderedFile> => {
+      const file = await currentFile(system, path);
+      if (file === undefined) throw cannotStart(`${path} is missing`, "ober apply");
+      const secrets = [...file.content.matchAll(/md5-password "([^"]*)"/g)].map(([, password = ""]) => password);
+      // A kernel that does not take the handover's rules is no reason not to start; see ober-handover.service.
+      const optional = path === paths.handoverRules && config.handover !== "always";
+      return { path, ...file, secrets, ...(optional ? { optional } : {}) };
+    }),
+  );
+}
+
+const cannotStart = (what: string, hint: string) => new OberError(`the node could not start again: ${what}`, { hint });

@@ -1,0 +1,210 @@
+/**
+ * A node leaves traffic when another one serves, and one node at a time: what domain/turn.ts decides, carried out over the statistics ports
+ * of the nodes. Nobody is in charge, and nothing of it outlives the command.
+ */
+import { hostname } from "node:os";
+import { gatherPlace } from "../checks/facts.ts";
+import { askTurn, clusterMembers, ownServes } from "../checks/peers.ts";
+import type { Config } from "../config/schema.ts";
+import { TURN_KEY } from "../domain/serves.ts";
+import { type Decision, decide, type PeerWord, type Turn } from "../domain/turn.ts";
+import { OberError, UsageError } from "../errors.ts";
+import { isDrained } from "../health/drain.ts";
+import { healthNow } from "../health/once.ts";
+import { setMapKey } from "../health/serves.ts";
+import { onInterrupt } from "../system/interrupts.ts";
+import { unitState } from "../system/systemd.ts";
+import type { Output } from "../ui/output.ts";
+import type { Node } from "../commands/_node.ts";
+
+export type TurnOptions = {
+  /** What the operator typed, for the other nodes and for hints: "ober restart". */
+  readonly command: string;
+  /** Leave although nobody else serves, or somebody else leaves at the moment. */
+  readonly force: boolean;
+  /** How long to wait for the turn; undefined to refuse at once. */
+  readonly waitMs: number | undefined;
+};
+
+/** For every command that takes the node out of traffic. */
+export const turnArgs = {
+  waitTurn: {
+    type: "string",
+    valueHint: "SECONDS",
+    description: "Wait until another node serves and no other leaves, instead of refusing",
+  },
+} as const;
+
+/** Throws a UsageError for anything but a whole number of seconds up to a day. */
+export function waitTurnMs(given: string | undefined): number | undefined {
+  if (given === undefined) return undefined;
+  if (!/^\d+$/.test(given) || Number(given) > 86_400) {
+    throw new UsageError(`--wait-turn "${given}" is not a number of seconds`, "give a whole number up to 86400");
+  }
+  return Number(given) * 1000;
+}
+
+/** An answer takes some milliseconds. */
+const ASK_MS = 1000;
+const POLL_MS = 200;
+/** A mark counts for 15 s at the others; one that was not renewed for this long is put up and asked about anew. */
+const MARK_MS = 500;
+const MARK_FRESH_MS = 5000;
+/** A lost answer, the moment after a reload, or a node that is about to yield: not yet a refusal. */
+const PATIENCE_MS = 3000;
+/** A node that was seen leaving and is silent restarts its HAProxy; one that has been so for longer is dead. */
+const AWAY_MS = 60_000;
+
+/**
+ * Runs `action`, which takes this node out of traffic, in this node's turn. A node that serves nothing needs none. Throws an OberError, with
+ * nothing changed, when no other node serves its VIPs or another one leaves at the moment, and does so for longer than `waitMs`.
+ */
+export async function inTurn<T>(
+  node: Node,
+  out: Output,
+  config: Config,
+  options: TurnOptions,
+  action: () => Promise<T>,
+): Promise<T> {
+  const vips = await servedHere(node, config);
+  if (vips.length === 0) return action();
+  const mark = createMark(node, options.command);
+  const forget = onInterrupt(() => mark.down());
+  try {
+    await takeTurn(node, out, { config, vips, options, mark });
+    return await action();
+  } finally {
+    await mark.down();
+    forget();
+  }
+}
+
+/** The VIPs that clients reach by this node. Where that is not known for sure, all that it may serve. */
+async function servedHere({ system, paths }: Node, config: Config): Promise<readonly string[]> {
+  const unit = config.ha_mode === "bgp" ? "ober-bgp.service" : "ober-ha.service";
+  const [{ active }, drained, health, said] = await Promise.all([
+    unitState(system, unit),
+    isDrained(system.root + paths.drainFlag),
+    healthNow(config.stats_port),
+    ownServes(config.stats_port, ASK_MS),
+  ]);
+  // HAProxy that is dead or hangs serves nobody, whatever the routers believe for another moment.
+  if (active !== "active" || drained || (!health.ok && health.kind !== "status")) return [];
+  const every = config.vips.map(({ address }) => address);
+  if (said === undefined || config.ha_mode === "keepalived") return every;
+  return every.filter((vip) => said[vip] !== undefined);
+}
+
+type Mark = ReturnType<typeof createMark>;
+
+/** The mark of this node, in HAProxy's memory, renewed as long as it is up. */
+function createMark({ system, paths }: Node, command: string) {
+  const place = { socket: system.root + paths.haproxySocket, map: paths.servesMap };
+  let turn: Turn | undefined;
+  let freshAt = Number.NEGATIVE_INFINITY;
+  let beat: Timer | undefined;
+  const tell = async () => {
+    const at = Math.floor(Date.now() / 1000);
+    const text = turn === undefined ? "{}" : JSON.stringify({ ...turn, command: command.replaceAll(" ", "_"), at });
+    const askedAt = performance.now();
+    if (await setMapKey(place, TURN_KEY, text)) freshAt = askedAt;
+  };
+  return {
+    get isFresh() {
+      return performance.now() - freshAt < MARK_FRESH_MS;
+    },
+    get isUp() {
+      return turn !== undefined;
+    },
+    async up(phase: Turn["phase"], id: string): Promise<void> {
+      turn = { phase, id, command };
+      beat ??= setInterval(() => void tell(), MARK_MS);
+      await tell();
+    },
+    /** While HAProxy is away there is nothing to take down. */
+    async down(): Promise<void> {
+      clearInterval(beat);
+      beat = undefined;
+      if (turn === undefined) return;
+      turn = undefined;
+      await tell();
+    },
+  };
+}
+
+async function takeTurn(
+  { system }: Node,
+  out: Output,
+  work: { readonly config: Config; readonly vips: readonly string[]; readonly options: TurnOptions; readonly mark: Mark },
+): Promise<void> {
+  const { config, vips, options, mark } = work;
+  const place = await gatherPlace(system, config);
+  const id = place.address;
+  // Also where nobody is asked: the others must not leave at the same time.
+  if (options.force) return mark.up("leaves", id);
+  const others = clusterMembers(config, { hostname: hostname(), ...place }).filter(({ own }) => !own);
+  const memory = createMemory();
+  const ask = async () => memory.of(await Promise.all(others.map((other) => askTurn(other, config.stats_port, ASK_MS))));
+  const wish = { id, vips, settleSeconds: config.settle_time };
+  const began = performance.now();
+  let troubleSince = began;
+  let last = "";
+  for (;;) {
+    // A look before the mark goes up: a queue of nodes that wait must not hold each other up with their marks.
+    const ahead = decide({ ...wish, vips: [] }, await ask());
+    let decision: Decision = ahead;
+    if (ahead.kind !== "yield") {
+      await mark.up("asks", id);
+      decision = mark.isFresh ? decide(wish, await ask()) : { kind: "hold", because: "HAProxy of this node does not take the mark" };
+      if (decision.kind === "go") {
+        await mark.up("leaves", id);
+        // A process that was stopped in between has lost its turn without knowing.
+        if (mark.isFresh) return;
+      }
+    }
+    if (decision.kind !== "hold" && decision.kind !== "go") await mark.down();
+    const now = performance.now();
+    const because = "because" in decision ? decision.because : "";
+    if (decision.kind !== last) troubleSince = now;
+    last = decision.kind;
+    const patience = options.waitMs ?? PATIENCE_MS + (decision.kind === "hold" ? config.settle_time * 1000 : 0);
+    if (now - (options.waitMs === undefined ? troubleSince : began) > patience) throw refusal(decision, because, options);
+    out.progress(`waiting for the turn to leave: ${because}`);
+    await Bun.sleep(POLL_MS);
+  }
+}
+
+/** Peers that were seen leaving, and are neither back nor known to stay away: whoever restarts is silent for a moment. */
+function createMemory() {
+  const leaving = new Map<string, { readonly turn: Turn; readonly at: number }>();
+  return {
+    of(words: readonly PeerWord[]): readonly PeerWord[] {
+      const now = performance.now();
+      return words.map((word) => {
+        const { node, said } = word;
+        if (said?.turn?.phase === "leaves") leaving.set(node, { turn: said.turn, at: now });
+        if (said?.turn !== undefined) return word;
+        const known = leaving.get(node);
+        const isSettled = said !== undefined && (said.leaving || Object.keys(said.serves).length > 0);
+        if (known === undefined || isSettled || now - known.at > AWAY_MS) {
+          leaving.delete(node);
+          return word;
+        }
+        return { node, said: { leaving: true, serves: {}, turn: known.turn } };
+      });
+    },
+  };
+}
+
+function refusal(decision: Decision, because: string, { command, waitMs }: TurnOptions): OberError {
+  const waited = waitMs === undefined ? "" : ` (waited ${Math.round(waitMs / 1000)} s)`;
+  if (decision.kind === "alone") {
+    return new OberError(`this node stays: ${because}${waited}`, {
+      hint: `bring one of them back first (ober status --all), or leave all the same: ${command} --force`,
+    });
+  }
+  return new OberError(`this node stays: ${because}${waited}`, {
+    hint: waitMs === undefined ? `wait for the turn: ${command} --wait-turn 600` : `ober status --all shows who is away; ${command} --force`,
+  });
+}
+
