@@ -10,8 +10,11 @@ import { createWriter } from "./writer.ts";
 const BEAT_MS = 1_000;
 /** Reading ExaBGP's answers begins with the first decision, or after this long without one: its set-up would delay the decision. */
 const ATTACH_MS = 30;
-/** ExaBGP answers within milliseconds; so long a stopping process waits for its last answer. */
+/** ExaBGP answers within milliseconds: a stopping process waits so long for the next answer, and so long for all of them. */
 const GOODBYE_MS = 250;
+const LONGEST_GOODBYE_MS = 1_500;
+/** The last state and the last words must not keep a process that has withdrawn everything; a disk or a reader may hang. */
+const CLOSING_MS = 1_000;
 
 /**
  * `ober health VIP...`, spawned by ExaBGP: checks, decides, speaks to ExaBGP, and proves to systemd that all of it lives.
@@ -108,9 +111,8 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
     }
     if (dialog.hear(line, now())) report.changed();
     report.heard(line);
-    if (dialog.waiting > 0) return;
     watchdog?.answered();
-    goodbye();
+    if (stopped) goodbye();
   }
 
   function onBeat(): void {
@@ -129,16 +131,26 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
     stopped = true;
     clearInterval(beat);
     for (const watch of watches) watch.stop(cause);
+    let patience: Timer | undefined;
+    let longest: Timer | undefined;
     const end = () => {
       goodbye = () => {};
-      Promise.all([stdout.drained(), report.close(watches)]).then(() => resolve(code), fail);
+      clearTimeout(patience);
+      clearTimeout(longest);
+      const closing = Promise.all([stdout.drained(), report.close(watches)]);
+      Promise.race([closing, Bun.sleep(CLOSING_MS)]).then(() => resolve(code), fail);
     };
     if (exabgp === "gone") {
       end();
-    } else {
-      goodbye = end;
-      setTimeout(end, GOODBYE_MS);
+      return;
     }
+    longest = setTimeout(end, LONGEST_GOODBYE_MS);
+    goodbye = () => {
+      clearTimeout(patience);
+      if (dialog.waiting === 0) end();
+      else patience = setTimeout(end, GOODBYE_MS);
+    };
+    patience = setTimeout(end, GOODBYE_MS);
   }
 
   function fail(error: unknown): void {

@@ -157,6 +157,7 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
       stopped: watches.every(({ state }) => state.phase === "stopped"),
       url: options.url.text,
       vips: watches.flatMap(vipStates),
+      ...(dialog.clearing.length === 0 ? {} : { clearing: dialog.clearing.map(({ address }) => address) }),
       ...(lastProbe === undefined ? {} : { lastProbe: probeState(lastProbe) }),
       counters: { ...counters, ...dialog.counters },
       latency,

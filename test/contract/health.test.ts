@@ -235,6 +235,87 @@ describe("the conversation with ExaBGP", () => {
   }, 90_000);
 });
 
+describe("250 VIPs taken away at once", () => {
+  const former = Array.from({ length: 250 }, (_, i) => `10.99.9.${i}`);
+  type Round = [what: string, eachMs: number, silentMs: number, answer: "done" | "done\ndone"];
+  const slowest: Round = ["takes 100 ms for each", 100, 0, "done"];
+  const rounds: Round[] = [
+    ["takes 2 ms for each", 2, 0, "done"],
+    ["takes 20 ms for each", 20, 0, "done"],
+    ["answers twice", 2, 0, "done\ndone"],
+    ["does nothing for 3 s", 2, 3_000, "done"],
+    ...(process.env["OBER_ROUNDS"] === undefined ? [] : [slowest]),
+  ];
+
+  test.each(rounds)(
+    "are withdrawn, with READY and the watchdog in time, by an ExaBGP that %s",
+    async (_what, eachMs, silentMs, answer) => {
+      using directory = temporaryDirectory();
+      const path = join(directory.path, "notify");
+      using socket = listenNotify(path);
+      await using haproxy = await startHaproxy(directory.path);
+      const earlier = { vips: former.map((vip) => ({ vip })), clearing: [] };
+      writeFileSync(join(directory.path, "health.json"), JSON.stringify(earlier));
+      const fedAt: number[] = [];
+      let silence = silentMs;
+      await using health = startHealth(OBER, directory.path, ["--url", haproxy.url, VIP], {
+        answer: () => answer,
+        async busy() {
+          // The tenth command finds it busy: ours is confirmed by then, the former ones are under way.
+          const ms = health.commands === 10 ? silence : eachMs;
+          if (health.commands === 10) silence = 0;
+          await Bun.sleep(ms);
+        },
+        env: { NOTIFY_SOCKET: path },
+      });
+      const startedAt = performance.now();
+      let meals = 0;
+      await until(
+        "every former VIP withdrawn",
+        () => {
+          const now = socket.messages().length;
+          if (now > meals) fedAt.push(performance.now());
+          meals = now;
+          return former.every((vip) => health.last(`${vip}/32`) === "withdraw");
+        },
+        60_000,
+      );
+      const state = await health.stateWith("nothing to clear", ({ clearing }) => clearing === undefined);
+      expect(state.vips).toMatchObject([{ vip: VIP, announced: true, acknowledged: true }]);
+      expect(socket.messages()[0]).toBe("READY=1\nWATCHDOG=1");
+      expect((fedAt[0] ?? Number.POSITIVE_INFINITY) - startedAt).toBeLessThan(2_000);
+      const gaps = fedAt.map((at, i) => at - (fedAt[i - 1] ?? startedAt));
+      expect(Math.max(...gaps)).toBeLessThan(4_000);
+      const said = Map.groupBy(health.lines, ({ text }) => text.split(" ")[2]);
+      for (const vip of former) expect(said.get(`${vip}/32`)?.length).toBeLessThanOrEqual(3);
+      expect(health.lines.filter(({ text }) => text === `withdraw route ${PREFIX} next-hop self`)).toEqual([]);
+      expect(health.strays).toEqual([]);
+    },
+    90_000,
+  );
+
+  test("are withdrawn in the end though the process that withdraws them is replaced half way", async () => {
+    using directory = temporaryDirectory();
+    await using haproxy = await startHaproxy(directory.path);
+    writeFileSync(join(directory.path, "health.json"), JSON.stringify({ vips: former.map((vip) => ({ vip })) }));
+    const args = ["--url", haproxy.url, VIP];
+    const withdrawn = new Set<string>();
+    {
+      await using first = startHealth(OBER, directory.path, args, { busy: () => Bun.sleep(20) });
+      await first.stateWith("a part of them left", ({ clearing = [] }) => clearing.length > 0 && clearing.length < 240);
+      for (const vip of former) if (first.last(`${vip}/32`) === "withdraw") withdrawn.add(vip);
+    }
+    expect(withdrawn.size).toBeLessThan(250);
+    await using second = startHealth(OBER, directory.path, args);
+    await second.stateWith(
+      "nothing to clear",
+      ({ pid, clearing }) => pid === second.child.pid && clearing === undefined,
+    );
+    for (const vip of former) if (second.last(`${vip}/32`) === "withdraw") withdrawn.add(vip);
+    expect(withdrawn.size).toBe(250);
+  }, 30_000);
+});
+
 describe("the watchdog", () => {
   const start = async (directory: string, answer: "done" | "error" | "nothing", path: string) => {
     const haproxy = await startHaproxy(directory);
