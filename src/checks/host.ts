@@ -1,5 +1,6 @@
 import { requireSupportedOs } from "../system/os.ts";
 import { requireSystemd } from "../system/systemd.ts";
+import { checkAddresses } from "./addresses.ts";
 import { checkServerNames } from "./backends.ts";
 import { type Check, pass, skip, warn } from "./check.ts";
 import { checkHandover } from "./handover.ts";
@@ -55,6 +56,7 @@ export const hostChecks: readonly Check<Host>[] = [
   { id: "ports", title: "HAProxy's ports", needsSystemd: true, run: checkPorts },
   { id: "executable", title: "the executable and its link", run: checkExecutable },
   { id: "configuration", title: "ober.yaml", run: checkConfiguration },
+  { id: "addresses", title: "addresses that contradict each other", run: checkAddresses },
   { id: "secrets", title: "secrets", run: checkSecrets },
   { id: "certificate", title: "certificate", run: checkCertificate },
   { id: "renewal", title: "renewal of certificates", run: checkRenewal },

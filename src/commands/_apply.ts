@@ -1,3 +1,4 @@
+import { requireDistinctAddresses } from "../checks/addresses.ts";
 import { certificateProblems } from "../checks/certificates.ts";
 import { gatherFacts } from "../checks/facts.ts";
 import type { Config } from "../config/schema.ts";
@@ -64,7 +65,7 @@ export async function applyText(
 async function applyConfig(
   node: Node,
   out: Output,
-  options: ApplyFlags & { text: string; command: string; secrets?: SecretChanges; config: Config },
+  options: ApplyFlags & { text: string; source: string; command: string; secrets?: SecretChanges; config: Config },
 ): Promise<void> {
   const { system, paths } = node;
   const { config } = options;
@@ -72,6 +73,7 @@ async function applyConfig(
   if (problems.fatal) throw problems.fatal;
   for (const warning of problems.warnings) out.warn(warning);
   const facts = await gatherFacts(system, config);
+  requireDistinctAddresses(config, facts, options.source);
   if (config.ha_mode === "keepalived") for (const remark of clusterRemarks(config, facts)) out.warn(remark);
   const secrets = await readSecrets(system, options.secrets);
   const files = [
