@@ -30,7 +30,7 @@ import {
 } from "./node-files.ts";
 import { checkBfd, checkBgp, checkRoutes, checkVipNetworks } from "./routing.ts";
 import { checkFirewall, checkVrrp, checkVrrpCluster } from "./segment.ts";
-import { checkBackends, checkDrained, checkHaproxy, checkUnits, checkVips } from "./service.ts";
+import { checkBackends, checkDrained, checkHaproxy, checkHeld, checkUnits, checkVips } from "./service.ts";
 
 /** Every check of the machine, in the order in which a person would ask. */
 export const hostChecks: readonly Check<Host>[] = [
@@ -66,6 +66,7 @@ export const hostChecks: readonly Check<Host>[] = [
   { id: "units", title: "units", needsSystemd: true, run: checkUnits },
   { id: "replaced", title: "programs that were replaced", needsSystemd: true, run: checkReplaced },
   { id: "drained", title: "drained", run: checkDrained },
+  { id: "held", title: "held back for want of a certificate", run: checkHeld },
   { id: "haproxy", title: "HAProxy", needsSystemd: true, run: checkHaproxy },
   { id: "server-names", title: "names of the backends", needsSystemd: true, run: checkServerNames },
   { id: "backends", title: "backends", needsSystemd: true, run: checkBackends },

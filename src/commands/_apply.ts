@@ -6,7 +6,7 @@ import { parseConfig } from "../config/schema.ts";
 import { readSecrets, type SecretChanges, writeSecrets } from "../config/secrets.ts";
 import { parseYaml } from "../config/store.ts";
 import { certificatePlace } from "../domain/paths.ts";
-import { OberError } from "../errors.ts";
+import { OberError, orUndefined } from "../errors.ts";
 import { isHealthy } from "../health/once.ts";
 import { apply, readCurrent } from "../plan/apply.ts";
 import { type Change, diffFiles, diffText } from "../plan/diff.ts";
@@ -18,9 +18,10 @@ import { withLock } from "../system/lock.ts";
 import { operatorSession } from "../system/operator.ts";
 import type { Output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
+import { holdBack, letIn, servableBefore } from "./_admission.ts";
 import { firstCertificate } from "./_certs.ts";
 import type { Documents } from "./_documents.ts";
-import { author, type Node } from "./_node.ts";
+import { author, currentConfig, type Node } from "./_node.ts";
 
 export type ApplyFlags = {
   readonly dryRun?: boolean | undefined;
@@ -30,6 +31,8 @@ export type ApplyFlags = {
   readonly locked?: boolean | undefined;
   /** Minutes until the change is undone unless it is confirmed. */
   readonly confirmMinutes?: number | undefined;
+  /** Done first of all when the change is made, after the last question. */
+  readonly prepare?: (() => Promise<void>) | undefined;
   /** The text of ober.yaml that stands there now, where the change was made from it. */
   readonly madeFrom?: string | undefined;
 };
@@ -50,14 +53,21 @@ export async function applyText(
 ): Promise<void> {
   const { system } = node;
   const config = parseConfig(parseYaml(options.text, options.source), options.source);
+  const was = await servableBefore(node);
   const first = options.dryRun ? undefined : await firstCertificate(node, config);
   if (first !== undefined) {
-    out.warn(`there is no certificate yet: made ${first}, signed by itself, for a first start; clients refuse it`);
+    out.warn(
+      `there is no certificate yet: made ${first}, signed by itself, for a first start; clients refuse it, so the node serves and is not announced until there is a real one`,
+    );
   }
   try {
-    await applyConfig(node, out, { ...options, config });
+    await applyConfig(node, out, { ...options, config, prepare: () => holdBack(node, config, was) });
+    if (!options.dryRun) await letIn(node, config);
   } catch (error) {
     if (first !== undefined) await system.remove(first);
+    // The old configuration is back, and with it what it serves.
+    const present = await orUndefined(() => currentConfig(node));
+    if (present !== undefined && !options.dryRun) await letIn(node, present.config);
     throw error;
   }
 }
@@ -126,7 +136,10 @@ export async function applyFiles(
     confirmMinutes: options.confirmMinutes,
     madeFrom: options.madeFrom,
   };
-  const change = () => withOpenings(node, openings, () => apply(context, files));
+  const change = async () => {
+    await options.prepare?.();
+    return withOpenings(node, openings, () => apply(context, files));
+  };
   const { result, remarks } = await (options.locked ? change() : withLock(paths.prefix, options.command, change));
   // Only now: a configuration that was refused must leave the old password with the old files.
   const secrets = options.secrets ?? {};

@@ -6,6 +6,7 @@ import { type Examined, PLACEHOLDER, type Problem } from "../checks/pem.ts";
 import type { Config } from "../config/schema.ts";
 import { certificatePlace } from "../domain/paths.ts";
 import { OberError, orUndefined } from "../errors.ts";
+import { isHeldBack, servable } from "../plan/admission.ts";
 import { certificateSteps, type Given, type OnDisk, type Step } from "../plan/certificates.ts";
 import { own } from "../plan/owned.ts";
 import {
@@ -18,6 +19,7 @@ import {
 import { workerPid } from "../system/haproxy-socket.ts";
 import { isLocked, withLock } from "../system/lock.ts";
 import type { System } from "../system/system.ts";
+import { letIn } from "./_admission.ts";
 import type { Node } from "./_node.ts";
 
 /** How long another `ober certs` may be at work. */
@@ -67,7 +69,29 @@ export async function reloadCertificates(node: Node, config: Config): Promise<Re
     if (stateOf(again) === stateOf(examined)) break;
     examined = again;
   }
+  if (await servesSelfMade(node, place)) return all;
+  await letIn(node, config);
   return all;
+}
+
+/** A worker that a reload brings needs a moment; for so long a node that is held back waits for it. */
+const TAKEN_MS = 10_000;
+
+/** Whether HAProxy runs and serves, after all this, ober's own certificate; asked only where that matters. */
+async function servesSelfMade({ system, paths }: Node, place: string): Promise<boolean> {
+  if (!(await isHeldBack(system, paths))) return false;
+  const deadline = performance.now() + TAKEN_MS;
+  for (;;) {
+    const served = await orUndefined(() => servedCertificates(paths.haproxySocket, place));
+    const own = served?.get(paths.ownCertificate)?.fingerprint;
+    const disk = (await orUndefined(() => examineCertificates(system, place))) ?? [];
+    const onDisk = disk.find(({ file }) => file === paths.ownCertificate)?.certificate;
+    // Where HAProxy does not run it reads the files as it starts.
+    if (own === undefined) return false;
+    if (onDisk?.fingerprint === own && !onDisk.placeholder) return false;
+    if (servable(disk) !== "real" || performance.now() > deadline) return true;
+    await Bun.sleep(100);
+  }
 }
 
 const digestOf = (text: string) => createHash("sha256").update(text).digest("hex");
@@ -89,6 +113,16 @@ async function settled(system: System, place: string, known?: string): Promise<r
     }
     await Bun.sleep(50);
   }
+}
+
+/** The same without HAProxy, which is about to start and reads the files itself; for `recover`. */
+export async function prepareCertificates(node: Node, config: Config): Promise<void> {
+  const examined = await orUndefined(() =>
+    examineCertificates(node.system, certificatePlace(node.paths, config.certs)),
+  );
+  if (examined === undefined) return;
+  await withoutPlaceholder(node, examined);
+  await letIn(node, config);
 }
 
 /** ober's own first certificate goes as soon as there is another one. */

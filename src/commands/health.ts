@@ -31,6 +31,11 @@ export default defineCommand({
     rise: { type: "string", valueHint: "N", description: "Good checks in a row before an announcement" },
     fall: { type: "string", valueHint: "N", description: "Failed checks in a row before a withdrawal" },
     drainFlag: { type: "string", valueHint: "FILE", description: "While this file exists, every VIP is withdrawn" },
+    hold: {
+      type: "string",
+      valueHint: "FILE",
+      description: "While this file exists, no VIP is announced: there is no real certificate",
+    },
     history: { type: "string", valueHint: "FILE", description: "Where to note what happens, for `ober history`" },
     state: { type: "string", valueHint: "FILE", description: "Where to keep the state that `ober status` shows" },
   },

@@ -1,11 +1,13 @@
 import { defineCommand } from "citty";
+import { orUndefined } from "../errors.ts";
 import { recover } from "../plan/apply.ts";
 import { liftStaleDrain } from "../plan/leaving.ts";
 import { waiting } from "../plan/transaction.ts";
 import { isLocked, withLock } from "../system/lock.ts";
 import { output } from "../ui/output.ts";
+import { prepareCertificates } from "./_certs.ts";
 import type { Documents } from "./_documents.ts";
-import { thisNodeAsRoot } from "./_node.ts";
+import { currentConfig, type Node, thisNodeAsRoot } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 
 export default defineCommand({
@@ -15,8 +17,10 @@ export default defineCommand({
   },
   args: { ...globalArgs },
   async run({ args }) {
-    const { system, paths } = await thisNodeAsRoot();
+    const node = await thisNodeAsRoot();
+    const { system, paths } = node;
     const out = output(args);
+    await admitCertificate(node);
     // A change that is going on now restarts units itself, and puts things right itself when it fails.
     if (await isLocked(paths.prefix))
       return out.result({ restored: [] } satisfies Documents["recover"], "another ober is changing this machine");
@@ -38,3 +42,12 @@ export default defineCommand({
     );
   },
 });
+
+/** A certificate may lie on a disk that hangs; HAProxy's start must not wait for it here. */
+const CERTIFICATE_MS = 5_000;
+
+/** A certificate that came while nothing ran: nobody has told of it. */
+async function admitCertificate(node: Node): Promise<void> {
+  const look = orUndefined(async () => prepareCertificates(node, (await currentConfig(node)).config));
+  await Promise.race([look, Bun.sleep(CERTIFICATE_MS)]);
+}

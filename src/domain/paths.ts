@@ -53,6 +53,10 @@ export function pathsOf(prefix: string) {
     upgrade: under("var/upgrade"),
     upgradeRecord: under("var/upgrade/record.json"),
     drainFlag: under("var/drain"),
+    /** There while the node serves without being announced, for want of a real certificate; with what keepalived adds to its priorities. */
+    hold: under("var/hold"),
+    /** Who wants the node announced with the certificate that ober made itself. */
+    selfMadeAccepted: under("var/self-made-accepted.json"),
     /** What happened, with an older half beside it as `history.1`. */
     history: under("var/history"),
     vrrpHandicap: under("var/vrrp-handicap"),

@@ -21,6 +21,8 @@ export type LoopOptions = {
   readonly rise: number;
   readonly fall: number;
   readonly drainFlag: string;
+  /** While this file exists, the node serves and is not announced; see `drain.ts`. */
+  readonly hold: string;
   readonly stateFile: string;
   /** What happened, over reboots; see `history.ts`. */
   readonly historyFile: string;
@@ -60,6 +62,7 @@ export function readOptions(words: readonly string[], executable: string): Healt
   const texts = {
     "--url": DEFAULT_URL,
     "--drain-flag": `${varOf(executable)}/drain`,
+    "--hold": `${varOf(executable)}/hold`,
     "--state": DEFAULT_STATE_FILE,
     "--history": `${varOf(executable)}/history`,
   };
@@ -116,6 +119,7 @@ export function readOptions(words: readonly string[], executable: string): Healt
     rise: numbers["--rise"] ?? DEFAULTS["--rise"],
     fall: numbers["--fall"] ?? DEFAULTS["--fall"],
     drainFlag: texts["--drain-flag"],
+    hold: texts["--hold"],
     stateFile: texts["--state"],
     historyFile: texts["--history"],
   };

@@ -44,6 +44,7 @@ const VERBS = {
   leaving: "announced as the last choice",
   down: "withdrawn",
   drained: "drained",
+  held: "held back",
   stopped: "withdrawn",
 } as const;
 
