@@ -61,7 +61,6 @@ export function pathsOf(prefix: string) {
     history: under("var/history"),
     vrrpHandicap: under("var/vrrp-handicap"),
     run: "/run/ober",
-    lock: "/run/ober.lock",
     haproxySocket: "/run/ober/haproxy.sock",
     /** Certificates that HAProxy was given while it runs, by the digest of each file. */
     givenCertificates: "/run/ober/certificates.json",
