@@ -96,7 +96,8 @@ const PIPE_BYTES = 60_000;
 /** Without trouble for so long, ExaBGP has read all that was ever written: a backlog would have answered unasked. */
 const CALM_MS = 60_000;
 
-export function createDialog(vips: readonly Vip[], write: (text: string) => void): Dialog {
+/** `hasRoom` says whether ExaBGP's pipe takes a window of commands; one that answers more than it is asked is overestimated. */
+export function createDialog(vips: readonly Vip[], write: (text: string) => void, hasRoom = () => true): Dialog {
   const topics = new Map(vips.map((vip) => [vip.address, topicOf(vip)]));
   const counters = { acks: 0, ackErrors: 0, ackTimeouts: 0 };
   let waiting: Question[] = [];
@@ -138,7 +139,7 @@ export function createDialog(vips: readonly Vip[], write: (text: string) => void
 
   /** Says what is due, the most urgent first, as far as there is room. */
   const pump = (now: number): string => {
-    if (silent) return "";
+    if (silent || !maySpeak()) return "";
     const room = WINDOW - underWay();
     if (room <= 0) return "";
     const due = all().filter(isDue);
@@ -149,11 +150,15 @@ export function createDialog(vips: readonly Vip[], write: (text: string) => void
       .join("");
   };
 
+  /** The first words need not ask: nothing can be unread then. */
+  const maySpeak = () => wroteAt === Number.NEGATIVE_INFINITY || hasRoom();
+
   /** What is said when nothing is due: first what ExaBGP has not confirmed, then everything in turn. */
   const repeat = (now: number): string => {
     const wished = all().filter(({ wish }) => wish !== undefined);
     const open = wished.filter(({ acknowledged }) => !acknowledged);
     const candidates = open.length > 0 ? open : wished;
+    if (!maySpeak()) return "";
     turn += 1;
     const topic = candidates[turn % candidates.length];
     return topic === undefined ? "" : send(topic, now);

@@ -1,5 +1,6 @@
 import { createDialog } from "./dialog.ts";
 import { formerVips } from "./former.ts";
+import { isWritable } from "./libc.ts";
 import type { LoopOptions } from "./options.ts";
 import { createReport } from "./report.ts";
 import { actionOf } from "./routes.ts";
@@ -8,6 +9,7 @@ import { createWatchdog, type Watchdog } from "./watchdog.ts";
 import { createWriter } from "./writer.ts";
 
 const BEAT_MS = 1_000;
+const STDOUT = 1;
 /** Reading ExaBGP's answers begins with the first decision, or after this long without one: its set-up would delay the decision. */
 const ATTACH_MS = 30;
 /** ExaBGP answers within milliseconds: a stopping process waits so long for the next answer, and so long for all of them. */
@@ -34,7 +36,7 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
     if (error.code === "EPIPE") stop("ExaBGP closed the pipe", "gone");
     else fail(error);
   });
-  const dialog = createDialog(options.vips, stdout.write);
+  const dialog = createDialog(options.vips, stdout.write, () => isWritable(STDOUT));
   const report = createReport(options, dialog);
   const groups = [...new Set(options.vips.map(({ group }) => group))];
   const watches: readonly Watch[] = groups.map((group) =>

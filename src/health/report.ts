@@ -1,5 +1,6 @@
 import type { Dialog } from "./dialog.ts";
 import { appendHistory, type HistoryEntry } from "./history.ts";
+import { isWritable } from "./libc.ts";
 import type { Transition } from "./machine.ts";
 import type { LoopOptions } from "./options.ts";
 import type { ProbeResult } from "./probe.ts";
@@ -38,6 +39,10 @@ const TRANSITIONS_KEPT = 20;
 const NOTES_WAITING = 50;
 const LAST_NOTE_MS = 200;
 
+const STDERR = 2;
+/** What is known to fit where anything does. */
+const LONGEST_LINE = 4_000;
+
 const VERBS = {
   unknown: "undecided",
   up: "announced",
@@ -64,6 +69,7 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
   let writing: Promise<void> | undefined;
   let noting: Promise<void> = Promise.resolve();
   let notes = 0;
+  let unsaid = 0;
 
   const stderr = createWriter(Bun.stderr, (error) => {
     // A log that cannot be written (its reader gone, its disk full) is no reason to stop announcing, and there is nobody to tell.
@@ -72,7 +78,14 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
 
   const report: Report = {
     log(line) {
-      stderr.write(`ober health: ${line}\n`);
+      // A journal that hangs must not stop the loop: a write to a full socket or pipe would, with all its timers.
+      if (!isWritable(STDERR)) {
+        unsaid += 1;
+        return;
+      }
+      const missing = unsaid === 0 ? "" : ` (${unsaid} lines before this could not be written)`;
+      unsaid = 0;
+      stderr.write(`ober health: ${line.slice(0, LONGEST_LINE)}${missing}\n`);
     },
     checked(result) {
       counters.probes += 1;

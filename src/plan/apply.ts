@@ -8,7 +8,7 @@
 import type { NodeFacts } from "../domain/facts.ts";
 import { LOG_NAMESPACE, type Paths } from "../domain/paths.ts";
 import { UNITS } from "../domain/units.ts";
-import { OberError } from "../errors.ts";
+import { OberError, orUndefined } from "../errors.ts";
 import type { RenderedFile } from "../render/file.ts";
 import { generatedPaths } from "../render/index.ts";
 import { haproxyCommand } from "../system/haproxy-socket.ts";
@@ -269,7 +269,9 @@ async function keepEdit(system: System, paths: Paths, { before }: Pending): Prom
 async function endNewcomers(system: System, paths: Paths, state: Pending): Promise<void> {
   const units = UNITS.map(({ name }) => name).filter((name) => state.before[`${paths.unitDirectory}/${name}`] === null);
   for (const unit of [...units].reverse()) {
-    if (await system.stat(`${paths.unitDirectory}/${unit}`)) await systemctl(system, "disable", "--now", unit);
+    // One that hangs must not keep the old files from coming back.
+    if (await system.stat(`${paths.unitDirectory}/${unit}`))
+      await orUndefined(() => systemctl(system, "disable", "--now", unit));
   }
 }
 

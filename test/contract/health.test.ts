@@ -1,6 +1,6 @@
 /** `ober health`, the built executable, against the real HAProxy and an ExaBGP whose answers the test decides. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { closeSync, openSync, writeFileSync } from "node:fs";
+import { closeSync, constants, openSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { build, HOST } from "../../scripts/build.ts";
 import { freePort, listenNotify, startHaproxy, startHealth, temporaryDirectory, until } from "../helpers/health.ts";
@@ -201,6 +201,31 @@ describe("the conversation with ExaBGP", () => {
     expect(health.log).toContain(`${VIP}: ExaBGP did not answer`);
   }, 20_000);
 
+  test("goes on when nobody reads its log", async () => {
+    using directory = temporaryDirectory();
+    await using haproxy = await startHaproxy(directory.path);
+    const pipe = join(directory.path, "log");
+    Bun.spawnSync(["mkfifo", pipe]);
+    const held = openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK);
+    // As full as it can be, down to the last byte.
+    for (const size of [4096, 1]) while (fits(held, size));
+    const log = openSync(pipe, constants.O_WRONLY);
+    await using health = startHealth(OBER, directory.path, ["--url", haproxy.url, "--interval-ms=20", VIP], {
+      stderr: log,
+    });
+    closeSync(log);
+    for (let round = 0; round < 3; round++) {
+      await health.saying("announce", PREFIX);
+      writeFileSync(health.drainFlag, "");
+      await health.saying("withdraw", PREFIX);
+      await Bun.file(health.drainFlag).delete();
+    }
+    health.child.kill("SIGTERM");
+    expect(await health.child.exited).toBe(0);
+    expect(health.state()?.counters).toMatchObject({ ackErrors: 0, ackTimeouts: 0 });
+    closeSync(held);
+  }, 20_000);
+
   test("survives 20,000 changes, all of them said and all of them answered", async () => {
     using directory = temporaryDirectory();
     // Answers 200 and 503 in turn on each connection, so that with rise and fall of 1 every check is a change.
@@ -315,6 +340,16 @@ describe("250 VIPs taken away at once", () => {
     expect(withdrawn.size).toBe(250);
   }, 30_000);
 });
+
+/** Whether so many bytes went into a pipe that does not block. */
+function fits(pipe: number, bytes: number): boolean {
+  try {
+    return writeSync(pipe, Buffer.alloc(bytes)) === bytes;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EAGAIN") return false;
+    throw error;
+  }
+}
 
 describe("the watchdog", () => {
   const start = async (directory: string, answer: "done" | "error" | "nothing", path: string) => {

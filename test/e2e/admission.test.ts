@@ -14,15 +14,18 @@ import { statusOf, VIPS, type VrrpCluster, vrrpCluster } from "./_vrrp.ts";
 
 const ALL = [...CLUSTER_NODES, SPARE_NODE];
 
-/** The commands of the README, and no certificate. Returns what they said. */
-async function join4(node: LabNode, yaml: string): Promise<string> {
+async function configured(node: LabNode, yaml: string): Promise<string> {
+  await Bun.write(join(node.root, "root/ober.yaml"), yaml);
+  return (await ober(node, ["config", "--from", "/root/ober.yaml", "--yes"])).stderr;
+}
+
+/** The commands of the README on a bare machine, and no certificate. Returns what they said. */
+async function joins(node: LabNode, yaml: string): Promise<string> {
   await node.reset();
   copyExecutable(node);
   await node.exec(["/root/ober", "bootstrap", PREFIX_ON_NODE, "--yes"], { timeoutMs: 300_000 });
-  await Bun.write(join(node.root, "root/ober.yaml"), yaml);
-  const configured = await ober(node, ["config", "--from", "/root/ober.yaml", "--yes"]);
-  const started = await ober(node, ["start"]);
-  return configured.stderr + started.stderr + started.stdout;
+  const said = await configured(node, yaml);
+  return said + (await ober(node, ["start"])).stderr;
 }
 
 function dropCertificate(node: LabNode): void {
@@ -57,12 +60,11 @@ describe("in BGP mode, under load", () => {
   afterAll(async () => {
     await load?.stop();
     await cluster?.watch.stop();
-    await node?.reset();
   }, 120_000);
 
   test("it serves without being announced, over a crash and a power cut, until a certificate has come", async () => {
     const begin = now();
-    const joined = await join4(node, clusterYaml().replace(CLUSTER_NODES.join(", "), ALL.join(", ")));
+    const joined = await joins(node, clusterYaml().replace(CLUSTER_NODES.join(", "), ALL.join(", ")));
     expect(joined).toContain("ober start --self-signed");
     // The unit is ready with ExaBGP's confirmation, a moment before the loop writes its state.
     await until("the withdrawal is confirmed", async () => (await status(node)).vips[0]?.acknowledged === true, 10_000);
@@ -123,10 +125,7 @@ describe("in keepalived mode, with clients on the segment", () => {
     // As many VIPs as nodes: it owns one of them.
     const vips = [...VIPS, "10.77.0.104"];
     const yaml = vrrpYaml(ALL, { handover: "off", vips });
-    for (const other of cluster.nodes) {
-      await Bun.write(join(other.root, "root/ober.yaml"), yaml);
-      await ober(other, ["config", "--from", "/root/ober.yaml", "--yes"]);
-    }
+    await Promise.all(cluster.nodes.map((other) => configured(other, yaml)));
     await until(
       "the others hold all VIPs",
       async () => {
@@ -137,7 +136,11 @@ describe("in keepalived mode, with clients on the segment", () => {
       30_000,
     );
     const begin = now();
-    expect(await join4(node, yaml)).toContain("ober start --self-signed");
+    // A node of the other mode, which loses its certificate with the change.
+    await ober(node, ["stop", "--force"]);
+    await node.exec(["sh", "-c", `rm ${join(PREFIX_ON_NODE, "etc/certs")}/*`]);
+    await configured(node, yaml);
+    expect((await ober(node, ["start"])).stderr).toContain("ober start --self-signed");
     await until(
       "it knows of the others",
       async () => (await statusOf(node)).vrrp.vips.every(({ state }) => state === "BACKUP"),

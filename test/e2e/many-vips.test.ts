@@ -23,6 +23,12 @@ beforeAll(async () => {
   await makeServe(node, RELEASE, yamlOf([VIP]));
   watches = await Promise.all([VIP, LAST].map(watchRoute));
   await until("the VIP at the router", () => here(watches[0]), 30_000);
+  const written = () =>
+    health().then(
+      () => true,
+      () => false,
+    );
+  await until("the loop has written its state", written, 10_000);
 }, 300_000);
 
 afterAll(async () => {

@@ -129,6 +129,8 @@ export function startHealth(
     /** What ExaBGP does before it takes a command up; it takes them one by one. */
     readonly busy?: () => Promise<void>;
     readonly env?: Readonly<Record<string, string>>;
+    /** A descriptor for its log, instead of `log`. */
+    readonly stderr?: number;
   } = {},
 ) {
   const stateFile = join(directory, "health.json");
@@ -137,7 +139,7 @@ export function startHealth(
   const child = Bun.spawn(argv, {
     stdin: "pipe",
     stdout: "pipe",
-    stderr: "pipe",
+    stderr: options.stderr ?? "pipe",
     env: { PATH: "/usr/bin:/usr/sbin", ...options.env },
   });
   const lines: { readonly at: number; readonly text: string }[] = [];
@@ -167,7 +169,7 @@ export function startHealth(
     if (rest !== "") strays.push(rest);
   })().catch(() => {});
   const logging = (async () => {
-    for await (const chunk of child.stderr) log += Buffer.from(chunk).toString();
+    if (typeof child.stderr === "object") for await (const chunk of child.stderr) log += Buffer.from(chunk).toString();
   })();
   return {
     child,
