@@ -68,6 +68,8 @@ export function pathsOf(prefix: string) {
     noWait: "/run/ober/no-wait",
     masterSocket: "/run/ober/master.sock",
     healthState: "/run/ober-bgp/health.json",
+    /** When ExaBGP was last told to reload. */
+    exabgpReloads: "/run/ober-bgp/reloads.json",
     bfdSocket: "/run/ober-bfd/bird.ctl",
     sysctl: "/etc/sysctl.d/99-herr-ober.conf",
     journald: `/etc/systemd/journald@${LOG_NAMESPACE}.conf`,

@@ -21,6 +21,7 @@ import { currentFile } from "./current-file.ts";
 import { type Change, type CurrentFile, diffFiles } from "./diff.ts";
 import { valuesFor } from "./former-sysctls.ts";
 import { type Generation, generationNumbers, keepGeneration, readGeneration } from "./generations.ts";
+import { bearsReload } from "./helper-starts.ts";
 import { own } from "./owned.ts";
 import {
   awaitConfirmation,
@@ -277,7 +278,7 @@ async function endNewcomers(system: System, paths: Paths, state: Pending): Promi
 
 /** Tells the running units; returns what the kernel refused, which is worth a warning and not a failure. */
 async function activate(
-  context: Pick<ApplyContext, "system" | "paths">,
+  context: Pick<ApplyContext, "system" | "paths"> & Partial<Pick<ApplyContext, "progress">>,
   changes: readonly Change[],
 ): Promise<readonly string[]> {
   const { system, paths } = context;
@@ -288,7 +289,10 @@ async function activate(
   const refused = tuning ? await writeSysctls(system, await valuesFor(context, tuning)) : [];
   const active = await activeAmong(system, [...reload, ...restart]);
   if (addVips && active.includes("ober-vip.service")) await system.run([paths.vipScript, "add"]);
-  for (const unit of reload.filter((name) => active.includes(name))) await systemctl(system, "reload", unit);
+  for (const unit of reload.filter((name) => active.includes(name))) {
+    if (unit === "ober-bgp.service") await bearsReload(system, paths, context.progress ?? (() => {}));
+    await systemctl(system, "reload", unit);
+  }
   for (const unit of restart.filter((name) => active.includes(name))) await systemctl(system, "restart", unit);
   await follow(system, changes, paths);
   const untold = identity ? await tellIdentity(system, paths, changes) : [];

@@ -1,0 +1,45 @@
+import type { Paths } from "../domain/paths.ts";
+import type { System } from "../system/system.ts";
+
+/**
+ * ExaBGP starts its helper anew at each reload, and ends itself, with every session, at the sixth start within 64 seconds
+ * ("Too many death"; reactor/api/processes.py of 4.2 and 5.0, `respawn_timemask`: seconds of the clock from one multiple of 64 to
+ * the next). A fifth reload in that time waits for the next one, so that one start is left for a helper that dies.
+ */
+const WINDOW_S = 64;
+const MOST_RELOADS = 4;
+/** The signal must not arrive before the window has changed. */
+const MARGIN_MS = 500;
+/** More says nothing: they are in earlier windows. */
+const KEPT = 8;
+
+/** How long a reload at `nowMs` must wait, in milliseconds, after those at `reloads` (seconds). Pure. */
+export function pauseBeforeReload(reloads: readonly number[], nowMs: number): number {
+  const windowOf = (seconds: number) => Math.floor(seconds / WINDOW_S);
+  const now = nowMs / 1000;
+  const here = reloads.filter((at) => windowOf(at) === windowOf(now)).length;
+  return here < MOST_RELOADS ? 0 : (windowOf(now) + 1) * WINDOW_S * 1000 - nowMs + MARGIN_MS;
+}
+
+/** Waits until ExaBGP bears another reload, 65 s at most, and notes it. `tell` hears of a wait. */
+export async function bearsReload(system: System, paths: Paths, tell: (line: string) => void): Promise<void> {
+  const reloads = await readReloads(system, paths);
+  const pauseMs = pauseBeforeReload(reloads, Date.now());
+  if (pauseMs > 0) {
+    tell(`waiting ${Math.ceil(pauseMs / 1000)} s: ExaBGP would end itself at one more reload now`);
+    await Bun.sleep(pauseMs);
+  }
+  const kept = [...reloads, Math.floor(Date.now() / 1000)].slice(-KEPT);
+  await system.writeAtomic(paths.exabgpReloads, JSON.stringify(kept));
+}
+
+/** Whatever else stands there is no reason not to reload. */
+async function readReloads(system: System, paths: Paths): Promise<readonly number[]> {
+  try {
+    const content: unknown = JSON.parse((await system.read(paths.exabgpReloads)) ?? "[]");
+    return Array.isArray(content) ? content.filter((at) => typeof at === "number") : [];
+  } catch (error) {
+    if (error instanceof SyntaxError) return [];
+    throw error;
+  }
+}
