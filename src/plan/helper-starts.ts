@@ -1,4 +1,5 @@
 import type { Paths } from "../domain/paths.ts";
+import { orUndefined } from "../errors.ts";
 import type { System } from "../system/system.ts";
 
 /**
@@ -30,7 +31,8 @@ export async function bearsReload(system: System, paths: Paths, tell: (line: str
     await Bun.sleep(pauseMs);
   }
   const kept = [...reloads, Math.floor(Date.now() / 1000)].slice(-KEPT);
-  await system.writeAtomic(paths.exabgpReloads, JSON.stringify(kept));
+  // A full /run is no reason not to reload.
+  await orUndefined(() => system.writeAtomic(paths.exabgpReloads, JSON.stringify(kept)));
 }
 
 /** Whatever else stands there is no reason not to reload. */

@@ -106,6 +106,24 @@ describe("a living HAProxy", () => {
   }, 20_000);
 });
 
+describe("a node that is held back", () => {
+  test("is withdrawn from the first decision on, with its own cause, and announced when the hold is gone", async () => {
+    using directory = temporaryDirectory();
+    await using haproxy = await startHaproxy(directory.path);
+    const hold = join(directory.path, "hold");
+    writeFileSync(hold, "-50\n");
+    const flags = ["--url", haproxy.url, "--interval-ms=20", "--hold", hold];
+    await using health = startHealth(OBER, directory.path, [...flags, VIP]);
+    await health.saying("withdraw", PREFIX);
+    const state = await health.stateWith("the hold", ({ vips }) => vips[0]?.acknowledged === true);
+    expect(state.vips[0]?.cause).toBe("held back: there is only the certificate that ober made itself");
+    await Bun.file(hold).delete();
+    await health.saying("announce", PREFIX);
+    expect(health.lines.filter(({ text }) => text.startsWith("withdraw")).length).toBeLessThan(10);
+    expect(state.transitions.map(({ to }) => to)).toEqual(["held"]);
+  }, 20_000);
+});
+
 describe("the first decision", () => {
   test("speaks also when HAProxy is dead from the start", async () => {
     using directory = temporaryDirectory();
