@@ -2,7 +2,7 @@ import { examineCertificates } from "../checks/certificates.ts";
 import type { Config } from "../config/schema.ts";
 import { certificatePlace } from "../domain/paths.ts";
 import { orUndefined } from "../errors.ts";
-import { acceptSelfMade, admit, hold, isHeldBack, servable } from "../plan/admission.ts";
+import { acceptSelfMade, admit, hold, isHeldBack, type Servable, servable } from "../plan/admission.ts";
 import { author, currentConfig, type Node } from "./_node.ts";
 
 /** For `start`. */
@@ -32,16 +32,12 @@ const servableNow = async ({ system, paths }: Node, config: Config) =>
  * Holds the node back where `config` leaves it with nothing but ober's own certificate, and it was not so before. To be called
  * before the change; `was` is what could be served then.
  */
-export async function holdBack(
-  node: Node,
-  config: Config,
-  was: Awaited<ReturnType<typeof servableNow>>,
-): Promise<void> {
+export async function holdBack(node: Node, config: Config, was: Servable): Promise<void> {
   if (was !== "self-made" && (await servableNow(node, config)) === "self-made") await hold(node.system, node.paths);
 }
 
 /** What the configuration that stands now can serve. */
-export async function servableBefore(node: Node): Promise<Awaited<ReturnType<typeof servableNow>>> {
+export async function servableBefore(node: Node): Promise<Servable> {
   const present = await orUndefined(() => currentConfig(node));
   return present === undefined ? "nothing" : servableNow(node, present.config);
 }
@@ -49,6 +45,12 @@ export async function servableBefore(node: Node): Promise<Awaited<ReturnType<typ
 /** Lets a node in that was held back and has a real certificate by now. Where HAProxy runs, it must serve it already. */
 export async function letIn(node: Node, config: Config): Promise<void> {
   if ((await servableNow(node, config)) === "real") await admit(node.system, node.paths);
+}
+
+/** The same by the configuration that stands now, where there is one. */
+export async function letInNow(node: Node): Promise<void> {
+  const present = await orUndefined(() => currentConfig(node));
+  if (present !== undefined) await letIn(node, present.config);
 }
 
 /** What `start` does about it before it brings traffic. Returns why the node stays held back. */

@@ -6,8 +6,9 @@ import { parseConfig } from "../config/schema.ts";
 import { readSecrets, type SecretChanges, writeSecrets } from "../config/secrets.ts";
 import { parseYaml } from "../config/store.ts";
 import { certificatePlace } from "../domain/paths.ts";
-import { OberError, orUndefined } from "../errors.ts";
+import { OberError } from "../errors.ts";
 import { isHealthy } from "../health/once.ts";
+import type { Servable } from "../plan/admission.ts";
 import { apply, readCurrent } from "../plan/apply.ts";
 import { type Change, diffFiles, diffText } from "../plan/diff.ts";
 import { neededOpenings, withOpenings } from "../plan/firewall-rules.ts";
@@ -18,10 +19,10 @@ import { withLock } from "../system/lock.ts";
 import { operatorSession } from "../system/operator.ts";
 import type { Output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
-import { holdBack, letIn, servableBefore } from "./_admission.ts";
+import { holdBack, letInNow, servableBefore } from "./_admission.ts";
 import { firstCertificate } from "./_certs.ts";
 import type { Documents } from "./_documents.ts";
-import { author, currentConfig, type Node } from "./_node.ts";
+import { author, type Node } from "./_node.ts";
 
 export type ApplyFlags = {
   readonly dryRun?: boolean | undefined;
@@ -31,8 +32,8 @@ export type ApplyFlags = {
   readonly locked?: boolean | undefined;
   /** Minutes until the change is undone unless it is confirmed. */
   readonly confirmMinutes?: number | undefined;
-  /** Done first of all when the change is made, after the last question. */
-  readonly prepare?: (() => Promise<void>) | undefined;
+  /** What HAProxy could serve before a first certificate was made for the change. */
+  readonly servable?: Servable | undefined;
   /** The text of ober.yaml that stands there now, where the change was made from it. */
   readonly madeFrom?: string | undefined;
 };
@@ -53,7 +54,7 @@ export async function applyText(
 ): Promise<void> {
   const { system } = node;
   const config = parseConfig(parseYaml(options.text, options.source), options.source);
-  const was = await servableBefore(node);
+  const before = await servableBefore(node);
   const first = options.dryRun ? undefined : await firstCertificate(node, config);
   if (first !== undefined) {
     out.warn(
@@ -61,13 +62,9 @@ export async function applyText(
     );
   }
   try {
-    await applyConfig(node, out, { ...options, config, prepare: () => holdBack(node, config, was) });
-    if (!options.dryRun) await letIn(node, config);
+    await applyConfig(node, out, { ...options, config, servable: before });
   } catch (error) {
     if (first !== undefined) await system.remove(first);
-    // The old configuration is back, and with it what it serves.
-    const present = await orUndefined(() => currentConfig(node));
-    if (present !== undefined && !options.dryRun) await letIn(node, present.config);
     throw error;
   }
 }
@@ -137,8 +134,13 @@ export async function applyFiles(
     madeFrom: options.madeFrom,
   };
   const change = async () => {
-    await options.prepare?.();
-    return withOpenings(node, openings, () => apply(context, files));
+    await holdBack(node, config, options.servable ?? (await servableBefore(node)));
+    try {
+      return await withOpenings(node, openings, () => apply(context, files));
+    } finally {
+      // By the configuration that stands now: the old one is back where the new one has failed.
+      await letInNow(node);
+    }
   };
   const { result, remarks } = await (options.locked ? change() : withLock(paths.prefix, options.command, change));
   // Only now: a configuration that was refused must leave the old password with the old files.

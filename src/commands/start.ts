@@ -8,7 +8,7 @@ import { isOperatorsDrain } from "../system/drain-flag.ts";
 import { withLock } from "../system/lock.ts";
 import { systemctl } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
-import { admission, admissionArgs } from "./_admission.ts";
+import { admission, admissionArgs, type Held } from "./_admission.ts";
 import type { Documents } from "./_documents.ts";
 import { currentConfig, type Node, thisNodeAsRoot } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
@@ -37,10 +37,11 @@ export async function startNode(
   const { config } = await currentConfig(node);
   const units = unitsOf(config);
   const isTraffic = (name: UnitName) => !WITHOUT_TRAFFIC.includes(name);
+  let held: Held | undefined;
   await withLock(paths.prefix, "start", async () => {
     await liftStaleDrain(system, paths);
     await system.remove(paths.noWait);
-    const held = await admission(node, config, flags);
+    held = await admission(node, config, flags);
     if (held) out.warn(`${held.reason}; ${held.fix}`);
     if (await isOperatorsDrain(system, paths)) out.warn("the node is drained: traffic comes with `ober undrain`");
     for (const name of units.filter((unit) => !isTraffic(unit))) {
@@ -64,7 +65,10 @@ export async function startNode(
       await systemctl(system, "start", name);
     }
   });
-  await out.result({ started: units } satisfies Documents["start"], `in service: ${units.join(", ")}`);
+  await out.result(
+    { started: units } satisfies Documents["start"],
+    `${held ? "started, and held back" : "in service"}: ${units.join(", ")}`,
+  );
 }
 
 async function waitUntilHealthy({ stats_port: port }: Config): Promise<string | undefined> {

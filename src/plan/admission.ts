@@ -12,8 +12,11 @@ import type { System } from "../system/system.ts";
  * on request, goes on. It is taken away as soon as there is a real certificate.
  */
 
-/** What HAProxy can serve: a real certificate, only ober's own, or neither. Pure. */
-export function servable(examined: readonly Examined[]): "real" | "self-made" | "nothing" {
+/** What HAProxy can serve: a real certificate, only ober's own, or neither. */
+export type Servable = "real" | "self-made" | "nothing";
+
+/** Pure. */
+export function servable(examined: readonly Examined[]): Servable {
   const good = examined.flatMap(({ certificate, problems }) =>
     certificate && problems.every(({ severity }) => severity === "remark") ? [certificate] : [],
   );
