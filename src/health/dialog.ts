@@ -87,10 +87,7 @@ const SILENCE_MS = 30_000;
 /** After a late answer: when no other follows for so long, the missing ones are lost, and the count starts anew. */
 const QUIET_MS = 1_000;
 
-/**
- * A pipe takes 65,536 bytes, see pipe(7); a write to a full one stops this process with all its timers (Bun writes to a
- * pipe as it was given, and ExaBGP gives a blocking one). The withdrawals of 1,024 VIPs at the stop fit.
- */
+/** A pipe takes 65,536 bytes, see pipe(7), and a write to a full one blocks. The withdrawals of 1,024 VIPs at the stop fit. */
 const PIPE_BYTES = 60_000;
 
 /** Without trouble for so long, ExaBGP has read all that was ever written: a backlog would have answered unasked. */

@@ -1,8 +1,8 @@
 import { createDialog } from "./dialog.ts";
 import { formerVips } from "./former.ts";
-import { isWritable } from "./libc.ts";
 import type { LoopOptions } from "./options.ts";
 import { createReport } from "./report.ts";
+import { createRoom } from "./room.ts";
 import { actionOf } from "./routes.ts";
 import { createWatch, type Watch } from "./watch.ts";
 import { createWatchdog, type Watchdog } from "./watchdog.ts";
@@ -32,12 +32,13 @@ export function runLoop(options: LoopOptions): Promise<number> {
 function start(options: LoopOptions, resolve: (code: number) => void): void {
   const now = () => performance.now();
   const parent = process.ppid;
+  const room = createRoom();
   const stdout = createWriter(Bun.stdout, (error) => {
     if (error.code === "EPIPE") stop("ExaBGP closed the pipe", "gone");
     else fail(error);
   });
-  const dialog = createDialog(options.vips, stdout.write, () => isWritable(STDOUT));
-  const report = createReport(options, dialog);
+  const dialog = createDialog(options.vips, stdout.write, () => room.has(STDOUT));
+  const report = createReport(options, dialog, room);
   const groups = [...new Set(options.vips.map(({ group }) => group))];
   const watches: readonly Watch[] = groups.map((group) =>
     createWatch(group, options, {
@@ -72,6 +73,7 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
   function attach(): void {
     if (attached) return;
     attached = true;
+    room.load().catch(fail);
     listen().catch(fail);
     clearFormer().catch(fail);
     beat = setInterval(onBeat, BEAT_MS);

@@ -1,9 +1,9 @@
 import type { Dialog } from "./dialog.ts";
 import { appendHistory, type HistoryEntry } from "./history.ts";
-import { isWritable } from "./libc.ts";
 import type { Transition } from "./machine.ts";
 import type { LoopOptions } from "./options.ts";
 import type { ProbeResult } from "./probe.ts";
+import type { Room } from "./room.ts";
 import { createSessions } from "./sessions.ts";
 import type { HealthState, TransitionState } from "./state.ts";
 import { causeKind, LATENCY_BOUNDS_MS } from "./tally.ts";
@@ -53,7 +53,7 @@ const VERBS = {
   stopped: "withdrawn",
 } as const;
 
-export function createReport(options: LoopOptions, dialog: Dialog): Report {
+export function createReport(options: LoopOptions, dialog: Dialog, room: Room): Report {
   const startedAt = new Date().toISOString();
   const counters = { probes: 0, failures: 0, transitions: 0 };
   const transitions: TransitionState[] = [];
@@ -70,6 +70,7 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
   let noting: Promise<void> = Promise.resolve();
   let notes = 0;
   let unsaid = 0;
+  let saying: Promise<void> = Promise.resolve();
 
   const stderr = createWriter(Bun.stderr, (error) => {
     // A log that cannot be written (its reader gone, its disk full) is no reason to stop announcing, and there is nobody to tell.
@@ -78,14 +79,7 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
 
   const report: Report = {
     log(line) {
-      // A journal that hangs must not stop the loop: a write to a full socket or pipe would, with all its timers.
-      if (!isWritable(STDERR)) {
-        unsaid += 1;
-        return;
-      }
-      const missing = unsaid === 0 ? "" : ` (${unsaid} lines before this could not be written)`;
-      unsaid = 0;
-      stderr.write(`ober health: ${line.slice(0, LONGEST_LINE)}${missing}\n`);
+      saying = saying.then(() => room.load()).then(() => say(line));
     },
     checked(result) {
       counters.probes += 1;
@@ -133,6 +127,7 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
       const { isWrittenByAnother } = await import("./state.ts");
       if (!(await isWrittenByAnother(options.stateFile))) await write(watches);
       await Promise.race([noting, Bun.sleep(LAST_NOTE_MS)]);
+      await saying;
       await stderr.drained();
     },
     complain(about, trouble) {
@@ -143,6 +138,17 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
     },
   };
   return report;
+
+  /** A journal that hangs must not stop the loop. */
+  function say(line: string): void {
+    if (!room.has(STDERR)) {
+      unsaid += 1;
+      return;
+    }
+    const missing = unsaid === 0 ? "" : ` (${unsaid} lines before this could not be written)`;
+    unsaid = 0;
+    stderr.write(`ober health: ${line.slice(0, LONGEST_LINE)}${missing}\n`);
+  }
 
   function note(entry: HistoryEntry): void {
     if (notes >= NOTES_WAITING) return;
