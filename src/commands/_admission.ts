@@ -3,6 +3,8 @@ import type { Config } from "../config/schema.ts";
 import { certificatePlace } from "../domain/paths.ts";
 import { orUndefined } from "../errors.ts";
 import { acceptSelfMade, admit, hold, isHeldBack, type Servable, servable } from "../plan/admission.ts";
+import { servedCertificates } from "../system/haproxy-certificates.ts";
+import { haproxyRuns } from "../system/systemd.ts";
 import { author, currentConfig, type Node } from "./_node.ts";
 
 /** For `start`. */
@@ -42,9 +44,32 @@ export async function servableBefore(node: Node): Promise<Servable> {
   return present === undefined ? "nothing" : servableNow(node, present.config);
 }
 
-/** Lets a node in that was held back and has a real certificate by now. Where HAProxy runs, it must serve it already. */
+/** Lets a node in that was held back, once it has a real certificate and HAProxy, where it runs, serves it. */
 export async function letIn(node: Node, config: Config): Promise<void> {
-  if ((await servableNow(node, config)) === "real") await admit(node.system, node.paths);
+  const { system, paths } = node;
+  if ((await servableNow(node, config)) !== "real") return;
+  if ((await isHeldBack(system, paths)) && (await servesSelfMade(node, certificatePlace(paths, config.certs)))) return;
+  await admit(system, paths);
+}
+
+/** A worker that a reload brings needs a moment; for so long a node that is held back waits for it. */
+const TAKEN_MS = 10_000;
+
+/** Whether HAProxy still serves ober's own certificate after all this time. */
+async function servesSelfMade({ system, paths }: Node, place: string): Promise<boolean> {
+  const deadline = performance.now() + TAKEN_MS;
+  for (;;) {
+    const served = await orUndefined(() => servedCertificates(paths.haproxySocket, place));
+    // Where HAProxy does not run it reads the files as it starts; one that only does not answer may have the old ones.
+    if (served === undefined && !(await haproxyRuns(system))) return false;
+    const own = served?.get(paths.ownCertificate)?.fingerprint;
+    const disk = (await orUndefined(() => examineCertificates(system, place))) ?? [];
+    const onDisk = disk.find(({ file }) => file === paths.ownCertificate)?.certificate;
+    if (served !== undefined && own === undefined) return false;
+    if (onDisk?.fingerprint === own && onDisk?.placeholder === false) return false;
+    if (performance.now() > deadline) return true;
+    await Bun.sleep(100);
+  }
 }
 
 /** The same by the configuration that stands now, where there is one. */

@@ -6,16 +6,9 @@ import { type Examined, PLACEHOLDER, type Problem } from "../checks/pem.ts";
 import type { Config } from "../config/schema.ts";
 import { certificatePlace } from "../domain/paths.ts";
 import { OberError, orUndefined } from "../errors.ts";
-import { isHeldBack, servable } from "../plan/admission.ts";
 import { certificateSteps, type Given, type OnDisk, type Step } from "../plan/certificates.ts";
 import { own } from "../plan/owned.ts";
-import {
-  addCertificate,
-  type Served,
-  servedFiles,
-  servedFrom,
-  swapCertificate,
-} from "../system/haproxy-certificates.ts";
+import { addCertificate, servedCertificates, swapCertificate } from "../system/haproxy-certificates.ts";
 import { workerPid } from "../system/haproxy-socket.ts";
 import { isLocked, withLock } from "../system/lock.ts";
 import type { System } from "../system/system.ts";
@@ -69,29 +62,8 @@ export async function reloadCertificates(node: Node, config: Config): Promise<Re
     if (stateOf(again) === stateOf(examined)) break;
     examined = again;
   }
-  if (await servesSelfMade(node, place)) return all;
   await letIn(node, config);
   return all;
-}
-
-/** A worker that a reload brings needs a moment; for so long a node that is held back waits for it. */
-const TAKEN_MS = 10_000;
-
-/** Whether HAProxy runs and serves, after all this, ober's own certificate; asked only where that matters. */
-async function servesSelfMade({ system, paths }: Node, place: string): Promise<boolean> {
-  if (!(await isHeldBack(system, paths))) return false;
-  const deadline = performance.now() + TAKEN_MS;
-  for (;;) {
-    const served = await orUndefined(() => servedCertificates(paths.haproxySocket, place));
-    const own = served?.get(paths.ownCertificate)?.fingerprint;
-    const disk = (await orUndefined(() => examineCertificates(system, place))) ?? [];
-    const onDisk = disk.find(({ file }) => file === paths.ownCertificate)?.certificate;
-    // Where HAProxy does not run it reads the files as it starts.
-    if (own === undefined) return false;
-    if (onDisk?.fingerprint === own && !onDisk.placeholder) return false;
-    if (servable(disk) !== "real" || performance.now() > deadline) return true;
-    await Bun.sleep(100);
-  }
 }
 
 const digestOf = (text: string) => createHash("sha256").update(text).digest("hex");
@@ -215,18 +187,6 @@ async function carryOut(
 async function hasCompanion(system: System, file: string): Promise<boolean> {
   const found = await Promise.all([".ocsp", ".sctl", ".issuer"].map((ending) => system.stat(`${file}${ending}`)));
   return found.some((stat) => stat !== undefined);
-}
-
-/** What HAProxy has from `place`, by file. */
-export async function servedCertificates(socket: string, place: string): Promise<ReadonlyMap<string, Served>> {
-  const path = place.replace(/\/+$/, "");
-  const files = (await servedFiles(socket)).filter((file) => file === path || posix.dirname(file) === path);
-  const all = new Map<string, Served>();
-  for (const file of files) {
-    const served = await servedFrom(socket, file);
-    if (served) all.set(file, served);
-  }
-  return all;
 }
 
 /** A certificate of the node as it is on the disk, and whether HAProxy serves it. A promise of `--json`. */
