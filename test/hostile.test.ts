@@ -223,7 +223,7 @@ describe("an ober.yaml is refused", () => {
     [
       "with a router that is a VIP",
       bgp("neighbors: [10.0.0.100]"),
-      "bgp.neighbors: 10.0.0.100 is a VIP and cannot be a router",
+      "bgp.neighbors: 10.0.0.100 is a VIP (vips[0].address) and cannot be a router",
     ],
 
     // Names and paths that would end a line or a word of a generated file.

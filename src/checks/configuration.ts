@@ -17,6 +17,7 @@ import { httpStatus } from "../system/http.ts";
 import type { System } from "../system/system.ts";
 import { unitState } from "../system/systemd.ts";
 import { tcpConnect } from "../system/tcp.ts";
+import { addressVerdict } from "./addresses.ts";
 import { checkOpen } from "./bgp-open.ts";
 import { type Check, fail, pass, type Verdict, warn } from "./check.ts";
 import { neighborStatus, withWords } from "./neighbors.ts";
@@ -35,6 +36,7 @@ export type Subject = {
 export function configurationChecks({ config, facts }: Subject): readonly Check<Subject>[] {
   return [
     { id: "parsers", title: "parsers", run: checkParsers },
+    { id: "addresses", title: "addresses", run: ({ config, facts }) => addressVerdict(config, facts) },
     { id: "certificate", title: "certificate", run: checkCertificates },
     ...(config.ha_mode === "bgp" ? neighborAddresses(config, facts).map(neighborCheck) : vrrpChecks),
     {

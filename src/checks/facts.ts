@@ -1,6 +1,6 @@
 import { hostname, totalmem } from "node:os";
 import type { Config } from "../config/schema.ts";
-import { familyOf, formatNetwork, parseAddress, parseNetwork, specialUse } from "../domain/address.ts";
+import { bitsOf, familyOf, formatNetwork, parseAddress, parseNetwork, specialUse } from "../domain/address.ts";
 import { OWN_VERSION } from "../domain/build.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { atLeast, parseVersion, type Version } from "../domain/version.ts";
@@ -85,6 +85,7 @@ export async function assumeFacts(system: System, config: Config, given: FactsGi
     ober: OWN_VERSION,
     hostname: given.address ?? hostname(),
     ...(await ownPlace(system, config, { resolved, given, local })),
+    addresses: ownAddresses(local),
     networks: networksOf(local, config),
     memory: given.memory ?? totalmem(),
     haproxy: { version: version("haproxy"), features: USUAL_FEATURES },
@@ -115,13 +116,23 @@ export async function gatherPlace(
   system: System,
   config: Config,
   addresses: Promise<readonly LocalAddress[]> = localAddresses(system),
-): Promise<Pick<NodeFacts, "address" | "interface" | "networks" | "resolved">> {
+): Promise<Pick<NodeFacts, "address" | "interface" | "addresses" | "networks" | "resolved">> {
   const [resolved, local] = await Promise.all([resolveAll(system, config), addresses]);
   return {
     resolved,
     ...(await ownPlace(system, config, { resolved, given: {}, local })),
+    addresses: ownAddresses(local),
     networks: networksOf(local, config),
   };
+}
+
+/** A VIP stands alone (/32) on a node of ober's, and beside the machine's address (secondary) on one of somebody else's. */
+function ownAddresses(local: readonly LocalAddress[]): NodeFacts["addresses"] {
+  return local.flatMap(({ address, interface: link, prefixLength, secondary }) => {
+    const own = parseAddress(address);
+    const alone = own === undefined || prefixLength === bitsOf(own.family);
+    return alone || secondary || specialUse(own) !== undefined ? [] : [{ address, interface: link }];
+  });
 }
 
 /** The networks that `local` addresses are in. A VIP, and any other address that stands alone, is in none. */

@@ -1,5 +1,6 @@
 import { requireSupportedOs } from "../system/os.ts";
 import { requireSystemd } from "../system/systemd.ts";
+import { checkAddresses } from "./addresses.ts";
 import { checkServerNames } from "./backends.ts";
 import { type Check, pass, skip, warn } from "./check.ts";
 import { checkHandover } from "./handover.ts";
@@ -29,7 +30,7 @@ import {
 } from "./node-files.ts";
 import { checkBfd, checkBgp, checkRoutes, checkVipNetworks } from "./routing.ts";
 import { checkFirewall, checkVrrp, checkVrrpCluster } from "./segment.ts";
-import { checkBackends, checkDrained, checkHaproxy, checkUnits, checkVips } from "./service.ts";
+import { checkBackends, checkDrained, checkHaproxy, checkHeld, checkUnits, checkVips } from "./service.ts";
 
 /** Every check of the machine, in the order in which a person would ask. */
 export const hostChecks: readonly Check<Host>[] = [
@@ -55,6 +56,7 @@ export const hostChecks: readonly Check<Host>[] = [
   { id: "ports", title: "HAProxy's ports", needsSystemd: true, run: checkPorts },
   { id: "executable", title: "the executable and its link", run: checkExecutable },
   { id: "configuration", title: "ober.yaml", run: checkConfiguration },
+  { id: "addresses", title: "addresses that contradict each other", run: checkAddresses },
   { id: "secrets", title: "secrets", run: checkSecrets },
   { id: "certificate", title: "certificate", run: checkCertificate },
   { id: "renewal", title: "renewal of certificates", run: checkRenewal },
@@ -64,6 +66,7 @@ export const hostChecks: readonly Check<Host>[] = [
   { id: "units", title: "units", needsSystemd: true, run: checkUnits },
   { id: "replaced", title: "programs that were replaced", needsSystemd: true, run: checkReplaced },
   { id: "drained", title: "drained", run: checkDrained },
+  { id: "held", title: "held back for want of a certificate", run: checkHeld },
   { id: "haproxy", title: "HAProxy", needsSystemd: true, run: checkHaproxy },
   { id: "server-names", title: "names of the backends", needsSystemd: true, run: checkServerNames },
   { id: "backends", title: "backends", needsSystemd: true, run: checkBackends },

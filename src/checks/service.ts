@@ -2,6 +2,7 @@
 import { unitsOf } from "../domain/units.ts";
 import { causeOf } from "../health/drain.ts";
 import { healthNow } from "../health/once.ts";
+import { isHeldBack } from "../plan/admission.ts";
 import { localAddresses } from "../system/addresses.ts";
 import { type StatRow, serverRows, showStat } from "../system/haproxy-socket.ts";
 import { type UnitState, unitState, unitStates } from "../system/systemd.ts";
@@ -42,6 +43,21 @@ export function unitsVerdict(states: readonly UnitState[]): Verdict {
 export async function checkDrained({ system, paths }: Host): Promise<Verdict> {
   const flag = paths && (await system.read(paths.drainFlag));
   return flag === undefined ? pass("no") : warn(causeOf(flag), "ober undrain, when the work is done");
+}
+
+/** A node that serves and attracts no clients, because they would refuse its certificate; or that does so on request. */
+export async function checkHeld({ system, paths }: Host): Promise<Verdict> {
+  if (!paths) return skip("not installed");
+  const fix = "put a real certificate there (`ober certs` shows where), or set certs.acme_enabled";
+  if (await isHeldBack(system, paths)) {
+    return warn(
+      "the node serves and is not announced: its only certificate is the one that ober made itself",
+      `${fix}; or ober start --self-signed`,
+    );
+  }
+  return (await system.stat(paths.selfMadeAccepted)) === undefined
+    ? pass("no")
+    : warn("no: it is announced with the certificate that ober made itself, as `ober start --self-signed` asked", fix);
 }
 
 export async function checkHaproxy(host: Host): Promise<Verdict> {

@@ -1,3 +1,4 @@
+import { requireDistinctAddresses } from "../checks/addresses.ts";
 import { certificateProblems } from "../checks/certificates.ts";
 import { gatherFacts } from "../checks/facts.ts";
 import type { Config } from "../config/schema.ts";
@@ -7,6 +8,7 @@ import { parseYaml } from "../config/store.ts";
 import { certificatePlace } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
 import { isHealthy } from "../health/once.ts";
+import type { Servable } from "../plan/admission.ts";
 import { apply, readCurrent } from "../plan/apply.ts";
 import { type Change, diffFiles, diffText } from "../plan/diff.ts";
 import { neededOpenings, withOpenings } from "../plan/firewall-rules.ts";
@@ -17,6 +19,7 @@ import { withLock } from "../system/lock.ts";
 import { operatorSession } from "../system/operator.ts";
 import type { Output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
+import { holdBack, letInNow, servableBefore } from "./_admission.ts";
 import { firstCertificate } from "./_certs.ts";
 import type { Documents } from "./_documents.ts";
 import { author, type Node } from "./_node.ts";
@@ -29,6 +32,8 @@ export type ApplyFlags = {
   readonly locked?: boolean | undefined;
   /** Minutes until the change is undone unless it is confirmed. */
   readonly confirmMinutes?: number | undefined;
+  /** What HAProxy could serve before a first certificate was made for the change. */
+  readonly servable?: Servable | undefined;
   /** The text of ober.yaml that stands there now, where the change was made from it. */
   readonly madeFrom?: string | undefined;
 };
@@ -49,12 +54,15 @@ export async function applyText(
 ): Promise<void> {
   const { system } = node;
   const config = parseConfig(parseYaml(options.text, options.source), options.source);
+  const before = await servableBefore(node);
   const first = options.dryRun ? undefined : await firstCertificate(node, config);
   if (first !== undefined) {
-    out.warn(`there is no certificate yet: made ${first}, signed by itself, for a first start; clients refuse it`);
+    out.warn(
+      `there is no certificate yet: made ${first}, signed by itself, for a first start; clients refuse it, so the node serves and is not announced until there is a real one`,
+    );
   }
   try {
-    await applyConfig(node, out, { ...options, config });
+    await applyConfig(node, out, { ...options, config, servable: before });
   } catch (error) {
     if (first !== undefined) await system.remove(first);
     throw error;
@@ -64,7 +72,7 @@ export async function applyText(
 async function applyConfig(
   node: Node,
   out: Output,
-  options: ApplyFlags & { text: string; command: string; secrets?: SecretChanges; config: Config },
+  options: ApplyFlags & { text: string; source: string; command: string; secrets?: SecretChanges; config: Config },
 ): Promise<void> {
   const { system, paths } = node;
   const { config } = options;
@@ -72,6 +80,7 @@ async function applyConfig(
   if (problems.fatal) throw problems.fatal;
   for (const warning of problems.warnings) out.warn(warning);
   const facts = await gatherFacts(system, config);
+  requireDistinctAddresses(config, facts, options.source);
   if (config.ha_mode === "keepalived") for (const remark of clusterRemarks(config, facts)) out.warn(remark);
   const secrets = await readSecrets(system, options.secrets);
   const files = [
@@ -124,7 +133,15 @@ export async function applyFiles(
     confirmMinutes: options.confirmMinutes,
     madeFrom: options.madeFrom,
   };
-  const change = () => withOpenings(node, openings, () => apply(context, files));
+  const change = async () => {
+    await holdBack(node, config, options.servable ?? (await servableBefore(node)));
+    try {
+      return await withOpenings(node, openings, () => apply(context, files));
+    } finally {
+      // By the configuration that stands now: the old one is back where the new one has failed.
+      await letInNow(node);
+    }
+  };
   const { result, remarks } = await (options.locked ? change() : withLock(paths.prefix, options.command, change));
   // Only now: a configuration that was refused must leave the old password with the old files.
   const secrets = options.secrets ?? {};

@@ -8,16 +8,11 @@ import { certificatePlace } from "../domain/paths.ts";
 import { OberError, orUndefined } from "../errors.ts";
 import { certificateSteps, type Given, type OnDisk, type Step } from "../plan/certificates.ts";
 import { own } from "../plan/owned.ts";
-import {
-  addCertificate,
-  type Served,
-  servedFiles,
-  servedFrom,
-  swapCertificate,
-} from "../system/haproxy-certificates.ts";
+import { addCertificate, servedCertificates, swapCertificate } from "../system/haproxy-certificates.ts";
 import { workerPid } from "../system/haproxy-socket.ts";
 import { isLocked, withLock } from "../system/lock.ts";
 import type { System } from "../system/system.ts";
+import { letIn } from "./_admission.ts";
 import type { Node } from "./_node.ts";
 
 /** How long another `ober certs` may be at work. */
@@ -67,6 +62,7 @@ export async function reloadCertificates(node: Node, config: Config): Promise<Re
     if (stateOf(again) === stateOf(examined)) break;
     examined = again;
   }
+  await letIn(node, config);
   return all;
 }
 
@@ -89,6 +85,16 @@ async function settled(system: System, place: string, known?: string): Promise<r
     }
     await Bun.sleep(50);
   }
+}
+
+/** The same without HAProxy, which is about to start and reads the files itself; for `recover`. */
+export async function prepareCertificates(node: Node, config: Config): Promise<void> {
+  const examined = await orUndefined(() =>
+    examineCertificates(node.system, certificatePlace(node.paths, config.certs)),
+  );
+  if (examined === undefined) return;
+  await withoutPlaceholder(node, examined);
+  await letIn(node, config);
 }
 
 /** ober's own first certificate goes as soon as there is another one. */
@@ -181,18 +187,6 @@ async function carryOut(
 async function hasCompanion(system: System, file: string): Promise<boolean> {
   const found = await Promise.all([".ocsp", ".sctl", ".issuer"].map((ending) => system.stat(`${file}${ending}`)));
   return found.some((stat) => stat !== undefined);
-}
-
-/** What HAProxy has from `place`, by file. */
-export async function servedCertificates(socket: string, place: string): Promise<ReadonlyMap<string, Served>> {
-  const path = place.replace(/\/+$/, "");
-  const files = (await servedFiles(socket)).filter((file) => file === path || posix.dirname(file) === path);
-  const all = new Map<string, Served>();
-  for (const file of files) {
-    const served = await servedFrom(socket, file);
-    if (served) all.set(file, served);
-  }
-  return all;
 }
 
 /** A certificate of the node as it is on the disk, and whether HAProxy serves it. A promise of `--json`. */

@@ -40,6 +40,11 @@ export function metricsOf({ status, version, commit, drift, sections }: MetricFa
     ),
     gauge("healthy", "Whether HAProxy says that it can serve.", one(flag(status.healthy.ok))),
     gauge("drained", "Whether an operator took the node out of traffic.", one(flag(status.drained))),
+    gauge(
+      "held_back",
+      "Whether the node serves and is not announced, for want of a real certificate.",
+      one(flag(status.held !== null)),
+    ),
     gauge("generation", "Number of the configuration that is live.", one(status.generation)),
     gauge("drift_files", "Generated files that were changed by hand.", one(drift)),
     gauge(

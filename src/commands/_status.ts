@@ -30,6 +30,7 @@ import { httpText } from "../system/http.ts";
 import { type UnitState, unitStates } from "../system/systemd.ts";
 import { sentence } from "../system/traffic.ts";
 import { vrrpStates } from "../system/vrrp.ts";
+import { type Held, heldBack } from "./_admission.ts";
 import { type CertificateStatus, certificateStatus } from "./_certs.ts";
 import { currentConfig, isRoot, type Node } from "./_node.ts";
 import { type Counters, countersOf } from "./_traffic.ts";
@@ -57,6 +58,8 @@ export type NodeStatus = {
   readonly drained: boolean;
   /** By whom, when and why, in one line; undefined when the node is not drained. */
   readonly drainCause: string | undefined;
+  /** Why a node that serves is not announced, for want of a real certificate; null where nothing holds it back. */
+  readonly held: Held | null;
   readonly certificates: readonly CertificateStatus[];
   /** The renewal by ACME; undefined where it is off, or cannot be seen without root. */
   readonly renewal?: RenewalStatus | undefined;
@@ -114,6 +117,7 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     flag,
     handover,
     vrrp,
+    held,
   ] = await Promise.all([
     unitsNow,
     healthNow(config.stats_port),
@@ -128,6 +132,7 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     system.read(paths.drainFlag),
     hasHandover(config) && isRoot() ? handoverState(system) : undefined,
     config.ha_mode === "keepalived" ? vrrpStatus(node, config, { addresses: localNow, units: unitsNow }) : undefined,
+    heldBack(node, config),
   ]);
   const local = new Set(addresses.map(({ address }) => address));
   const alive = units.some(({ name, active }) => name === "ober-bgp.service" && active === "active");
@@ -148,6 +153,7 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     handover,
     drained: flag !== undefined,
     drainCause: flag === undefined ? undefined : causeOf(flag),
+    held: held ?? null,
     certificates,
     renewal: config.certs.acme_enabled && isRoot() ? await readAcmeState(system, paths) : undefined,
     generation: generations.at(-1),

@@ -47,9 +47,14 @@ export async function machinePieces(system: System, paths: Paths): Promise<reado
     piece(`haproxy/${command.replaceAll(" ", "-")}.txt`, () => haproxyCommand(paths.haproxySocket, command)),
   );
   // Lists and secrets of the operator's stay here; generations hold old passwords.
-  const files = [paths.config, ...generatedPaths(paths), paths.healthState, paths.drainFlag, "/etc/os-release"].map(
-    (path) => piece(`files${path}`, async () => (await system.read(path)) ?? ""),
-  );
+  const files = [
+    paths.config,
+    ...generatedPaths(paths),
+    paths.healthState,
+    paths.drainFlag,
+    paths.hold,
+    "/etc/os-release",
+  ].map((path) => piece(`files${path}`, async () => (await system.read(path)) ?? ""));
   const all = await Promise.all([...asked, ...haproxy, ...files]);
   return all.filter(({ text }) => text !== "");
 }

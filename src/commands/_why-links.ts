@@ -71,6 +71,15 @@ export function drainLink({ status }: WhyFacts): Link {
   return broken("drain", status.drainCause, { because: `the node is ${status.drainCause}`, type: "ober undrain" });
 }
 
+/** Where the segment has nobody else, a node that is held back keeps its VIPs: then it is a remark. */
+export function admissionLinks({ status }: WhyFacts): readonly Link[] {
+  const { held, mode } = status;
+  if (held === null) return [];
+  if (mode === "keepalived") return [note("certificate", `${held.reason}; ${held.fix}`)];
+  const because = "its only certificate is the one that ober made itself";
+  return [broken("certificate", held.reason, { because, type: held.fix })];
+}
+
 export function addressLink({ vip, onInterface }: VipStatus): Link {
   if (onInterface) return ok("address", `${vip} is on this machine`);
   const reason = { because: "its address is not on this machine", type: "ober doctor --fix" };

@@ -3,6 +3,7 @@ import { OberError } from "../errors.ts";
 import { cancelUndo, confirmChange, recover } from "../plan/apply.ts";
 import { withLock } from "../system/lock.ts";
 import { type Output, output } from "../ui/output.ts";
+import { letInNow } from "./_admission.ts";
 import type { Documents } from "./_documents.ts";
 import { type Node, thisNodeAsRoot } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
@@ -32,9 +33,11 @@ async function keep({ system, paths }: Node, out: Output): Promise<void> {
 }
 
 /** Also what the timer runs when nobody has confirmed: nothing to undo is then no failure. */
-async function undo({ system, paths }: Node, out: Output): Promise<void> {
+async function undo(node: Node, out: Output): Promise<void> {
+  const { system, paths } = node;
   // Also a change that was cut off before it could wait: with the lock held, nobody is at it.
   const restored = (await recover({ system, paths })) ?? [];
+  await letInNow(node);
   await cancelUndo(system);
   await out.result({ restored } satisfies Documents["confirm"], () =>
     restored.length === 0 ? "no change waits for its confirmation" : `undone; put back ${restored.join(", ")}`,

@@ -5,9 +5,9 @@ import type { Host } from "../checks/host-config.ts";
 import { nearest } from "../domain/nearest.ts";
 import { pathsOf } from "../domain/paths.ts";
 import { OberError, UsageError } from "../errors.ts";
+import { impatient } from "../system/impatient.ts";
 import { localSystem } from "../system/local.ts";
 import { withLock } from "../system/lock.ts";
-import type { System } from "../system/system.ts";
 import { SYSTEMD_IS_HERE } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
 import { showFindings } from "./_findings.ts";
@@ -47,16 +47,7 @@ export async function diagnose(host: Host, chosen: readonly Check<Host>[] = host
 export function thisHost(): Host {
   const prefix = installPathOf(process.execPath);
   const paths = prefix === undefined ? undefined : pathsOf(prefix);
-  return { system: impatient(localSystem()), paths, isRoot: isRoot() };
-}
-
-/** A program that hangs must not outlive the command that asked it. */
-function impatient(system: System): System {
-  const most = DEADLINE_MS - 200;
-  return {
-    ...system,
-    run: (argv, options) => system.run(argv, { ...options, timeoutMs: Math.min(options?.timeoutMs ?? most, most) }),
-  };
+  return { system: impatient(localSystem(), DEADLINE_MS - 200), paths, isRoot: isRoot() };
 }
 
 function chosenChecks(only: string | undefined): readonly Check<Host>[] {

@@ -32,6 +32,11 @@ export default defineCommand({
     rise: { type: "string", valueHint: "N", description: "Good checks in a row before an announcement" },
     fall: { type: "string", valueHint: "N", description: "Failed checks in a row before a withdrawal" },
     drainFlag: { type: "string", valueHint: "FILE", description: "While this file exists, every VIP is withdrawn" },
+    hold: {
+      type: "string",
+      valueHint: "FILE",
+      description: "While this file exists, no VIP is announced: there is no real certificate",
+    },
     history: { type: "string", valueHint: "FILE", description: "Where to note what happens, for `ober history`" },
     socket: { type: "string", valueHint: "FILE", description: "HAProxy's socket, by which the other nodes are told" },
     map: { type: "string", valueHint: "FILE", description: "The map of HAProxy's that says what is served" },

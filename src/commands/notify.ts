@@ -1,6 +1,6 @@
 import { defineCommand } from "citty";
 import { UsageError } from "../errors.ts";
-import { drainCause, isDrained } from "../health/drain.ts";
+import { drainCause, HELD_CAUSE, isDrained, isHeld } from "../health/drain.ts";
 import { appendHistory } from "../health/history.ts";
 import { healthNow } from "../health/once.ts";
 import { currentConfig, thisNode } from "./_node.ts";
@@ -22,14 +22,15 @@ export default defineCommand({
     const node = await thisNode();
     const at = new Date().toISOString();
     const { config } = await currentConfig(node);
-    const [health, drained] = await Promise.all([
+    const [health, held, drained] = await Promise.all([
       healthNow(config.stats_port, 500),
+      isHeld(node.paths.hold),
       isDrained(node.paths.drainFlag).then((is) => (is ? drainCause(node.paths.drainFlag) : undefined)),
     ]);
     const cause = vrrpCause({
       state,
       priority: Number(args.priority),
-      drained,
+      drained: drained ?? (held ? HELD_CAUSE : undefined),
       trouble: health.ok ? undefined : health.reason,
     });
     await appendHistory(node.paths.history, { at, kind: "vrrp", vips: [args.vip], to: state, cause });

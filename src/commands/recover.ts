@@ -1,11 +1,14 @@
 import { defineCommand } from "citty";
+import { OberError, orUndefined } from "../errors.ts";
 import { recover } from "../plan/apply.ts";
 import { liftStaleDrain } from "../plan/leaving.ts";
 import { waiting } from "../plan/transaction.ts";
+import { impatient } from "../system/impatient.ts";
 import { isLocked, withLock } from "../system/lock.ts";
 import { output } from "../ui/output.ts";
+import { prepareCertificates } from "./_certs.ts";
 import type { Documents } from "./_documents.ts";
-import { thisNodeAsRoot } from "./_node.ts";
+import { currentConfig, type Node, thisNodeAsRoot } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 
 export default defineCommand({
@@ -15,26 +18,54 @@ export default defineCommand({
   },
   args: { ...globalArgs },
   async run({ args }) {
-    const { system, paths } = await thisNodeAsRoot();
     const out = output(args);
-    // A change that is going on now restarts units itself, and puts things right itself when it fails.
-    if (await isLocked(paths.prefix))
-      return out.result({ restored: [] } satisfies Documents["recover"], "another ober is changing this machine");
-    // Units that restart while a change waits for its confirmation are part of what the operator looks at.
-    const unconfirmed = await waiting(system, paths, new Date());
-    if (unconfirmed)
-      return out.result(
-        { restored: [] } satisfies Documents["recover"],
-        `a change waits for \`ober confirm\` until ${unconfirmed.until}`,
-      );
-    const repair = async () => {
-      // The machine lost power while a command kept the traffic away: nobody is left to let it come again.
-      await liftStaleDrain(system, paths);
-      return (await recover({ system, paths })) ?? [];
-    };
-    const restored = await withLock(paths.prefix, "recover", repair);
-    await out.result({ restored } satisfies Documents["recover"], () =>
-      restored.length === 0 ? "nothing to recover" : `a change was cut off; put back ${restored.join(", ")}`,
-    );
+    const { restored, said } = await within(RECOVER_MS, recoverNode());
+    await out.result({ restored } satisfies Documents["recover"], said);
   },
 });
+
+/**
+ * HAProxy, its addresses and the handover start after this command, whatever it finds: systemd would end a start after 90 s and begin anew,
+ * for ever. A program that it asks gets a part of its time.
+ */
+const RECOVER_MS = 45_000;
+const PROGRAM_MS = 10_000;
+
+/** Throws an OberError after `ms`; what goes on behind it ends with the process. */
+async function within<T>(ms: number, action: Promise<T>): Promise<T> {
+  const late = Bun.sleep(ms).then(() => {
+    throw new OberError(`this takes longer than ${ms / 1000} s, and HAProxy does not wait for it`, {
+      hint: "ober recover, once the machine is well",
+    });
+  });
+  return Promise.race([action, late]);
+}
+
+async function recoverNode(): Promise<{ readonly restored: readonly string[]; readonly said: string }> {
+  const node = await thisNodeAsRoot();
+  const { paths } = node;
+  const system = impatient(node.system, PROGRAM_MS);
+  await admitCertificate(node);
+  const nothing = (said: string) => ({ restored: [], said });
+  // A change that is going on now restarts units itself, and puts things right itself when it fails.
+  if (await isLocked(paths.prefix)) return nothing("another ober is changing this machine");
+  // Units that restart while a change waits for its confirmation are part of what the operator looks at.
+  const unconfirmed = await waiting(system, paths, new Date());
+  if (unconfirmed) return nothing(`a change waits for \`ober confirm\` until ${unconfirmed.until}`);
+  const restored = await withLock(paths.prefix, "recover", async () => {
+    // The machine lost power while a command kept the traffic away: nobody is left to let it come again.
+    await liftStaleDrain(system, paths);
+    return (await recover({ system, paths })) ?? [];
+  });
+  if (restored.length === 0) return nothing("nothing to recover");
+  return { restored, said: `a change was cut off; put back ${restored.join(", ")}` };
+}
+
+/** A certificate may lie on a disk that hangs; HAProxy's start must not wait for it here. */
+const CERTIFICATE_MS = 5_000;
+
+/** A certificate that came while nothing ran: nobody has told of it. */
+async function admitCertificate(node: Node): Promise<void> {
+  const look = orUndefined(async () => prepareCertificates(node, (await currentConfig(node)).config));
+  await Promise.race([look, Bun.sleep(CERTIFICATE_MS)]);
+}

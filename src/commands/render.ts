@@ -1,5 +1,6 @@
 import { dirname, join, resolve } from "node:path";
 import { defineCommand } from "citty";
+import { requireDistinctAddresses } from "../checks/addresses.ts";
 import { assumeFacts } from "../checks/facts.ts";
 import { parseConfig } from "../config/schema.ts";
 import { readSecrets } from "../config/secrets.ts";
@@ -63,6 +64,7 @@ export default defineCommand({
       exabgp: args.exabgpVersion,
       keepalived: args.keepalivedVersion,
     });
+    requireDistinctAddresses(config, facts, source);
     const paths = pathsOf(requireInstallPath(args.path));
     const files = [
       ...render({ config, facts, paths, secrets: await readSecrets(system) }),

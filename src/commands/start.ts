@@ -8,15 +8,16 @@ import { isOperatorsDrain } from "../system/drain-flag.ts";
 import { withLock } from "../system/lock.ts";
 import { systemctl } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
+import { admission, admissionArgs, type Held } from "./_admission.ts";
 import type { Documents } from "./_documents.ts";
 import { currentConfig, type Node, thisNodeAsRoot } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 
 export default defineCommand({
   meta: { name: "start", description: "Put the node into service: HAProxy first, routes or VIPs when it is healthy" },
-  args: { ...globalArgs },
+  args: { ...globalArgs, ...admissionArgs },
   async run({ args }) {
-    await startNode(await thisNodeAsRoot(), output(args));
+    await startNode(await thisNodeAsRoot(), output(args), args);
   },
 });
 
@@ -27,14 +28,21 @@ const HEALTHY_WITHIN_MS = 30_000;
  * Enables and starts HAProxy, waits until it is healthy, then the units that bring traffic. Throws an OberError when no RGW
  * answers in time: everything runs then, and the health loop lets traffic come as soon as one does.
  */
-export async function startNode(node: Node, out: Output): Promise<void> {
+export async function startNode(
+  node: Node,
+  out: Output,
+  flags: { readonly selfSigned?: boolean | undefined } = {},
+): Promise<void> {
   const { system, paths } = node;
   const { config } = await currentConfig(node);
   const units = unitsOf(config);
   const isTraffic = (name: UnitName) => !WITHOUT_TRAFFIC.includes(name);
+  let held: Held | undefined;
   await withLock(paths.prefix, "start", async () => {
     await liftStaleDrain(system, paths);
     await system.remove(paths.noWait);
+    held = await admission(node, config, flags);
+    if (held) out.warn(`${held.reason}; ${held.fix}`);
     if (await isOperatorsDrain(system, paths)) out.warn("the node is drained: traffic comes with `ober undrain`");
     for (const name of units.filter((unit) => !isTraffic(unit))) {
       out.progress(`starting ${name}`);
@@ -57,7 +65,10 @@ export async function startNode(node: Node, out: Output): Promise<void> {
       await systemctl(system, "start", name);
     }
   });
-  await out.result({ started: units } satisfies Documents["start"], `in service: ${units.join(", ")}`);
+  await out.result(
+    { started: units } satisfies Documents["start"],
+    `${held ? "started, and held back" : "in service"}: ${units.join(", ")}`,
+  );
 }
 
 async function waitUntilHealthy({ stats_port: port }: Config): Promise<string | undefined> {

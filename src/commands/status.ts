@@ -63,7 +63,7 @@ export function statusText(status: NodeStatus, { style }: Pick<Output, "style">,
   const ago = (time: number | string | undefined) =>
     time === undefined ? "" : age(now.getTime() - new Date(time).getTime());
   const sections = [
-    `${style.bold("node")}  ${good(status.healthy.ok, status.healthy.ok ? "healthy" : "not healthy")}: ${status.healthy.reason}${status.drained ? `, ${style.yellow("drained")}` : ""}, ${status.transfers} in flight`,
+    `${style.bold("node")}  ${good(status.healthy.ok, status.healthy.ok ? "healthy" : "not healthy")}: ${status.healthy.reason}${status.drained ? `, ${style.yellow("drained")}` : ""}${status.held ? `, ${style.yellow("held back")}` : ""}, ${status.transfers} in flight`,
     table(
       ["unit", "state", "since", "restarts"],
       status.units.map(({ name, active, sub, since, restarts }) => [
@@ -107,6 +107,7 @@ export function statusText(status: NodeStatus, { style }: Pick<Output, "style">,
         `old HAProxy worker ${pid} (started ${uptime} ago) finishes ${connections} connections from before a reload`,
     ),
     ...(status.handover ? [handoverText(status.handover)] : []),
+    ...(status.held ? [style.yellow(`${status.held.reason}; ${status.held.fix}`)] : []),
     ...certificateLines(status, { style, now }),
     ...(status.transitions.length === 0 ? [] : [transitionsText(status.transitions.slice(-3))]),
   ];

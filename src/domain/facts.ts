@@ -9,6 +9,8 @@ export type NodeFacts = {
   readonly address: string;
   /** The interface that carries `address`. */
   readonly interface: string;
+  /** Every address that is the machine's own: of its interfaces, apart from loopback and from what may be a VIP. */
+  readonly addresses: readonly { readonly address: string; readonly interface: string }[];
   /** The networks that this node has an address in, loopback and VIPs apart. */
   readonly networks: readonly string[];
   /** Bytes of the machine's memory. */

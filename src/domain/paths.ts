@@ -55,11 +55,14 @@ export function pathsOf(prefix: string) {
     upgrade: under("var/upgrade"),
     upgradeRecord: under("var/upgrade/record.json"),
     drainFlag: under("var/drain"),
+    /** There while the node serves without being announced, for want of a real certificate; with what keepalived adds to its priorities. */
+    hold: under("var/hold"),
+    /** Who wants the node announced with the certificate that ober made itself. */
+    selfMadeAccepted: under("var/self-made-accepted.json"),
     /** What happened, with an older half beside it as `history.1`. */
     history: under("var/history"),
     vrrpHandicap: under("var/vrrp-handicap"),
     run: "/run/ober",
-    lock: "/run/ober.lock",
     haproxySocket: "/run/ober/haproxy.sock",
     /** Certificates that HAProxy was given while it runs, by the digest of each file. */
     givenCertificates: "/run/ober/certificates.json",
@@ -67,6 +70,8 @@ export function pathsOf(prefix: string) {
     noWait: "/run/ober/no-wait",
     masterSocket: "/run/ober/master.sock",
     healthState: "/run/ober-bgp/health.json",
+    /** When ExaBGP was last told to reload. */
+    exabgpReloads: "/run/ober-bgp/reloads.json",
     bfdSocket: "/run/ober-bfd/bird.ctl",
     sysctl: "/etc/sysctl.d/99-herr-ober.conf",
     journald: `/etc/systemd/journald@${LOG_NAMESPACE}.conf`,

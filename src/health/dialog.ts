@@ -7,15 +7,19 @@ import { type Action, routeCommand } from "./routes.ts";
  *
  * What has to hold:
  * - Every command has a deadline. ExaBGP 4.2 answers nothing at all to some commands, and nothing to any while it hangs.
+ *   The deadline counts from ExaBGP's last answer: one that is slow, but answers, is not late.
  * - What is sent is always the present wish for a VIP, never a backlog: after any loss, sending the wish again heals.
- * - A bounded number of commands is unanswered, so the pipe (64 KiB) never fills and a write never blocks.
+ * - At most `WINDOW` commands wait for an answer, however many VIPs there are; each answer makes room for the next. One
+ *   change costs one command for each VIP, and a second one where the first went unanswered.
+ * - `PIPE_BYTES` bounds what ExaBGP may not have read, whatever it answers, so the pipe never fills and a write never blocks.
+ * - Urgent things first: withdrawals of our VIPs, then announcements, then what an earlier process left.
  * - One VIP's wish is repeated each second. ExaBGP drops a repeated announcement without telling its peers, so this
  *   proves that ExaBGP lives and costs nothing on the wire; a repeated withdrawal is one small, harmless message.
  */
 export type Dialog = {
-  /** The wish for these VIPs changed: say so at once. `last` writes even to an ExaBGP that does not answer. */
+  /** The wish for these VIPs changed: say so as soon as there is room. `last` writes at once, even to an ExaBGP that does not answer. */
   tell(vips: readonly Vip[], action: Action, now: number, last?: "last"): void;
-  /** Withdraws VIPs that are not ours any more, with the same insistence as our own. */
+  /** Withdraws VIPs that are not ours any more, with the same insistence as our own, until ExaBGP has confirmed it. */
   clear(former: readonly Vip[], now: number): void;
   /** A line from ExaBGP. Returns whether it changed how things stand with a VIP. */
   hear(line: string, now: number): boolean;
@@ -23,7 +27,7 @@ export type Dialog = {
   tick(now: number): void;
   /** How things stand with one VIP. */
   of(vip: Vip): Standing;
-  /** Every wish is known, every withdrawal confirmed, and an announcement too when there is one. */
+  /** Every wish for our VIPs is known, every withdrawal of them confirmed, and an announcement too when there is one. */
   proven(): boolean;
   /**
    * Whether the routes are as the wishes want them, as far as ExaBGP can be made to say so: no withdrawal failed for good,
@@ -31,6 +35,9 @@ export type Dialog = {
    * take the good ones down.
    */
   sound(): boolean;
+  /** Former VIPs whose withdrawal ExaBGP has not confirmed yet. */
+  readonly clearing: readonly Vip[];
+  /** Commands without an answer. */
   readonly waiting: number;
   readonly counters: { readonly acks: number; readonly ackErrors: number; readonly ackTimeouts: number };
 };
@@ -44,46 +51,114 @@ export type Standing = {
 };
 
 type Topic = {
-  vip: Vip;
+  readonly vip: Vip;
+  readonly former: boolean;
   wish: Action | undefined;
+  /** Counts the changes of the wish; `said` is the one that was last sent. */
+  version: number;
+  said: number;
   acknowledged: boolean;
   problem: string | undefined;
   failures: number;
-  sent: number;
+  /** It was sent, the answer did not come: to be said again once it is clear what ExaBGP has read. */
+  again: boolean;
 };
-type Question = { readonly topic: Topic; readonly sequence: number; readonly dueAt: number };
+type Question = {
+  readonly topic: Topic;
+  readonly version: number;
+  readonly bytes: number;
+  readonly sentAt: number;
+  /** Its answer was due; it may come all the same, and does so before those of later questions. */
+  late: boolean;
+};
 
 const ANSWER_DEADLINE_MS = 2_000;
 
 /** So many failures in a row are no accident: the wish counts as failed. It is sent again all the same. */
 const FAILURES_ALLOWED = 3;
 
-/** Unanswered commands for each VIP after which nothing more is written but one command each `SILENCE_MS`. */
-const UNANSWERED_ALLOWED = 32;
+/** Commands under way at once: enough that ExaBGP never waits for us, few enough that an urgent one is not far behind. */
+const WINDOW = 32;
+
+/** After as many unanswered commands one each `SILENCE_MS` is enough to notice that ExaBGP wakes. */
+const UNANSWERED_ALLOWED = 2 * WINDOW;
 const SILENCE_MS = 30_000;
 
-export function createDialog(vips: readonly Vip[], write: (text: string) => void): Dialog {
-  const topicOf = (vip: Vip): Topic => {
-    return { vip, wish: undefined, acknowledged: false, problem: undefined, failures: 0, sent: 0 };
-  };
-  const topics = vips.map(topicOf);
+/** After a late answer: when no other follows for so long, the missing ones are lost, and the count starts anew. */
+const QUIET_MS = 1_000;
+
+/** A pipe takes 65,536 bytes, see pipe(7), and a write to a full one blocks. The withdrawals of 1,024 VIPs at the stop fit. */
+const PIPE_BYTES = 60_000;
+
+/** Without trouble for so long, ExaBGP has read all that was ever written: a backlog would have answered unasked. */
+const CALM_MS = 60_000;
+
+/** `hasRoom` says whether ExaBGP's pipe takes a window of commands; one that answers more than it is asked is overestimated. */
+export function createDialog(vips: readonly Vip[], write: (text: string) => void, hasRoom = () => true): Dialog {
+  const topics = new Map(vips.map((vip) => [vip.address, topicOf(vip)]));
   const counters = { acks: 0, ackErrors: 0, ackTimeouts: 0 };
   let waiting: Question[] = [];
-  let sequence = 0;
-  let unanswered = 0;
-  let lastWriteAt = Number.NEGATIVE_INFINITY;
+  /** Bytes of the questions in `waiting`, and of those that were taken out of it without an answer. */
+  let asked = 0;
+  let lost = 0;
+  let heardAt = Number.NEGATIVE_INFINITY;
+  let wroteAt = Number.NEGATIVE_INFINITY;
+  let troubleAt = Number.NEGATIVE_INFINITY;
+  /** No answer has come since one was last overdue. */
+  let silent = false;
+  /** An answer was overdue, and whether it will still come is not known yet. */
+  let inDoubt = false;
   let turn = 0;
 
-  const mute = () => unanswered >= UNANSWERED_ALLOWED * vips.length;
+  const all = () => [...topics.values()];
+  const own = () => all().filter(({ former }) => !former);
+  const underWay = () => waiting.reduce((count, { late }) => (late ? count : count + 1), 0);
 
+  /** The command, noted as a question; "" when ExaBGP has more to read than is safe. */
   const send = (topic: Topic, now: number): string => {
     if (topic.wish === undefined) return "";
-    sequence += 1;
-    unanswered += 1;
-    topic.sent = sequence;
-    lastWriteAt = now;
-    waiting.push({ topic, sequence, dueAt: now + ANSWER_DEADLINE_MS });
-    return routeCommand(topic.wish, topic.vip);
+    const command = routeCommand(topic.wish, topic.vip);
+    if (asked + lost + command.length > PIPE_BYTES) return "";
+    asked += command.length;
+    wroteAt = now;
+    topic.said = topic.version;
+    topic.again = false;
+    waiting.push({ topic, version: topic.version, bytes: command.length, sentAt: now, late: false });
+    return command;
+  };
+
+  const say = (text: string) => {
+    if (text !== "") write(text);
+  };
+
+  const isDue = (topic: Topic) =>
+    topic.wish !== undefined && (topic.said !== topic.version || (topic.again && !inDoubt));
+
+  /** Says what is due, the most urgent first, as far as there is room. */
+  const pump = (now: number): string => {
+    if (silent || !maySpeak()) return "";
+    const room = WINDOW - underWay();
+    if (room <= 0) return "";
+    const due = all().filter(isDue);
+    due.sort((one, other) => urgency(one) - urgency(other));
+    return due
+      .slice(0, room)
+      .map((topic) => send(topic, now))
+      .join("");
+  };
+
+  /** The first words need not ask: nothing can be unread then. */
+  const maySpeak = () => wroteAt === Number.NEGATIVE_INFINITY || hasRoom();
+
+  /** What is said when nothing is due: first what ExaBGP has not confirmed, then everything in turn. */
+  const repeat = (now: number): string => {
+    const wished = all().filter(({ wish }) => wish !== undefined);
+    const open = wished.filter(({ acknowledged }) => !acknowledged);
+    const candidates = open.length > 0 ? open : wished;
+    if (!maySpeak()) return "";
+    turn += 1;
+    const topic = candidates[turn % candidates.length];
+    return topic === undefined ? "" : send(topic, now);
   };
 
   const fail = (topic: Topic, problem: string) => {
@@ -92,95 +167,138 @@ export function createDialog(vips: readonly Vip[], write: (text: string) => void
     topic.failures += 1;
   };
 
-  const say = (text: string) => {
-    if (text !== "") write(text);
+  /**
+   * Returns whether it changed how things stand with the VIP. Where answers are lost, an answer is taken for one to an earlier
+   * question than its own. That does no harm: ExaBGP works in order, so it has done the earlier command too.
+   */
+  const settle = ({ topic, version }: Question, answer: "done" | "error"): boolean => {
+    const current = version === topic.version;
+    if (answer === "error") {
+      counters.ackErrors += 1;
+      if (current) fail(topic, "ExaBGP refused the route");
+      return current;
+    }
+    counters.acks += 1;
+    if (!current) return false;
+    const news = !topic.acknowledged;
+    Object.assign(topic, { acknowledged: true, problem: undefined, failures: 0, again: false });
+    if (topic.former) topics.delete(topic.vip.address);
+    return news;
   };
 
-  /** The VIP whose turn it is: those without an acknowledgement first. */
-  const next = (): Topic | undefined => {
-    const wished = topics.filter(({ wish }) => wish !== undefined);
-    const open = wished.filter(({ acknowledged }) => !acknowledged);
-    const candidates = open.length > 0 ? open : wished;
-    turn += 1;
-    return candidates[turn % candidates.length];
+  /** The answer is overdue. Which of several questions stays without one cannot be told: none counts as answered. */
+  const giveUp = (now: number) => {
+    silent = true;
+    inDoubt = true;
+    troubleAt = now;
+    for (const question of waiting) {
+      if (question.late) continue;
+      question.late = true;
+      counters.ackTimeouts += 1;
+      if (question.version !== question.topic.version) continue;
+      fail(question.topic, "ExaBGP did not answer");
+      question.topic.again = true;
+    }
+  };
+
+  /** ExaBGP lives, and has no more answers: what is left in the queue will never get one. */
+  const startAnew = (now: number) => {
+    troubleAt = now;
+    lost += asked;
+    asked = 0;
+    for (const { topic, version } of waiting) {
+      if (version === topic.version && !topic.acknowledged) topic.again = true;
+    }
+    waiting = [];
+    inDoubt = false;
+  };
+
+  const isOverdue = (now: number) => {
+    const first = waiting.find(({ late }) => !late);
+    return first !== undefined && now - Math.max(first.sentAt, heardAt) >= ANSWER_DEADLINE_MS;
   };
 
   return {
     tell(changed, action, now, last) {
-      let text = "";
-      for (const topic of topics) {
-        if (!changed.includes(topic.vip)) continue;
-        Object.assign(topic, { wish: action, acknowledged: false, problem: undefined, failures: 0 });
-        // The wish is remembered: the next answer, or the slow repetition, brings it.
-        if (last || !mute()) text += send(topic, now);
+      const told = changed.flatMap(({ address }) => topics.get(address) ?? []);
+      for (const topic of told) {
+        const version = topic.version + 1;
+        Object.assign(topic, { wish: action, version, acknowledged: false, problem: undefined, failures: 0 });
       }
-      say(text);
+      if (last === undefined) {
+        say(pump(now));
+        return;
+      }
+      const left = all().filter((topic) => topic.former && isDue(topic));
+      say([...told, ...left].map((topic) => send(topic, now)).join(""));
     },
     clear(former, now) {
-      const added = former.map((vip): Topic => ({ ...topicOf(vip), wish: "withdraw" }));
-      topics.push(...added);
-      say(added.map((topic) => send(topic, now)).join(""));
+      for (const vip of former) {
+        if (topics.has(vip.address)) continue;
+        topics.set(vip.address, { ...topicOf(vip), former: true, wish: "withdraw", version: 1 });
+      }
+      say(pump(now));
     },
     hear(line, now) {
       const answer = answerIn(line);
       if (answer === undefined) return false;
-      let changed = false;
-      const wasMute = mute();
-      unanswered = 0;
+      heardAt = now;
+      silent = false;
       const question = waiting.shift();
       // An answer to a question that was given up. Whatever it was about, the wish has been sent again since.
-      if (question !== undefined) {
-        const { topic } = question;
-        const latest = question.sequence === topic.sent;
-        if (answer === "error") {
-          counters.ackErrors += 1;
-          if (latest) fail(topic, "ExaBGP refused the route");
-          changed = latest;
-        } else {
-          counters.acks += 1;
-          changed = latest && !topic.acknowledged;
-          if (latest) Object.assign(topic, { acknowledged: true, problem: undefined, failures: 0 });
-        }
-      }
-      if (wasMute) say(topics.map((topic) => (topic.acknowledged ? "" : send(topic, now))).join(""));
+      if (question === undefined) troubleAt = now;
+      else asked -= question.bytes;
+      if (waiting.length === 0) inDoubt = false;
+      const changed = question !== undefined && settle(question, answer);
+      say(pump(now));
       return changed;
     },
     tick(now) {
-      if (waiting[0] !== undefined && waiting[0].dueAt <= now) {
-        // Which of several questions stayed without an answer cannot be told: none counts as answered.
-        for (const { topic, sequence } of waiting) {
-          counters.ackTimeouts += 1;
-          if (sequence === topic.sent) fail(topic, "ExaBGP did not answer");
-        }
-        waiting = [];
-      }
-      if (waiting.length > 0 || (mute() && now - lastWriteAt < SILENCE_MS)) return;
-      const topic = next();
-      if (topic !== undefined) say(send(topic, now));
+      if (inDoubt && !silent && now - heardAt >= QUIET_MS) startAnew(now);
+      if (isOverdue(now)) giveUp(now);
+      if (waiting.length === 0 && now - troubleAt >= CALM_MS) lost = 0;
+      const mute = waiting.length >= UNANSWERED_ALLOWED && now - wroteAt < SILENCE_MS;
+      const text = pump(now);
+      const idle = text === "" && (silent ? underWay() === 0 && !mute : waiting.length === 0);
+      say(idle ? repeat(now) : text);
     },
-    of(vip) {
-      const topic = topics.find((candidate) => candidate.vip === vip);
+    of({ address }) {
+      const topic = topics.get(address);
       return { wish: topic?.wish, acknowledged: topic?.acknowledged ?? false, problem: topic?.problem };
     },
     proven() {
-      const announced = topics.filter(({ wish }) => isShown(wish));
+      const announced = own().filter(({ wish }) => isShown(wish));
       return (
-        topics.every(({ wish, acknowledged }) => isShown(wish) || (wish === "withdraw" && acknowledged)) &&
+        own().every(({ wish, acknowledged }) => isShown(wish) || (wish === "withdraw" && acknowledged)) &&
         (announced.length === 0 || announced.some(({ acknowledged }) => acknowledged))
       );
     },
     sound() {
       const failed = (topic: Topic) => topic.failures >= FAILURES_ALLOWED;
-      if (topics.some((topic) => topic.wish === undefined)) return false;
-      if (topics.some((topic) => topic.wish === "withdraw" && failed(topic))) return false;
-      const announced = topics.filter(({ wish }) => isShown(wish));
+      if (all().some(({ wish }) => wish === undefined)) return false;
+      if (all().some((topic) => topic.wish === "withdraw" && failed(topic))) return false;
+      const announced = all().filter(({ wish }) => isShown(wish));
       return announced.length === 0 || !announced.every(failed);
+    },
+    get clearing() {
+      return all().flatMap(({ former, vip }) => (former ? [vip] : []));
     },
     get waiting() {
       return waiting.length;
     },
     counters,
   };
+}
+
+function topicOf(vip: Vip): Topic {
+  const unsaid = { wish: undefined, version: 0, said: 0, acknowledged: false, problem: undefined };
+  return { vip, former: false, failures: 0, again: false, ...unsaid };
+}
+
+/** Lower is more urgent. A route that attracts traffic to where nobody serves it costs most. */
+function urgency({ former, wish }: Topic): number {
+  if (former) return 2;
+  return wish === "withdraw" ? 0 : 1;
 }
 
 /** Whether the routers are to have the route, as a good one or as the last choice. */

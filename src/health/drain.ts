@@ -3,6 +3,16 @@ export function isDrained(flag: string): Promise<boolean> {
   return Bun.file(flag).exists();
 }
 
+/**
+ * Why a node that is fit to serve is not announced. The file at `hold` is there while it has no certificate but the one that ober
+ * made itself; it is a number for keepalived, which has no other use for it.
+ */
+export const HELD_CAUSE = "held back: there is only the certificate that ober made itself";
+
+export function isHeld(hold: string): Promise<boolean> {
+  return Bun.file(hold).exists();
+}
+
 /** Whether the node shall stay announced as the last choice for now; `"soft": true` in the flag. */
 export async function isSoft(flag: string): Promise<boolean> {
   return /"soft":\s*true/.test(await contentOf(flag));

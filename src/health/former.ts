@@ -1,34 +1,51 @@
 import { readVip, type Vip } from "./options.ts";
 import type { SessionState } from "./sessions.ts";
 
+/** The state of 1,024 VIPs, the most that ober.yaml may have, is a third of this. */
+const MOST_BYTES = 1024 * 1024;
+const MOST_VIPS = 1024;
+
 /**
  * VIPs that an earlier process of this node may have left announced and that are no longer ours: ExaBGP keeps the routes
  * of a helper that it replaces, and does not read its last words. Known from the state file that the earlier one left.
  */
 export async function formerVips(stateFile: string, present: readonly Vip[]): Promise<readonly Vip[]> {
-  const file = Bun.file(stateFile);
-  if (!(await file.exists())) return [];
-  return formerIn(await file.text(), present);
-}
-
-export function formerIn(state: string, present: readonly Vip[]): readonly Vip[] {
-  return vipsIn(state).flatMap((address) => {
-    if (present.some((vip) => vip.address === address)) return [];
-    const vip = readVip(address);
-    return vip === undefined ? [] : [vip];
-  });
-}
-
-/** A file that another version wrote, or half a file, tells of no VIPs: it must not keep the loop from its work. */
-function vipsIn(state: string): readonly string[] {
   try {
-    const { vips } = JSON.parse(state) as { vips?: readonly { vip?: unknown }[] };
-    return (Array.isArray(vips) ? vips : []).flatMap(({ vip }) => (typeof vip === "string" ? [vip] : []));
+    const file = Bun.file(stateFile);
+    return (await file.exists()) ? formerIn(await file.slice(0, MOST_BYTES).text(), present) : [];
   } catch (error) {
-    if (error instanceof SyntaxError) return [];
+    // What cannot be read tells of no VIPs: it must not keep the loop from its work.
+    if (error instanceof Error && "code" in error) return [];
     throw error;
   }
 }
+
+/** The VIPs in a state file that are not among `present`, each once and no more than `MOST_VIPS`. */
+export function formerIn(state: string, present: readonly Vip[]): readonly Vip[] {
+  const ours = new Set(present.map(({ address }) => address));
+  const former = new Set(addressesIn(state).filter((address) => !ours.has(address)));
+  return [...former].slice(0, MOST_VIPS).flatMap((address) => readVip(address) ?? []);
+}
+
+/** What the earlier process announced, and what it had not finished to withdraw. Another version's file, or half a file, has none. */
+function addressesIn(state: string): readonly string[] {
+  const { vips, clearing } = parsed(state);
+  const announced = Array.isArray(vips) ? vips.map((entry) => fieldsOf(entry)["vip"]) : [];
+  return [...announced, ...(Array.isArray(clearing) ? clearing : [])].filter((value) => typeof value === "string");
+}
+
+/** The fields of a state file; none in half a file. */
+function parsed(state: string): Record<string, unknown> {
+  try {
+    return fieldsOf(JSON.parse(state));
+  } catch (error) {
+    if (error instanceof SyntaxError) return {};
+    throw error;
+  }
+}
+
+const fieldsOf = (value: unknown) =>
+  (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
 
 /**
  * The sessions that an earlier process had heard to be up, where the same ExaBGP (process id `exabgp`) runs us both: it keeps them when it
@@ -37,7 +54,7 @@ function vipsIn(state: string): readonly string[] {
 export async function formerSessions(stateFile: string, exabgp: number): Promise<readonly SessionState[]> {
   const file = Bun.file(stateFile);
   try {
-    return (await file.exists()) ? sessionsIn(await file.slice(0, MOST_STATE).text(), exabgp) : [];
+    return (await file.exists()) ? sessionsIn(await file.slice(0, MOST_BYTES).text(), exabgp) : [];
   } catch (error) {
     if (error instanceof Error && "code" in error) return [];
     throw error;
@@ -45,17 +62,10 @@ export async function formerSessions(stateFile: string, exabgp: number): Promise
 }
 
 export function sessionsIn(state: string, exabgp: number): readonly SessionState[] {
-  try {
-    const content = JSON.parse(state) as { exabgp?: unknown; sessions?: readonly Partial<SessionState>[] };
-    if (content.exabgp !== exabgp || !Array.isArray(content.sessions)) return [];
-    return content.sessions.flatMap(({ neighbor, state: word, since }: Partial<SessionState>) =>
-      word === "up" && typeof neighbor === "string" && typeof since === "string" ? [{ neighbor, state: word, since }] : [],
-    );
-  } catch (error) {
-    if (error instanceof SyntaxError) return [];
-    throw error;
-  }
+  const content = parsed(state);
+  if (content["exabgp"] !== exabgp || !Array.isArray(content["sessions"])) return [];
+  return content["sessions"].flatMap((session) => {
+    const { neighbor, state: word, since } = fieldsOf(session);
+    return word === "up" && typeof neighbor === "string" && typeof since === "string" ? [{ neighbor, state: word, since }] : [];
+  });
 }
-
-/** Bytes; the state of a thousand VIPs is smaller. */
-const MOST_STATE = 1024 * 1024;

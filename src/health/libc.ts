@@ -1,7 +1,7 @@
 import { dlopen, FFIType, ptr, read } from "bun:ffi";
 
 /**
- * The three calls of the C library that the runtime lacks, or makes dear: datagram sockets for sd_notify(3), and a rename
+ * The calls of the C library that the runtime lacks, or makes dear: datagram sockets for sd_notify(3), poll(2), and a rename
  * that needs neither `node:fs`, which takes as long to load as a fifth of the whole start, nor its pool of threads.
  */
 const LIBC = "libc.so.6";
@@ -11,6 +11,7 @@ const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2000000;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
+const POLLOUT = 4;
 
 // Each symbol is compiled when it is opened; so each is opened when it is first needed.
 const openRename = once(
@@ -26,6 +27,10 @@ const openSockets = once(
         returns: FFIType.i64,
       },
     }).symbols,
+);
+
+const openPoll = once(
+  () => dlopen(LIBC, { poll: { args: [FFIType.ptr, FFIType.u64, FFIType.i32], returns: FFIType.i32 } }).symbols,
 );
 
 const openErrno = once(() => dlopen(LIBC, { __errno_location: { args: [], returns: FFIType.ptr } }).symbols);
@@ -51,6 +56,15 @@ export function sendDatagram(socket: number, message: string, address: Uint8Arra
   const flags = MSG_NOSIGNAL | MSG_DONTWAIT;
   const sent = openSockets().sendto(socket, ptr(bytes), bytes.length, flags, ptr(address), address.length);
   return Number(sent) === bytes.length ? undefined : errno(__errno_location);
+}
+
+/** Whether a write of up to 4,096 bytes would not block now: a pipe, a socket or a file, see poll(2). */
+export function isWritable(file: number): boolean {
+  const entry = new DataView(new ArrayBuffer(8));
+  entry.setInt32(0, file, true);
+  entry.setInt16(4, POLLOUT, true);
+  // With an error or a hang-up a write does not block either, and tells.
+  return openPoll().poll(ptr(entry), 1, 0) > 0;
 }
 
 function cString(text: string): Uint8Array {

@@ -3,16 +3,21 @@ import { formerSessions, formerVips } from "./former.ts";
 import type { LoopOptions } from "./options.ts";
 import { createPublisher } from "./publish.ts";
 import { createReport } from "./report.ts";
+import { createRoom } from "./room.ts";
 import { actionOf } from "./routes.ts";
 import { createWatch, type Watch } from "./watch.ts";
 import { createWatchdog, type Watchdog } from "./watchdog.ts";
 import { createWriter } from "./writer.ts";
 
 const BEAT_MS = 1_000;
+const STDOUT = 1;
 /** Reading ExaBGP's answers begins with the first decision, or after this long without one: its set-up would delay the decision. */
 const ATTACH_MS = 30;
-/** ExaBGP answers within milliseconds; so long a stopping process waits for its last answer. */
+/** ExaBGP answers within milliseconds: a stopping process waits so long for the next answer, and so long for all of them. */
 const GOODBYE_MS = 250;
+const LONGEST_GOODBYE_MS = 1_500;
+/** The last state and the last words must not keep a process that has withdrawn everything; a disk or a reader may hang. */
+const CLOSING_MS = 1_000;
 
 /**
  * `ober health VIP...`, spawned by ExaBGP: checks, decides, speaks to ExaBGP, and proves to systemd that all of it lives.
@@ -28,12 +33,13 @@ export function runLoop(options: LoopOptions): Promise<number> {
 function start(options: LoopOptions, resolve: (code: number) => void): void {
   const now = () => performance.now();
   const parent = process.ppid;
+  const room = createRoom();
   const stdout = createWriter(Bun.stdout, (error) => {
     if (error.code === "EPIPE") stop("ExaBGP closed the pipe", "gone");
     else fail(error);
   });
-  const dialog = createDialog(options.vips, stdout.write);
-  const report = createReport(options, dialog);
+  const dialog = createDialog(options.vips, stdout.write, () => room.has(STDOUT));
+  const report = createReport(options, dialog, room);
   const groups = [...new Set(options.vips.map(({ group }) => group))];
   const watches: readonly Watch[] = groups.map((group) =>
     createWatch(group, options, {
@@ -70,6 +76,7 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
   function attach(): void {
     if (attached) return;
     attached = true;
+    room.load().catch(fail);
     listen().catch(fail);
     clearFormer().catch(fail);
     beat = setInterval(onBeat, BEAT_MS);
@@ -113,9 +120,8 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
     if (dialog.hear(line, now())) report.changed();
     report.heard(line);
     publisher.changed(watches);
-    if (dialog.waiting > 0) return;
     watchdog?.answered();
-    goodbye();
+    if (stopped) goodbye();
   }
 
   function onBeat(): void {
@@ -135,16 +141,26 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
     stopped = true;
     clearInterval(beat);
     for (const watch of watches) watch.stop(cause);
+    let patience: Timer | undefined;
+    let longest: Timer | undefined;
     const end = () => {
       goodbye = () => {};
-      Promise.all([stdout.drained(), report.close(watches), publisher.close()]).then(() => resolve(code), fail);
+      clearTimeout(patience);
+      clearTimeout(longest);
+      const closing = Promise.all([stdout.drained(), report.close(watches), publisher.close()]);
+      Promise.race([closing, Bun.sleep(CLOSING_MS)]).then(() => resolve(code), fail);
     };
     if (exabgp === "gone") {
       end();
-    } else {
-      goodbye = end;
-      setTimeout(end, GOODBYE_MS);
+      return;
     }
+    longest = setTimeout(end, LONGEST_GOODBYE_MS);
+    goodbye = () => {
+      clearTimeout(patience);
+      if (dialog.waiting === 0) end();
+      else patience = setTimeout(end, GOODBYE_MS);
+    };
+    patience = setTimeout(end, GOODBYE_MS);
   }
 
   function fail(error: unknown): void {

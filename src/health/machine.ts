@@ -5,7 +5,7 @@
  * The first phase is "unknown": whatever is decided first is a transition, so that a route that an earlier process left in
  * ExaBGP is cleared (ExaBGP keeps the routes of a process that died).
  */
-export type Phase = "unknown" | "up" | "leaving" | "down" | "drained" | "stopped";
+export type Phase = "unknown" | "up" | "leaving" | "down" | "drained" | "held" | "stopped";
 
 export type Event =
   | { readonly type: "up" }
@@ -14,6 +14,8 @@ export type Event =
   | { readonly type: "dead"; readonly cause: string }
   /** The operator takes the node out; whatever the check says. */
   | { readonly type: "drained"; readonly cause: string }
+  /** The node serves, and is not to attract clients yet; whatever the check says. */
+  | { readonly type: "held"; readonly cause: string }
   /** The check is good, and the node is about to be drained: routers shall prefer others as long as there are any. */
   | { readonly type: "leaving"; readonly cause: string }
   | { readonly type: "stop"; readonly cause: string };
@@ -45,9 +47,10 @@ export function step(state: State, event: Event, policy: Policy): readonly [Stat
       if (state.phase === "down") return [{ ...state, streak: -policy.fall }];
       return enter("down", -policy.fall, state, event.cause);
     case "drained":
-      // After the drain the checks count from the beginning.
-      if (state.phase === "drained") return [{ ...state, streak: 0 }];
-      return enter("drained", 0, state, event.cause);
+    case "held":
+      // Afterwards the checks count from the beginning.
+      if (state.phase === event.type) return [{ ...state, streak: 0 }];
+      return enter(event.type, 0, state, event.cause);
     case "leaving":
       if (state.phase === "leaving") return [{ ...state, streak: policy.rise }];
       // What is not announced does not come in order to leave.

@@ -25,6 +25,8 @@ export type LoopOptions = {
   readonly rise: number;
   readonly fall: number;
   readonly drainFlag: string;
+  /** While this file exists, the node serves and is not announced; see `drain.ts`. */
+  readonly hold: string;
   readonly stateFile: string;
   /** What happened, over reboots; see `history.ts`. */
   readonly historyFile: string;
@@ -67,6 +69,7 @@ export function readOptions(words: readonly string[], executable: string): Healt
   const texts = {
     "--url": DEFAULT_URL,
     "--drain-flag": `${varOf(executable)}/drain`,
+    "--hold": `${varOf(executable)}/hold`,
     "--state": DEFAULT_STATE_FILE,
     "--history": `${varOf(executable)}/history`,
     "--socket": HAPROXY_SOCKET,
@@ -129,6 +132,7 @@ export function readOptions(words: readonly string[], executable: string): Healt
     rise: numbers["--rise"] ?? DEFAULTS["--rise"],
     fall: numbers["--fall"] ?? DEFAULTS["--fall"],
     drainFlag: texts["--drain-flag"],
+    hold: texts["--hold"],
     stateFile: texts["--state"],
     historyFile: texts["--history"],
     map,

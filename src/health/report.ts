@@ -3,6 +3,7 @@ import { appendHistory, type HistoryEntry } from "./history.ts";
 import type { Transition } from "./machine.ts";
 import type { LoopOptions } from "./options.ts";
 import type { ProbeResult } from "./probe.ts";
+import type { Room } from "./room.ts";
 import { createSessions, type SessionState } from "./sessions.ts";
 import type { HealthState, TransitionState } from "./state.ts";
 import { causeKind, LATENCY_BOUNDS_MS } from "./tally.ts";
@@ -42,16 +43,21 @@ const TRANSITIONS_KEPT = 20;
 const NOTES_WAITING = 50;
 const LAST_NOTE_MS = 200;
 
+const STDERR = 2;
+/** What is known to fit where anything does. */
+const LONGEST_LINE = 4_000;
+
 const VERBS = {
   unknown: "undecided",
   up: "announced",
   leaving: "announced as the last choice",
   down: "withdrawn",
   drained: "drained",
+  held: "held back",
   stopped: "withdrawn",
 } as const;
 
-export function createReport(options: LoopOptions, dialog: Dialog): Report {
+export function createReport(options: LoopOptions, dialog: Dialog, room: Room): Report {
   const startedAt = new Date().toISOString();
   const counters = { probes: 0, failures: 0, transitions: 0 };
   const transitions: TransitionState[] = [];
@@ -67,6 +73,8 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
   let writing: Promise<void> | undefined;
   let noting: Promise<void> = Promise.resolve();
   let notes = 0;
+  let unsaid = 0;
+  let saying: Promise<void> = Promise.resolve();
 
   const stderr = createWriter(Bun.stderr, (error) => {
     // A log that cannot be written (its reader gone, its disk full) is no reason to stop announcing, and there is nobody to tell.
@@ -75,7 +83,7 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
 
   const report: Report = {
     log(line) {
-      stderr.write(`ober health: ${line}\n`);
+      saying = saying.then(() => room.load()).then(() => say(line));
     },
     checked(result) {
       counters.probes += 1;
@@ -130,6 +138,7 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
       const { isWrittenByAnother } = await import("./state.ts");
       if (!(await isWrittenByAnother(options.stateFile))) await write(watches);
       await Promise.race([noting, Bun.sleep(LAST_NOTE_MS)]);
+      await saying;
       await stderr.drained();
     },
     complain(about, trouble) {
@@ -140,6 +149,17 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
     },
   };
   return report;
+
+  /** A journal that hangs must not stop the loop. */
+  function say(line: string): void {
+    if (!room.has(STDERR)) {
+      unsaid += 1;
+      return;
+    }
+    const missing = unsaid === 0 ? "" : ` (${unsaid} lines before this could not be written)`;
+    unsaid = 0;
+    stderr.write(`ober health: ${line.slice(0, LONGEST_LINE)}${missing}\n`);
+  }
 
   function note(entry: HistoryEntry): void {
     if (notes >= NOTES_WAITING) return;
@@ -169,6 +189,7 @@ export function createReport(options: LoopOptions, dialog: Dialog): Report {
       stopped: watches.every(({ state }) => state.phase === "stopped"),
       url: options.url.text,
       vips: watches.flatMap(vipStates),
+      ...(dialog.clearing.length === 0 ? {} : { clearing: dialog.clearing.map(({ address }) => address) }),
       ...(lastProbe === undefined ? {} : { lastProbe: probeState(lastProbe) }),
       counters: { ...counters, ...dialog.counters },
       latency,

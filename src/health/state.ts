@@ -16,6 +16,8 @@ export type HealthState = {
   readonly stopped: boolean;
   readonly url: string;
   readonly vips: readonly VipState[];
+  /** VIPs of an earlier process whose withdrawal ExaBGP has not confirmed yet; a successor goes on with them. */
+  readonly clearing?: readonly string[];
   /** The latest check of any group; absent before the first. */
   readonly lastProbe?: {
     readonly at: string;

@@ -1,4 +1,4 @@
-import { drainCause, isDrained, isSoft } from "./drain.ts";
+import { drainCause, HELD_CAUSE, isDrained, isHeld, isSoft } from "./drain.ts";
 import { type Event, INITIAL, type State, step, type Transition } from "./machine.ts";
 import { type LoopOptions, targetOf, type Vip } from "./options.ts";
 import { createProber, type ProbeResult } from "./probe.ts";
@@ -101,6 +101,7 @@ export function createWatch(group: string, options: LoopOptions, listener: Watch
         return { type, cause: state.phase === type ? cause : await drainCause(options.drainFlag) };
       }
     }
+    if (await isHeld(options.hold)) return { type: "held", cause: HELD_CAUSE };
     if (result.ok) return { type: "up" };
     return { type: result.kind === "refused" ? "dead" : "down", cause: result.reason };
   }

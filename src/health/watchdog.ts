@@ -8,7 +8,7 @@ import type { Watch } from "./watch.ts";
  * the routes of a process that hangs.
  */
 export type Watchdog = {
-  /** To be called when ExaBGP answered. */
+  /** To be called when ExaBGP answered. Feeds what the last beat could not. */
   answered(): void;
   /** To be called each second. Feeds systemd when since its last meal every group was checked and ExaBGP confirmed something. */
   beat(): void;
@@ -36,21 +36,30 @@ export function watchdogOver(
   }: { dialog: Dialog; watches: readonly Pick<Watch, "checks">[]; complain: (trouble: string | undefined) => void },
 ): Watchdog {
   let ready = false;
+  let hungry = false;
   let fedAcks = 0;
   let fedChecks = watches.map(() => 0);
+  /** Returns whether there was anything to feed on. */
+  const feed = (): boolean => {
+    const { acks } = dialog.counters;
+    const checked = watches.every(({ checks }, i) => checks > (fedChecks[i] ?? 0));
+    if (!ready || !checked || acks === fedAcks || !dialog.sound()) return false;
+    fedAcks = acks;
+    fedChecks = watches.map(({ checks }) => checks);
+    complain(notify("WATCHDOG=1"));
+    return true;
+  };
   return {
     answered() {
-      if (ready || !dialog.proven()) return;
-      ready = true;
-      complain(notify("READY=1\nWATCHDOG=1"));
+      if (!ready && dialog.proven()) {
+        ready = true;
+        complain(notify("READY=1\nWATCHDOG=1"));
+      }
+      // An answer that came after the beat that missed it: the next one would be late, the watchdog has little patience.
+      if (hungry) hungry = !feed();
     },
     beat() {
-      const { acks } = dialog.counters;
-      const checked = watches.every(({ checks }, i) => checks > (fedChecks[i] ?? 0));
-      if (!ready || !checked || acks === fedAcks || !dialog.sound()) return;
-      fedAcks = acks;
-      fedChecks = watches.map(({ checks }) => checks);
-      complain(notify("WATCHDOG=1"));
+      hungry = !feed();
     },
   };
 }

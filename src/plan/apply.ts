@@ -8,7 +8,7 @@
 import type { NodeFacts } from "../domain/facts.ts";
 import { LOG_NAMESPACE, type Paths } from "../domain/paths.ts";
 import { UNITS } from "../domain/units.ts";
-import { OberError } from "../errors.ts";
+import { OberError, orUndefined } from "../errors.ts";
 import type { RenderedFile } from "../render/file.ts";
 import { generatedPaths } from "../render/index.ts";
 import { haproxyCommand } from "../system/haproxy-socket.ts";
@@ -21,6 +21,7 @@ import { currentFile } from "./current-file.ts";
 import { type Change, type CurrentFile, diffFiles } from "./diff.ts";
 import { valuesFor } from "./former-sysctls.ts";
 import { type Generation, generationNumbers, keepGeneration, readGeneration } from "./generations.ts";
+import { bearsReload } from "./helper-starts.ts";
 import { own } from "./owned.ts";
 import {
   awaitConfirmation,
@@ -269,13 +270,15 @@ async function keepEdit(system: System, paths: Paths, { before }: Pending): Prom
 async function endNewcomers(system: System, paths: Paths, state: Pending): Promise<void> {
   const units = UNITS.map(({ name }) => name).filter((name) => state.before[`${paths.unitDirectory}/${name}`] === null);
   for (const unit of [...units].reverse()) {
-    if (await system.stat(`${paths.unitDirectory}/${unit}`)) await systemctl(system, "disable", "--now", unit);
+    // One that hangs must not keep the old files from coming back.
+    if (await system.stat(`${paths.unitDirectory}/${unit}`))
+      await orUndefined(() => systemctl(system, "disable", "--now", unit));
   }
 }
 
 /** Tells the running units; returns what the kernel refused, which is worth a warning and not a failure. */
 async function activate(
-  context: Pick<ApplyContext, "system" | "paths">,
+  context: Pick<ApplyContext, "system" | "paths"> & Partial<Pick<ApplyContext, "progress">>,
   changes: readonly Change[],
 ): Promise<readonly string[]> {
   const { system, paths } = context;
@@ -286,7 +289,10 @@ async function activate(
   const refused = tuning ? await writeSysctls(system, await valuesFor(context, tuning)) : [];
   const active = await activeAmong(system, [...reload, ...restart]);
   if (addVips && active.includes("ober-vip.service")) await system.run([paths.vipScript, "add"]);
-  for (const unit of reload.filter((name) => active.includes(name))) await systemctl(system, "reload", unit);
+  for (const unit of reload.filter((name) => active.includes(name))) {
+    if (unit === "ober-bgp.service") await bearsReload(system, paths, context.progress ?? (() => {}));
+    await systemctl(system, "reload", unit);
+  }
   for (const unit of restart.filter((name) => active.includes(name))) await systemctl(system, "restart", unit);
   await follow(system, changes, paths);
   const untold = identity ? await tellIdentity(system, paths, changes) : [];
@@ -324,13 +330,14 @@ async function verify(
   context: ApplyContext,
   before: { wasHealthy: boolean; formerWorker: number | undefined; units: readonly string[] },
 ): Promise<void> {
-  const deadline = context.now().getTime() + VERIFY_MS;
+  // Not by the clock, which may be set meanwhile.
+  const deadline = performance.now() + VERIFY_MS;
   const [http] = await unitStates(context.system, ["ober-http.service"]);
   if (http?.active === "inactive") return;
   for (;;) {
     const states = before.units.length === 0 ? [] : await unitStates(context.system, before.units);
     const failed = states.filter(({ active }) => active === "failed");
-    const late = context.now().getTime() > deadline;
+    const late = performance.now() > deadline;
     if (failed.length === 0 && (!before.wasHealthy || (await isJudgedHealthy(context, before.formerWorker, late))))
       return;
     if (late) {

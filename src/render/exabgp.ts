@@ -55,6 +55,7 @@ export function neighborAddresses(config: Config, facts: NodeFacts): readonly { 
   return config.bgp.neighbors.flatMap((name) => (facts.resolved[name] ?? [name]).map((address) => ({ name, address })));
 }
 
-export const localAddress = (config: Config, facts: NodeFacts) => config.bgp.local_address || facts.address;
+export const localAddress = (config: Config, facts: Pick<NodeFacts, "address">) =>
+  config.bgp.local_address || facts.address;
 
 export const routerId = (config: Config, facts: NodeFacts) => config.bgp.router_id || localAddress(config, facts);

@@ -2,17 +2,26 @@ import { OberError } from "../errors.ts";
 import type { System } from "./system.ts";
 
 /** An address on an interface of this machine. */
-export type LocalAddress = { readonly interface: string; readonly address: string; readonly prefixLength: number };
+export type LocalAddress = {
+  readonly interface: string;
+  readonly address: string;
+  readonly prefixLength: number;
+  /** Beside another address in the same network, as VIPs often are. */
+  readonly secondary?: boolean;
+};
 
-type IpAddr = { ifname: string; addr_info?: { local?: string; prefixlen?: number; scope?: string }[] }[];
+type IpAddr = {
+  ifname: string;
+  addr_info?: { local?: string; prefixlen?: number; scope?: string; secondary?: boolean }[];
+}[];
 type IpRoute = { dev?: string; prefsrc?: string; gateway?: string }[];
 
 /** Every address of this machine. See ip-address(8), `-json`. */
 export async function localAddresses(system: System): Promise<readonly LocalAddress[]> {
   const { stdout } = await system.run(["ip", "-json", "addr", "show"]);
   return (JSON.parse(stdout || "[]") as IpAddr).flatMap(({ ifname, addr_info: addresses = [] }) =>
-    addresses.flatMap(({ local, prefixlen }) =>
-      local === undefined ? [] : [{ interface: ifname, address: local, prefixLength: prefixlen ?? 0 }],
+    addresses.flatMap(({ local, prefixlen, secondary = false }) =>
+      local === undefined ? [] : [{ interface: ifname, address: local, prefixLength: prefixlen ?? 0, secondary }],
     ),
   );
 }

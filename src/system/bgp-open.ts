@@ -82,11 +82,11 @@ export async function openBgp(offer: OpenOffer, timeoutMs: number): Promise<Open
     return value[0] ?? 0;
   };
   const wait = async (events: number): Promise<boolean> => {
-    while (ready(events) === 0) {
-      if (performance.now() - startedAt > timeoutMs) return false;
+    while (performance.now() - startedAt <= timeoutMs) {
+      if (ready(events) !== 0) return true;
       await Bun.sleep(LOOK_MS);
     }
-    return true;
+    return false;
   };
   const say = (message: Uint8Array) => symbols.send(socket, ptr(message), message.length, MSG_NOSIGNAL);
   try {

@@ -2,6 +2,7 @@
  * Certificates in HAProxy's memory, changed on the runtime socket: no reload, and no connection notices. The same in every version from
  * 2.6 on. See HAProxy's management guide: "set ssl cert", "add ssl crt-list".
  */
+import { posix } from "node:path";
 import { OberError } from "../errors.ts";
 import { haproxyCommand } from "./haproxy-socket.ts";
 
@@ -21,6 +22,18 @@ export async function servedFrom(socket: string, file: string): Promise<Served |
   const [fingerprint, notAfter] = [value("SHA1 FingerPrint"), value("notAfter")];
   if (fingerprint === undefined || notAfter === undefined) return undefined;
   return { fingerprint, notAfter: new Date(notAfter), chain: [...said.matchAll(/^Chain Subject: /gm)].length };
+}
+
+/** What HAProxy has from `place`, by file. */
+export async function servedCertificates(socket: string, place: string): Promise<ReadonlyMap<string, Served>> {
+  const path = place.replace(/\/+$/, "");
+  const files = (await servedFiles(socket)).filter((file) => file === path || posix.dirname(file) === path);
+  const all = new Map<string, Served>();
+  for (const file of files) {
+    const served = await servedFrom(socket, file);
+    if (served) all.set(file, served);
+  }
+  return all;
 }
 
 /** Replaces the certificate of `file` in one step; connections that are there keep theirs. Throws an OberError with HAProxy's reason. */

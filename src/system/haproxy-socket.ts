@@ -25,6 +25,10 @@ export function haproxyCommand(socketPath: string, command: string, timeoutMs = 
     socket.on("connect", () => socket.end(`${command}\n`));
     socket.on("data", (chunk) => {
       answer += chunk;
+      if (answer.length <= MOST_ANSWER) return;
+      clearTimeout(timer);
+      socket.destroy();
+      fail(`said more than ${MOST_ANSWER >> 20} MiB to "${command}"`);
     });
     socket.on("end", () => {
       clearTimeout(timer);
@@ -36,6 +40,9 @@ export function haproxyCommand(socketPath: string, command: string, timeoutMs = 
     });
   });
 }
+
+/** More than HAProxy says of 65,536 servers, or of 100,000 sessions. */
+const MOST_ANSWER = 128 << 20;
 
 /** What HAProxy says of its frontends, backends and servers now. Throws as `haproxyCommand` does. */
 export async function showStat(socketPath: string): Promise<readonly StatRow[]> {

@@ -24,6 +24,9 @@ export type S3Answer = {
   readonly distrust: string | undefined;
 };
 
+/** More than `ober test --s3` puts there, and than any error says. */
+const MOST_BYTES = 64 << 20;
+
 /** One signed request over TLS to port 443. Throws an OberError when there is no answer within `timeoutMs`. */
 export function s3Request(
   endpoint: S3Endpoint,
@@ -48,7 +51,12 @@ export function s3Request(
       (response) => {
         const socket = response.socket as TLSSocket;
         const parts: Uint8Array[] = [];
-        response.on("data", (part: Uint8Array) => parts.push(part));
+        let length = 0;
+        response.on("data", (part: Uint8Array) => {
+          parts.push(part);
+          length += part.length;
+          if (length > MOST_BYTES) sent.destroy(new Error(`more than ${MOST_BYTES >> 20} MiB`));
+        });
         response.on("error", fail);
         response.on("end", () =>
           resolve({
@@ -60,7 +68,9 @@ export function s3Request(
         );
       },
     );
-    sent.setTimeout(timeoutMs, () => sent.destroy(new Error(`nothing within ${timeoutMs} ms`)));
+    // Of the whole: the request's own time-out begins anew with each byte.
+    const timer = setTimeout(() => sent.destroy(new Error(`no whole answer within ${timeoutMs} ms`)), timeoutMs);
+    sent.on("close", () => clearTimeout(timer));
     sent.on("error", fail);
     sent.end(body);
   });

@@ -1,5 +1,5 @@
 import { LOG_NAMESPACE } from "../domain/paths.ts";
-import { OberError } from "../errors.ts";
+import { OberError, orUndefined } from "../errors.ts";
 import type { System } from "./system.ts";
 
 /** What systemd says of a unit; times in milliseconds since the epoch, absent when never. */
@@ -79,9 +79,15 @@ export async function systemctl(system: System, verb: string, ...units: readonly
   });
 }
 
+const JOURNAL_MS = 5_000;
+
 async function journalTail(system: System, unit: string): Promise<string> {
   const journal = ["journalctl", `--namespace=+${LOG_NAMESPACE}`, "--unit", unit, "--lines", "6"];
-  const { stdout } = await system.run([...journal, "--output", "cat", "--no-pager"], { accept: [0, 1] });
+  // The reason for a failure must not be waited for longer than the failure: a journal may be large, and its disk slow.
+  const said = await orUndefined(() =>
+    system.run([...journal, "--output", "cat", "--no-pager"], { accept: [0, 1], timeoutMs: JOURNAL_MS }),
+  );
+  const stdout = said?.stdout ?? "";
   const text = stdout.trim();
   return text === ""
     ? ""

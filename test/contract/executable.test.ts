@@ -49,8 +49,8 @@ describe("on arm64", () => {
     await run([...build, "--outfile", join(work, "ober")], { timeoutMs: 120_000 });
     const emulator = Bun.which("qemu-aarch64-static") ?? "qemu-aarch64";
     arm64 = [emulator, "-L", await libraryOf("trixie", "arm64"), join(work, "ober")];
-    const names = ["node", "n", "rgw", "peer", "tor", "ingress"].flatMap((name) =>
-      Array.from({ length: 9 }, (_, i) => `10.9.0.${i + 1} ${name}${i + 1}`),
+    const names = ["node", "n", "rgw", "peer", "tor", "ingress"].flatMap((name, kind) =>
+      Array.from({ length: 9 }, (_, i) => `10.9.${kind}.${i + 1} ${name}${i + 1}`),
     );
     writeFileSync(join(work, "hosts"), `${names.join("\n")}\n`);
     return () => rmSync(work, { recursive: true });

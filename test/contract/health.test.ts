@@ -1,6 +1,6 @@
 /** `ober health`, the built executable, against the real HAProxy and an ExaBGP whose answers the test decides. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { closeSync, openSync, writeFileSync } from "node:fs";
+import { closeSync, constants, openSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { build, HOST } from "../../scripts/build.ts";
 import { freePort, listenNotify, startHaproxy, startHealth, temporaryDirectory, until } from "../helpers/health.ts";
@@ -106,6 +106,24 @@ describe("a living HAProxy", () => {
   }, 20_000);
 });
 
+describe("a node that is held back", () => {
+  test("is withdrawn from the first decision on, with its own cause, and announced when the hold is gone", async () => {
+    using directory = temporaryDirectory();
+    await using haproxy = await startHaproxy(directory.path);
+    const hold = join(directory.path, "hold");
+    writeFileSync(hold, "-50\n");
+    const flags = ["--url", haproxy.url, "--interval-ms=20", "--hold", hold];
+    await using health = startHealth(OBER, directory.path, [...flags, VIP]);
+    await health.saying("withdraw", PREFIX);
+    const state = await health.stateWith("the hold", ({ vips }) => vips[0]?.acknowledged === true);
+    expect(state.vips[0]?.cause).toBe("held back: there is only the certificate that ober made itself");
+    await Bun.file(hold).delete();
+    await health.saying("announce", PREFIX);
+    expect(health.lines.filter(({ text }) => text.startsWith("withdraw")).length).toBeLessThan(10);
+    expect(state.transitions.map(({ to }) => to)).toEqual(["held"]);
+  }, 20_000);
+});
+
 describe("the first decision", () => {
   test("speaks also when HAProxy is dead from the start", async () => {
     using directory = temporaryDirectory();
@@ -201,6 +219,31 @@ describe("the conversation with ExaBGP", () => {
     expect(health.log).toContain(`${VIP}: ExaBGP did not answer`);
   }, 20_000);
 
+  test("goes on when nobody reads its log", async () => {
+    using directory = temporaryDirectory();
+    await using haproxy = await startHaproxy(directory.path);
+    const pipe = join(directory.path, "log");
+    Bun.spawnSync(["mkfifo", pipe]);
+    const held = openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK);
+    // As full as it can be, down to the last byte.
+    for (const size of [4096, 1]) while (fits(held, size));
+    const log = openSync(pipe, constants.O_WRONLY);
+    await using health = startHealth(OBER, directory.path, ["--url", haproxy.url, "--interval-ms=20", VIP], {
+      stderr: log,
+    });
+    closeSync(log);
+    for (let round = 0; round < 3; round++) {
+      await health.saying("announce", PREFIX);
+      writeFileSync(health.drainFlag, "");
+      await health.saying("withdraw", PREFIX);
+      await Bun.file(health.drainFlag).delete();
+    }
+    health.child.kill("SIGTERM");
+    expect(await health.child.exited).toBe(0);
+    expect(health.state()?.counters).toMatchObject({ ackErrors: 0, ackTimeouts: 0 });
+    closeSync(held);
+  }, 20_000);
+
   test("survives 20,000 changes, all of them said and all of them answered", async () => {
     using directory = temporaryDirectory();
     // Answers 200 and 503 in turn on each connection, so that with rise and fall of 1 every check is a change.
@@ -234,6 +277,99 @@ describe("the conversation with ExaBGP", () => {
     expect(counters).toMatchObject({ ackErrors: 0, ackTimeouts: 0 });
   }, 90_000);
 });
+
+describe("250 VIPs taken away at once", () => {
+  const former = Array.from({ length: 250 }, (_, i) => `10.99.9.${i}`);
+  type Round = [what: string, eachMs: number, silentMs: number, answer: "done" | "done\ndone"];
+  const slowest: Round = ["takes 100 ms for each", 100, 0, "done"];
+  const rounds: Round[] = [
+    ["takes 2 ms for each", 2, 0, "done"],
+    ["takes 20 ms for each", 20, 0, "done"],
+    ["answers twice", 2, 0, "done\ndone"],
+    ["does nothing for 3 s", 2, 3_000, "done"],
+    ...(process.env["OBER_ROUNDS"] === undefined ? [] : [slowest]),
+  ];
+
+  test.each(rounds)(
+    "are withdrawn, with READY and the watchdog in time, by an ExaBGP that %s",
+    async (_what, eachMs, silentMs, answer) => {
+      using directory = temporaryDirectory();
+      const path = join(directory.path, "notify");
+      using socket = listenNotify(path);
+      await using haproxy = await startHaproxy(directory.path);
+      const earlier = { vips: former.map((vip) => ({ vip })), clearing: [] };
+      writeFileSync(join(directory.path, "health.json"), JSON.stringify(earlier));
+      const fedAt: number[] = [];
+      let silence = silentMs;
+      await using health = startHealth(OBER, directory.path, ["--url", haproxy.url, VIP], {
+        answer: () => answer,
+        async busy() {
+          // The tenth command finds it busy: ours is confirmed by then, the former ones are under way.
+          const ms = health.commands === 10 ? silence : eachMs;
+          if (health.commands === 10) silence = 0;
+          await Bun.sleep(ms);
+        },
+        env: { NOTIFY_SOCKET: path },
+      });
+      const startedAt = performance.now();
+      let meals = 0;
+      await until(
+        "every former VIP withdrawn",
+        () => {
+          const now = socket.messages().length;
+          if (now > meals) fedAt.push(performance.now());
+          meals = now;
+          return former.every((vip) => health.last(`${vip}/32`) === "withdraw");
+        },
+        60_000,
+      );
+      const state = await health.stateWith("nothing to clear", ({ clearing }) => clearing === undefined);
+      await until("the meal after all of it", () => socket.messages().length > meals);
+      fedAt.push(performance.now());
+      expect(state.vips).toMatchObject([{ vip: VIP, announced: true, acknowledged: true }]);
+      expect(socket.messages()[0]).toBe("READY=1\nWATCHDOG=1");
+      expect((fedAt[0] ?? Number.POSITIVE_INFINITY) - startedAt).toBeLessThan(2_000);
+      const gaps = fedAt.map((at, i) => at - (fedAt[i - 1] ?? startedAt));
+      expect(Math.max(...gaps)).toBeLessThan(silentMs === 0 ? 2_000 : 3_700);
+      const said = Map.groupBy(health.lines, ({ text }) => text.split(" ")[2]);
+      for (const vip of former) expect(said.get(`${vip}/32`)?.length).toBeLessThanOrEqual(3);
+      expect(health.lines.filter(({ text }) => text === `withdraw route ${PREFIX} next-hop self`)).toEqual([]);
+      expect(health.strays).toEqual([]);
+    },
+    90_000,
+  );
+
+  test("are withdrawn in the end though the process that withdraws them is replaced half way", async () => {
+    using directory = temporaryDirectory();
+    await using haproxy = await startHaproxy(directory.path);
+    writeFileSync(join(directory.path, "health.json"), JSON.stringify({ vips: former.map((vip) => ({ vip })) }));
+    const args = ["--url", haproxy.url, VIP];
+    const withdrawn = new Set<string>();
+    {
+      await using first = startHealth(OBER, directory.path, args, { busy: () => Bun.sleep(20) });
+      await first.stateWith("a part of them left", ({ clearing = [] }) => clearing.length > 0 && clearing.length < 240);
+      for (const vip of former) if (first.last(`${vip}/32`) === "withdraw") withdrawn.add(vip);
+    }
+    expect(withdrawn.size).toBeLessThan(250);
+    await using second = startHealth(OBER, directory.path, args);
+    await second.stateWith(
+      "nothing to clear",
+      ({ pid, clearing }) => pid === second.child.pid && clearing === undefined,
+    );
+    for (const vip of former) if (second.last(`${vip}/32`) === "withdraw") withdrawn.add(vip);
+    expect(withdrawn.size).toBe(250);
+  }, 30_000);
+});
+
+/** Whether so many bytes went into a pipe that does not block. */
+function fits(pipe: number, bytes: number): boolean {
+  try {
+    return writeSync(pipe, Buffer.alloc(bytes)) === bytes;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EAGAIN") return false;
+    throw error;
+  }
+}
 
 describe("the watchdog", () => {
   const start = async (directory: string, answer: "done" | "error" | "nothing", path: string) => {

@@ -80,6 +80,25 @@ describe("a node in service", () => {
     await cluster.watch.settled(cluster.addresses, now(), 20_000);
   }, 90_000);
 
+  test("refuses addresses that contradict each other, with --dry-run too, and stays as it is", async () => {
+    const node = cluster.lab.node("n1");
+    const refused = async (yaml: string, words: readonly string[]) => {
+      await Bun.write(`${node.root}/root/other.yaml`, yaml);
+      return (await ober(node, ["config", "--from", "/root/other.yaml", ...words], { accept: [1] })).stderr;
+    };
+    const begin = now();
+    const own = clusterYaml().replace(`vips: [${VIP}]`, `vips: [${VIP}, ${node.address}]`);
+    for (const words of [["--dry-run"], ["--yes"]]) {
+      expect(await refused(own, words)).toMatch(
+        /vips\[1\]\.address: 10\.77\.0\.11 is this node's own address \(on \w+\) and cannot be a VIP/,
+      );
+    }
+    const router = clusterYaml().replace(/neighbors: .*/, "neighbors: [n2]");
+    expect(await refused(router, ["--yes"])).toContain("bgp.neighbors: n2 is a node (nodes) and cannot be a router");
+    expect((await ober(node, ["test"], { accept: [0, 1] })).stdout).toContain("are all different");
+    expect(cluster.watch.states().filter(({ at }) => at > begin)).toEqual([]);
+  }, 30_000);
+
   test("shows true differences with --dry-run and changes nothing", async () => {
     const node = cluster.lab.node("n1");
     const files = async () =>

@@ -67,6 +67,7 @@ function readCase(name: string): GoldenCase {
       hostname: "n1",
       address: given.address,
       interface: "eth0",
+      addresses: [{ address: given.address, interface: "eth0" }],
       networks: given.networks ?? ["10.77.0.0/24"],
       memory: (given.memoryGib ?? 64) * 2 ** 30,
       haproxy: { version: version(given.haproxy), features: given.features },

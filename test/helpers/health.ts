@@ -114,7 +114,7 @@ function childrenOf(pid: number): string[] {
   return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean);
 }
 
-type Answer = "done" | "error" | "nothing";
+type Answer = "done" | "error" | "nothing" | "done\ndone";
 
 /**
  * `ober health` with an ExaBGP that gives to each command the answer that `answer` tells. Fails the test when anything but
@@ -124,7 +124,14 @@ export function startHealth(
   executable: readonly string[],
   directory: string,
   args: readonly string[],
-  options: { readonly answer?: (line: string) => Answer; readonly env?: Readonly<Record<string, string>> } = {},
+  options: {
+    readonly answer?: (line: string) => Answer;
+    /** What ExaBGP does before it takes a command up; it takes them one by one. */
+    readonly busy?: () => Promise<void>;
+    readonly env?: Readonly<Record<string, string>>;
+    /** A descriptor for its log, instead of `log`. */
+    readonly stderr?: number;
+  } = {},
 ) {
   const stateFile = join(directory, "health.json");
   const drainFlag = join(directory, "drain");
@@ -132,7 +139,7 @@ export function startHealth(
   const child = Bun.spawn(argv, {
     stdin: "pipe",
     stdout: "pipe",
-    stderr: "pipe",
+    stderr: options.stderr ?? "pipe",
     env: { PATH: "/usr/bin:/usr/sbin", ...options.env },
   });
   const lines: { readonly at: number; readonly text: string }[] = [];
@@ -152,15 +159,17 @@ export function startHealth(
         commands += 1;
         if (lines.length < 10_000) lines.push({ at: performance.now(), text });
         last = last.set(match?.[2] ?? "", match?.[1] ?? "");
+        await options.busy?.();
         const answer = options.answer?.(text) ?? "done";
         if (answer !== "nothing") child.stdin.write(`${answer}\n`);
+        if (options.busy) await child.stdin.flush();
       }
       await child.stdin.flush();
     }
     if (rest !== "") strays.push(rest);
   })().catch(() => {});
   const logging = (async () => {
-    for await (const chunk of child.stderr) log += Buffer.from(chunk).toString();
+    if (typeof child.stderr === "object") for await (const chunk of child.stderr) log += Buffer.from(chunk).toString();
   })();
   return {
     child,

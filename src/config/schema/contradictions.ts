@@ -2,6 +2,7 @@ import { type Address, familyOf } from "../../domain/address.ts";
 import { HOST_LIST_LIMIT } from "../../domain/hostlist.ts";
 import { quote } from "../../domain/quote.ts";
 import type { ConfigProblem } from "../../errors.ts";
+import { contradictingAddresses, type Place, type Places } from "./addresses.ts";
 import { isMapping } from "./problems.ts";
 
 /** What the schema fills in where no AS number is given; only keepalived mode may leave it so. */
@@ -20,7 +21,7 @@ export function contradictions(output: unknown): ConfigProblem[] {
   const vips = listOf(output["vips"]);
   const backends = listOf(output["backends"]);
   return [
-    ...(output["ha_mode"] === "bgp" ? bgpProblems(output["bgp"], vips) : []),
+    ...(output["ha_mode"] === "bgp" ? bgpProblems(output["bgp"]) : []),
     ...(vips.length > mostVips(output)
       ? [{ path: "vips", message: `expected at most ${mostVips(output)} addresses, found ${vips.length}` }]
       : []),
@@ -28,34 +29,44 @@ export function contradictions(output: unknown): ConfigProblem[] {
     ...(isEmptyList(output["backends"]) ? [{ path: "backends", message: "expected at least one backend group" }] : []),
     ...vipProblems(vips, backends),
     ...backendProblems(backends),
+    ...contradictingAddresses(placesIn(output, vips, backends)),
     ...certificateProblems(output["certs"]),
   ];
 }
 
-function bgpProblems(bgp: unknown, vips: readonly Entry[]): ConfigProblem[] {
+function bgpProblems(bgp: unknown): ConfigProblem[] {
   if (!isMapping(bgp)) return [];
   const missing = ["local_as", "peer_as"].filter((key) => bgp[key] === UNSET_AS);
   return [
     ...missing.map((key) => ({ path: `bgp.${key}`, message: "BGP mode needs an AS number from 1 to 4294967295" })),
-    ...neighborProblems(bgp, vips),
+    ...(isEmptyList(bgp["neighbors"])
+      ? [{ path: "bgp.neighbors", message: "expected at least one router in BGP mode" }]
+      : []),
   ];
 }
 
-function neighborProblems(bgp: Record<string, unknown>, vips: readonly Entry[]): ConfigProblem[] {
-  const { neighbors, local_address: local } = bgp;
-  const path = "bgp.neighbors";
-  if (isEmptyList(neighbors)) return [{ path, message: "expected at least one router in BGP mode" }];
-  if (!Array.isArray(neighbors)) return [];
-  const addresses = vips.map(({ entry }) => addressOf(entry)?.text);
-  return neighbors
-    .filter((neighbor) => typeof neighbor === "string")
-    .flatMap((neighbor) => {
-      if (addresses.includes(neighbor)) return [{ path, message: `${neighbor} is a VIP and cannot be a router` }];
-      if (local === neighbor) return [{ path, message: `${neighbor} is bgp.local_address and cannot be a router` }];
-      const families = [neighbor, local].map((text) => (typeof text === "string" ? familyOf(text) : undefined));
-      if (families.includes(undefined) || families[0] === families[1]) return [];
-      return [{ path, message: `${neighbor} and bgp.local_address ${local} are of different IP versions` }];
-    });
+/** What ober.yaml says by itself; names are not resolved here, so only what is written as an address counts. */
+function placesIn(output: Record<string, unknown>, vips: readonly Entry[], backends: readonly Entry[]): Places {
+  const bgp = output["ha_mode"] === "bgp" && isMapping(output["bgp"]) ? output["bgp"] : {};
+  const vrrp = output["ha_mode"] === "keepalived" && isMapping(output["keepalived"]) ? output["keepalived"] : {};
+  const place = (key: string, name: unknown): Place[] =>
+    typeof name === "string" ? [{ key, name, addresses: familyOf(name) === undefined ? [] : [name] }] : [];
+  const list = (key: string, names: unknown) => (Array.isArray(names) ? names.flatMap((name) => place(key, name)) : []);
+  const local = bgp["local_address"] === "" ? [] : place("bgp.local_address", bgp["local_address"]);
+  const { stats_port: port } = output;
+  return {
+    vips: vips.flatMap(({ entry, index }) => place(`vips[${index}].address`, addressOf(entry)?.text)),
+    routers: list("bgp.neighbors", bgp["neighbors"]),
+    nodes: [...list("nodes", output["nodes"]), ...list("keepalived.peers", vrrp["peers"])],
+    servers: backends.flatMap(({ entry, index }) =>
+      listOf(entry["servers"]).flatMap(({ entry: { host, port } }) =>
+        place(`backends[${index}].servers`, host).map((server) => ({ ...server, port: Number(port) })),
+      ),
+    ),
+    own: local,
+    local: local[0],
+    statsPort: typeof port === "number" ? port : 0,
+  };
 }
 
 function mostVips(output: Record<string, unknown>): number {

@@ -57,6 +57,7 @@ const bgp: NodeStatus = {
   handover: undefined,
   drained: false,
   drainCause: undefined,
+  held: null,
   certificates: [],
   generation: 1,
   transitions: loop.transitions,

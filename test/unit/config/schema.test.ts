@@ -256,17 +256,17 @@ describe("a bad value", () => {
     [
       "a neighbor that is a VIP",
       bgp({ neighbors: ["10.0.0.100"] }),
-      "bgp.neighbors: 10.0.0.100 is a VIP and cannot be a router",
+      "bgp.neighbors: 10.0.0.100 is a VIP (vips[0].address) and cannot be a router",
     ],
     [
       "a neighbor that is this node",
       bgp({ local_address: "10.0.0.1" }),
-      "bgp.neighbors: 10.0.0.1 is bgp.local_address and cannot be a router",
+      "bgp.neighbors: 10.0.0.1 is this node (bgp.local_address) and cannot be a router",
     ],
     [
       "a neighbor of the other IP version",
       bgp({ local_address: "2001:db8::9" }),
-      "bgp.neighbors: 10.0.0.1 and bgp.local_address 2001:db8::9 are of different IP versions",
+      "bgp.neighbors: 10.0.0.1 and bgp.local_address 2001:db8::9 are of different IP versions; all sessions start from one local address",
     ],
     [
       "an IPv6 router id",

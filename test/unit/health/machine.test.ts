@@ -10,6 +10,7 @@ const EVENTS: Record<string, Event> = {
   "!": { type: "dead", cause: "nothing listens" },
   d: { type: "drained", cause: "drained" },
   l: { type: "leaving", cause: "drained" },
+  h: { type: "held", cause: "held back" },
   s: { type: "stop", cause: "SIGTERM" },
 };
 
@@ -38,6 +39,9 @@ describe("the machine", () => {
     ["takes death as the end of a streak", "+ + ! + ! + +", ". announce withdraw . . . announce"],
     ["withdraws for a drain, however healthy", "+ + d d", ". announce withdraw ."],
     ["says withdraw when it starts drained", "d d", "withdraw ."],
+    ["says withdraw when it starts held back, and comes by itself", "h h + +", "withdraw . . announce"],
+    ["withdraws what is held back, however healthy", "+ + h - h +", ". announce withdraw . . ."],
+    ["stays away when a drain ends and the node is held back", "d h d h", "withdraw (held) (drained) (held)"],
     ["changes only the cause when a withdrawn node is drained", "- - - d", ". . withdraw (drained)"],
     ["counts from the beginning after a drain", "+ + d + d + +", ". announce withdraw . . . announce"],
     ["stays out after a drain that ends in failures", "+ + d - - - + +", ". announce withdraw . . (down) . announce"],
@@ -91,12 +95,13 @@ describe("the machine", () => {
         leaving: true,
         down: false,
         drained: false,
+        held: false,
         stopped: false,
       };
       if (announced !== expected[state.phase])
         throw new Error(`script ${n}: ${state.phase} but announced is ${announced}`);
       scripts += 1;
     }
-    expect(scripts).toBe(6 ** 6);
+    expect(scripts).toBe(letters.length ** 6);
   });
 });

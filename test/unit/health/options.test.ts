@@ -17,19 +17,22 @@ test("reads what ExaBGP's run line says", () => {
     rise: 2,
     fall: 3,
     drainFlag: "/opt/ober/var/drain",
+    hold: "/opt/ober/var/hold",
     stateFile: "/run/ober-bgp/health.json",
     historyFile: "/opt/ober/var/history",
   });
 });
 
 test("takes values after a blank and after an equals sign", () => {
-  const flags = "--interval-ms=50 --timeout-ms 60 --rise=1 --fall 7 --drain-flag=/x/drain --state /x/state";
+  const flags =
+    "--interval-ms=50 --timeout-ms 60 --rise=1 --fall 7 --drain-flag=/x/drain --hold /x/hold --state /x/state";
   expect(read(`${flags} 10.0.0.1`)).toMatchObject({
     intervalMs: 50,
     timeoutMs: 60,
     rise: 1,
     fall: 7,
     drainFlag: "/x/drain",
+    hold: "/x/hold",
     stateFile: "/x/state",
   });
 });

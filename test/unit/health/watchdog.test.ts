@@ -57,6 +57,29 @@ test("feeds only when every group was checked and ExaBGP confirmed something sin
   expect(beat({ checked: [0, 1], confirmed: false })).toBe(0);
 });
 
+test("feeds with the answer that a beat has missed, and not with every answer", () => {
+  const { dialog, watches, watchdog, said } = open();
+  const answer = (at: number) => {
+    dialog.tick(at);
+    dialog.hear("done", at + 1);
+    watchdog.answered();
+    return said().length;
+  };
+  dialog.tell([VIP], "announce", 0);
+  dialog.hear("done", 1);
+  watchdog.answered();
+  said();
+  (watches[0] as { checks: number }).checks += 1;
+  expect(answer(1_000)).toBe(0);
+  watchdog.beat();
+  expect(said()).toEqual(["WATCHDOG=1"]);
+  (watches[0] as { checks: number }).checks += 1;
+  watchdog.beat();
+  expect(said()).toEqual([]);
+  expect(answer(3_000)).toBe(1);
+  expect(answer(4_000)).toBe(0);
+});
+
 test("addresses systemd's socket by path and by abstract name", () => {
   expect([...socketAddress("/run/x")]).toEqual([1, 0, ...Buffer.from("/run/x"), 0]);
   expect([...socketAddress("@x y")]).toEqual([1, 0, 0, ...Buffer.from("x y")]);

@@ -1,0 +1,69 @@
+import { contradictingAddresses, type Place, type Places } from "../config/schema/addresses.ts";
+import type { Config } from "../config/schema.ts";
+import { isAddress } from "../domain/address.ts";
+import type { NodeFacts } from "../domain/facts.ts";
+import { ConfigError, type ConfigProblem } from "../errors.ts";
+import { localAddress } from "../render/exabgp.ts";
+import { fail, pass, skip, type Verdict } from "./check.ts";
+import { gatherPlace } from "./facts.ts";
+import { configOf, type Host } from "./host-config.ts";
+
+type Facts = Pick<NodeFacts, "address" | "interface" | "addresses" | "resolved">;
+
+/** What contradicts what, with the names resolved and this node's own addresses known. See `contradictingAddresses`. */
+export function addressProblems(config: Config, facts: Facts): readonly ConfigProblem[] {
+  return contradictingAddresses(placesOf(config, facts));
+}
+
+/** Throws a ConfigError that names `file` where addresses contradict each other. */
+export function requireDistinctAddresses(config: Config, facts: Facts, file: string): void {
+  const problems = addressProblems(config, facts);
+  if (problems.length > 0) throw new ConfigError(file, problems);
+}
+
+/** What `test` and `doctor` say of it. */
+export function addressVerdict(config: Config, facts: Facts): Verdict {
+  const problems = addressProblems(config, facts);
+  if (problems.length === 0) return pass("VIPs, routers, nodes and RGWs are all different");
+  const text = problems.map(({ path, message }) => `${path}: ${message}`).join("; ");
+  return fail(text, "correct ober.yaml, then: ober apply");
+}
+
+/** The same of this machine as it is configured now, for `doctor`. */
+export async function checkAddresses(host: Host): Promise<Verdict> {
+  const config = await configOf(host);
+  if (!config) return skip("not configured");
+  return addressVerdict(config, await gatherPlace(host.system, config));
+}
+
+function placesOf(config: Config, facts: Facts): Places {
+  const bgp = config.ha_mode === "bgp";
+  const place = (key: string, name: string): Place => ({ key, name, addresses: addressesOf(name, facts) });
+  const own: Place = {
+    key: `on ${facts.interface || "this machine"}`,
+    name: facts.address,
+    addresses: [facts.address],
+  };
+  const others = facts.addresses.map(({ address, interface: link }): Place => {
+    return { key: `on ${link}`, name: address, addresses: [address] };
+  });
+  return {
+    vips: config.vips.map(({ address }, index) => place(`vips[${index}].address`, address)),
+    routers: bgp ? config.bgp.neighbors.map((name) => place("bgp.neighbors", name)) : [],
+    nodes: [
+      ...config.nodes.map((name) => place("nodes", name)),
+      ...(bgp ? [] : config.keepalived.peers.map((name) => place("keepalived.peers", name))),
+    ],
+    servers: config.backends.flatMap(({ servers }, index) =>
+      servers.map(({ host, port }) => ({ ...place(`backends[${index}].servers`, host), port })),
+    ),
+    own: [own, ...others],
+    local: bgp ? { ...own, key: "bgp.local_address", addresses: [localAddress(config, facts)] } : undefined,
+    statsPort: config.stats_port,
+  };
+}
+
+/** A name that nobody has resolved has no addresses here: what it may contradict shows when it is known. */
+function addressesOf(name: string, { resolved }: Facts): readonly string[] {
+  return resolved[name] ?? (isAddress(name) ? [name] : []);
+}

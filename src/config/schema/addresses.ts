@@ -1,0 +1,121 @@
+import { type Address, familyOf, parseAddress, specialUse } from "../../domain/address.ts";
+import type { ConfigProblem } from "../../errors.ts";
+
+/**
+ * Addresses that contradict each other, as one pure function: asked for what ober.yaml says by itself when it is read, and
+ * once more with the names resolved and this node's own addresses known before anything is changed.
+ */
+export type Places = {
+  readonly vips: readonly Place[];
+  /** BGP neighbors; none in keepalived mode. */
+  readonly routers: readonly Place[];
+  /** Every ingress node that the configuration names. */
+  readonly nodes: readonly Place[];
+  readonly servers: readonly (Place & { readonly port: number })[];
+  /** Addresses of the machine itself. */
+  readonly own: readonly Place[];
+  /** Where BGP sessions start from, where that is known. */
+  readonly local: Place | undefined;
+  readonly statsPort: number;
+};
+
+/** `key` is where the operator wrote it, `name` what is written there; the addresses of a name that is not resolved are unknown. */
+export type Place = { readonly key: string; readonly name: string; readonly addresses: readonly string[] };
+
+/** Ports that every node serves on all its addresses, beside the statistics port. */
+const SERVED_PORTS = [80, 443];
+
+/** Every contradiction: at the key that is likely wrong, naming the other one. */
+export function contradictingAddresses(places: Places): ConfigProblem[] {
+  const { vips, routers, nodes, servers, own, local, statsPort } = places;
+  return [
+    ...vips.flatMap((vip) => {
+      const taken = clash(vip, own) ?? clash(vip, nodes) ?? clash(vip, servers);
+      if (taken === undefined) return [];
+      const what = own.includes(taken) ? "this node's own address" : nodes.includes(taken) ? "a node" : "an RGW";
+      return [problem(vip, `${vip.name} is ${what} (${written(taken, vip)}) and cannot be a VIP`)];
+    }),
+    ...routers.flatMap((router, index) => {
+      const wrong = router.addresses.map(unfitNeighbor).find((reason) => reason !== undefined);
+      if (wrong !== undefined) return [problem(router, `${router.name}${spelled(router)} is ${wrong}`)];
+      const vip = clash(router, vips);
+      if (vip) return [problem(router, `${router.name} is a VIP (${written(vip, router)}) and cannot be a router`)];
+      const self = clash(router, own) ?? clash(router, nodes);
+      if (self) {
+        const what = own.includes(self) ? "this node" : "a node";
+        return [problem(router, `${router.name} is ${what} (${written(self, router)}) and cannot be a router`)];
+      }
+      const twin = clash(router, routers.slice(0, index));
+      if (twin) return [problem(router, `${router.name} and ${twin.name} are the same router ${common(router, twin)}`)];
+      return [];
+    }),
+    ...familyProblems(routers, local),
+    ...servers.flatMap((server) => {
+      if (![...SERVED_PORTS, statsPort].includes(server.port)) return [];
+      const port = server.port === statsPort ? `stats_port ${statsPort}` : `port ${server.port}`;
+      const self = server.addresses.some(isLoopback) ? LOOPBACK : (clash(server, own) ?? clash(server, nodes));
+      if (self === undefined) return [];
+      const which = nodes.includes(self) ? "a node" : "this node";
+      const where = self === LOOPBACK ? "" : ` (${written(self, server)})`;
+      return [
+        problem(server, `${server.name}:${server.port} is HAProxy of ${which}${where} on ${port} and cannot be an RGW`),
+      ];
+    }),
+  ];
+}
+
+const LOOPBACK: Place = { key: "", name: "loopback", addresses: [] };
+
+/** A BGP session starts from one local address, so all routers must be of its family. */
+function familyProblems(routers: readonly Place[], local: Place | undefined): ConfigProblem[] {
+  const all = routers.flatMap((router) => router.addresses.map((address) => ({ router, address })));
+  const [first] = all;
+  if (first === undefined) return [];
+  const expected = local?.addresses[0] ?? first.address;
+  const other = all.find(({ address }) => familyOf(address) !== familyOf(expected));
+  if (other === undefined) return [];
+  const against = local ? `${local.key} ${expected}` : `${first.router.name}${spelled(first.router, expected)}`;
+  return [
+    problem(
+      other.router,
+      `${other.router.name}${spelled(other.router, other.address)} and ${against} are of different IP versions; all sessions start from one local address`,
+    ),
+  ];
+}
+
+/** Why no BGP session can go to an address; undefined when one can. IPv4's link-local addresses are what clouds give their routers. */
+function unfitNeighbor(text: string): string | undefined {
+  const address = parseAddress(text);
+  const use = address && specialUse(address);
+  if (use === undefined || (use === "link-local" && address?.family === 4)) return undefined;
+  if (use === "link-local") return "a link-local address, which needs an interface; give the router's global address";
+  return `${/^[IU]/i.test(use) ? "an" : "a"} ${use} address and cannot be a router`;
+}
+
+/** The first of `others` that has an address of `one`. */
+function clash(one: Place, others: readonly Place[]): Place | undefined {
+  const mine = one.addresses.map(canonical);
+  return others.find((other) => other.addresses.some((address) => mine.includes(canonical(address))));
+}
+
+const common = (one: Place, other: Place) =>
+  one.addresses.find((address) => clash({ ...one, addresses: [address] }, [other])) ?? "";
+
+const canonical = (text: string) => parseAddress(text)?.text ?? text;
+
+const isLoopback = (text: string) => {
+  const address: Address | undefined = parseAddress(text);
+  return address !== undefined && specialUse(address) === "loopback";
+};
+
+/** Where `place` is written, with the name where it is not the address that was said already. */
+const written = (place: Place, said: Place) =>
+  place.name === said.name || canonical(place.name) === canonical(said.name)
+    ? place.key
+    : `${place.key}: ${place.name}`;
+
+/** The address of a name, in brackets. */
+const spelled = ({ name, addresses }: Place, address = addresses[0]) =>
+  address === undefined || canonical(name) === canonical(address) ? "" : ` (${address})`;
+
+const problem = ({ key }: Place, message: string): ConfigProblem => ({ path: key, message });
