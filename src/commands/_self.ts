@@ -72,7 +72,7 @@ async function prove(node: Node, file: string): Promise<void> {
   const { system, paths } = node;
   // A node that is not configured yet has nothing that could be rendered.
   if ((await system.stat(paths.config)) === undefined) return;
-  const facts = await gatherFacts(system, (await currentConfig(node)).config);
+  const facts = await gatherFacts(node, (await currentConfig(node)).config);
   const directory = await mkdtemp(join(tmpdir(), "ober-upgrade-"));
   try {
     const place = ["--from", paths.config, "--out", `${directory}/new`, "--path", paths.prefix];

@@ -102,6 +102,7 @@ export function statusText(status: NodeStatus, { style }: Pick<Output, "style">,
           ),
         ]),
     serversText(status, good),
+    ...nameLines(status, style),
     ...status.oldWorkers.map(
       ({ pid, uptime, connections }) =>
         `old HAProxy worker ${pid} (started ${uptime} ago) finishes ${connections} connections from before a reload`,
@@ -123,6 +124,14 @@ function serversText({ backends }: NodeStatus, good: (ok: boolean, text: string)
   return rows.length === 0
     ? "RGWs: not known, HAProxy says nothing"
     : table(["backend", "server", "state", "last check"], rows);
+}
+
+/** Names of RGWs that do not resolve, or whose address is from before. */
+function nameLines({ backends }: NodeStatus, style: Output["style"]): readonly string[] {
+  const lines = backends.flatMap(({ servers }) =>
+    servers.flatMap(({ name, nameProblem }) => (nameProblem === undefined ? [] : [`${name}: ${nameProblem}`])),
+  );
+  return lines.length === 0 ? [] : [[...new Set(lines)].map((line) => `${style.yellow("!!")} ${line}`).join("\n")];
 }
 
 const transitionsText = (transitions: NodeStatus["transitions"]): string =>

@@ -66,7 +66,11 @@ export async function validate(
   // A file of the operator's stays as it is: the parsers must read that one and not what ober would have made.
   const kept = await Promise.all(files.map(async ({ path, once }) => (once && (await system.stat(path)) ? path : "")));
   const fresh = files.filter(({ path }) => !kept.includes(path));
-  const references = fresh.filter(({ path }) => path.startsWith(`${paths.etc}/`)).map(({ path }) => path);
+  // Names and states of the servers that run now are nothing that a new file is judged by.
+  const references = [
+    ...fresh.filter(({ path }) => path.startsWith(`${paths.etc}/`)).map(({ path }) => path),
+    paths.serverState,
+  ];
   for (const file of fresh) {
     await system.makeDirectory(posix.dirname(staged(file.path)), 0o700);
     await system.writeAtomic(staged(file.path), restage(file.content, references, staged), { mode: file.mode });
