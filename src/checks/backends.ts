@@ -1,5 +1,5 @@
 import { age } from "../domain/age.ts";
-import { type NameStates, nameRemark } from "../domain/names.ts";
+import { type NameStates, nameRemark, togetherInLines } from "../domain/names.ts";
 import { type ConfiguredServer, type LiveServer, namesOf } from "../domain/server-state.ts";
 import { askNames, KNOWN_MS } from "../system/resolve.ts";
 import { liveServers, nameStates, serversNow } from "../system/server-names.ts";
@@ -33,12 +33,12 @@ export function namesVerdict(
   const { servers, live, states, now } = seen;
   const troubled = namesOf(servers).flatMap((name) => {
     const remark = nameRemark(states[name] ?? {}, time);
-    return remark === undefined ? [] : [{ name, text: `${name}: ${remark}` }];
+    return remark === undefined ? [] : [{ name, remark }];
   });
   const [first] = troubled;
   if (first !== undefined) {
-    const text = troubled.map((one) => one.text).join("; ");
-    return warn(text, `getent ahosts ${first.name}; correct DNS or /etc/hosts: HAProxy has the address within 10 s`);
+    const fix = `getent ahosts ${first.name}; correct DNS or /etc/hosts: HAProxy has the address within 10 s`;
+    return warn(togetherInLines(troubled).join("; "), fix);
   }
   const moved = servers.flatMap(({ backend, name, host }) => {
     const has = live.find((one) => one.backend === backend && one.name === name)?.address;

@@ -1,6 +1,7 @@
 import { defineCommand } from "citty";
 import type { VrrpView } from "../checks/vrrp.ts";
 import { age, toSecond } from "../domain/age.ts";
+import { togetherInLines } from "../domain/names.ts";
 import { requireSystemd } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
 import { table } from "../ui/table.ts";
@@ -128,10 +129,15 @@ function serversText({ backends }: NodeStatus, good: (ok: boolean, text: string)
 
 /** Names of RGWs that do not resolve, or whose address is from before. */
 function nameLines({ backends }: NodeStatus, style: Output["style"]): readonly string[] {
-  const lines = backends.flatMap(({ servers }) =>
-    servers.flatMap(({ name, nameProblem }) => (nameProblem === undefined ? [] : [`${name}: ${nameProblem}`])),
+  const troubled = backends.flatMap(({ servers }) =>
+    servers.flatMap(({ name, nameProblem: remark }) => (remark === undefined ? [] : [{ name, remark }])),
   );
-  return lines.length === 0 ? [] : [[...new Set(lines)].map((line) => `${style.yellow("!!")} ${line}`).join("\n")];
+  if (troubled.length === 0) return [];
+  return [
+    togetherInLines(troubled)
+      .map((line) => `${style.yellow("!!")} ${line}`)
+      .join("\n"),
+  ];
 }
 
 const transitionsText = (transitions: NodeStatus["transitions"]): string =>

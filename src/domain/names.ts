@@ -66,8 +66,24 @@ export function stateOf(name: string, known: KnownNames, answer: Answer | undefi
 export function nameRemark({ address, at, problem }: NameState, now: number): string | undefined {
   if (problem === undefined) return undefined;
   if (address === undefined || at === undefined)
-    return `its name does not resolve (${problem}); tried again every ${LOOK_AGAIN_MS / 1000} s`;
+    return `name does not resolve (${problem}); tried again every ${LOOK_AGAIN_MS / 1000} s`;
   return `address from ${age(now - Date.parse(at))} ago, ${problem}`;
+}
+
+/** So many names are spelt out where several have the same trouble. */
+const NAMED = 3;
+
+/** One line for all that have the same trouble: "rgw1, rgw2: name does not resolve ...". */
+export function togetherInLines(
+  troubled: readonly { readonly name: string; readonly remark: string }[],
+): readonly string[] {
+  const names = new Map<string, Set<string>>();
+  for (const { name, remark } of troubled) names.set(remark, (names.get(remark) ?? new Set()).add(name));
+  return [...names].map(([remark, set]) => {
+    const all = [...set];
+    const more = all.length - NAMED;
+    return `${all.slice(0, NAMED).join(", ")}${more > 0 ? ` and ${more} more` : ""}: ${remark}`;
+  });
 }
 
 /**

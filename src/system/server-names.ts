@@ -9,9 +9,11 @@ import {
   learn,
   type NameState,
   type NameStates,
+  nameRemark,
   PLACEHOLDER,
   parseNameStates,
   stateOf,
+  togetherInLines,
 } from "../domain/names.ts";
 import type { Paths } from "../domain/paths.ts";
 import {
@@ -84,13 +86,11 @@ export async function prepareNames(place: Place, now: Date): Promise<readonly st
   await writeState(place, file);
   const states = Object.fromEntries(names.map((name) => [name, stateOf(name, learned, answers.get(name))]));
   const said = await remember(place, { states, kept, learned });
-  const missing = names.filter((name) => learned[name] === undefined);
-  const old = names.filter((name) => learned[name] !== undefined && states[name]?.problem !== undefined);
-  return [
-    ...said,
-    ...(missing.length === 0 ? [] : [`no address yet for ${missing.join(", ")}: ${states[missing[0] ?? ""]?.problem}`]),
-    ...(old.length === 0 ? [] : [`address from before for ${old.join(", ")}: ${states[old[0] ?? ""]?.problem}`]),
-  ];
+  const troubled = names.flatMap((name) => {
+    const remark = nameRemark(states[name] ?? {}, now.getTime());
+    return remark === undefined ? [] : [{ name, remark }];
+  });
+  return [...said, ...togetherInLines(troubled)];
 }
 
 /** What the running HAProxy knows and the file of names does not, or knows otherwise: the disk may have been full. */

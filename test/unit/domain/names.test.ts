@@ -6,6 +6,7 @@ import {
   parseKnownNames,
   parseNameStates,
   stateOf,
+  togetherInLines,
 } from "../../../src/domain/names.ts";
 
 const AT = "2026-11-26T10:00:00.000Z";
@@ -45,13 +46,21 @@ test("a name that was not asked for keeps its problem, an answer ends it", () =>
 test("what is wrong with a name is said in words", () => {
   const problem = "no answer from DNS within 3 s";
   expect(nameRemark({ problem }, Date.parse(LATER))).toBe(
-    "its name does not resolve (no answer from DNS within 3 s); tried again every 2 s",
+    "name does not resolve (no answer from DNS within 3 s); tried again every 2 s",
   );
   expect(nameRemark({ address: "10.0.0.1", at: AT, problem }, Date.parse(LATER))).toBe(
     "address from 3h ago, no answer from DNS within 3 s",
   );
   expect(nameRemark({ address: "10.0.0.1", at: AT }, Date.parse(LATER))).toBeUndefined();
   expect(nameRemark({}, Date.parse(LATER))).toBeUndefined();
+});
+
+test("names with the same trouble share a line", () => {
+  const troubled = ["rgw1", "rgw2", "rgw1", "rgw3", "rgw4", "rgw5"].map((name) => ({ name, remark: "gone" }));
+  expect(togetherInLines([...troubled, { name: "rgw6", remark: "late" }])).toEqual([
+    "rgw1, rgw2, rgw3 and 2 more: gone",
+    "rgw6: late",
+  ]);
 });
 
 test.each<[what: string, text: string | undefined]>([
