@@ -32,7 +32,7 @@ export function namesVerdict(
 ): Verdict {
   const { servers, live, states, now } = seen;
   const troubled = namesOf(servers).flatMap((name) => {
-    const remark = nameRemark(states[name] ?? {}, time);
+    const remark = nameRemark(states.get(name) ?? {}, time);
     return remark === undefined ? [] : [{ name, remark }];
   });
   const [first] = troubled;
@@ -44,7 +44,7 @@ export function namesVerdict(
     const has = live.find((one) => one.backend === backend && one.name === name)?.address;
     const addresses = now.get(host);
     if (has === undefined || addresses === undefined || addresses.includes(has)) return [];
-    const since = states[host]?.at;
+    const since = states.get(host)?.at;
     const ago = since === undefined ? "" : `, which it had ${age(time - Date.parse(since))} ago`;
     return [`${name} has moved to ${addresses.join(", ")}; HAProxy uses ${has}${ago}`];
   });

@@ -45,12 +45,12 @@ export async function neighborStatus({ system, paths, isRoot }: Place, config: C
 /** The addresses of neighbors: those that they had before where their names do not resolve now. */
 async function addressesOf({ system, paths }: Pick<Place, "system" | "paths">, neighbors: readonly string[]) {
   const names = neighbors.filter((neighbor) => parseAddress(neighbor) === undefined);
-  const known = names.length === 0 ? {} : await knownNames(system, paths);
-  const answers = await askNames(system, names, (name) => (known[name] ? KNOWN_MS : COMMAND_MS));
+  const known = names.length === 0 ? undefined : await knownNames(system, paths);
+  const answers = await askNames(system, names, (name) => (known?.has(name) ? KNOWN_MS : COMMAND_MS));
   return (neighbor: string): { addresses: readonly string[]; problem?: string } => {
     const answer = answers.get(neighbor);
     if (answer === undefined) return { addresses: [neighbor] };
-    return "addresses" in answer ? answer : { addresses: known[neighbor]?.addresses ?? [], ...answer };
+    return "addresses" in answer ? answer : { addresses: known?.get(neighbor)?.addresses ?? [], ...answer };
   };
 }
 

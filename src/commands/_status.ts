@@ -231,7 +231,7 @@ function backendStatus(name: string, rows: readonly StatRow[], names: NameStates
     name,
     servers: serverRows(rows, name).map((row) => {
       const server = row["svname"] ?? "";
-      const nameProblem = nameRemark(names[server.replace(/:\d+$/, "")] ?? {}, Date.now());
+      const nameProblem = nameRemark(names.get(server.replace(/:\d+$/, "")) ?? {}, Date.now());
       return {
         name: server,
         status: row["status"] ?? "",

@@ -1,13 +1,15 @@
 import { defineCommand } from "citty";
 import { age } from "../domain/age.ts";
-import { LOOK_AGAIN_MS, nameRemark } from "../domain/names.ts";
+import { FOLLOW_AGAIN_MS, LOOK_AGAIN_MS, nameRemark } from "../domain/names.ts";
+import { pathsOf } from "../domain/paths.ts";
 import { namesOf } from "../domain/server-state.ts";
-import { UsageError } from "../errors.ts";
+import { OberError, UsageError } from "../errors.ts";
+import { localSystem } from "../system/local.ts";
 import { lookOnce, nameStates, prepareNames, serversNow } from "../system/server-names.ts";
 import { type Output, output } from "../ui/output.ts";
 import { table } from "../ui/table.ts";
 import type { Documents } from "./_documents.ts";
-import { type Node, requireRoot, thisNode } from "./_node.ts";
+import { installPathOf, type Node, requireRoot, thisNode } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 
 export default defineCommand({
@@ -26,19 +28,26 @@ export default defineCommand({
     const { prepare = false, watch = false, follow } = args;
     if (prepare && watch) throw new UsageError("--prepare and --watch exclude each other");
     if (follow !== undefined && !watch) throw new UsageError("--follow belongs to --watch");
-    const node = await thisNode();
     const out = output(args);
-    if (!prepare && !watch) return show(node, out);
+    if (!prepare && !watch) return show(await thisNode(), out);
     requireRoot();
+    const node = nodeOfUnits();
     if (watch) return watchNames(node, out, new Set((follow ?? "").split(",").filter(Boolean)));
     for (const remark of await prepareNames(node, new Date())) out.warn(remark);
   },
 });
 
+/** The node of the executable that runs, whatever became of its journal: HAProxy must start. */
+function nodeOfUnits(): Node {
+  const prefix = installPathOf(process.execPath);
+  if (prefix === undefined) throw new OberError("this is not the ober of a node", { hint: "its units run this" });
+  return { system: localSystem(), paths: pathsOf(prefix) };
+}
+
 async function show(node: Node, out: Output): Promise<void> {
   const [servers, states] = await Promise.all([serversNow(node), nameStates(node)]);
   const now = Date.now();
-  const names = namesOf(servers).map((name) => ({ name, ...states[name] }));
+  const names = namesOf(servers).map((name) => ({ name, ...states.get(name) }));
   const rows = names.map((one) => [
     one.name,
     one.address ?? "none",
@@ -58,7 +67,7 @@ async function watchNames(node: Node, out: Output, followed: ReadonlySet<string>
   const begun = performance.now();
   const states = await nameStates(node);
   const names = namesOf(await serversNow(node));
-  const unconfirmed = new Set(names.filter((name) => states[name] === undefined || states[name].problem !== undefined));
+  const unconfirmed = new Set(names.filter((name) => !states.has(name) || states.get(name)?.problem !== undefined));
   let said = "";
   for (;;) {
     const { taken, remarks, open } = await lookOnce(node, { unconfirmed, followed }, new Date());
@@ -70,6 +79,6 @@ async function watchNames(node: Node, out: Output, followed: ReadonlySet<string>
     if (remarks.join() !== said) for (const remark of remarks) out.warn(remark);
     said = remarks.join();
     if (!open && followed.size === 0 && performance.now() - begun > AT_LEAST_MS) return;
-    await Bun.sleep(LOOK_AGAIN_MS);
+    await Bun.sleep(open ? LOOK_AGAIN_MS : FOLLOW_AGAIN_MS);
   }
 }

@@ -63,6 +63,6 @@ async function ownAddress(system: System, config: Config): Promise<readonly stri
 
 async function addressesOf(system: System, names: readonly string[], more: readonly string[] = []) {
   const unknown = names.filter((name) => parseAddress(name) === undefined);
-  const { addresses } = await resolveHosts(system, unknown, {});
+  const { addresses } = await resolveHosts(system, unknown, new Map());
   return [...new Set([...names.flatMap((name) => addresses[name] ?? [name]), ...more])];
 }

@@ -11,10 +11,12 @@ export const PLACEHOLDER = "192.0.2.1";
 
 /** A look for names that are missing or followed begins so long after the end of the one before. */
 export const LOOK_AGAIN_MS = 2_000;
+/** And where all is well and names are only followed. */
+export const FOLLOW_AGAIN_MS = 5_000;
 
 /** The addresses that a name had, the one in use first, and when it was last seen to have them (ISO 8601). */
 export type KnownName = { readonly addresses: readonly string[]; readonly at: string };
-export type KnownNames = Readonly<Record<string, KnownName>>;
+export type KnownNames = ReadonlyMap<string, KnownName>;
 
 /** A name of a server: what HAProxy was given for it, and why the last question brought nothing. */
 export type NameState = {
@@ -25,7 +27,7 @@ export type NameState = {
   /** Undefined where the last question was answered. */
   readonly problem?: string;
 };
-export type NameStates = Readonly<Record<string, NameState>>;
+export type NameStates = ReadonlyMap<string, NameState>;
 
 /** A name's answer: its addresses in the order of the C library, or why there are none. */
 export type Answer = { readonly addresses: readonly string[] } | { readonly problem: string };
@@ -41,19 +43,19 @@ export function chooseAddress(addresses: readonly string[], inUse: string | unde
 
 /** What is known after `answers`; a name that did not answer keeps what it had. The address in use stands first. */
 export function learn(known: KnownNames, answers: ReadonlyMap<string, Answer>, at: string): KnownNames {
-  const learned = { ...known };
+  const learned = new Map(known);
   for (const [name, answer] of answers) {
     if (!("addresses" in answer)) continue;
-    const first = chooseAddress(answer.addresses, known[name]?.addresses[0]);
+    const first = chooseAddress(answer.addresses, known.get(name)?.addresses[0]);
     if (first === undefined) continue;
-    learned[name] = { addresses: [first, ...answer.addresses.filter((address) => address !== first)], at };
+    learned.set(name, { addresses: [first, ...answer.addresses.filter((address) => address !== first)], at });
   }
   return learned;
 }
 
 /** The state of each name, by what is known of it and what the last question brought; without an answer it stays as it was. */
 export function stateOf(name: string, known: KnownNames, answer: Answer | undefined, before?: NameState): NameState {
-  const { addresses: [address] = [], at } = known[name] ?? {};
+  const { addresses: [address] = [], at } = known.get(name) ?? {};
   const problem = answer === undefined ? before?.problem : "problem" in answer ? answer.problem : undefined;
   return {
     ...(address === undefined ? {} : { address }),
@@ -91,18 +93,18 @@ export function togetherInLines(
  * a broken file costs the memory of names and nothing else.
  */
 export function parseKnownNames(text: string | undefined): KnownNames {
-  return Object.fromEntries(
+  return new Map(
     entriesOf(text).flatMap(([name, value]) => {
       const { addresses, at } = value;
       if (!Array.isArray(addresses) || addresses.length === 0 || !addresses.every(isAddress) || !isTime(at)) return [];
-      return [[name, { addresses, at }]];
+      return [[name, { addresses, at }] as const];
     }),
   );
 }
 
 /** The same for the states of names. */
 export function parseNameStates(text: string | undefined): NameStates {
-  return Object.fromEntries(
+  return new Map(
     entriesOf(text).map(([name, { address, at, problem }]) => [
       name,
       {

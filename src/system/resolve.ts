@@ -3,6 +3,7 @@
  * all else of nsswitch.conf(5) count. The C library cannot be interrupted, so each question is a process that is ended at its
  * deadline. All that ober knows of resolving is here.
  */
+import { parseAddress } from "../domain/address.ts";
 import { type Answer, type KnownNames, parseKnownNames } from "../domain/names.ts";
 import type { Paths } from "../domain/paths.ts";
 import { OberError, orUndefined } from "../errors.ts";
@@ -53,11 +54,40 @@ async function askName(system: System, name: string, deadlineMs: number): Promis
     }),
   );
   if (asked === undefined) return { problem: `no answer from DNS within ${Math.round(deadlineMs) / 1000} s` };
-  const addresses = asked.stdout
-    .split("\n")
-    .flatMap((line) => (/\sSTREAM\b/.test(line) ? [line.split(/\s/)[0] ?? ""] : []));
-  if (asked.code === 0 && addresses.length > 0) return { addresses: [...new Set(addresses)] };
-  return { problem: "DNS has no address for it, or refuses to answer" };
+  const addresses = streamAddresses(asked.stdout.split("\n"));
+  return addresses.length > 0 ? { addresses } : { problem: "DNS has no address for it, or refuses to answer" };
+}
+
+/** The addresses in what `getent ahosts` prints, in its order. One with a zone (fe80::1%eth0) is none that a server could have. */
+function streamAddresses(lines: readonly string[]): readonly string[] {
+  const addresses = lines.flatMap((line) => {
+    const [address = "", type] = line.split(/\s+/);
+    return type === "STREAM" ? (parseAddress(address)?.text ?? []) : [];
+  });
+  return [...new Set(addresses)];
+}
+
+/** Between two names in one question: an address, which needs no name server, of a network that no one has (RFC 5737). */
+const SEPARATOR = "192.0.2.254";
+
+/**
+ * Asks for all names one after the other in a single process, which costs a hundredth of one for each: for names that are asked for every few seconds
+ * while all is well. Undefined where one of them does not answer, or all of them do not within `deadlineMs`; `askNames` finds out which.
+ */
+export async function askTogether(
+  system: System,
+  names: readonly string[],
+  deadlineMs: number,
+): Promise<ReadonlyMap<string, Answer> | undefined> {
+  const keys = names.flatMap((name) => [name, SEPARATOR]);
+  const options = { accept: [0], timeoutMs: deadlineMs, env: ASK_ALL_SERVERS };
+  const asked = await orUndefined(() => system.run(["getent", "ahosts", ...keys], options));
+  const parts = asked?.stdout.split(/^192\.0\.2\.254\s+RAW\b.*\n/m) ?? [];
+  const answers = names.map((name, index) => {
+    const lines = (parts[index] ?? "").split("\n").filter((line) => !line.startsWith(`${SEPARATOR} `));
+    return [name, { addresses: streamAddresses(lines) }] as const;
+  });
+  return answers.some(([, { addresses }]) => addresses.length === 0) ? undefined : new Map(answers);
 }
 
 export type Resolved = {
@@ -71,11 +101,11 @@ export type Resolved = {
  * names it where it has none there, after `COMMAND_MS` at most.
  */
 export async function resolveHosts(system: System, names: readonly string[], known: KnownNames): Promise<Resolved> {
-  const answers = await askNames(system, names, (name) => (known[name] ? KNOWN_MS : COMMAND_MS));
+  const answers = await askNames(system, names, (name) => (known.has(name) ? KNOWN_MS : COMMAND_MS));
   const addresses: Record<string, readonly string[]> = {};
   const stale: Record<string, string> = {};
   for (const [name, answer] of answers) {
-    const before = known[name];
+    const before = known.get(name);
     if ("addresses" in answer) addresses[name] = answer.addresses;
     else if (before === undefined) throw unresolved(name, answer.problem);
     else {
@@ -89,7 +119,7 @@ export async function resolveHosts(system: System, names: readonly string[], kno
 
 /** Addresses of a name. Throws an OberError when it does not resolve within `COMMAND_MS`. */
 export async function resolveName(system: System, name: string): Promise<readonly string[]> {
-  return (await resolveHosts(system, [name], {})).addresses[name] ?? [];
+  return (await resolveHosts(system, [name], new Map())).addresses[name] ?? [];
 }
 
 const unresolved = (name: string, problem: string) =>
@@ -102,7 +132,7 @@ const MOST_BYTES = 8 * 1024 * 1024;
 
 /** The names that were seen to resolve on this node. A file that is broken, too large or not there is one without names. */
 export async function knownNames(system: System, paths: Pick<Paths, "knownNames"> | undefined): Promise<KnownNames> {
-  return paths === undefined ? {} : parseKnownNames(await readBounded(system, paths.knownNames));
+  return paths === undefined ? new Map() : parseKnownNames(await readBounded(system, paths.knownNames));
 }
 
 /**
@@ -115,7 +145,7 @@ export async function keepNames(
   names: KnownNames,
 ): Promise<string | undefined> {
   try {
-    await system.writeAtomic(paths.knownNames, `${JSON.stringify(names, undefined, 1)}\n`);
+    await system.writeAtomic(paths.knownNames, `${JSON.stringify(Object.fromEntries(names), undefined, 1)}\n`);
     return undefined;
   } catch (error) {
     return `the addresses of names are not kept: ${error instanceof Error ? error.message : String(error)}`;

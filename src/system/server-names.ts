@@ -7,7 +7,6 @@ import {
   chooseAddress,
   type KnownNames,
   learn,
-  type NameState,
   type NameStates,
   nameRemark,
   PLACEHOLDER,
@@ -29,7 +28,7 @@ import {
 } from "../domain/server-state.ts";
 import { orUndefined } from "../errors.ts";
 import { haproxyCommand } from "./haproxy-socket.ts";
-import { askNames, keepNames, knownNames, readBounded } from "./resolve.ts";
+import { askNames, askTogether, keepNames, knownNames, readBounded } from "./resolve.ts";
 import type { System } from "./system.ts";
 
 type Place = {
@@ -43,6 +42,8 @@ const START_KNOWN_MS = 250;
 const START_MS = 1_000;
 /** A look has the time for three name servers, two of which are dead. */
 const LOOK_MS = 3_000;
+/** And so long for all names at once, before it asks for each. */
+const TOGETHER_MS = 1_000;
 /** A HAProxy that hangs must not hold up the one that is to replace it. */
 const SOCKET_MS = 500;
 
@@ -78,35 +79,35 @@ export async function prepareNames(place: Place, now: Date): Promise<readonly st
     liveServers(place),
     knownNames(system, paths),
   ]);
-  const known = { ...kept, ...inUse(servers, live, kept, now) };
+  const known = withInUse(servers, live, kept, now);
   const names = namesOf(servers);
-  const answers = await askNames(system, names, (name) => (known[name] ? START_KNOWN_MS : START_MS));
+  const answers = await askNames(system, names, (name) => (known.has(name) ? START_KNOWN_MS : START_MS));
   const learned = learn(known, answers, now.toISOString());
-  const file = serverStateFile(servers, (name) => learned[name]?.addresses[0], live);
+  const file = serverStateFile(servers, (name) => learned.get(name)?.addresses[0], live);
   await writeState(place, file);
-  const states = Object.fromEntries(names.map((name) => [name, stateOf(name, learned, answers.get(name))]));
+  const states = new Map(names.map((name) => [name, stateOf(name, learned, answers.get(name))]));
   const said = await remember(place, { states, kept, learned });
   const troubled = names.flatMap((name) => {
-    const remark = nameRemark(states[name] ?? {}, now.getTime());
+    const remark = nameRemark(states.get(name) ?? {}, now.getTime());
     return remark === undefined ? [] : [{ name, remark }];
   });
   return [...said, ...togetherInLines(troubled)];
 }
 
 /** What the running HAProxy knows and the file of names does not, or knows otherwise: the disk may have been full. */
-function inUse(
+function withInUse(
   servers: readonly ConfiguredServer[],
   live: readonly LiveServer[],
   kept: KnownNames,
   now: Date,
 ): KnownNames {
-  const found: Record<string, KnownNames[string]> = {};
+  const known = new Map(kept);
   for (const { backend, name, host } of servers.filter(isNamed)) {
     const address = live.find((one) => one.backend === backend && one.name === name)?.address;
-    if (!address || address === PLACEHOLDER || kept[host]?.addresses[0] === address) continue;
-    found[host] = { addresses: [address], at: kept[host]?.at ?? now.toISOString() };
+    if (!address || address === PLACEHOLDER || kept.get(host)?.addresses[0] === address) continue;
+    known.set(host, { addresses: [address], at: kept.get(host)?.at ?? now.toISOString() });
   }
-  return found;
+  return known;
 }
 
 /** Two may write at once: a start, and the look that it interrupts. */
@@ -127,13 +128,13 @@ async function remember(
   seen: { readonly states: NameStates; readonly kept: KnownNames; readonly learned: KnownNames },
 ): Promise<readonly string[]> {
   const { states, kept, learned } = seen;
-  const worth = Object.entries(learned).some(([name, { addresses, at }]) => {
-    const before = kept[name];
+  const worth = [...learned].some(([name, { addresses, at }]) => {
+    const before = kept.get(name);
     const same = before !== undefined && addresses.join() === before.addresses.join();
     return !same || Date.parse(at) - Date.parse(before.at) > KEEP_AGAIN_MS;
   });
   const failed = worth ? await keepNames(system, paths, learned) : undefined;
-  await orUndefined(() => system.writeAtomic(paths.nameStates, `${JSON.stringify(states)}\n`));
+  await orUndefined(() => system.writeAtomic(paths.nameStates, `${JSON.stringify(Object.fromEntries(states))}\n`));
   return failed === undefined ? [] : [failed];
 }
 
@@ -164,29 +165,27 @@ export async function lookOnce(
   ]);
   if (live === undefined) return { taken: [], remarks: [], open: true };
   const names = namesOf(servers);
-  const asked = namesOf(
-    servers.filter((server) => isOpen(server, live, before) || wanted.followed.has(server.backend)),
-  );
-  const answers = await askNames(system, asked, LOOK_MS);
-  const learned = learn({ ...kept, ...inUse(servers, live, kept, now) }, answers, now.toISOString());
+  const needed = namesOf(servers.filter((server) => isOpen(server, live, before)));
+  const asked = namesOf(servers.filter(({ backend, host }) => needed.includes(host) || wanted.followed.has(backend)));
+  const together = needed.length === 0 ? await askTogether(system, asked, TOGETHER_MS) : undefined;
+  const answers = together ?? (await askNames(system, asked, LOOK_MS));
+  const learned = learn(withInUse(servers, live, kept, now), answers, now.toISOString());
   const choose = (name: string, address: string) => addressFor(name, address, answers, learned, wanted.unconfirmed);
   const taken: Look["taken"][number][] = [];
   for (const server of serversToTakeIn({ servers, live, ...wanted, choose })) {
     taken.push({ ...server, ...(await give(place, server)) });
   }
-  const states = Object.fromEntries(
-    names.map((name) => [name, stateOf(name, learned, answers.get(name), before[name])]),
-  );
+  const states = new Map(names.map((name) => [name, stateOf(name, learned, answers.get(name), before.get(name))]));
   const remarks = await remember(place, { states, kept, learned });
   if (taken.length > 0) await renew(place, servers, learned);
-  const open = names.some((name) => states[name]?.problem !== undefined) || taken.some(({ refused }) => refused);
+  const open = names.some((name) => states.get(name)?.problem !== undefined) || taken.some(({ refused }) => refused);
   return { taken, remarks, open };
 }
 
 /** On the placeholder, or with an address from before. */
 function isOpen(server: ConfiguredServer, live: readonly LiveServer[], states: NameStates): boolean {
   const now = live.find(({ backend, name }) => backend === server.backend && name === server.name);
-  const state: NameState | undefined = states[server.host];
+  const state = states.get(server.host);
   return now?.address === PLACEHOLDER || state === undefined || state.problem !== undefined;
 }
 
@@ -200,7 +199,7 @@ function addressFor(
   const answer = answers.get(name);
   if (answer !== undefined && "addresses" in answer) return chooseAddress(answer.addresses, inUseNow);
   // The worker of a reload that came in between may still have what was known before the answer.
-  const { addresses = [] } = learned[name] ?? {};
+  const { addresses = [] } = learned.get(name) ?? {};
   return unconfirmed.has(name) || inUseNow === PLACEHOLDER ? chooseAddress(addresses, inUseNow) : undefined;
 }
 
@@ -215,6 +214,6 @@ async function give({ paths }: Place, { backend, name, address, port }: TakeIn):
 /** A reload that somebody asks HAProxy for by hand finds what HAProxy has now. */
 async function renew(place: Place, servers: readonly ConfiguredServer[], learned: KnownNames): Promise<void> {
   const live = await liveServers(place);
-  const file = serverStateFile(servers, (name) => learned[name]?.addresses[0], live);
+  const file = serverStateFile(servers, (name) => learned.get(name)?.addresses[0], live);
   await orUndefined(() => writeState(place, file));
 }

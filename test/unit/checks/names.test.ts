@@ -15,16 +15,19 @@ const live = [
     configuredWeight: 1,
   },
 ];
-const known = { rgw1: { address: "10.0.0.1", at: AT } };
+const known = { address: "10.0.0.1", at: AT };
 const verdict = (seen: Partial<Parameters<typeof namesVerdict>[0]>) =>
-  namesVerdict({ servers, live, states: known, now: new Map([["rgw1", ["10.0.0.1"]]]), ...seen }, THREE_HOURS_LATER);
+  namesVerdict(
+    { servers, live, states: new Map([["rgw1", known]]), now: new Map([["rgw1", ["10.0.0.1"]]]), ...seen },
+    THREE_HOURS_LATER,
+  );
 
 test("names that resolve to what HAProxy uses are well", () => {
   expect(verdict({}).status).toBe("pass");
 });
 
 test("a name without an address is named, with what to look at", () => {
-  const states = { rgw1: { problem: "no answer from DNS within 3 s" } };
+  const states = new Map([["rgw1", { problem: "no answer from DNS within 3 s" }]]);
   expect(verdict({ states })).toEqual({
     status: "warn",
     detail: "rgw1: name does not resolve (no answer from DNS within 3 s); tried again every 2 s",
@@ -33,7 +36,7 @@ test("a name without an address is named, with what to look at", () => {
 });
 
 test("an address from before is said with its age", () => {
-  const states = { rgw1: { ...known.rgw1, problem: "no answer from DNS within 3 s" } };
+  const states = new Map([["rgw1", { ...known, problem: "no answer from DNS within 3 s" }]]);
   expect(verdict({ states }).detail).toBe("rgw1: address from 3h ago, no answer from DNS within 3 s");
 });
 

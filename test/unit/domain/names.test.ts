@@ -23,20 +23,25 @@ test.each<[what: string, addresses: readonly string[], inUse: string | undefined
 });
 
 test("an answer is learned with the address in use first, silence forgets nothing", () => {
-  const known = { rgw1: { addresses: ["10.0.0.1"], at: AT }, rgw2: { addresses: ["10.0.0.2"], at: AT } };
+  const known = new Map([
+    ["rgw1", { addresses: ["10.0.0.1"], at: AT }],
+    ["rgw2", { addresses: ["10.0.0.2"], at: AT }],
+  ]);
   const answers = new Map([
     ["rgw1", { addresses: ["10.0.0.9", "10.0.0.1"] }],
     ["rgw2", { problem: "no answer from DNS within 1 s" }],
     ["rgw3", { problem: "no answer from DNS within 1 s" }],
   ]);
-  expect(learn(known, answers, LATER)).toEqual({
-    rgw1: { addresses: ["10.0.0.1", "10.0.0.9"], at: LATER },
-    rgw2: { addresses: ["10.0.0.2"], at: AT },
-  });
+  expect(learn(known, answers, LATER)).toEqual(
+    new Map([
+      ["rgw1", { addresses: ["10.0.0.1", "10.0.0.9"], at: LATER }],
+      ["rgw2", { addresses: ["10.0.0.2"], at: AT }],
+    ]),
+  );
 });
 
 test("a name that was not asked for keeps its problem, an answer ends it", () => {
-  const known = { rgw1: { addresses: ["10.0.0.1"], at: AT } };
+  const known = new Map([["rgw1", { addresses: ["10.0.0.1"], at: AT }]]);
   const before = { problem: "silence" };
   expect(stateOf("rgw1", known, undefined, before)).toEqual({ address: "10.0.0.1", at: AT, problem: "silence" });
   expect(stateOf("rgw1", known, { addresses: ["10.0.0.1"] }, before)).toEqual({ address: "10.0.0.1", at: AT });
@@ -76,12 +81,16 @@ test.each<[what: string, text: string | undefined]>([
   ["has an address that is none", '{"rgw1": {"addresses": ["10.0.0.1\\nx"], "at": "2026-11-26T10:00:00.000Z"}}'],
   ["has a name that is none", '{"rg w1": {"addresses": ["10.0.0.1"], "at": "2026-11-26T10:00:00.000Z"}}'],
 ])("a file of names that %s is one without names", (_what, text) => {
-  expect(parseKnownNames(text)).toEqual({});
+  expect(parseKnownNames(text)).toEqual(new Map());
 });
 
 test("a file of names is read as it was written, without its broken entries", () => {
   const known = { rgw1: { addresses: ["10.0.0.1", "2001:db8::1"], at: AT } };
-  expect(parseKnownNames(JSON.stringify({ ...known, rgw2: null }))).toEqual(known);
+  expect(parseKnownNames(JSON.stringify({ ...known, rgw2: null }))).toEqual(new Map(Object.entries(known)));
+  const odd = '{"constructor": {"addresses": ["10.0.0.1"], "at": "2026-11-26T10:00:00.000Z"}}';
+  expect([...parseKnownNames(odd).keys()]).toEqual(["constructor"]);
   const states = { rgw1: { address: "10.0.0.1", at: AT }, rgw2: { problem: "silence" } };
-  expect(parseNameStates(JSON.stringify({ ...states, rgw3: [] }))).toEqual(states);
+  expect(parseNameStates(JSON.stringify({ ...states, rgw3: [] }))).toEqual(
+    new Map<string, object>(Object.entries(states)),
+  );
 });
