@@ -124,4 +124,8 @@ async function replace(node: Node, out: Output, file: string): Promise<void> {
   if ((await unitState(system, "ober-bgp.service")).active === "active") {
     await systemctl(system, "reload", "ober-bgp.service");
   }
+  // So is what follows names; a node without names has no such unit.
+  if ((await unitState(system, "ober-names.service")).active === "active") {
+    await systemctl(system, "restart", "ober-names.service");
+  }
 }
