@@ -145,10 +145,15 @@ function networksOf(local: readonly LocalAddress[], config: Config): readonly st
   return [...new Set(networks)].sort();
 }
 
+/** The names in the lists of nodes, peers and neighbors that count in this mode. */
+export function listedNames(config: Config): readonly string[] {
+  const lists = config.ha_mode === "bgp" ? config.bgp.neighbors : config.keepalived.peers;
+  return [...new Set([...lists, ...config.nodes])].filter((name) => parseAddress(name) === undefined);
+}
+
 /** Every name of a list of nodes, peers or neighbors. Throws an OberError that names one which never resolved. */
 async function resolveAll({ system, paths }: FactsOf, config: Config): Promise<Resolved> {
-  const lists = config.ha_mode === "bgp" ? config.bgp.neighbors : config.keepalived.peers;
-  const names = [...new Set([...lists, ...config.nodes])].filter((name) => parseAddress(name) === undefined);
+  const names = listedNames(config);
   return names.length === 0
     ? { addresses: {}, stale: {} }
     : resolveHosts(system, names, await knownNames(system, paths));

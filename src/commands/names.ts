@@ -1,19 +1,20 @@
 import { defineCommand } from "citty";
+import { listedNames } from "../checks/facts.ts";
 import { age } from "../domain/age.ts";
 import { FOLLOW_AGAIN_MS, LOOK_AGAIN_MS, nameRemark } from "../domain/names.ts";
 import { pathsOf } from "../domain/paths.ts";
 import { namesOf } from "../domain/server-state.ts";
-import { OberError, UsageError } from "../errors.ts";
+import { OberError, orUndefined, UsageError } from "../errors.ts";
 import { localSystem } from "../system/local.ts";
 import { lookOnce, nameStates, prepareNames, serversNow } from "../system/server-names.ts";
 import { type Output, output } from "../ui/output.ts";
 import { table } from "../ui/table.ts";
 import type { Documents } from "./_documents.ts";
-import { installPathOf, type Node, requireRoot, thisNode } from "./_node.ts";
+import { currentConfig, installPathOf, type Node, requireRoot, thisNode } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 
 export default defineCommand({
-  meta: { name: "names", description: "Show the names of the RGWs and their addresses; the units resolve them by it" },
+  meta: { name: "names", description: "Show the names of the RGWs, their addresses and what is wrong with them" },
   args: {
     ...globalArgs,
     prepare: { type: "boolean", description: "Resolve them for a HAProxy that is about to start or reload" },
@@ -65,12 +66,14 @@ const AT_LEAST_MS = 10_000;
 /** Looks until no name is missing or from before; for ever where groups follow their names. */
 async function watchNames(node: Node, out: Output, followed: ReadonlySet<string>): Promise<void> {
   const begun = performance.now();
+  const config = await orUndefined(async () => (await currentConfig(node)).config);
+  const others = config === undefined ? [] : listedNames(config);
   const states = await nameStates(node);
   const names = namesOf(await serversNow(node));
   const unconfirmed = new Set(names.filter((name) => !states.has(name) || states.get(name)?.problem !== undefined));
   let said = "";
   for (;;) {
-    const { taken, remarks, open } = await lookOnce(node, { unconfirmed, followed }, new Date());
+    const { taken, remarks, open } = await lookOnce(node, { unconfirmed, followed, others }, new Date());
     for (const { backend, name, address, before, refused } of taken) {
       if (refused === undefined) out.progress(`${backend}/${name} has the address ${address} now, before ${before}`);
       else out.warn(`HAProxy did not take the address ${address} for ${backend}/${name}: ${refused}`);

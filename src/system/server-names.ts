@@ -147,15 +147,17 @@ export type Look = {
   readonly open: boolean;
 };
 
-/**
- * Asks for the names that need it and gives HAProxy their addresses. `unconfirmed` are the names that had no answer when HAProxy started;
- * `followed` are the groups whose names are asked for at each look.
- */
-export async function lookOnce(
-  place: Place,
-  wanted: { readonly unconfirmed: ReadonlySet<string>; readonly followed: ReadonlySet<string> },
-  now: Date,
-): Promise<Look> {
+export type Wanted = {
+  /** Names that had no answer when HAProxy started. */
+  readonly unconfirmed: ReadonlySet<string>;
+  /** Groups whose names are asked for at each look. */
+  readonly followed: ReadonlySet<string>;
+  /** Names of nodes and neighbors, which commands need: asked for until they are known. */
+  readonly others: readonly string[];
+};
+
+/** Asks for the names that need it, keeps their addresses, and gives those of servers to HAProxy. */
+export async function lookOnce(place: Place, wanted: Wanted, now: Date): Promise<Look> {
   const { system, paths } = place;
   const [servers, live, kept, before] = await Promise.all([
     serversNow(place),
@@ -166,8 +168,10 @@ export async function lookOnce(
   if (live === undefined) return { taken: [], remarks: [], open: true };
   const names = namesOf(servers);
   const needed = namesOf(servers.filter((server) => isOpen(server, live, before)));
-  const asked = namesOf(servers.filter(({ backend, host }) => needed.includes(host) || wanted.followed.has(backend)));
-  const together = needed.length === 0 ? await askTogether(system, asked, TOGETHER_MS) : undefined;
+  const unknown = wanted.others.filter((name) => !kept.has(name));
+  const followed = namesOf(servers.filter(({ backend }) => wanted.followed.has(backend)));
+  const asked = [...new Set([...needed, ...followed, ...unknown])];
+  const together = needed.length + unknown.length === 0 ? await askTogether(system, asked, TOGETHER_MS) : undefined;
   const answers = together ?? (await askNames(system, asked, LOOK_MS));
   const learned = learn(withInUse(servers, live, kept, now), answers, now.toISOString());
   const choose = (name: string, address: string) => addressFor(name, address, answers, learned, wanted.unconfirmed);
@@ -178,7 +182,10 @@ export async function lookOnce(
   const states = new Map(names.map((name) => [name, stateOf(name, learned, answers.get(name), before.get(name))]));
   const remarks = await remember(place, { states, kept, learned });
   if (taken.length > 0) await renew(place, servers, learned);
-  const open = names.some((name) => states.get(name)?.problem !== undefined) || taken.some(({ refused }) => refused);
+  const open =
+    names.some((name) => states.get(name)?.problem !== undefined) ||
+    unknown.some((name) => !learned.has(name)) ||
+    taken.some(({ refused }) => refused);
   return { taken, remarks, open };
 }
 
