@@ -22,6 +22,7 @@ import handoverUnit from "../assets/systemd/ober-handover.service" with { type: 
 import httpUnit from "../assets/systemd/ober-http.service" with { type: "text" };
 import metricsService from "../assets/systemd/ober-metrics.service" with { type: "text" };
 import metricsTimer from "../assets/systemd/ober-metrics.timer" with { type: "text" };
+import namesUnit from "../assets/systemd/ober-names.service" with { type: "text" };
 import renewUnit from "../assets/systemd/ober-renew.service" with { type: "text" };
 import renewTimer from "../assets/systemd/ober-renew.timer" with { type: "text" };
 import vipUnit from "../assets/systemd/ober-vip.service" with { type: "text" };
@@ -42,6 +43,7 @@ export const assets: Readonly<Record<AssetName, string>> = {
   bgpUnit,
   bfdUnit,
   haUnit,
+  namesUnit,
   certsPath,
   certsUnit,
   renewTimer,
@@ -72,6 +74,7 @@ type AssetName =
   | "bgpUnit"
   | "bfdUnit"
   | "haUnit"
+  | "namesUnit"
   | "certsPath"
   | "certsUnit"
   | "renewTimer"

@@ -1,17 +1,53 @@
-import { showStat, unresolvedServers } from "../system/haproxy-socket.ts";
+import { age } from "../domain/age.ts";
+import { type NameStates, nameRemark, togetherInLines } from "../domain/names.ts";
+import { type ConfiguredServer, type LiveServer, namesOf } from "../domain/server-state.ts";
+import { askNames, KNOWN_MS } from "../system/resolve.ts";
+import { liveServers, nameStates, serversNow } from "../system/server-names.ts";
 import { unitState } from "../system/systemd.ts";
 import { pass, skip, type Verdict, warn } from "./check.ts";
 import type { Host } from "./host-config.ts";
 
-/** Servers that HAProxy has no address for: it asks for names only when it starts or reloads. */
+/** Names of servers: each resolves, and HAProxy has an address that the name has now. */
 export async function checkServerNames({ system, paths, isRoot }: Host): Promise<Verdict> {
   if (!paths || (await unitState(system, "ober-http.service")).mainPid === 0) return skip("HAProxy does not run");
   if (!isRoot) return skip("needs root");
-  const names = unresolvedServers(await showStat(paths.haproxySocket));
-  return names.length === 0
-    ? pass("every server has an address")
-    : warn(
-        `${names.join(", ")} did not resolve when HAProxy started, and it does not ask again`,
-        `getent hosts ${names[0]?.replace(/:\d+$/, "")}; when that answers: ober restart --reload-only`,
-      );
+  const place = { system, paths };
+  const [servers, live = [], states] = await Promise.all([serversNow(place), liveServers(place), nameStates(place)]);
+  const names = namesOf(servers);
+  if (names.length === 0) return pass("every server is an address");
+  const answers = await askNames(system, names, KNOWN_MS);
+  const now = new Map([...answers].flatMap(([name, it]) => ("addresses" in it ? [[name, it.addresses]] : [])));
+  return namesVerdict({ servers, live, states, now }, Date.now());
+}
+
+/** `now` are the addresses that names have now, of those that resolve. */
+export function namesVerdict(
+  seen: {
+    readonly servers: readonly ConfiguredServer[];
+    readonly live: readonly LiveServer[];
+    readonly states: NameStates;
+    readonly now: ReadonlyMap<string, readonly string[]>;
+  },
+  time: number,
+): Verdict {
+  const { servers, live, states, now } = seen;
+  const troubled = namesOf(servers).flatMap((name) => {
+    const remark = nameRemark(states.get(name) ?? {}, time);
+    return remark === undefined ? [] : [{ name, remark }];
+  });
+  const [first] = troubled;
+  if (first !== undefined) {
+    const fix = `getent ahosts ${first.name}; correct DNS or /etc/hosts: HAProxy has the address within 10 s`;
+    return warn(togetherInLines(troubled).join("; "), fix);
+  }
+  const moved = servers.flatMap(({ backend, name, host }) => {
+    const has = live.find((one) => one.backend === backend && one.name === name)?.address;
+    const addresses = now.get(host);
+    if (has === undefined || addresses === undefined || addresses.includes(has)) return [];
+    const since = states.get(host)?.at;
+    const ago = since === undefined ? "" : `, which it had ${age(time - Date.parse(since))} ago`;
+    return [`${name} has moved to ${addresses.join(", ")}; HAProxy uses ${has}${ago}`];
+  });
+  if (moved.length === 0) return pass("every name resolves to the address that HAProxy uses");
+  return warn(moved.join("; "), "ober restart --reload-only; `resolve: follow` in the backend group does it by itself");
 }

@@ -3,10 +3,12 @@ import type { Config } from "../config/schema.ts";
 import { bitsOf, familyOf, formatNetwork, parseAddress, parseNetwork, specialUse } from "../domain/address.ts";
 import { OWN_VERSION } from "../domain/build.ts";
 import type { NodeFacts } from "../domain/facts.ts";
+import type { Paths } from "../domain/paths.ts";
 import { atLeast, parseVersion, type Version } from "../domain/version.ts";
 import { OberError } from "../errors.ts";
-import { type LocalAddress, localAddresses, resolveName, routeTo } from "../system/addresses.ts";
+import { type LocalAddress, localAddresses, routeTo } from "../system/addresses.ts";
 import { findPrograms, type Programs } from "../system/programs.ts";
+import { knownNames, type Resolved, resolveHosts } from "../system/resolve.ts";
 import type { System } from "../system/system.ts";
 
 /** What the operator gives instead of what the machine would say; used by `render`. */
@@ -26,11 +28,15 @@ const NEWEST = { haproxy: "3.4.0", exabgp: "5.0.15", keepalived: "2.3.4" } as co
 /** What vendors compile in, where no binary can be asked. */
 const USUAL_FEATURES = ["PROMEX"];
 
+/** A machine, and where ober is on it; a machine without ober knows no names from before. */
+export type FactsOf = { readonly system: System; readonly paths: Pick<Paths, "knownNames"> | undefined };
+
 /**
  * Facts of this node for `config`. Throws an OberError where the machine lacks something that rendering must know:
  * a daemon that is not installed, a neighbor that no route leads to, a name that does not resolve.
  */
-export async function gatherFacts(system: System, config: Config): Promise<NodeFacts> {
+export async function gatherFacts(node: FactsOf, config: Config): Promise<NodeFacts> {
+  const { system } = node;
   const programs = await findPrograms(system);
   requireUsable(programs);
   const need = <T>(value: T | undefined, program: string): T => {
@@ -40,7 +46,7 @@ export async function gatherFacts(system: System, config: Config): Promise<NodeF
   return {
     ober: OWN_VERSION,
     hostname: hostname(),
-    ...(await gatherPlace(system, config)),
+    ...(await gatherPlace(node, config)),
     memory: totalmem(),
     haproxy: need(programs.haproxy, "haproxy"),
     exabgp: config.ha_mode === "bgp" ? need(programs.exabgp, "exabgp") : (programs.exabgp ?? assumed("exabgp")),
@@ -77,7 +83,7 @@ export function requireUsable({ haproxy, exabgp, keepalived }: Programs): void {
 
 /** Facts of a node that need not be this machine, for `render`: what is given wins over everything that could be asked. */
 export async function assumeFacts(system: System, config: Config, given: FactsGiven): Promise<NodeFacts> {
-  const resolved = await resolveAll(system, config);
+  const { addresses: resolved } = await resolveAll({ system, paths: undefined }, config);
   // This machine knows nothing of another node's networks; stats_allow names them.
   const local = given.address === undefined ? await localAddresses(system) : [];
   const version = (program: keyof typeof NEWEST) => parseGiven(program, given[program]) ?? assumed(program);
@@ -113,13 +119,15 @@ function parseGiven(program: string, text: string | undefined): Version | undefi
  * machine's, where somebody has asked for them already.
  */
 export async function gatherPlace(
-  system: System,
+  node: FactsOf,
   config: Config,
-  addresses: Promise<readonly LocalAddress[]> = localAddresses(system),
-): Promise<Pick<NodeFacts, "address" | "interface" | "addresses" | "networks" | "resolved">> {
-  const [resolved, local] = await Promise.all([resolveAll(system, config), addresses]);
+  addresses: Promise<readonly LocalAddress[]> = localAddresses(node.system),
+): Promise<Pick<NodeFacts, "address" | "interface" | "addresses" | "networks" | "resolved" | "stale">> {
+  const { system } = node;
+  const [{ addresses: resolved, stale }, local] = await Promise.all([resolveAll(node, config), addresses]);
   return {
     resolved,
+    ...(Object.keys(stale).length === 0 ? {} : { stale }),
     ...(await ownPlace(system, config, { resolved, given: {}, local })),
     addresses: ownAddresses(local),
     networks: networksOf(local, config),
@@ -148,11 +156,18 @@ function networksOf(local: readonly LocalAddress[], config: Config): readonly st
   return [...new Set(networks)].sort();
 }
 
-async function resolveAll(system: System, config: Config): Promise<Record<string, readonly string[]>> {
+/** The names in the lists of nodes, peers and neighbors that count in this mode. */
+export function listedNames(config: Config): readonly string[] {
   const lists = config.ha_mode === "bgp" ? config.bgp.neighbors : config.keepalived.peers;
-  const names = [...new Set([...lists, ...config.nodes])].filter((name) => parseAddress(name) === undefined);
-  const entries = await Promise.all(names.map(async (name) => [name, await resolveName(system, name)] as const));
-  return Object.fromEntries(entries);
+  return [...new Set([...lists, ...config.nodes])].filter((name) => parseAddress(name) === undefined);
+}
+
+/** Every name of a list of nodes, peers or neighbors. Throws an OberError that names one which never resolved. */
+async function resolveAll({ system, paths }: FactsOf, config: Config): Promise<Resolved> {
+  const names = listedNames(config);
+  return names.length === 0
+    ? { addresses: {}, stale: {} }
+    : resolveHosts(system, names, await knownNames(system, paths));
 }
 
 /** The node's own address and its interface: where the first router or peer is reached from, unless the operator says. */

@@ -1,5 +1,6 @@
 /** Whether running connections can be handed over, from what can be seen on this node. */
 import type { Config } from "../config/schema.ts";
+import type { Paths } from "../domain/paths.ts";
 import { hasHandover } from "../domain/units.ts";
 import { handoverPeers } from "../render/handover.ts";
 import { nextRouter } from "../system/addresses.ts";
@@ -15,10 +16,10 @@ import { gatherPlace } from "./facts.ts";
 /** An answer to ARP takes less than a millisecond where the segment is well. */
 const ASK_MS = 500;
 
-/** The first thing that stands in the way of the handover, the worst first. `rules` is the file of the table. */
+/** The first thing that stands in the way of the handover, the worst first. */
 export async function checkHandover(
-  system: System,
-  { config, rules, isRoot }: { config: Config; rules: string; isRoot: boolean },
+  { system, paths, isRoot }: { readonly system: System; readonly paths: Paths; readonly isRoot: boolean },
+  config: Config,
 ): Promise<Verdict> {
   if (config.handover === "off") return skip("switched off");
   if (!hasHandover(config)) {
@@ -26,9 +27,9 @@ export async function checkHandover(
   }
   if ((await unitState(system, "ober-handover.service")).active !== "active") return skip("ober-handover does not run");
   if (!isRoot) return skip("needs root");
-  const missing = await whyMissing(system, rules);
+  const missing = await whyMissing(system, paths.handoverRules);
   if (missing) return missing;
-  const place = await gatherPlace(system, config);
+  const place = await gatherPlace({ system, paths }, config);
   const peers = handoverPeers(config, place);
   const routed: string[] = [];
   for (const peer of peers) if ((await nextRouter(system, peer)) !== undefined) routed.push(peer);

@@ -85,7 +85,7 @@ export const hostChecks: readonly Check<Host>[] = [
     async run(host) {
       const config = await configOf(host);
       if (!config || !host.paths) return skip("not configured");
-      return checkHandover(host.system, { config, rules: host.paths.handoverRules, isRoot: host.isRoot });
+      return checkHandover({ ...host, paths: host.paths }, config);
     },
   },
   { id: "metrics", title: "metrics for Prometheus", needsSystemd: true, run: checkMetrics },

@@ -1,8 +1,9 @@
 import type { Config } from "../config/schema.ts";
 import { parseAddress } from "../domain/address.ts";
 import { clusterNodes } from "../render/keepalived.ts";
-import { resolveName, routeTo } from "../system/addresses.ts";
+import { routeTo } from "../system/addresses.ts";
 import { isInstalled } from "../system/programs.ts";
+import { askNames, COMMAND_MS } from "../system/resolve.ts";
 import type { System } from "../system/system.ts";
 import { fail, pass, skip, type Verdict } from "./check.ts";
 import type { Place } from "./vrrp.ts";
@@ -38,12 +39,18 @@ export function mtuVerdict(paths: readonly Path[]): Verdict {
 async function destinations(system: System, config: Config, place: Place): Promise<readonly string[]> {
   const others = config.ha_mode === "keepalived" ? clusterNodes(config, place) : [];
   const hosts = config.backends.flatMap(({ servers }) => servers.map(({ host }) => host));
-  const addresses = await Promise.all(
-    [...new Set(hosts)].map(async (host) => (parseAddress(host) ? host : (await resolveName(system, host))[0])),
+  const answers = await askNames(
+    system,
+    hosts.filter((host) => parseAddress(host) === undefined),
+    COMMAND_MS,
   );
-  return [...new Set([...others, ...addresses.flatMap((address) => address ?? [])])].filter(
-    (address) => address !== place.address,
-  );
+  // A name that does not resolve is the finding of another check.
+  const addresses = hosts.flatMap((host) => {
+    const answer = answers.get(host);
+    if (answer === undefined) return [host];
+    return "addresses" in answer ? answer.addresses.slice(0, 1) : [];
+  });
+  return [...new Set([...others, ...addresses])].filter((address) => address !== place.address);
 }
 
 async function probe(system: System, to: string): Promise<Path | undefined> {

@@ -82,7 +82,7 @@ export function routesVerdict(
 export async function checkVipNetworks(host: Host): Promise<Verdict> {
   const config = await configOf(host);
   if (config?.ha_mode !== "bgp") return skip("not in BGP mode");
-  const { networks } = await gatherPlace(host.system, config);
+  const { networks } = await gatherPlace(host, config);
   const inside = config.vips.flatMap(({ address }) =>
     networks.filter((network) => inSubnet(address, network)).map((network) => `${address} is in ${network}`),
   );

@@ -22,7 +22,7 @@ export async function checkVrrp(host: Host): Promise<Verdict> {
   const config = await configOf(host);
   if (config?.ha_mode !== "keepalived") return skip("not in keepalived mode");
   if (!host.isRoot) return skip("needs root");
-  const place = await gatherPlace(host.system, config);
+  const place = await gatherPlace(host, config);
   const listenMs = Math.min(LONGEST_LISTEN_MS, config.keepalived.advert_int * 2500);
   if ((await unitState(host.system, "ober-ha.service")).active !== "active") return skip("ober-ha does not run");
   const [heard, arp] = await Promise.all([
@@ -54,7 +54,7 @@ export async function checkVrrp(host: Host): Promise<Verdict> {
 export async function checkVrrpCluster(host: Host): Promise<Verdict> {
   const config = await configOf(host);
   if (config?.ha_mode !== "keepalived") return skip("not in keepalived mode");
-  const [remark] = clusterRemarks(config, await gatherPlace(host.system, config));
+  const [remark] = clusterRemarks(config, await gatherPlace(host, config));
   return remark === undefined ? pass("one VIP for each node") : warn(remark, "add or remove VIPs in ober.yaml");
 }
 
@@ -63,7 +63,7 @@ export async function checkFirewall(host: Host): Promise<Verdict> {
   const config = await configOf(host);
   if (!paths || !config) return skip("not configured");
   if (!host.isRoot) return skip("needs root");
-  const openings = await neededOpenings({ system, paths }, config, await gatherPlace(system, config));
+  const openings = await neededOpenings({ system, paths }, config, await gatherPlace({ system, paths }, config));
   const firewall = await activeFirewall(system);
   if (firewall === "none") {
     return (await foreignInputDrops(system))

@@ -109,7 +109,7 @@ export async function checkVips(host: Host): Promise<Verdict> {
   const config = await configOf(host);
   if (!config || !unitsOf(config).includes("ober-vip.service")) return skip("keepalived alone has them");
   if ((await unitState(host.system, "ober-vip.service")).active !== "active") return skip("ober-vip does not run");
-  const vrrpLink = config.ha_mode === "bgp" ? undefined : (await gatherPlace(host.system, config)).interface;
+  const vrrpLink = config.ha_mode === "bgp" ? undefined : (await gatherPlace(host, config)).interface;
   const all = await localAddresses(host.system);
   const local = all.filter((own) => own.interface !== vrrpLink);
   const missing = config.vips.filter(({ address }) => !local.some((own) => own.address === address));

@@ -5,6 +5,8 @@ import type { Config } from "../config/schema.ts";
 import { parseConfig } from "../config/schema.ts";
 import { readSecrets, type SecretChanges, writeSecrets } from "../config/secrets.ts";
 import { parseYaml } from "../config/store.ts";
+import type { NodeFacts } from "../domain/facts.ts";
+import { learn } from "../domain/names.ts";
 import { certificatePlace } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
 import { isHealthy } from "../health/once.ts";
@@ -17,6 +19,7 @@ import { clusterRemarks } from "../render/keepalived.ts";
 import { checksPending, showStat, workerPid } from "../system/haproxy-socket.ts";
 import { withLock } from "../system/lock.ts";
 import { operatorSession } from "../system/operator.ts";
+import { keepNames, knownNames } from "../system/resolve.ts";
 import type { Output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
 import { holdBack, letInNow, servableBefore } from "./_admission.ts";
@@ -79,8 +82,9 @@ async function applyConfig(
   const problems = await certificateProblems(system, certificatePlace(paths, config.certs));
   if (problems.fatal) throw problems.fatal;
   for (const warning of problems.warnings) out.warn(warning);
-  const facts = await gatherFacts(system, config);
+  const facts = await gatherFacts(node, config);
   requireDistinctAddresses(config, facts, options.source);
+  for (const remark of Object.values(facts.stale ?? {})) out.warn(remark);
   if (config.ha_mode === "keepalived") for (const remark of clusterRemarks(config, facts)) out.warn(remark);
   const secrets = await readSecrets(system, options.secrets);
   const files = [
@@ -96,7 +100,7 @@ export async function applyFiles(
   out: Output,
   options: ApplyFlags & {
     files: readonly RenderedFile[];
-    facts: Awaited<ReturnType<typeof gatherFacts>>;
+    facts: NodeFacts;
     config: Config;
     command: string;
     secrets?: SecretChanges;
@@ -143,6 +147,7 @@ export async function applyFiles(
     }
   };
   const { result, remarks } = await (options.locked ? change() : withLock(paths.prefix, options.command, change));
+  await keepResolved(node, facts);
   // Only now: a configuration that was refused must leave the old password with the old files.
   const secrets = options.secrets ?? {};
   if (Object.keys(secrets).length > 0) await writeSecrets(system, secrets);
@@ -159,6 +164,14 @@ export async function applyFiles(
       return "nothing to change: the node already has this configuration";
     },
   );
+}
+
+/** Names of nodes and neighbors are kept for commands at a time without DNS; a disk that is full hinders nobody. */
+async function keepResolved({ system, paths }: Node, { resolved, stale = {} }: NodeFacts) {
+  const fresh = Object.entries(resolved).filter(([name]) => !(name in stale));
+  if (fresh.length === 0) return;
+  const answers = new Map(fresh.map(([name, addresses]) => [name, { addresses }]));
+  await keepNames(system, paths, learn(await knownNames(system, paths), answers, new Date().toISOString()));
 }
 
 /** Refuses to take away the address that the operator's session comes in by. */

@@ -1,5 +1,6 @@
 import type { AcmeState } from "../acme/renewal.ts";
 import type { Finding } from "../checks/check.ts";
+import type { NameState } from "../domain/names.ts";
 import type { HistoryEntry } from "../health/history.ts";
 import type { Bundle } from "../install/bundle.ts";
 import type { Generation } from "../plan/generations.ts";
@@ -58,6 +59,7 @@ export type Documents = {
   undrain: { readonly drained: false; readonly wasDrained: boolean };
   /** A full restart prints the document of `start`. */
   "restart --reload-only": { readonly reloaded: true };
+  names: { readonly names: readonly ({ readonly name: string } & NameState)[] };
   dns: { readonly name: string; readonly ttl: number; readonly records: readonly DnsRecord[] };
   "router-config": {
     readonly vendor: Vendor;

@@ -72,7 +72,7 @@ async function prove(node: Node, file: string): Promise<void> {
   const { system, paths } = node;
   // A node that is not configured yet has nothing that could be rendered.
   if ((await system.stat(paths.config)) === undefined) return;
-  const facts = await gatherFacts(system, (await currentConfig(node)).config);
+  const facts = await gatherFacts(node, (await currentConfig(node)).config);
   const directory = await mkdtemp(join(tmpdir(), "ober-upgrade-"));
   try {
     const place = ["--from", paths.config, "--out", `${directory}/new`, "--path", paths.prefix];
@@ -123,5 +123,9 @@ async function replace(node: Node, out: Output, file: string): Promise<void> {
   // The health loop that ExaBGP runs is still the old program. A reload replaces it; the sessions and routes stay.
   if ((await unitState(system, "ober-bgp.service")).active === "active") {
     await systemctl(system, "reload", "ober-bgp.service");
+  }
+  // So is what follows names; a node without names has no such unit.
+  if ((await unitState(system, "ober-names.service")).active === "active") {
+    await systemctl(system, "restart", "ober-names.service");
   }
 }

@@ -16,7 +16,7 @@ const ASK_MS = 1500;
 /** Asks every node. Throws an OberError where `ober.yaml` names no other. */
 export async function clusterStatus(node: Node): Promise<ClusterStatus> {
   const { config } = await currentConfig(node);
-  const members = clusterMembers(config, { hostname: hostname(), ...(await gatherPlace(node.system, config)) });
+  const members = clusterMembers(config, { hostname: hostname(), ...(await gatherPlace(node, config)) });
   if (members.length < 2) {
     throw new OberError("ober.yaml names no other node", { hint: "list all of them under `nodes`, then ober apply" });
   }

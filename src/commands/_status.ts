@@ -4,6 +4,7 @@ import { gatherPlace } from "../checks/facts.ts";
 import { type Neighbor, neighborStatus, withWords } from "../checks/neighbors.ts";
 import { arpQuestions, heldOn, type VrrpView, vrrpView } from "../checks/vrrp.ts";
 import type { Config } from "../config/schema.ts";
+import { type NameStates, nameRemark } from "../domain/names.ts";
 import { hasHandover, unitsOf } from "../domain/units.ts";
 import { orUndefined } from "../errors.ts";
 import { causeOf } from "../health/drain.ts";
@@ -27,6 +28,7 @@ import {
 } from "../system/haproxy-socket.ts";
 import { readHealthState } from "../system/health-state.ts";
 import { httpText } from "../system/http.ts";
+import { nameStates } from "../system/server-names.ts";
 import { type UnitState, unitStates } from "../system/systemd.ts";
 import { sentence } from "../system/traffic.ts";
 import { vrrpStates } from "../system/vrrp.ts";
@@ -93,8 +95,10 @@ export type ServerStatus = {
   readonly name: string;
   readonly status: string;
   readonly check: string;
-  /** What HAProxy says of the last check in words; empty where it has nothing to say. */
+  /** What HAProxy says of the last check in words, or what is wrong with its name; empty where there is nothing to say. */
   readonly reason: string;
+  /** What is wrong with its name; undefined where it resolves, or is an address. */
+  readonly nameProblem?: string;
 };
 
 /** Looks at the node now. Changes nothing; what cannot be seen is said in the answer. */
@@ -118,6 +122,7 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     handover,
     vrrp,
     held,
+    names,
   ] = await Promise.all([
     unitsNow,
     healthNow(config.stats_port),
@@ -133,6 +138,7 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     hasHandover(config) && isRoot() ? handoverState(system) : undefined,
     config.ha_mode === "keepalived" ? vrrpStatus(node, config, { addresses: localNow, units: unitsNow }) : undefined,
     heldBack(node, config),
+    nameStates(node),
   ]);
   const local = new Set(addresses.map(({ address }) => address));
   const alive = units.some(({ name, active }) => name === "ober-bgp.service" && active === "active");
@@ -145,7 +151,7 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
       vipStatus(vip, { local, health: alive ? health : undefined }),
     ),
     neighbors: neighbors.map((neighbor) => withWords(neighbor, alive ? health : undefined)),
-    backends: config.backends.map(({ name }) => backendStatus(name, rows)),
+    backends: config.backends.map(({ name }) => backendStatus(name, rows, names)),
     inFlight: requestsInFlight(rows),
     transfers: sentence(requestsInFlight(rows), sessions),
     traffic: countersOf(rows),
@@ -166,12 +172,13 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
 const ASK_MS = 200;
 
 async function vrrpStatus(
-  { system }: Node,
+  node: Node,
   config: Config,
   asked: { readonly addresses: Promise<readonly LocalAddress[]>; readonly units: Promise<readonly UnitState[]> },
 ): Promise<VrrpView> {
+  const { system } = node;
   const onSegment = async () => {
-    const place = await gatherPlace(system, config, asked.addresses);
+    const place = await gatherPlace(node, config, asked.addresses);
     const others = clusterNodes(config, place).filter((address) => address !== place.address);
     const ask = () => askArp(place.interface, arpQuestions(config, place), ASK_MS, others);
     return {
@@ -225,14 +232,19 @@ async function orNothing<T>(ask: () => Promise<readonly T[]>): Promise<readonly 
   return (await orUndefined(ask)) ?? [];
 }
 
-function backendStatus(name: string, rows: readonly StatRow[]): BackendStatus {
+function backendStatus(name: string, rows: readonly StatRow[], names: NameStates): BackendStatus {
   return {
     name,
-    servers: serverRows(rows, name).map((row) => ({
-      name: row["svname"] ?? "",
-      status: row["status"] ?? "",
-      check: [row["check_status"], row["check_code"]].filter((part) => part).join(" "),
-      reason: [row["check_desc"], row["last_chk"]].filter((part) => part).join(": "),
-    })),
+    servers: serverRows(rows, name).map((row) => {
+      const server = row["svname"] ?? "";
+      const nameProblem = nameRemark(names.get(server.replace(/:\d+$/, "")) ?? {}, Date.now());
+      return {
+        name: server,
+        status: row["status"] ?? "",
+        check: [row["check_status"], row["check_code"]].filter((part) => part).join(" "),
+        reason: nameProblem ?? [row["check_desc"], row["last_chk"]].filter((part) => part).join(": "),
+        ...(nameProblem === undefined ? {} : { nameProblem }),
+      };
+    }),
   };
 }

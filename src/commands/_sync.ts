@@ -9,11 +9,11 @@ import { difference, finderIn, readAllowList, type Sources } from "../domain/all
 import { OberError } from "../errors.ts";
 import { type ListUpdate, replaceLists } from "../plan/allow-lists.ts";
 import { neededOpenings, withOpenings } from "../plan/firewall-rules.ts";
-import { resolveNames } from "../system/addresses.ts";
 import { activeFirewall } from "../system/firewall.ts";
 import { liveEntry } from "../system/haproxy-lists.ts";
 import { withoutInterrupts } from "../system/interrupts.ts";
 import { operatorSession } from "../system/operator.ts";
+import { resolveNames } from "../system/resolve.ts";
 import { haproxyRuns } from "../system/systemd.ts";
 import type { Output } from "../ui/output.ts";
 import { currentConfig, type Node } from "./_node.ts";
@@ -87,7 +87,7 @@ export async function syncLists(
 
 /** The firewall follows routers.lst. Returns remarks. */
 async function followRouters(node: Node, config: Config): Promise<readonly string[]> {
-  const openings = await neededOpenings(node, config, await gatherPlace(node.system, config));
+  const openings = await neededOpenings(node, config, await gatherPlace(node, config));
   return (await withOpenings(node, openings, async () => {})).remarks;
 }
 
@@ -119,7 +119,7 @@ type Protected = { readonly who: string; readonly source: string; readonly by: "
  */
 async function refuseLockOut(node: Node, config: Config, lists: readonly List[]): Promise<void> {
   const { system } = node;
-  const { resolved } = await gatherPlace(system, config);
+  const { resolved } = await gatherPlace(node, config);
   const known = (names: readonly string[]) =>
     names.flatMap((name) => (resolved[name] ?? [name]).map((source) => ({ name, source })));
   const operator = (await operatorSession(system, process.pid))?.client;

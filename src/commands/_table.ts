@@ -29,6 +29,7 @@ export const COMMANDS: Readonly<Record<string, Loader>> = {
   undrain: () => import("./undrain.ts"),
   restart: () => import("./restart.ts"),
   notify: () => import("./notify.ts"),
+  names: () => import("./names.ts"),
   history: () => import("./history.ts"),
   health: () => import("./health.ts"),
   logs: () => import("./logs.ts"),

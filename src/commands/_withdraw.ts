@@ -142,9 +142,10 @@ async function withdrawRoutes({ system, paths }: Node, out: Output): Promise<voi
  * VIP over it is still served here, so that nothing goes dark; a keepalived that simply ends leaves it dark for the time
  * that the others wait. A VIP that nobody takes stays until keepalived stops.
  */
-async function handOverVips({ system, paths }: Node, out: Output, config: Config): Promise<void> {
+async function handOverVips(node: Node, out: Output, config: Config): Promise<void> {
+  const { system, paths } = node;
   const vips = new Set(config.vips.map(({ address }) => address));
-  const { interface: link } = await gatherPlace(system, config);
+  const { interface: link } = await gatherPlace(node, config);
   const held = async () =>
     (await localAddresses(system))
       .filter((own) => own.interface === link && vips.has(own.address))

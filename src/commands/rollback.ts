@@ -30,7 +30,7 @@ export default defineCommand({
     const source = `generation ${generation.number}`;
     const text = generation.files.find(({ path }) => path === node.paths.config)?.content ?? "";
     const config = parseConfig(parseYaml(text, source), source);
-    const facts = await gatherFacts(node.system, config);
+    const facts = await gatherFacts(node, config);
     const { dryRun, yes, force } = args;
     const command = `rollback ${generation.number}`;
     await applyFiles(node, out, { files: generation.files, facts, config, command, dryRun, yes, force });

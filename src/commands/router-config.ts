@@ -6,8 +6,8 @@ import { parseAddress } from "../domain/address.ts";
 import { expandHostList } from "../domain/hostlist.ts";
 import { OberError, UsageError } from "../errors.ts";
 import { renderRouter, VENDORS, type Vendor } from "../render/router.ts";
-import { resolveName } from "../system/addresses.ts";
 import { localSystem } from "../system/local.ts";
+import { resolveHosts } from "../system/resolve.ts";
 import type { System } from "../system/system.ts";
 import { output } from "../ui/output.ts";
 import type { Documents } from "./_documents.ts";
@@ -58,10 +58,11 @@ const hasPassword = ({ bgp }: Config, { bgpPassword }: Secrets) =>
   bgp.neighbors.some((name) => bgpPassword(name) !== undefined);
 
 async function ownAddress(system: System, config: Config): Promise<readonly string[]> {
-  return [(await gatherPlace(system, config)).address];
+  return [(await gatherPlace({ system, paths: undefined }, config)).address];
 }
 
 async function addressesOf(system: System, names: readonly string[], more: readonly string[] = []) {
-  const resolved = await Promise.all(names.map((name) => (parseAddress(name) ? [name] : resolveName(system, name))));
-  return [...new Set([...resolved.flat(), ...more])];
+  const unknown = names.filter((name) => parseAddress(name) === undefined);
+  const { addresses } = await resolveHosts(system, unknown, new Map());
+  return [...new Set([...names.flatMap((name) => addresses[name] ?? [name]), ...more])];
 }

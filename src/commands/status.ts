@@ -1,6 +1,7 @@
 import { defineCommand } from "citty";
 import type { VrrpView } from "../checks/vrrp.ts";
 import { age, toSecond } from "../domain/age.ts";
+import { togetherInLines } from "../domain/names.ts";
 import { requireSystemd } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
 import { table } from "../ui/table.ts";
@@ -102,6 +103,7 @@ export function statusText(status: NodeStatus, { style }: Pick<Output, "style">,
           ),
         ]),
     serversText(status, good),
+    ...nameLines(status, style),
     ...status.oldWorkers.map(
       ({ pid, uptime, connections }) =>
         `old HAProxy worker ${pid} (started ${uptime} ago) finishes ${connections} connections from before a reload`,
@@ -124,6 +126,19 @@ function serversText({ backends }: NodeStatus, good: (ok: boolean, text: string)
   return rows.length === 0
     ? "RGWs: not known, HAProxy says nothing"
     : table(["backend", "server", "state", "last check"], rows);
+}
+
+/** Names of RGWs that do not resolve, or whose address is from before. */
+function nameLines({ backends }: NodeStatus, style: Output["style"]): readonly string[] {
+  const troubled = backends.flatMap(({ servers }) =>
+    servers.flatMap(({ name, nameProblem: remark }) => (remark === undefined ? [] : [{ name, remark }])),
+  );
+  if (troubled.length === 0) return [];
+  return [
+    togetherInLines(troubled)
+      .map((line) => `${style.yellow("!!")} ${line}`)
+      .join("\n"),
+  ];
 }
 
 const transitionsText = (transitions: NodeStatus["transitions"]): string =>

@@ -48,7 +48,7 @@ export default defineCommand({
       const name = `ober-test-${hostname()}-${crypto.randomUUID()}`;
       return showFindings(await checkObject(endpoint, needed(args.bucket, "--bucket"), name), output(args));
     }
-    const facts = await gatherFacts(node.system, config);
+    const facts = await gatherFacts(node, config);
     const subject = { ...node, config, text, facts, secrets };
     await showFindings(await runChecks(configurationChecks(subject), subject, DEADLINE_MS), output(args));
   },

@@ -114,6 +114,8 @@ const BackendSchema = mapping({
     "/swift/healthcheck",
   ),
   health_check_interval: v.optional(wholeNumber(100, 60_000), 1000),
+  /** `start`: names are resolved when HAProxy starts or reloads, or as soon as they resolve after it; `follow`: also when they change. */
+  resolve: v.optional(oneOf("start", "follow"), "start"),
   tls: v.optional(trueOrFalse, false),
   ca_file: optionalText(ABSOLUTE_PATH, "an absolute path of letters, digits and ._,+@-"),
   sni: optionalText(DOMAIN, "the name in the servers' certificate"),

@@ -20,6 +20,8 @@ export type NodeFacts = {
   readonly keepalived: Version;
   /** Addresses of every name that the configuration mentions in a list of nodes, peers or neighbors. */
   readonly resolved: Readonly<Record<string, readonly string[]>>;
+  /** Those of them whose addresses are from before, because they do not resolve now: a sentence for each name. */
+  readonly stale?: Readonly<Record<string, string>>;
 };
 
 export type HaproxyFacts = {

@@ -62,8 +62,13 @@ export function pathsOf(prefix: string) {
     /** What happened, with an older half beside it as `history.1`. */
     history: under("var/history"),
     vrrpHandicap: under("var/vrrp-handicap"),
+    /** Addresses that names had when they last resolved. */
+    knownNames: under("var/names.json"),
     run: "/run/ober",
     haproxySocket: "/run/ober/haproxy.sock",
+    /** Addresses of named servers, for a HAProxy that starts or reloads, and what became of the last question for each name. */
+    serverState: "/run/ober/servers.state",
+    nameStates: "/run/ober/names.json",
     /** Certificates that HAProxy was given while it runs, by the digest of each file. */
     givenCertificates: "/run/ober/certificates.json",
     /** While it is there, whoever stops HAProxy has waited for the transfers already, or does not want to. */

@@ -1,3 +1,5 @@
+import { parseAddress } from "./address.ts";
+
 /** systemd units that ober owns. Every loop over units (start order, status, uninstall) goes over this table. */
 export type UnitName = (typeof UNITS)[number]["name"];
 export type Service = (typeof UNITS)[number]["service"];
@@ -7,6 +9,7 @@ export const UNITS = [
   { service: "vip", name: "ober-vip.service", title: "VIP addresses" },
   { service: "handover", name: "ober-handover.service", title: "handover of connections" },
   { service: "http", name: "ober-http.service", title: "HAProxy" },
+  { service: "names", name: "ober-names.service", title: "names of RGWs" },
   { service: "certs", name: "ober-certs.path", title: "watch of the certificates" },
   { service: "renew", name: "ober-renew.timer", title: "renewal of certificates" },
   { service: "bfd", name: "ober-bfd.service", title: "BFD" },
@@ -35,6 +38,7 @@ export const WITHOUT_TRAFFIC: readonly UnitName[] = [
   "ober-vip.service",
   "ober-handover.service",
   "ober-http.service",
+  "ober-names.service",
   "ober-certs.path",
   "ober-renew.timer",
 ];
@@ -47,6 +51,7 @@ export type UnitChoice = {
   readonly nodes: readonly string[];
   readonly handover: "auto" | "always" | "off";
   readonly certs: { readonly acme_enabled: boolean };
+  readonly backends: readonly { readonly servers: readonly { readonly host: string }[] }[];
 };
 
 /** Names of the units that a node with this configuration runs, in start order. */
@@ -58,6 +63,7 @@ export function unitsOf(config: UnitChoice): readonly UnitName[] {
     "ober-vip.service": bgp || handover,
     "ober-handover.service": handover,
     "ober-http.service": true,
+    "ober-names.service": config.backends.some(({ servers }) => servers.some(({ host }) => !parseAddress(host))),
     "ober-certs.path": true,
     "ober-renew.timer": config.certs.acme_enabled,
     "ober-bfd.service": bgp && config.bgp.bfd_enabled,

@@ -135,6 +135,7 @@ async function removeDirectories(system: System, paths: Paths, journal: Journal)
     "firewall-rules.json",
     "history",
     "history.1",
+    posix.basename(paths.knownNames),
   ])
     await system.remove(posix.join(paths.var, file));
   await system.remove(paths.journal);

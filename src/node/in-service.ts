@@ -82,9 +82,9 @@ export function announcedTo(
   return { ok: true, text: [`${listed(vips)} announced to ${reached.join(", ")}`, ...reasons].join("; ") };
 }
 
-async function mastership({ system }: Node, config: Config): Promise<Service> {
-  const place = await gatherPlace(system, config);
-  const [states, addresses] = await Promise.all([vrrpStates(system), localAddresses(system)]);
+async function mastership(node: Node, config: Config): Promise<Service> {
+  const place = await gatherPlace(node, config);
+  const [states, addresses] = await Promise.all([vrrpStates(node.system), localAddresses(node.system)]);
   return masterOf(clusterInstances(config, place), { own: place.address, states, held: heldOn(place.interface, addresses) });
 }
 

@@ -133,12 +133,12 @@ function createMark({ system, paths }: Node, command: string) {
 }
 
 async function takeTurn(
-  { system }: Node,
+  node: Node,
   out: Output,
   work: { readonly config: Config; readonly vips: readonly string[]; readonly options: TurnOptions; readonly mark: Mark },
 ): Promise<void> {
   const { config, vips, options, mark } = work;
-  const place = await gatherPlace(system, config);
+  const place = await gatherPlace(node, config);
   const id = place.address;
   // Also where nobody is asked: the others must not leave at the same time.
   if (options.force) return mark.up("leaves", id);

@@ -31,6 +31,7 @@ export function activationOf(changes: readonly Change[], paths: Paths): Activati
   const redefined = (name: string) => altered.has(unitPath(name));
 
   const restart = [
+    "ober-names.service",
     "ober-certs.path",
     "ober-renew.timer",
     "ober-bfd.service",
@@ -62,6 +63,7 @@ export function activationOf(changes: readonly Change[], paths: Paths): Activati
       "ober-bgp.service",
       "ober-bfd.service",
       "ober-renew.timer",
+      "ober-names.service",
       "ober-handover.service",
       "ober-vip.service",
     ].filter((name) => removed.has(unitPath(name))),

@@ -1,6 +1,7 @@
 import { posix } from "node:path";
 import type { NodeFacts } from "../domain/facts.ts";
 import type { Paths } from "../domain/paths.ts";
+import { serverStateFile } from "../domain/server-state.ts";
 import { UNIT_FILES } from "../domain/units.ts";
 import { atLeast, type Version } from "../domain/version.ts";
 import { OberError } from "../errors.ts";
@@ -66,7 +67,16 @@ export async function validate(
   // A file of the operator's stays as it is: the parsers must read that one and not what ober would have made.
   const kept = await Promise.all(files.map(async ({ path, once }) => (once && (await system.stat(path)) ? path : "")));
   const fresh = files.filter(({ path }) => !kept.includes(path));
-  const references = fresh.filter(({ path }) => path.startsWith(`${paths.etc}/`)).map(({ path }) => path);
+  // Names and states of the servers that run now are nothing that a new file is judged by. HAProxy 2.6 warns where there is no file.
+  const references = [
+    ...fresh.filter(({ path }) => path.startsWith(`${paths.etc}/`)).map(({ path }) => path),
+    paths.serverState,
+  ];
+  await system.makeDirectory(posix.dirname(staged(paths.serverState)), 0o700);
+  await system.writeAtomic(
+    staged(paths.serverState),
+    serverStateFile([], () => undefined),
+  );
   for (const file of fresh) {
     await system.makeDirectory(posix.dirname(staged(file.path)), 0o700);
     await system.writeAtomic(staged(file.path), restage(file.content, references, staged), { mode: file.mode });

@@ -67,6 +67,7 @@ function haproxyConfig(
       ...buffers(memory),
       config: paths.config,
       haproxySocket: paths.haproxySocket,
+      serverState: paths.serverState,
       vipList: paths.vipList,
       frontendHttpList: paths.frontendHttpList,
       backendHttpList: paths.backendHttpList,

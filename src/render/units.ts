@@ -33,6 +33,8 @@ function unitText(name: UnitName | TriggeredName, config: Config, facts: NodeFac
       });
     case "ober-http.service":
       return fill(assets.httpUnit, { executable, haproxyConfig, masterSocket });
+    case "ober-names.service":
+      return fill(assets.namesUnit, { executable, var: paths.var, follow: followed(config) });
     case "ober-certs.path":
       return fill(assets.certsPath, certificateWatch(certificatePlace(paths, config.certs).replace(/\/+$/, "")));
     case "ober-certs.service":
@@ -59,6 +61,12 @@ function unitText(name: UnitName | TriggeredName, config: Config, facts: NodeFac
     default:
       return name satisfies never;
   }
+}
+
+/** Groups whose servers follow their names. */
+function followed({ backends }: Config): string {
+  const groups = backends.filter(({ resolve }) => resolve === "follow").map(({ name }) => name);
+  return groups.length === 0 ? "" : ` --follow ${groups.join(",")}`;
 }
 
 /** A file may have its key beside it; of a directory every file is watched with it. */

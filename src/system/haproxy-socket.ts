@@ -86,12 +86,6 @@ export function checksPending(rows: readonly StatRow[]): number {
   return rows.filter((row) => row["check_status"] === "INI" || row["check_status"] === "* INI").length;
 }
 
-/** Names of servers without an address because their name did not resolve; each once, however many groups have it. */
-export function unresolvedServers(rows: readonly StatRow[]): readonly string[] {
-  const names = rows.filter((row) => row["status"] === "MAINT (resolution)").map((row) => row["svname"] ?? "");
-  return [...new Set(names)];
-}
-
 /** A worker that a reload has left to its connections. */
 export type OldWorker = { readonly pid: number; readonly uptime: string; readonly connections: number };
 

@@ -396,7 +396,7 @@ export const BROKEN: readonly Broken[] = [
   {
     what: "an RGW whose name does not resolve",
     how: `${edit('s/servers: .*/servers: ["rgw[1-2]:7480", "nosuch:7480"]/')} && ${APPLY}`,
-    first: ["server-names", /nosuch:7480 did not resolve/],
+    first: ["server-names", /nosuch: name does not resolve/],
     mend: `${RESTORE} && ${APPLY}`,
   },
   {

@@ -27,7 +27,10 @@ function machine(versions: { haproxy?: string; exabgp?: string; keepalived?: str
 
 test("the node's own address is the one that leads to the first router", async () => {
   using system = machine({});
-  expect(await gatherFacts(system, config)).toMatchObject({ address: "10.0.0.11", interface: "eth0" });
+  expect(await gatherFacts({ system, paths: undefined }, config)).toMatchObject({
+    address: "10.0.0.11",
+    interface: "eth0",
+  });
 });
 
 test.each([
@@ -37,7 +40,7 @@ test.each([
   [{ keepalived: "2.0.20" }, "keepalived 2.0.20 cannot be used: ober needs 2.2 or later"],
 ])("%p is refused", async (versions, message) => {
   using system = machine(versions);
-  const refused = gatherFacts(system, config);
+  const refused = gatherFacts({ system, paths: undefined }, config);
   expect(refused).rejects.toThrow(message);
   await refused.catch(() => {});
 });

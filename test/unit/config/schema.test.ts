@@ -12,7 +12,8 @@ const backend = (change: object) => ({ ...LEAST, backends: [{ ...LEAST.backends[
 const bgp = (change: object) => ({ ...LEAST, bgp: { ...LEAST.bgp, ...change } });
 
 /** What the Python version's save() writes. */
-const NO_TLS = { tls: false, ca_file: "", sni: "", verify: true } as const;
+/** The keys of a group that the Python version did not have. */
+const NEW_GROUP = { resolve: "start", tls: false, ca_file: "", sni: "", verify: true } as const;
 const ACME = { acme_enabled: true, acme_domain: "s3.example.org", route53_enabled: true };
 
 /** Keys of certs that the Python version did not have. */
@@ -109,7 +110,7 @@ describe("a good file", () => {
           servers: [{ host: "rgw1", port: 7480 }],
           health_check_path: "/swift/healthcheck",
           health_check_interval: 1000,
-          ...NO_TLS,
+          ...NEW_GROUP,
         },
       ],
       certs: {
@@ -141,7 +142,7 @@ describe("a good file", () => {
       certs: { ...rest.certs, ...NEW_CERTS },
       keepalived: vrrp,
       vips: [{ address: "10.0.0.100", family: 4, interface: "lo-vip", backend: "s3_backend" }],
-      backends: [{ ...PYTHON_FILE.backends[0], servers: [{ host: "rgw1", port: 7480 }], ...NO_TLS }] as never,
+      backends: [{ ...PYTHON_FILE.backends[0], servers: [{ host: "rgw1", port: 7480 }], ...NEW_GROUP }] as never,
     });
     const routed = { ...PYTHON_FILE, ha_mode: "bgp", bgp: { ...PYTHON_FILE.bgp, neighbors: ["10.0.0.1"] } };
     expect(parseConfig({ ...routed, keepalived: { ...keepalived, peers: [] } }, "ober.yaml").ha_mode).toBe("bgp");

@@ -8,6 +8,7 @@ const config: UnitChoice = {
   nodes: [],
   handover: "auto",
   certs: { acme_enabled: false },
+  backends: [{ servers: [{ host: "10.0.0.21" }] }],
 };
 const short = (choice: Partial<UnitChoice>) =>
   unitsOf({ ...config, ...choice })
@@ -20,6 +21,7 @@ const cases: readonly [what: string, choice: Partial<UnitChoice>, units: string]
   ["BFD", { bgp: { bfd_enabled: true } }, "vip http certs.path bfd bgp"],
   ["other nodes are known", { nodes: ["n1", "n2"] }, "vip handover http certs.path bgp"],
   ["the handover is off", { nodes: ["n1", "n2"], handover: "off" }, "vip http certs.path bgp"],
+  ["an RGW is named", { backends: [{ servers: [{ host: "rgw1" }] }] }, "vip http names certs.path bgp"],
   ["keepalived without peers", { ha_mode: "keepalived" }, "http certs.path ha"],
   [
     "keepalived with peers",

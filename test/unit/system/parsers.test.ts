@@ -1,13 +1,7 @@
 /** What other programs print, as they printed it. */
 import { describe, expect, test } from "bun:test";
 import { parseVersion } from "../../../src/domain/version.ts";
-import {
-  checksPending,
-  parseSessions,
-  parseStat,
-  requestsInFlight,
-  unresolvedServers,
-} from "../../../src/system/haproxy-socket.ts";
+import { checksPending, parseSessions, parseStat, requestsInFlight } from "../../../src/system/haproxy-socket.ts";
 import { parseOsRelease } from "../../../src/system/os.ts";
 import { parseHaproxy } from "../../../src/system/programs.ts";
 import { sentence } from "../../../src/system/traffic.ts";
@@ -31,13 +25,6 @@ describe("HAProxy", () => {
       `HAProxy version 3.4.0 2026/06/03\nFeature list : +PROMEX\nBuilt with SSL library version : OpenSSL 1.1.1 (compatible; AWS-LC 5.5.0)\nRunning on SSL library version : ${running}\n`;
     expect(parseHaproxy(text("AWS-LC 5.5.0"))?.features).toContain("OPENSSL_AWSLC");
     expect(parseHaproxy(text("OpenSSL 3.0.19"))?.features).not.toContain("OPENSSL_AWSLC");
-  });
-
-  test("servers without an address are named once, those in maintenance by hand are not", () => {
-    const rows = parseStat(
-      "# pxname,svname,status\na,rgw1:80,MAINT (resolution)\na,rgw2:80,UP\na,rgw3:80,MAINT\nb,rgw1:80,MAINT (resolution)\n",
-    );
-    expect(unresolvedServers(rows)).toEqual(["rgw1:80"]);
   });
 
   test("counts the servers whose first check is outstanding", () => {

@@ -1,0 +1,87 @@
+import { defineCommand } from "citty";
+import { listedNames } from "../checks/facts.ts";
+import { age } from "../domain/age.ts";
+import { FOLLOW_AGAIN_MS, LOOK_AGAIN_MS, nameRemark } from "../domain/names.ts";
+import { pathsOf } from "../domain/paths.ts";
+import { namesOf } from "../domain/server-state.ts";
+import { OberError, orUndefined, UsageError } from "../errors.ts";
+import { localSystem } from "../system/local.ts";
+import { lookOnce, nameStates, prepareNames, serversNow } from "../system/server-names.ts";
+import { type Output, output } from "../ui/output.ts";
+import { table } from "../ui/table.ts";
+import type { Documents } from "./_documents.ts";
+import { currentConfig, installPathOf, type Node, requireRoot, thisNode } from "./_node.ts";
+import { globalArgs } from "./_shared.ts";
+
+export default defineCommand({
+  meta: { name: "names", description: "Show the names of the RGWs, their addresses and what is wrong with them" },
+  args: {
+    ...globalArgs,
+    prepare: { type: "boolean", description: "Resolve them for a HAProxy that is about to start or reload" },
+    watch: { type: "boolean", description: "Give the running HAProxy what is missing, until nothing is" },
+    follow: {
+      type: "string",
+      valueHint: "GROUP,...",
+      description: "With --watch: go on, and give HAProxy what changes in these groups",
+    },
+  },
+  async run({ args }) {
+    const { prepare = false, watch = false, follow } = args;
+    if (prepare && watch) throw new UsageError("--prepare and --watch exclude each other");
+    if (follow !== undefined && !watch) throw new UsageError("--follow belongs to --watch");
+    const out = output(args);
+    if (!prepare && !watch) return show(await thisNode(), out);
+    requireRoot();
+    const node = nodeOfUnits();
+    if (watch) return watchNames(node, out, new Set((follow ?? "").split(",").filter(Boolean)));
+    for (const remark of await prepareNames(node, new Date())) out.warn(remark);
+  },
+});
+
+/** The node of the executable that runs, whatever became of its journal: HAProxy must start. */
+function nodeOfUnits(): Node {
+  const prefix = installPathOf(process.execPath);
+  if (prefix === undefined) throw new OberError("this is not the ober of a node", { hint: "its units run this" });
+  return { system: localSystem(), paths: pathsOf(prefix) };
+}
+
+async function show(node: Node, out: Output): Promise<void> {
+  const [servers, states] = await Promise.all([serversNow(node), nameStates(node)]);
+  const now = Date.now();
+  const names = namesOf(servers).map((name) => ({ name, ...states.get(name) }));
+  const rows = names.map((one) => [
+    one.name,
+    one.address ?? "none",
+    one.at === undefined ? "" : age(now - Date.parse(one.at)),
+    nameRemark(one, now) ?? "",
+  ]);
+  await out.result({ names } satisfies Documents["names"], () =>
+    rows.length === 0 ? "no RGW is named: all are addresses" : table(["name", "address", "seen", "problem"], rows),
+  );
+}
+
+/** The worker of a reload may come a while after the reload is said to be done: until then there is no end. */
+const AT_LEAST_MS = 10_000;
+
+/** Looks until no name is missing or from before; for ever where groups follow their names. */
+async function watchNames(node: Node, out: Output, followed: ReadonlySet<string>): Promise<void> {
+  const begun = performance.now();
+  const config = await orUndefined(async () => (await currentConfig(node)).config);
+  const others = config === undefined ? [] : listedNames(config);
+  const states = await nameStates(node);
+  const names = namesOf(await serversNow(node));
+  const unconfirmed = new Set(names.filter((name) => !states.has(name) || states.get(name)?.problem !== undefined));
+  let said = "";
+  for (;;) {
+    const { taken, remarks, open } = await lookOnce(node, { unconfirmed, followed, others }, new Date());
+    for (const { backend, name, address, before, refused } of taken) {
+      if (refused === undefined) out.progress(`${backend}/${name} has the address ${address} now, before ${before}`);
+      else out.warn(`HAProxy did not take the address ${address} for ${backend}/${name}: ${refused}`);
+    }
+    // A disk that stays full is told of once.
+    if (remarks.join() !== said) for (const remark of remarks) out.warn(remark);
+    said = remarks.join();
+    if (!open && followed.size === 0 && performance.now() - begun > AT_LEAST_MS) return;
+    await Bun.sleep(open ? LOOK_AGAIN_MS : FOLLOW_AGAIN_MS);
+  }
+}
