@@ -102,7 +102,15 @@ backends:
   };
   for (const { path, content } of renderHaproxy(
     config,
-    { ober: "1.2.3", haproxy, networks: [NETWORK], memory: 64 * 2 ** 30 },
+    {
+      ober: "1.2.3",
+      haproxy,
+      networks: [NETWORK],
+      memory: 64 * 2 ** 30,
+      descriptors: DESCRIPTORS,
+      address: NODE,
+      resolved: {},
+    },
     paths,
   ))
     put(path, content);

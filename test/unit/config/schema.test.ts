@@ -109,6 +109,7 @@ describe("a good file", () => {
           servers: [{ host: "rgw1", port: 7480 }],
           health_check_path: "/swift/healthcheck",
           health_check_interval: 1000,
+          max_requests: 1024,
           ...NO_TLS,
         },
       ],
@@ -124,6 +125,7 @@ describe("a good file", () => {
       },
       log_retention_days: 7,
       stats_port: 8404,
+      max_connections: 25_000,
       stats_allow: [],
     });
   });
@@ -136,12 +138,13 @@ describe("a good file", () => {
       ha_mode: "keepalived",
       nodes: [],
       handover: "auto",
+      max_connections: 25_000,
       stats_allow: [],
       bgp: { ...rest.bgp, bfd_interval_ms: 100, bfd_multiplier: 3 },
       certs: { ...rest.certs, ...NEW_CERTS },
       keepalived: vrrp,
       vips: [{ address: "10.0.0.100", family: 4, interface: "lo-vip", backend: "s3_backend" }],
-      backends: [{ ...PYTHON_FILE.backends[0], servers: [{ host: "rgw1", port: 7480 }], ...NO_TLS }] as never,
+      backends: [{ ...PYTHON_FILE.backends[0], servers: [{ host: "rgw1", port: 7480 }], max_requests: 1024, ...NO_TLS }] as never,
     });
     const routed = { ...PYTHON_FILE, ha_mode: "bgp", bgp: { ...PYTHON_FILE.bgp, neighbors: ["10.0.0.1"] } };
     expect(parseConfig({ ...routed, keepalived: { ...keepalived, peers: [] } }, "ober.yaml").ha_mode).toBe("bgp");
