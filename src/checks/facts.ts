@@ -116,7 +116,8 @@ const CAP_SYS_RESOURCE = 1n << 24n;
 
 /** From the files of process 1 and `fs.nr_open`, each empty where it cannot be read. Pure. */
 export function descriptorsFrom({ limits, status, most }: { limits: string; status: string; most: string }): number {
-  const number = (text: string | undefined) => (text === undefined || text === "" ? Number.POSITIVE_INFINITY : Number(text));
+  const number = (text: string | undefined) =>
+    text === undefined || text === "" ? Number.POSITIVE_INFINITY : Number(text);
   const hard = /^Max open files +\S+ +(\d+)/m.exec(limits)?.[1];
   const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? "0"}`);
   const mayRaise = (effective & CAP_SYS_RESOURCE) !== 0n;

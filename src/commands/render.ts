@@ -86,7 +86,10 @@ export default defineCommand({
 function descriptorsOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   if (/^\d{3,7}$/.test(text)) return Number(text);
-  throw new UsageError(`--descriptors "${text}" is not a number of file descriptors`, "write it like --descriptors 65536");
+  throw new UsageError(
+    `--descriptors "${text}" is not a number of file descriptors`,
+    "write it like --descriptors 65536",
+  );
 }
 
 /** GiB, as an operator names a machine's memory, in bytes. */

@@ -17,11 +17,7 @@ type HaproxyInput = Pick<
 >;
 
 /** haproxy.cfg and the lists that it reads. */
-export function renderHaproxy(
-  config: Config,
-  facts: HaproxyInput,
-  paths: Paths,
-): readonly RenderedFile[] {
+export function renderHaproxy(config: Config, facts: HaproxyInput, paths: Paths): readonly RenderedFile[] {
   return [
     { path: paths.haproxyConfig, content: haproxyConfig(config, facts, paths), mode: 0o644 },
     { path: paths.identityMap, content: `${IDENTITY_KEY} ${identityText(config, facts.ober)}\n`, mode: 0o644 },

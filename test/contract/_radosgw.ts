@@ -55,7 +55,11 @@ log_to_file = false
   };
   const here = { to: address, port };
   try {
-    const serves = () => ask("/swift/healthcheck").then(({ status }) => status === 200, () => false);
+    const serves = () =>
+      ask("/swift/healthcheck").then(
+        ({ status }) => status === 200,
+        () => false,
+      );
     await until("radosgw answers", serves, 30_000, 50);
     const made = await request(signed("PUT", "/bucket"), here);
     if (made.status !== 200) throw new Error(`radosgw makes no bucket: ${made.head}`);

@@ -144,7 +144,9 @@ describe("a good file", () => {
       certs: { ...rest.certs, ...NEW_CERTS },
       keepalived: vrrp,
       vips: [{ address: "10.0.0.100", family: 4, interface: "lo-vip", backend: "s3_backend" }],
-      backends: [{ ...PYTHON_FILE.backends[0], servers: [{ host: "rgw1", port: 7480 }], max_requests: 1024, ...NO_TLS }] as never,
+      backends: [
+        { ...PYTHON_FILE.backends[0], servers: [{ host: "rgw1", port: 7480 }], max_requests: 1024, ...NO_TLS },
+      ] as never,
     });
     const routed = { ...PYTHON_FILE, ha_mode: "bgp", bgp: { ...PYTHON_FILE.bgp, neighbors: ["10.0.0.1"] } };
     expect(parseConfig({ ...routed, keepalived: { ...keepalived, peers: [] } }, "ober.yaml").ha_mode).toBe("bgp");
