@@ -28,6 +28,7 @@ import {
   checkUnconfirmed,
 } from "./node-files.ts";
 import { checkBfd, checkBgp, checkRoutes, checkVipNetworks } from "./routing.ts";
+import { checkSaturation } from "./saturation.ts";
 import { checkFirewall, checkVrrp, checkVrrpCluster } from "./segment.ts";
 import { checkBackends, checkDrained, checkHaproxy, checkUnits, checkVips } from "./service.ts";
 
@@ -67,6 +68,7 @@ export const hostChecks: readonly Check<Host>[] = [
   { id: "haproxy", title: "HAProxy", needsSystemd: true, run: checkHaproxy },
   { id: "server-names", title: "names of the backends", needsSystemd: true, run: checkServerNames },
   { id: "backends", title: "backends", needsSystemd: true, run: checkBackends },
+  { id: "saturation", title: "clients", needsSystemd: true, run: checkSaturation },
   { id: "vips", title: "VIP addresses", run: checkVips },
   { id: "vip-networks", title: "networks of the VIPs", run: checkVipNetworks },
   { id: "routes", title: "routes", needsSystemd: true, run: checkRoutes },

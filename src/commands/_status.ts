@@ -2,8 +2,10 @@ import type { AcmeState } from "../acme/renewal.ts";
 import { readAcmeState } from "../acme/state.ts";
 import { gatherPlace } from "../checks/facts.ts";
 import { type Neighbor, neighborStatus, withWords } from "../checks/neighbors.ts";
+import { type Saturation, saturationNow } from "../checks/saturation.ts";
 import { arpQuestions, heldOn, type VrrpView, vrrpView } from "../checks/vrrp.ts";
 import type { Config } from "../config/schema.ts";
+import { type RgwState, rgwState } from "../domain/rgw.ts";
 import { hasHandover, unitsOf } from "../domain/units.ts";
 import { orUndefined } from "../errors.ts";
 import { causeOf } from "../health/drain.ts";
@@ -45,6 +47,8 @@ export type NodeStatus = {
   readonly vrrp: VrrpView | undefined;
   readonly neighbors: readonly Neighbor[];
   readonly backends: readonly BackendStatus[];
+  /** What clients use of what the node has. */
+  readonly clients: Saturation;
   readonly inFlight: number;
   /** The same in words, by frontend and with the age of the longest. */
   readonly transfers: string;
@@ -88,9 +92,12 @@ export type BackendStatus = {
 
 export type ServerStatus = {
   readonly name: string;
+  /** HAProxy's own word: UP, DOWN, NOLB, MAINT. */
   readonly status: string;
+  /** What that means: it serves, is busy and serves, was taken out on purpose, or is out. */
+  readonly state: RgwState;
   readonly check: string;
-  /** What HAProxy says of the last check in words; empty where it has nothing to say. */
+  /** Why it does not simply serve, or what HAProxy says of its last check; empty where there is nothing to say. */
   readonly reason: string;
 };
 
@@ -141,6 +148,7 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     ),
     neighbors: neighbors.map((neighbor) => withWords(neighbor, alive ? health : undefined)),
     backends: config.backends.map(({ name }) => backendStatus(name, rows)),
+    clients: await saturationNow(system, rows),
     inFlight: requestsInFlight(rows),
     transfers: sentence(requestsInFlight(rows), sessions),
     traffic: countersOf(rows),
@@ -226,7 +234,7 @@ function backendStatus(name: string, rows: readonly StatRow[]): BackendStatus {
       name: row["svname"] ?? "",
       status: row["status"] ?? "",
       check: [row["check_status"], row["check_code"]].filter((part) => part).join(" "),
-      reason: [row["check_desc"], row["last_chk"]].filter((part) => part).join(": "),
+      ...rgwState(row),
     })),
   };
 }

@@ -7,6 +7,7 @@ import type { NodeStatus } from "./_status.ts";
 import {
   addressLink,
   bfdLinks,
+  clientsLink,
   drainLink,
   haproxyLink,
   healthLink,
@@ -48,7 +49,13 @@ export function whyOf(vip: string, facts: WhyFacts): Why {
   const bgp = status.vips.find((one) => one.vip === vip);
   const vrrp = status.vrrp?.vips.find((one) => one.vip === vip);
   if (bgp === undefined && vrrp === undefined) throw new Error(`${vip} is no VIP of this node`);
-  const common = [haproxyLink(facts), ...rgwLinks(facts, bgp?.backend), healthLink(facts), drainLink(facts)];
+  const common = [
+    haproxyLink(facts),
+    ...rgwLinks(facts, bgp?.backend),
+    clientsLink(facts),
+    healthLink(facts),
+    drainLink(facts),
+  ];
   const links = bgp
     ? [...common, addressLink(bgp), loopLink(facts), routeLink(bgp, facts), ...sessionLinks(facts), ...bfdLinks(facts)]
     : [...common, ...(vrrp ? vrrpLinks(vrrp, facts) : [])];

@@ -1,4 +1,5 @@
 import net from "node:net";
+import { type RgwState, rgwState } from "../domain/rgw.ts";
 import { OberError, orUndefined } from "../errors.ts";
 
 /**
@@ -73,6 +74,23 @@ export function requestsInFlight(rows: readonly StatRow[]): number {
 /** The rows of a backend's servers, without that of the backend itself. */
 export const serverRows = (rows: readonly StatRow[], backend: string): readonly StatRow[] =>
   rows.filter((row) => row["pxname"] === backend && !["BACKEND", "FRONTEND"].includes(row["svname"] ?? ""));
+
+/** A server of a backend: what HAProxy calls its state, and what that means. */
+export type ServerState = {
+  readonly name: string;
+  readonly status: string;
+  readonly state: RgwState;
+  /** What keeps it from serving, or HAProxy's words about its last check; empty where there is nothing to say. */
+  readonly reason: string;
+};
+
+/** The servers of a backend with their states. */
+export const serversOf = (rows: readonly StatRow[], backend: string): readonly ServerState[] =>
+  serverRows(rows, backend).map((row) => ({
+    name: row["svname"] ?? "",
+    status: row["status"] ?? "",
+    ...rgwState(row),
+  }));
 
 /** Servers that HAProxy takes for up only because it has just started and has not checked them yet. */
 export function checksPending(rows: readonly StatRow[]): number {
