@@ -99,8 +99,8 @@ describe("three nodes before eight RGWs, by BGP", () => {
     const shown = { nodes: 3, rgws: 8, limit: LIMIT, workMs: WORK_MS, seconds };
     const goodput = rate(result, 200, steady, steady + hung) / CAPACITY;
     const goodputHung = rate(result, 200, seconds - hung, seconds) / ((CAPACITY * 7) / 8);
-    measured("goodput at three times the RGWs' load, of what they can", goodput, { ...shown, unit: "1" });
-    measured("goodput with one of eight RGWs hung, of what seven can", goodputHung, { ...shown, unit: "1" });
+    measured("goodput at three times the RGWs' load, of what they can", 100 * goodput, { ...shown, unit: "%" });
+    measured("goodput with one of eight RGWs hung, of what seven can", 100 * goodputHung, { ...shown, unit: "%" });
     measured("a hung RGW is out while all are at their limit", outMs, shown);
     expect(before.flatMap((counts) => Object.values(counts))).toEqual(Array(24).fill(0));
     for (const counts of after) {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { runChecks } from "../../../src/checks/check.ts";
-import { clockVerdict } from "../../../src/checks/machine.ts";
+import { backendVerdict } from "../../../src/checks/configuration.ts";
+import { clockVerdict, descriptorsVerdict } from "../../../src/checks/machine.ts";
 import { mtuVerdict } from "../../../src/checks/path-mtu.ts";
 import { routesVerdict } from "../../../src/checks/routing.ts";
 import { backendsVerdict, unitsVerdict } from "../../../src/checks/service.ts";
@@ -91,6 +92,29 @@ describe("the clock", () => {
   ])("synchronized %p, RGW %p: %s", (synchronized, other, status, detail) => {
     expect(clockVerdict(synchronized, other)).toMatchObject({ status, detail });
   });
+});
+
+test("the descriptors are judged by the connections that the configuration asks for", () => {
+  const backends = [{ servers: [{ host: "rgw1", port: 7480 }] }] as never;
+  const verdict = (descriptors: number, max_connections: number) =>
+    descriptorsVerdict(descriptors, { max_connections, backends });
+  expect(verdict(1_048_576, 25_000)).toMatchObject({ status: "pass" });
+  expect(verdict(20_000, 5_000)).toMatchObject({ status: "pass" });
+  expect(verdict(20_000, 25_000)).toMatchObject({
+    status: "fail",
+    detail: "only 20000: enough for 6959 connections of clients, not for 25000 (max_connections)",
+  });
+});
+
+test.each([
+  ["/swift/healthcheck", 200, "pass", "200 in 1.0 ms"],
+  ["/swift/healthcheck", 498, "warn", "busy: at its limit of requests, /swift/healthcheck answers 498"],
+  ["/swift/healthcheck", 503, "warn", "taken out by its own file (rgw_healthcheck_disabling_path)"],
+  ["/swift/healthcheck", 500, "fail", "/swift/healthcheck answers 500"],
+  ["/", 503, "warn", "busy: at its limit of requests, / answers 503"],
+  ["/", 404, "fail", "/ answers 404"],
+])("an RGW that answers %s with %d: %s", (path, code, status, detail) => {
+  expect(backendVerdict(path, { status: code, ms: 1, fix: "curl" })).toMatchObject({ status, detail });
 });
 
 describe("backends", () => {
