@@ -24,6 +24,8 @@ const LOADS = [
   ["uneven (50, 30, 20 %), three times the capacity", 3, [0.5, 0.3, 0.2]],
   ["uneven (50, 30, 20 %), at the capacity", 1, [0.5, 0.3, 0.2]],
   ["even, one node gone, at the capacity", 1, [0.5, 0.5, 0]],
+  ["as ECMP spreads (36, 33, 31 %), nine tenths of the capacity", 0.9, [0.36, 0.33, 0.31]],
+  ["even, one node gone, six tenths of the capacity", 0.6, [0.5, 0.5, 0]],
 ] as const;
 
 const FACTORS = [1, 1.25, 1.5, 3];
