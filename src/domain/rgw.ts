@@ -30,7 +30,7 @@ export function rgwState(row: ServerRow): { readonly state: RgwState; readonly r
   if (check === "L7OK" && BUSY_CODES.includes(code)) {
     return {
       state: "busy",
-      reason: `at its limit of requests (rgw_max_concurrent_requests): its check answers ${code}`,
+      reason: `at its limit of requests (rgw_max_concurrent_requests), its check answers ${code}`,
     };
   }
   return { state: "serves", reason: said };
@@ -47,14 +47,26 @@ export type NamedState = {
   readonly reason: string;
 };
 
-/** Those that do not simply serve, each with its reason; empty when all do. */
+/** More names than these, all for the same reason, are a number. */
+const NAMED = 3;
+
+/** Those that do not simply serve, with their reasons; empty when all do. RGWs that are busy or drained for one reason are said together. */
 export function statesText(servers: readonly NamedState[]): string {
-  return servers
-    .filter(({ state }) => state !== "serves")
-    .map(
-      ({ name, status, state, reason }) => `${name} is ${state === "out" ? status : state} (${reason || "no reason"})`,
-    )
-    .join("; ");
+  const out = servers.filter(({ state }) => state === "out");
+  const alike = Map.groupBy(
+    servers.filter(({ state }) => state === "busy" || state === "drained"),
+    ({ state, reason }) => `${state}: ${reason}`,
+  );
+  return [
+    ...out.map(({ name, status, reason }) => `${name} is ${status} (${reason || "no reason"})`),
+    ...[...alike].map(([what, same]) => `${namesOf(same)} ${same.length === 1 ? "is" : "are"} ${what}`),
+  ].join("; ");
+}
+
+function namesOf(servers: readonly NamedState[]): string {
+  const names = servers.slice(0, NAMED).map(({ name }) => name);
+  const more = servers.length - names.length;
+  return more > 0 ? `${names.join(", ")} and ${more} more` : names.join(", ");
 }
 
 /** What the RGWs of a group that take requests do: those that were taken out on purpose answer too. */

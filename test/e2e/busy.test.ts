@@ -141,10 +141,10 @@ describe("three nodes before eight RGWs, by BGP", () => {
           expect((await node.exec(["/usr/local/bin/ober", "health", "--once"], { accept: [0, 1] })).code).toBe(0);
         }
       }
-      expect((await ober(first, ["why"])).stdout).toContain("is busy (at its limit of requests");
+      expect((await ober(first, ["why"])).stdout).toContain("are busy: at its limit of requests");
       expect((await ober(first, ["status", "--all"], { accept: [0, 1] })).stdout).toContain("8 of 8, 8 busy");
       const doctor = await ober(first, ["doctor", "--only", "backends"], { accept: [0, 1] });
-      expect(doctor.stdout).toContain("is busy (at its limit of requests (rgw_max_concurrent_requests)");
+      expect(doctor.stdout).toContain("and 5 more are busy: at its limit of requests (rgw_max_concurrent_requests)");
       expect((await ober(first, ["metrics"])).stdout).toContain('ober_backend_servers_busy{backend="s3"} 8');
     } finally {
       await standIns.all("ok");

@@ -129,11 +129,11 @@ describe("backends", () => {
   test.each([
     [rows("UP", "UP 1/3"), "pass", "2 of 2 in s3"],
     [rows("UP", "DOWN"), "warn", "rgw2:7480 is DOWN (Layer4 timeout: one, two)"],
-    [rows("UP", "NOLB"), "warn", "rgw2:7480 is drained (taken out by its own file (rgw_healthcheck_disabling_path))"],
+    [rows("UP", "NOLB"), "warn", "rgw2:7480 is drained: taken out by its own file (rgw_healthcheck_disabling_path)"],
     [
       rows("NOLB"),
       "fail",
-      "no RGW of s3 takes requests: rgw1:7480 is drained (taken out by its own file (rgw_healthcheck_disabling_path))",
+      "no RGW of s3 takes requests: rgw1:7480 is drained: taken out by its own file (rgw_healthcheck_disabling_path)",
     ],
     [rows("DOWN"), "fail", "no RGW of s3 answers: rgw1:7480 is DOWN (Layer4 timeout: one, two)"],
   ])("%#", (given, status, detail) => {

@@ -278,7 +278,7 @@ test("a busy RGW, one that its own file takes out, and a node full of clients ar
   const { served, links } = why({ ...bgp, backends, clients });
   expect(served).toBe(true);
   expect(links.filter(({ state }) => state === "note").map(({ link, text }) => `${link}: ${text}`)).toEqual([
-    "RGWs: 1 of 2 in s3 take requests; rgw1:7480 is busy (its check answers 498); rgw2:7480 is drained (by file)",
+    "RGWs: 1 of 2 in s3 take requests; rgw1:7480 is busy: its check answers 498; rgw2:7480 is drained: by file",
     "clients: 25000 of 25000 connections of clients, new clients wait, 7 requests wait for an RGW",
   ]);
 });

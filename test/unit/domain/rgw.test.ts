@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { isHealthPath, rgwState } from "../../../src/domain/rgw.ts";
+import { isHealthPath, type NamedState, rgwState, statesText } from "../../../src/domain/rgw.ts";
 
 /** Columns of `show stat` as HAProxy 2.6 to 3.4 writes them; see test/contract/busy.test.ts. */
 test.each([
@@ -35,7 +35,7 @@ test("who has taken an RGW out is said", () => {
     "taken out by its own file (rgw_healthcheck_disabling_path)",
     "taken out by hand, at HAProxy's socket",
     "Layer4 connection problem: refused",
-    "at its limit of requests (rgw_max_concurrent_requests): its check answers 498",
+    "at its limit of requests (rgw_max_concurrent_requests), its check answers 498",
   ]);
 });
 
@@ -48,4 +48,22 @@ test.each([
   ["/swift/healthcheck/", false],
 ])("%s is Swift's health path: %p", (path, is) => {
   expect(isHealthPath(path)).toBe(is);
+});
+
+test("servers that are busy for one reason are said together, the ones that are out each for itself", () => {
+  const server = (name: string, state: NamedState["state"], reason: string): NamedState => ({
+    name,
+    status: state === "out" ? "DOWN" : "UP",
+    state,
+    reason,
+  });
+  const busy = (name: string) => server(name, "busy", "498");
+  expect(statesText([server("a", "serves", "")])).toBe("");
+  expect(statesText([busy("a"), server("b", "out", "refused"), busy("c")])).toBe(
+    "b is DOWN (refused); a, c are busy: 498",
+  );
+  expect(statesText([..."abcde"].map(busy))).toBe("a, b, c and 2 more are busy: 498");
+  expect(statesText([server("a", "drained", "by file"), server("b", "out", "")])).toBe(
+    "b is DOWN (no reason); a is drained: by file",
+  );
 });
