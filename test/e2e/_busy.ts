@@ -109,6 +109,7 @@ export function startKnocking(host: string, at: { address: string; port: number;
 export type SeenServer = { readonly name: string; readonly state: string; readonly reason: string };
 export type Seen = {
   readonly backends: readonly { readonly servers: readonly SeenServer[] }[];
+  readonly loop?: { readonly counters: { readonly transitions: number; readonly failures: number } };
   readonly clients: { readonly connections: number; readonly limit: number; readonly queued: number };
 };
 
