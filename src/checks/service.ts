@@ -5,7 +5,7 @@ import { unitsOf } from "../domain/units.ts";
 import { causeOf } from "../health/drain.ts";
 import { healthNow } from "../health/once.ts";
 import { localAddresses } from "../system/addresses.ts";
-import { type StatRow, serversOf, showStat } from "../system/haproxy-socket.ts";
+import { type StatRow, serversOf, settledRows, showStat } from "../system/haproxy-socket.ts";
 import { type UnitState, unitState, unitStates } from "../system/systemd.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
 import { gatherPlace } from "./facts.ts";
@@ -65,9 +65,10 @@ export async function checkBackends(host: Host): Promise<Verdict> {
   if (!config || !host.paths) return skip("not configured");
   if (!host.isRoot) return skip("needs root");
   if ((await unitState(host.system, "ober-http.service")).active !== "active") return skip("ober-http does not run");
+  const { haproxySocket } = host.paths;
   return backendsVerdict(
     config.backends.map(({ name }) => name),
-    await showStat(host.paths.haproxySocket),
+    await settledRows(() => showStat(haproxySocket)),
   );
 }
 

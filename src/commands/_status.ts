@@ -25,6 +25,7 @@ import {
   requestsInFlight,
   type StatRow,
   serverRows,
+  settledRows,
   showStat,
 } from "../system/haproxy-socket.ts";
 import { readHealthState } from "../system/health-state.ts";
@@ -125,7 +126,9 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     unitsNow,
     healthNow(config.stats_port),
     config.ha_mode === "bgp" ? readHealthState(system, paths) : undefined,
-    isRoot() ? orNothing(() => showStat(paths.haproxySocket)) : statByHttp(config.stats_port),
+    isRoot()
+      ? orNothing(() => settledRows(() => showStat(paths.haproxySocket)))
+      : settledRows(() => statByHttp(config.stats_port)),
     orNothing(async () => parseSessions(await haproxyCommand(paths.haproxySocket, "show sess"))),
     isRoot() ? orNothing(() => oldWorkers(paths.masterSocket)) : [],
     neighborStatus({ ...node, isRoot: isRoot() }, config),

@@ -6,6 +6,7 @@ import {
   parseSessions,
   parseStat,
   requestsInFlight,
+  settledRows,
   unresolvedServers,
 } from "../../../src/system/haproxy-socket.ts";
 import { parseOsRelease } from "../../../src/system/os.ts";
@@ -38,6 +39,26 @@ describe("HAProxy", () => {
       "# pxname,svname,status\na,rgw1:80,MAINT (resolution)\na,rgw2:80,UP\na,rgw3:80,MAINT\nb,rgw1:80,MAINT (resolution)\n",
     );
     expect(unresolvedServers(rows)).toEqual(["rgw1:80"]);
+  });
+
+  test("a server that is being checked is read again, the others are not", async () => {
+    const csv = (a: string, b: string) => parseStat(`# pxname,svname,check_status,check_code\ns3,a,${a}\ns3,b,${b}\n`);
+    const readings = [
+      csv("* L7OK,0", "L7OK,498"),
+      csv("* L7OK,0", "* L7OK,0"),
+      csv("L7OK,498", "L7OK,200"),
+      csv("* L7OK,0", "L7OK,200"),
+    ];
+    const settled = await settledRows(async () => readings.shift() ?? [], 0);
+    expect(settled.map((row) => row["check_code"])).toEqual(["498", "498"]);
+    expect(readings).toHaveLength(1);
+  });
+
+  test("a server whose checks leave no gap is given up, and one that is gone stays as it was", async () => {
+    let reads = 0;
+    const hidden = parseStat("# pxname,svname,check_status,check_code\ns3,a,* L7OK,0\n");
+    expect(await settledRows(async () => (reads++ === 0 ? hidden : []), 0)).toEqual(hidden);
+    expect(reads).toBe(20);
   });
 
   test("counts the servers whose first check is outstanding", () => {
