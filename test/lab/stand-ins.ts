@@ -48,8 +48,12 @@ function standIn(hostname: string, port: number, { limit, ms }: { limit: number;
     }
     if (health) return mode === "disabled" ? json(503, "Slow Down", "ServiceUnavailable") : new Response("");
     if (request.method === "PUT") await request.arrayBuffer();
-    if (url.pathname === "/slow")
-      return slow(Number(url.searchParams.get("ms")), Number(url.searchParams.get("chunks")));
+    if (url.pathname === "/slow") {
+      inFlight++;
+      return slow(Number(url.searchParams.get("ms")), Number(url.searchParams.get("chunks")), () => {
+        inFlight--;
+      });
+    }
     await delay(ms);
     served++;
     return new Response("ok".repeat(500));
@@ -80,16 +84,21 @@ function standIn(hostname: string, port: number, { limit, ms }: { limit: number;
   });
 }
 
-/** A body that takes its time; its length is known from the start. */
-function slow(ms: number, chunks: number): Response {
+/** A body that takes its time; its length is known from the start. Calls `over` when all is sent, or nobody reads any more. */
+function slow(ms: number, chunks: number, over: () => void): Response {
   const piece = new Uint8Array(10_000).fill(120);
+  let gone = false;
   const body = new ReadableStream({
     async start(controller) {
-      for (let count = 0; count < chunks; count++) {
+      for (let count = 0; count < chunks && !gone; count++) {
         controller.enqueue(piece);
         await delay(ms);
       }
-      controller.close();
+      if (!gone) controller.close();
+      over();
+    },
+    cancel() {
+      gone = true;
     },
   });
   return new Response(body, { headers: { "content-length": String(chunks * piece.length) } });
