@@ -33,7 +33,7 @@ export function addressVerdict(config: Config, facts: Facts): Verdict {
 export async function checkAddresses(host: Host): Promise<Verdict> {
   const config = await configOf(host);
   if (!config) return skip("not configured");
-  return addressVerdict(config, await gatherPlace(host.system, config));
+  return addressVerdict(config, await gatherPlace(host, config));
 }
 
 function placesOf(config: Config, facts: Facts): Places {

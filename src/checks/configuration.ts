@@ -6,6 +6,7 @@ import type { Secrets } from "../config/secrets.ts";
 import { inSubnet, parseAddress } from "../domain/address.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { certificatePlace, type Paths } from "../domain/paths.ts";
+import { isHealthPath } from "../domain/rgw.ts";
 import { OberError } from "../errors.ts";
 import { validate } from "../plan/validators.ts";
 import { neighborAddresses } from "../render/exabgp.ts";
@@ -140,6 +141,28 @@ function neighborCheck({ name, address }: { name: string; address: string }): Ch
   };
 }
 
+/** As HAProxy's check takes the answer; see `stateRules` in render/haproxy.ts. */
+export function backendVerdict(
+  path: string,
+  { status, ms, fix }: { readonly status: number; readonly ms: number; readonly fix: string },
+): Verdict {
+  if (status === 200) return pass(`200 in ${ms.toFixed(1)} ms`);
+  const swift = isHealthPath(path);
+  if (status === 498 || (status === 503 && !swift)) {
+    return warn(
+      `busy: at its limit of requests, ${path} answers ${status}`,
+      "more RGWs, or a larger rgw_max_concurrent_requests, and max_requests in ober.yaml",
+    );
+  }
+  if (status === 503) {
+    return warn(
+      "taken out by its own file (rgw_healthcheck_disabling_path)",
+      "when the work is done, remove the file there",
+    );
+  }
+  return fail(`${path} answers ${status}`, `${fix}; another path? backends[].health_check_path`);
+}
+
 function backendCheck(
   group: Config["backends"][number],
   { host, port }: { host: string; port: number },
@@ -156,9 +179,7 @@ function backendCheck(
       const trust = { ca, servername: group.sni || (parseAddress(host) ? undefined : host), verify: group.verify };
       try {
         const { status, ms } = await httpStatus(url, 3000, trust);
-        return status === 200
-          ? pass(`200 in ${ms.toFixed(1)} ms`)
-          : fail(`${group.health_check_path} answers ${status}`, `${fix}; another path? backends[].health_check_path`);
+        return backendVerdict(group.health_check_path, { status, ms, fix });
       } catch (error) {
         if (error instanceof OberError) return fail(error.message, fix);
         throw error;

@@ -17,6 +17,7 @@ export type FactsGiven = {
   readonly interface?: string | undefined;
   /** Bytes. */
   readonly memory?: number | undefined;
+  readonly descriptors?: number | undefined;
   readonly haproxy?: string | undefined;
   readonly exabgp?: string | undefined;
   readonly keepalived?: string | undefined;
@@ -48,6 +49,7 @@ export async function gatherFacts(node: FactsOf, config: Config): Promise<NodeFa
     hostname: hostname(),
     ...(await gatherPlace(node, config)),
     memory: totalmem(),
+    descriptors: await unitDescriptors(system),
     haproxy: need(programs.haproxy, "haproxy"),
     exabgp: config.ha_mode === "bgp" ? need(programs.exabgp, "exabgp") : (programs.exabgp ?? assumed("exabgp")),
     keepalived:
@@ -94,11 +96,39 @@ export async function assumeFacts(system: System, config: Config, given: FactsGi
     addresses: ownAddresses(local),
     networks: networksOf(local, config),
     memory: given.memory ?? totalmem(),
+    descriptors: given.descriptors ?? UNIT_DESCRIPTORS,
     haproxy: { version: version("haproxy"), features: USUAL_FEATURES },
     exabgp: version("exabgp"),
     keepalived: version("keepalived"),
     resolved,
   };
+}
+
+/** LimitNOFILE of ober-http.service. */
+const UNIT_DESCRIPTORS = 1_048_576;
+
+/**
+ * The descriptors that ober-http.service really gets. systemd gives what it may where it may not give as many as the unit asks for: a
+ * container's has no CAP_SYS_RESOURCE, and cannot raise its own limit. See setrlimit_closest() in systemd.
+ */
+async function unitDescriptors(system: System): Promise<number> {
+  const [limits = "", status = "", most = ""] = await Promise.all(
+    ["/proc/1/limits", "/proc/1/status", "/proc/sys/fs/nr_open"].map((file) => system.read(file)),
+  );
+  return descriptorsFrom({ limits, status, most });
+}
+
+/** Bit 24 of the capabilities; see linux/capability.h. */
+const CAP_SYS_RESOURCE = 1n << 24n;
+
+/** From the files of process 1 and `fs.nr_open`, each empty where it cannot be read. Pure. */
+export function descriptorsFrom({ limits, status, most }: { limits: string; status: string; most: string }): number {
+  const number = (text: string | undefined) =>
+    text === undefined || text === "" ? Number.POSITIVE_INFINITY : Number(text);
+  const hard = /^Max open files +\S+ +(\d+)/m.exec(limits)?.[1];
+  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? "0"}`);
+  const mayRaise = (effective & CAP_SYS_RESOURCE) !== 0n;
+  return Math.min(UNIT_DESCRIPTORS, mayRaise ? number(most.trim()) : number(hard));
 }
 
 function assumed(program: keyof Pick<Programs, "exabgp" | "keepalived"> | "haproxy"): Version {

@@ -29,6 +29,7 @@ import {
   checkUnconfirmed,
 } from "./node-files.ts";
 import { checkBfd, checkBgp, checkRoutes, checkVipNetworks } from "./routing.ts";
+import { checkSaturation } from "./saturation.ts";
 import { checkFirewall, checkVrrp, checkVrrpCluster } from "./segment.ts";
 import { checkBackends, checkDrained, checkHaproxy, checkHeld, checkUnits, checkVips } from "./service.ts";
 
@@ -70,6 +71,7 @@ export const hostChecks: readonly Check<Host>[] = [
   { id: "haproxy", title: "HAProxy", needsSystemd: true, run: checkHaproxy },
   { id: "server-names", title: "names of the backends", needsSystemd: true, run: checkServerNames },
   { id: "backends", title: "backends", needsSystemd: true, run: checkBackends },
+  { id: "saturation", title: "clients", needsSystemd: true, run: checkSaturation },
   { id: "vips", title: "VIP addresses", run: checkVips },
   { id: "vip-networks", title: "networks of the VIPs", run: checkVipNetworks },
   { id: "routes", title: "routes", needsSystemd: true, run: checkRoutes },

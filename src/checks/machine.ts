@@ -3,6 +3,7 @@ import type { Config } from "../config/schema.ts";
 import { parseAddress } from "../domain/address.ts";
 import { FOREIGN_UNITS, unitsOf } from "../domain/units.ts";
 import { orUndefined } from "../errors.ts";
+import { connectionLimits } from "../render/limits.ts";
 import { parseSysctl } from "../render/sysctl.ts";
 import { httpStatus } from "../system/http.ts";
 import { findPrograms, isInstalled, parseHaproxy } from "../system/programs.ts";
@@ -94,17 +95,24 @@ export async function checkSysctl({ system, paths }: Host): Promise<Verdict> {
     : warn(wrong.join("; "), `sysctl -p ${paths?.sysctl}`, [["/usr/lib/systemd/systemd-sysctl", paths?.sysctl ?? ""]]);
 }
 
-/** `fd-hard-limit` in haproxy.cfg; with fewer, HAProxy serves fewer connections and says nothing. */
-const WANTED_DESCRIPTORS = 62_600;
-
-export async function checkDescriptors({ system }: Host): Promise<Verdict> {
-  const { mainPid } = await unitState(system, "ober-http.service");
+export async function checkDescriptors(host: Host): Promise<Verdict> {
+  const config = await configOf(host);
+  if (!config) return skip("not configured");
+  const { mainPid } = await unitState(host.system, "ober-http.service");
   if (mainPid === 0) return skip("HAProxy does not run");
-  const limits = (await system.read(`/proc/${mainPid}/limits`)) ?? "";
-  const limit = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? 0);
-  return limit >= WANTED_DESCRIPTORS
-    ? pass(`${limit}`)
-    : fail(`only ${limit}`, "raise LimitNOFILE: systemctl edit ober-http.service");
+  const limits = (await host.system.read(`/proc/${mainPid}/limits`)) ?? "";
+  return descriptorsVerdict(Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? 0), config);
+}
+
+/** With fewer descriptors than `max_connections` needs, HAProxy serves fewer clients and says nothing. Pure. */
+export function descriptorsVerdict(descriptors: number, config: Pick<Config, "max_connections" | "backends">): Verdict {
+  const { clients } = connectionLimits(config, { descriptors });
+  return clients >= config.max_connections
+    ? pass(`${descriptors}`)
+    : fail(
+        `only ${descriptors}: enough for ${clients} connections of clients, not for ${config.max_connections} (max_connections)`,
+        "raise LimitNOFILE: systemctl edit ober-http.service; or lower max_connections in ober.yaml",
+      );
 }
 
 /** A certificate is judged, and a request signed, by the time of day: S3 refuses what is 15 minutes off. */

@@ -3,15 +3,23 @@ import type { Config } from "../config/schema.ts";
 import { OWN_VERSION } from "../domain/build.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { nodeAddresses } from "../domain/nodes.ts";
+import type { RgwState } from "../domain/rgw.ts";
 import type { PeerWord, Turn } from "../domain/turn.ts";
 import { IDENTITY_PATH, type Identity, sectionHashes } from "../render/identity.ts";
-import { parseStat, requestsInFlight, type StatRow, serverRows } from "../system/haproxy-socket.ts";
+import { parseStat, requestsInFlight, type StatRow, serversOf } from "../system/haproxy-socket.ts";
 import { type HttpText, httpText } from "../system/http.ts";
 
 /** A node of the cluster as `ober.yaml` names it. */
 export type ClusterNode = { readonly node: string; readonly address: string; readonly own: boolean };
 
-export type PeerGroup = { readonly name: string; readonly up: number; readonly servers: number };
+/** The RGWs of a group: `up` take requests, and some of these are `busy`; `drained` ones were taken out on purpose. */
+export type PeerGroup = {
+  readonly name: string;
+  readonly up: number;
+  readonly busy: number;
+  readonly drained: number;
+  readonly servers: number;
+};
 
 /** What a node said; `undefined` for what it could not be asked, and why. */
 export type PeerStatus = ClusterNode & {
@@ -128,8 +136,9 @@ export function peerStatus(
     ...member,
     answers,
     serves:
-      rows.some((row) => row["svname"] === "BACKEND" && row["pxname"] !== "ober_stats" && row["status"] === "UP") &&
-      leaving !== true,
+      rows.some(
+        (row) => row["svname"] === "BACKEND" && !row["pxname"]?.startsWith("ober_") && row["status"] === "UP",
+      ) && leaving !== true,
     ...trouble(member, { identity, said, answers, config, timeoutMs }),
     ober: said?.node.ober,
     haproxy: metric(/^haproxy_process_build_info\{version="([^"]*)"\}/m),
@@ -162,8 +171,15 @@ function parseIdentity(answer: HttpText): Identity | undefined {
 const isObject = (value: unknown) => typeof value === "object" && value !== null;
 
 function groupOf(name: string, rows: readonly StatRow[]): PeerGroup {
-  const servers = serverRows(rows, name);
-  return { name, up: servers.filter(({ status = "" }) => status.startsWith("UP")).length, servers: servers.length };
+  const servers = serversOf(rows, name);
+  const count = (...wanted: readonly RgwState[]) => servers.filter(({ state }) => wanted.includes(state)).length;
+  return {
+    name,
+    up: count("serves", "busy"),
+    busy: count("busy"),
+    drained: count("drained"),
+    servers: servers.length,
+  };
 }
 
 /** Sections that are not alike; one that the other's version of ober does not know says nothing. */

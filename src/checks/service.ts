@@ -1,10 +1,12 @@
 /** What serves: units, HAProxy, RGWs, addresses. */
+
+import { type RgwState, statesText, takesRequests, verbOf } from "../domain/rgw.ts";
 import { unitsOf } from "../domain/units.ts";
 import { causeOf } from "../health/drain.ts";
 import { healthNow } from "../health/once.ts";
 import { isHeldBack } from "../plan/admission.ts";
 import { localAddresses } from "../system/addresses.ts";
-import { type StatRow, serverRows, showStat } from "../system/haproxy-socket.ts";
+import { type StatRow, serversOf, settledRows, showStat } from "../system/haproxy-socket.ts";
 import { type UnitState, unitState, unitStates } from "../system/systemd.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
 import { gatherPlace } from "./facts.ts";
@@ -79,30 +81,33 @@ export async function checkBackends(host: Host): Promise<Verdict> {
   if (!config || !host.paths) return skip("not configured");
   if (!host.isRoot) return skip("needs root");
   if ((await unitState(host.system, "ober-http.service")).active !== "active") return skip("ober-http does not run");
+  const { haproxySocket } = host.paths;
   return backendsVerdict(
     config.backends.map(({ name }) => name),
-    await showStat(host.paths.haproxySocket),
+    await settledRows(() => showStat(haproxySocket)),
   );
 }
 
 export function backendsVerdict(groups: readonly string[], rows: readonly StatRow[]): Verdict {
-  const all = groups.map((name) => {
-    const servers = serverRows(rows, name);
-    return { name, servers, down: servers.filter((row) => !/^(UP|no check)/.test(row["status"] ?? "")) };
-  });
-  const down = all.flatMap((group) => group.down);
-  if (down.length === 0)
+  const all = groups.map((name) => ({ name, servers: serversOf(rows, name) }));
+  const text = statesText(all.flatMap(({ servers }) => servers));
+  if (text === "")
     return pass(all.map(({ name, servers }) => `${servers.length} of ${servers.length} in ${name}`).join(", "));
-  const text = down
-    .map(
-      (row) =>
-        `${row["svname"]} is ${row["status"]} (${[row["check_desc"], row["last_chk"]].filter((part) => part).join(": ")})`,
-    )
-    .join("; ");
-  const dead = all.filter((group) => group.servers.length > 0 && group.down.length === group.servers.length);
-  return dead.length > 0
-    ? fail(`no RGW of ${dead.map(({ name }) => name).join(", ")} answers: ${text}`, "ober test")
-    : warn(text, "ober test");
+  const dead = all.filter(({ servers }) => servers.length > 0 && !servers.some(({ state }) => takesRequests(state)));
+  if (dead.length > 0) {
+    const verb = dead.some(({ servers }) => verbOf(servers) === "answer") ? "answers" : "takes requests";
+    return fail(`no RGW of ${dead.map(({ name }) => name).join(", ")} ${verb}: ${text}`, "ober test");
+  }
+  const states = all.flatMap(({ servers }) => servers.map(({ state }) => state));
+  return warn(text, rgwFix(states));
+}
+
+/** The worst first: what is out, what is busy, what somebody has taken out. */
+function rgwFix(states: readonly RgwState[]): string {
+  if (states.includes("out")) return "ober test";
+  if (states.includes("busy"))
+    return "more RGWs, or a larger rgw_max_concurrent_requests, and max_requests in ober.yaml";
+  return "when the work is done, remove the file of rgw_healthcheck_disabling_path there";
 }
 
 export async function checkVips(host: Host): Promise<Verdict> {

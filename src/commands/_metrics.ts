@@ -1,3 +1,4 @@
+import { type RgwState, takesRequests } from "../domain/rgw.ts";
 import { LATENCY_BOUNDS_MS } from "../health/tally.ts";
 import type { Histogram, Metric, Sample } from "../ui/prometheus.ts";
 import type { NodeStatus } from "./_status.ts";
@@ -28,7 +29,18 @@ export function metricsOf({ status, version, commit, drift, sections }: MetricFa
     type: "counter",
   });
   const one = (value: number | undefined): readonly Sample[] => (value === undefined ? [] : [{ value }]);
+  // Without HAProxy nothing is known of its clients.
+  const known = (value: number) => one(status.clients.limit === 0 ? undefined : value);
   const flag = (is: boolean) => (is ? 1 : 0);
+  const inState = (name: string, help: string, is: (state: RgwState) => boolean) =>
+    gauge(
+      name,
+      help,
+      status.backends.map((group) => ({
+        labels: { backend: group.name },
+        value: group.servers.filter(({ state }) => is(state)).length,
+      })),
+    );
   return [
     gauge("build_info", "What this ober was built from.", [
       { labels: { version, commit, mode: status.mode }, value: 1 },
@@ -105,18 +117,30 @@ export function metricsOf({ status, version, commit, drift, sections }: MetricFa
         .filter(({ bfd }) => !["off", "needs root"].includes(bfd))
         .map(({ neighbor, bfd }) => ({ labels: { neighbor }, value: flag(bfd === "Up") })),
     ),
-    gauge(
-      "backend_servers_up",
-      "RGWs of the group that answer HAProxy's check.",
-      status.backends.map(({ name, servers }) => ({
-        labels: { backend: name },
-        value: servers.filter((server) => server.status.startsWith("UP")).length,
-      })),
+    inState("backend_servers_up", "RGWs of the group that take requests, busy ones included.", takesRequests),
+    inState(
+      "backend_servers_busy",
+      "RGWs of the group that are at their own limit of requests.",
+      (state) => state === "busy",
+    ),
+    inState(
+      "backend_servers_drained",
+      "RGWs of the group that were taken out on purpose.",
+      (state) => state === "drained",
     ),
     gauge(
       "backend_servers",
       "RGWs of the group.",
       status.backends.map(({ name, servers }) => ({ labels: { backend: name }, value: servers.length })),
+    ),
+    gauge("client_connections", "Connections of clients.", known(status.clients.connections)),
+    gauge("client_connections_limit", "Connections of clients that the node takes.", known(status.clients.limit)),
+    gauge("requests_queued", "Requests that wait because no RGW takes one more.", known(status.clients.queued)),
+    gauge("accept_queue", "Connections that HAProxy has not taken yet, of one listener.", one(status.clients.backlog)),
+    counter(
+      "accept_queue_overflows_total",
+      "Connections that the kernel refused since boot because a queue was full, on all listeners of the machine.",
+      one(status.clients.overflows),
     ),
     gauge("requests_in_flight", "Requests that HAProxy is working on.", one(status.inFlight)),
     gauge(

@@ -34,8 +34,13 @@ export function clusterText({ nodes, drift }: ClusterStatus, { style }: Pick<Out
     ...groups.map((group) => {
       const found = node.backends.find(({ name }) => name === group);
       if (found === undefined) return "";
-      const text = `${found.up} of ${found.servers}`;
-      return found.up === found.servers ? text : found.up === 0 ? style.red(text) : style.yellow(text);
+      const more = [found.busy > 0 ? `${found.busy} busy` : "", found.drained > 0 ? `${found.drained} drained` : ""];
+      const text = [`${found.up} of ${found.servers}`, ...more.filter((part) => part)].join(", ");
+      return found.up === found.servers && found.busy === 0
+        ? text
+        : found.up === 0
+          ? style.red(text)
+          : style.yellow(text);
     }),
     node.ober ?? "",
     node.haproxy ?? "",

@@ -2,9 +2,11 @@ import type { AcmeState } from "../acme/renewal.ts";
 import { readAcmeState } from "../acme/state.ts";
 import { gatherPlace } from "../checks/facts.ts";
 import { type Neighbor, neighborStatus, withWords } from "../checks/neighbors.ts";
+import { type Saturation, saturationNow } from "../checks/saturation.ts";
 import { arpQuestions, heldOn, type VrrpView, vrrpView } from "../checks/vrrp.ts";
 import type { Config } from "../config/schema.ts";
 import { type NameStates, nameRemark } from "../domain/names.ts";
+import { type RgwState, rgwState } from "../domain/rgw.ts";
 import { hasHandover, unitsOf } from "../domain/units.ts";
 import { orUndefined } from "../errors.ts";
 import { causeOf } from "../health/drain.ts";
@@ -24,6 +26,7 @@ import {
   requestsInFlight,
   type StatRow,
   serverRows,
+  settledRows,
   showStat,
 } from "../system/haproxy-socket.ts";
 import { readHealthState } from "../system/health-state.ts";
@@ -48,6 +51,8 @@ export type NodeStatus = {
   readonly vrrp: VrrpView | undefined;
   readonly neighbors: readonly Neighbor[];
   readonly backends: readonly BackendStatus[];
+  /** What clients use of what the node has. */
+  readonly clients: Saturation;
   readonly inFlight: number;
   /** The same in words, by frontend and with the age of the longest. */
   readonly transfers: string;
@@ -93,9 +98,12 @@ export type BackendStatus = {
 
 export type ServerStatus = {
   readonly name: string;
+  /** HAProxy's own word: UP, DOWN, NOLB, MAINT. */
   readonly status: string;
+  /** What that means: it serves, is busy and serves, was taken out on purpose, or is out. */
+  readonly state: RgwState;
   readonly check: string;
-  /** What HAProxy says of the last check in words, or what is wrong with its name; empty where there is nothing to say. */
+  /** Why it does not simply serve, what is wrong with its name, or what HAProxy says of its last check; empty where there is nothing to say. */
   readonly reason: string;
   /** What is wrong with its name; undefined where it resolves, or is an address. */
   readonly nameProblem?: string;
@@ -127,7 +135,9 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     unitsNow,
     healthNow(config.stats_port),
     config.ha_mode === "bgp" ? readHealthState(system, paths) : undefined,
-    isRoot() ? orNothing(() => showStat(paths.haproxySocket)) : statByHttp(config.stats_port),
+    isRoot()
+      ? orNothing(() => settledRows(() => showStat(paths.haproxySocket)))
+      : settledRows(() => statByHttp(config.stats_port)),
     orNothing(async () => parseSessions(await haproxyCommand(paths.haproxySocket, "show sess"))),
     isRoot() ? orNothing(() => oldWorkers(paths.masterSocket)) : [],
     neighborStatus({ ...node, isRoot: isRoot() }, config),
@@ -152,6 +162,7 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     ),
     neighbors: neighbors.map((neighbor) => withWords(neighbor, alive ? health : undefined)),
     backends: config.backends.map(({ name }) => backendStatus(name, rows, names)),
+    clients: await saturationNow(system, rows),
     inFlight: requestsInFlight(rows),
     transfers: sentence(requestsInFlight(rows), sessions),
     traffic: countersOf(rows),
@@ -238,12 +249,13 @@ function backendStatus(name: string, rows: readonly StatRow[], names: NameStates
     servers: serverRows(rows, name).map((row) => {
       const server = row["svname"] ?? "";
       const nameProblem = nameRemark(names.get(server.replace(/:\d+$/, "")) ?? {}, Date.now());
+      const state = rgwState(row);
       return {
         name: server,
         status: row["status"] ?? "",
         check: [row["check_status"], row["check_code"]].filter((part) => part).join(" "),
-        reason: nameProblem ?? [row["check_desc"], row["last_chk"]].filter((part) => part).join(": "),
-        ...(nameProblem === undefined ? {} : { nameProblem }),
+        ...state,
+        ...(nameProblem === undefined ? {} : { reason: nameProblem, nameProblem }),
       };
     }),
   };

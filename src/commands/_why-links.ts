@@ -1,6 +1,8 @@
 /** What can be said of each link between HAProxy and the router or the segment. Pure. */
+import { saturationState, saturationText } from "../checks/saturation.ts";
 import type { VrrpVip } from "../checks/vrrp.ts";
 import { age } from "../domain/age.ts";
+import { statesText, takesRequests, verbOf } from "../domain/rgw.ts";
 import type { VipStatus } from "./_status.ts";
 import type { Link, WhyFacts } from "./_why.ts";
 
@@ -45,19 +47,25 @@ export function haproxyLink(facts: WhyFacts): Link {
 /** How many RGWs answer; each that does not with HAProxy's own reason. */
 export function rgwLinks({ status }: WhyFacts, group: string | undefined): readonly Link[] {
   const groups = status.backends.filter(({ name }) => group === undefined || name === group);
-  const anyUp = groups.some(({ servers }) => servers.some((server) => server.status.startsWith("UP")));
+  const anyUp = groups.some(({ servers }) => servers.some(({ state }) => takesRequests(state)));
   return groups.map(({ name, servers }): Link => {
-    const down = servers.filter((server) => !server.status.startsWith("UP") && server.status !== "no check");
-    const reasons = down.map(
-      (server) => `${server.name} is ${server.status} (${server.reason || server.check || "no reason"})`,
-    );
-    const text = [`${servers.length - down.length} of ${servers.length} in ${name} answer`, ...reasons].join("; ");
+    const taking = servers.filter(({ state }) => takesRequests(state));
+    const reasons = statesText(servers);
+    const text = [`${taking.length} of ${servers.length} in ${name} ${verbOf(servers)}`, reasons]
+      .filter((part) => part)
+      .join("; ");
     if (servers.length === 0) return note("RGWs", `${name}: HAProxy says nothing of its servers`);
-    if (down.length < servers.length || anyUp) return down.length === 0 ? ok("RGWs", text) : note("RGWs", text);
-    const [first] = down;
-    const because = `no RGW of ${name} answers (${first?.name}: ${first?.reason || first?.status})`;
+    if (taking.length > 0 || anyUp) return reasons === "" ? ok("RGWs", text) : note("RGWs", text);
+    const [first] = servers;
+    const verb = verbOf(servers) === "answer" ? "answers" : "takes requests";
+    const because = `no RGW of ${name} ${verb} (${first?.name}: ${first?.reason || first?.status})`;
     return broken("RGWs", text, { because, type: "ober test" });
   });
+}
+
+/** A node that takes no more clients still serves those that it has, so this is never the reason for a lost VIP. */
+export function clientsLink({ status: { clients } }: WhyFacts): Link {
+  return (saturationState(clients) === "free" ? ok : note)("clients", saturationText(clients));
 }
 
 export function healthLink({ groupHealth }: WhyFacts): Link {

@@ -8,6 +8,7 @@ import {
   addressLink,
   admissionLinks,
   bfdLinks,
+  clientsLink,
   drainLink,
   haproxyLink,
   healthLink,
@@ -52,6 +53,7 @@ export function whyOf(vip: string, facts: WhyFacts): Why {
   const common = [
     haproxyLink(facts),
     ...rgwLinks(facts, bgp?.backend),
+    clientsLink(facts),
     healthLink(facts),
     drainLink(facts),
     ...admissionLinks(facts),

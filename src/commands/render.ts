@@ -40,6 +40,7 @@ export default defineCommand({
     },
     interface: { type: "string", valueHint: "NAME", description: "The node's interface (detected)" },
     memory: { type: "string", valueHint: "GIB", description: "The node's memory (this machine's)" },
+    descriptors: { type: "string", valueHint: "N", description: "File descriptors of the node's HAProxy (1048576)" },
     haproxyVersion: { type: "string", valueHint: "V", description: "HAProxy of the node (the newest that ober knows)" },
     exabgpVersion: { type: "string", valueHint: "V", description: "ExaBGP of the node (the newest that ober knows)" },
     keepalivedVersion: {
@@ -60,6 +61,7 @@ export default defineCommand({
       address: args.node,
       interface: args.interface,
       memory: memoryOf(args.memory),
+      descriptors: descriptorsOf(args.descriptors),
       haproxy: args.haproxyVersion,
       exabgp: args.exabgpVersion,
       keepalived: args.keepalivedVersion,
@@ -82,6 +84,15 @@ export default defineCommand({
     );
   },
 });
+
+function descriptorsOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^\d{3,7}$/.test(text)) return Number(text);
+  throw new UsageError(
+    `--descriptors "${text}" is not a number of file descriptors`,
+    "write it like --descriptors 65536",
+  );
+}
 
 /** GiB, as an operator names a machine's memory, in bytes. */
 function memoryOf(text: string | undefined): number | undefined {

@@ -1,4 +1,5 @@
 import { defineCommand } from "citty";
+import { saturationState, saturationText } from "../checks/saturation.ts";
 import type { VrrpView } from "../checks/vrrp.ts";
 import { age, toSecond } from "../domain/age.ts";
 import { togetherInLines } from "../domain/names.ts";
@@ -9,7 +10,7 @@ import { certificateLines } from "./_certs-view.ts";
 import type { Documents } from "./_documents.ts";
 import { isRoot, type Node, thisNode } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
-import { type NodeStatus, nodeStatus } from "./_status.ts";
+import { type NodeStatus, nodeStatus, type ServerStatus } from "./_status.ts";
 import { clusterStatus, clusterText } from "./_status-all.ts";
 import { type Rates, trafficText, withRates } from "./_traffic.ts";
 
@@ -102,6 +103,9 @@ export function statusText(status: NodeStatus, { style }: Pick<Output, "style">,
             ]),
           ),
         ]),
+    ...(saturationState(status.clients) === "free" && status.clients.queued === 0
+      ? []
+      : [`${style.yellow("!!")}  clients: ${saturationText(status.clients)}`]),
     serversText(status, good),
     ...nameLines(status, style),
     ...status.oldWorkers.map(
@@ -121,7 +125,7 @@ export function statusText(status: NodeStatus, { style }: Pick<Output, "style">,
 
 function serversText({ backends }: NodeStatus, good: (ok: boolean, text: string) => string): string {
   const rows = backends.flatMap(({ name, servers }) =>
-    servers.map((server) => [name, server.name, good(server.status.startsWith("UP"), server.status), server.check]),
+    servers.map((server) => [name, server.name, stateWord(server, good), lastCheck(server)]),
   );
   return rows.length === 0
     ? "RGWs: not known, HAProxy says nothing"
@@ -140,6 +144,13 @@ function nameLines({ backends }: NodeStatus, style: Output["style"]): readonly s
       .join("\n"),
   ];
 }
+
+/** HAProxy's word where it says enough. */
+const stateWord = ({ state, status }: ServerStatus, good: (ok: boolean, text: string) => string) =>
+  state === "busy" || state === "drained" ? state : good(state === "serves", status);
+
+const lastCheck = ({ state, check, reason }: ServerStatus) =>
+  state === "busy" || state === "drained" ? `${check}: ${reason}` : check;
 
 const transitionsText = (transitions: NodeStatus["transitions"]): string =>
   table(

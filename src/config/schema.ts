@@ -116,6 +116,7 @@ const BackendSchema = mapping({
   health_check_interval: v.optional(wholeNumber(100, 60_000), 1000),
   /** `start`: names are resolved when HAProxy starts or reloads, or as soon as they resolve after it; `follow`: also when they change. */
   resolve: v.optional(oneOf("start", "follow"), "start"),
+  max_requests: v.optional(wholeNumber(1, 1_000_000), 1024),
   tls: v.optional(trueOrFalse, false),
   ca_file: optionalText(ABSOLUTE_PATH, "an absolute path of letters, digits and ._,+@-"),
   sni: optionalText(DOMAIN, "the name in the servers' certificate"),
@@ -202,6 +203,7 @@ const ConfigSchema = mapping(
       ),
       8404,
     ),
+    max_connections: v.optional(wholeNumber(20, 25_000), 25_000),
     stats_allow: v.optional(parsed(isListOfTexts, "a list of addresses or networks", parseNetworks), []),
     install_path: v.optional(v.unknown()),
     venv_path: v.optional(v.unknown()),

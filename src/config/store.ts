@@ -20,6 +20,7 @@ const EXPLANATIONS: Readonly<Record<string, string>> = {
   certs: "TLS: a PEM file or a directory of them with certificate and key; empty means this node's own place.",
   log_retention_days: "Days that the journal is kept.",
   stats_port: "The port of health, statistics and metrics.",
+  max_connections: "Connections of clients that a node takes at most; fewer where it has not the descriptors for them.",
   stats_allow: "Who may see statistics and metrics beside this node; empty: the networks that this node is in.",
 };
 

@@ -15,6 +15,8 @@ export type NodeFacts = {
   readonly networks: readonly string[];
   /** Bytes of the machine's memory. */
   readonly memory: number;
+  /** File descriptors that HAProxy's unit will have. */
+  readonly descriptors: number;
   readonly haproxy: HaproxyFacts;
   readonly exabgp: Version;
   readonly keepalived: Version;

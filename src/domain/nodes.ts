@@ -1,3 +1,4 @@
+import type { Config } from "../config/schema.ts";
 import { familyOf, parseAddress, specialUse } from "./address.ts";
 import type { NodeFacts } from "./facts.ts";
 
@@ -16,6 +17,15 @@ export function nodeAddresses(
     return addresses.find((address) => familyOf(address) === 4) ?? node;
   };
   return [...new Set(nodes.map(one))];
+}
+
+/** The addresses of all nodes of the cluster, this one included: `nodes`, and in keepalived mode the peers. */
+export function clusterAddresses(
+  { ha_mode, nodes, keepalived }: Pick<Config, "ha_mode" | "nodes" | "keepalived">,
+  facts: Pick<NodeFacts, "address" | "resolved">,
+): readonly string[] {
+  const peers = ha_mode === "keepalived" ? keepalived.peers : [];
+  return [...new Set([...nodeAddresses([...nodes, ...peers], facts), facts.address])];
 }
 
 function isLoopback(text: string): boolean {

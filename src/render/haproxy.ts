@@ -5,17 +5,20 @@ import { familyOf } from "../domain/address.ts";
 import { writeAllowList } from "../domain/allow-list.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { certificatePlace, type Paths } from "../domain/paths.ts";
+import { isHealthPath } from "../domain/rgw.ts";
 import { SERVES_KEY, TURN_KEY } from "../domain/serves.ts";
 import type { RenderedFile } from "./file.ts";
 import { IDENTITY_KEY, IDENTITY_PATH, identityText, SERVES_TEXT } from "./identity.ts";
+import { type ConnectionLimits, clusterSize, connectionLimits, groupsSharing, requestShare } from "./limits.ts";
 import { fill, gate } from "./template.ts";
 
+type HaproxyInput = Pick<
+  NodeFacts,
+  "ober" | "haproxy" | "networks" | "memory" | "descriptors" | "address" | "resolved"
+>;
+
 /** haproxy.cfg and the lists that it reads. */
-export function renderHaproxy(
-  config: Config,
-  facts: Pick<NodeFacts, "ober" | "haproxy" | "networks" | "memory">,
-  paths: Paths,
-): readonly RenderedFile[] {
+export function renderHaproxy(config: Config, facts: HaproxyInput, paths: Paths): readonly RenderedFile[] {
   return [
     { path: paths.haproxyConfig, content: haproxyConfig(config, facts, paths), mode: 0o644 },
     { path: paths.identityMap, content: `${IDENTITY_KEY} ${identityText(config, facts.ober)}\n`, mode: 0o644 },
@@ -31,40 +34,48 @@ export function renderHaproxy(
   ];
 }
 
-/** The most connections that a node serves: `fd-hard-limit` of haproxy.cfg allows no more. */
-const CONNECTIONS = 25_000;
+/** Seconds. Long enough that a client lets the others through, short beside what SDKs wait between two tries at most (20). */
+const RETRY_AFTER = "5";
+
+/** What S3 answers when it is asked too much, as HAProxy's arguments of a reply: SDKs try such a request again, later. */
+const SLOW_DOWN = `content-type application/xml string '<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>' hdr Retry-After ${RETRY_AFTER}`;
 
 /** Larger ones have gained nothing, and smaller ones would not hold the headers that RGW takes; see docs/decisions/haproxy-tuning.md. */
 const BUFFER_SIZES = [524_288, 262_144, 131_072, 65_536];
 
 /**
- * Bytes of `tune.bufsize`: the largest with which three quarters of the machine's memory (bytes) hold three buffers for each connection. So
- * many HAProxy 2.6 takes when all transfers stand still, 3.x takes one; without memory the node would restart (`vm.panic_on_oom`).
+ * Bytes of `tune.bufsize`: the largest with which three quarters of the machine's memory (bytes) hold three buffers for each of so many
+ * `connections`. So many HAProxy 2.6 takes when all transfers stand still, 3.x takes one; without memory the node would restart
+ * (`vm.panic_on_oom`).
  */
-export function bufferSize(memory: number): number {
-  const affordable = (memory * 0.75) / (3 * CONNECTIONS);
+export function bufferSize(memory: number, connections: number): number {
+  const affordable = (memory * 0.75) / (3 * connections);
   return BUFFER_SIZES.find((size) => size <= affordable) ?? 65_536;
 }
 
 /** Values for large buffers. HAProxy reserves at most half of one, and 1024 bytes by default. */
-function buffers(memory: number) {
-  const size = bufferSize(memory);
+function buffers(memory: number, { clients }: ConnectionLimits) {
+  const size = bufferSize(memory, clients);
   const reserved = Math.max(1024, Math.min(size / 2, size - 131_072));
   return { bufferSize: String(size), reserved: String(reserved), hotSize: String(32 * size) };
 }
 
-function haproxyConfig(
-  config: Config,
-  { haproxy, memory }: Pick<NodeFacts, "haproxy" | "memory">,
-  paths: Paths,
-): string {
+function haproxyConfig(config: Config, facts: HaproxyInput, paths: Paths): string {
+  const limits = connectionLimits(config, facts);
+  const nodes = clusterSize(config, facts);
   const certificate = certificatePlace(paths, config.certs);
   const families = [...new Set(config.vips.map((vip) => vip.family))].sort();
   const any = (port: number) =>
     families.map((family) => (family === 4 ? `bind *:${port}` : `bind [::]:${port} v6only`));
   return gate(
     fill(assets.haproxyConfig, {
-      ...buffers(memory),
+      ...buffers(facts.memory, limits),
+      descriptors: String(limits.descriptors),
+      slowDown: SLOW_DOWN,
+      clients: String(limits.clients),
+      statistics: String(limits.statistics),
+      statisticsOfOne: String(limits.statisticsOfOne),
+      healthConnections: String(limits.health),
       config: paths.config,
       haproxySocket: paths.haproxySocket,
       serverState: paths.serverState,
@@ -79,9 +90,9 @@ function haproxyConfig(
       routes: indent(routes(config)),
       health: indent(healthRules(config.backends)),
       identity: indent(identityRules(paths)),
-      backends: config.backends.map((group) => backend(group, config.backends)).join(""),
+      backends: config.backends.map((group) => backend(group, config.backends, nodes)).join(""),
     }),
-    haproxy,
+    facts.haproxy,
   );
 }
 
@@ -127,17 +138,11 @@ function identityRules({ leavingList, identityMap, servesMap }: Paths): readonly
   return [say(true, ` { dst -f ${leavingList} }`), say(false, "")];
 }
 
-/**
- * What one RGW works on at a time: a little less than its own `rgw_max_concurrent_requests` (1024), above which it answers
- * 503 SlowDown. HAProxy lets the rest wait, and counts for each group alone.
- */
-const SERVER_CONNECTIONS = 1000;
-
-function backend(group: Backend, groups: readonly Backend[]): string {
-  const sharing = ({ host, port }: Server) =>
-    groups.filter(({ servers }) => servers.some((other) => other.host === host && other.port === port)).length;
+function backend(group: Backend, groups: readonly Backend[], nodes: number): string {
+  const share = (sharing: number) => requestShare({ max_requests: group.max_requests, sharing }, nodes);
   const server = (one: Server) => {
-    const shared = sharing(one) > 1 ? ` maxconn ${Math.floor(SERVER_CONNECTIONS / sharing(one))}` : "";
+    const sharing = groupsSharing(groups, one);
+    const shared = sharing > 1 ? ` maxconn ${share(sharing)}` : "";
     return `server ${one.host}:${one.port} ${bracketed(one.host)}:${one.port}${shared}${serverName(group, one)}`;
   };
   return fill(assets.haproxyBackend, {
@@ -146,10 +151,23 @@ function backend(group: Backend, groups: readonly Backend[]): string {
     // Not a name: an RGW with `rgw_dns_name` takes every name but that one for a bucket, and answers 404.
     healthCheckHost: "127.0.0.1",
     healthCheckInterval: String(group.health_check_interval),
-    serverConnections: String(SERVER_CONNECTIONS),
+    slowDown: SLOW_DOWN,
+    retryAfter: RETRY_AFTER,
+    states: indent(stateRules(group.health_check_path)),
+    serverConnections: String(share(1)),
     tls: backendTls(group),
     servers: indent(group.servers.map(server)),
   });
+}
+
+/**
+ * How a check's answer is read. An RGW at its limit is busy and keeps its place: 498 on Swift's health path, 503 elsewhere. On the health
+ * path 503 says that its own file takes it out (`rgw_healthcheck_disabling_path`): it gets no new requests, and ends those that it has. What
+ * radosgw answers when is recorded in test/contract/radosgw.test.ts.
+ */
+function stateRules(path: string): readonly string[] {
+  if (!isHealthPath(path)) return ["http-check expect status 200,498,503"];
+  return ["http-check expect ! status 503 error-status L7OKC", "http-check expect status 200,498"];
 }
 
 /** Requests and health checks by TLS; the certificate must be from the CA and for the server's name. */

@@ -1,4 +1,5 @@
 import net from "node:net";
+import { type RgwState, rgwState } from "../domain/rgw.ts";
 import { OberError, orUndefined } from "../errors.ts";
 
 /**
@@ -49,6 +50,30 @@ export async function showStat(socketPath: string): Promise<readonly StatRow[]> 
   return parseStat(await haproxyCommand(socketPath, "show stat"));
 }
 
+/** A check that runs hides what the last one was answered for some milliseconds, or as long as a slow server takes: so often, and so long apart. */
+const SETTLE_READS = 20;
+const SETTLE_PAUSE_MS = 50;
+
+/**
+ * The rows that `read` gives, each server's from the first reading in which no check of it ran: HAProxy (2.6 to 3.4) shows the code 0 while one
+ * runs, and busy cannot be told from well. A server whose checks leave no gap within a second stays as it is.
+ */
+export async function settledRows(
+  read: () => Promise<readonly StatRow[]>,
+  pauseMs = SETTLE_PAUSE_MS,
+): Promise<readonly StatRow[]> {
+  const keyOf = (row: StatRow) => `${row["pxname"]}/${row["svname"]}`;
+  let rows = await read();
+  for (let reads = 1; reads < SETTLE_READS && rows.some(isHidden); reads++) {
+    await Bun.sleep(pauseMs);
+    const later = new Map((await read()).map((row) => [keyOf(row), row]));
+    rows = rows.map((row) => (isHidden(row) ? (later.get(keyOf(row)) ?? row) : row));
+  }
+  return rows;
+}
+
+const isHidden = (row: StatRow) => row["check_status"] === "* L7OK" && row["check_code"] === "0";
+
 /** Process id of the worker that answers on the socket now; undefined when none does. */
 export async function workerPid(socketPath: string): Promise<number | undefined> {
   const said = (await orUndefined(() => haproxyCommand(socketPath, "show info"))) ?? "";
@@ -80,6 +105,23 @@ export function requestsInFlight(rows: readonly StatRow[]): number {
 /** The rows of a backend's servers, without that of the backend itself. */
 export const serverRows = (rows: readonly StatRow[], backend: string): readonly StatRow[] =>
   rows.filter((row) => row["pxname"] === backend && !["BACKEND", "FRONTEND"].includes(row["svname"] ?? ""));
+
+/** A server of a backend: what HAProxy calls its state, and what that means. */
+export type ServerState = {
+  readonly name: string;
+  readonly status: string;
+  readonly state: RgwState;
+  /** What keeps it from serving, or HAProxy's words about its last check; empty where there is nothing to say. */
+  readonly reason: string;
+};
+
+/** The servers of a backend with their states. */
+export const serversOf = (rows: readonly StatRow[], backend: string): readonly ServerState[] =>
+  serverRows(rows, backend).map((row) => ({
+    name: row["svname"] ?? "",
+    status: row["status"] ?? "",
+    ...rgwState(row),
+  }));
 
 /** Servers that HAProxy takes for up only because it has just started and has not checked them yet. */
 export function checksPending(rows: readonly StatRow[]): number {

@@ -48,7 +48,7 @@ export type HttpText =
 const LONGEST_TEXT = 16 * 1024 * 1024;
 
 /**
- * The answer to a GET by HTTP/1.0, which comes whole and not in pieces. Never throws: the kernel's code for a failure tells who asks
+ * The answer to a GET by HTTP/1.0, which ends with its connection. Never throws: the kernel's code for a failure tells who asks
  * what to do about it, and http.get hides it.
  */
 export function httpText(host: string, port: number, path: string, timeoutMs: number): Promise<HttpText> {
@@ -73,13 +73,30 @@ export function httpText(host: string, port: number, path: string, timeoutMs: nu
   });
 }
 
-/** A whole answer, or what its sudden end means. */
-function parseHttpText(text: string): HttpText {
+/** A whole answer, or what its sudden end means. HAProxy 2.6 sends statistics and metrics in chunks to HTTP/1.0 too. */
+export function parseHttpText(text: string): HttpText {
   const headEnd = text.indexOf("\r\n\r\n");
+  const head = text.slice(0, headEnd);
   const status = /^HTTP\/1\.[01] (\d{3})/.exec(text)?.[1];
-  const length = /\r\ncontent-length: *(\d+)/i.exec(text.slice(0, headEnd))?.[1];
-  const body = text.slice(headEnd + 4);
-  const cut = headEnd < 0 || (length !== undefined && Buffer.byteLength(body) < Number(length));
+  const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1];
+  const chunked = /\r\ntransfer-encoding: *chunked/i.test(head);
+  const rest = text.slice(headEnd + 4);
+  const body = chunked ? joinChunks(rest) : rest;
+  const cut = headEnd < 0 || body === undefined || (length !== undefined && Buffer.byteLength(body) < Number(length));
   if (status === undefined || cut) return { status: undefined, code: text === "" ? "ECONNRESET" : "EPROTO" };
   return { status: Number(status), body };
+}
+
+/** The chunks as one text; undefined when the last one is missing. Their lengths are in bytes. */
+function joinChunks(text: string): string | undefined {
+  const bytes = Buffer.from(text);
+  const parts: Buffer[] = [];
+  for (let at = 0; ; ) {
+    const end = bytes.indexOf("\r\n", at);
+    const length = end < 0 ? Number.NaN : Number.parseInt(bytes.toString("latin1", at, end), 16);
+    if (Number.isNaN(length) || bytes.length < end + 2 + length) return undefined;
+    if (length === 0) return Buffer.concat(parts).toString();
+    parts.push(bytes.subarray(end + 2, end + 2 + length));
+    at = end + 2 + length + 2;
+  }
 }

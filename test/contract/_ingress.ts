@@ -63,6 +63,9 @@ export type IngressOptions = {
   /** Servers of the first group; the first of SERVERS alone unless told. */
   readonly servers?: readonly string[];
   readonly tls?: BackendTls;
+  /** More keys of the first group, and of ober.yaml itself, in YAML's flow style: "max_requests: 8". */
+  readonly group?: string;
+  readonly config?: string;
   /** A last change of the rendered text, for times that a test cannot wait for. Throws where the text has changed from under it. */
   readonly edit?: readonly (readonly [from: string, to: string])[];
 };
@@ -89,8 +92,9 @@ export async function startIngress(tree: ParserTree, options: IngressOptions = {
       `bgp: {local_as: 65001, peer_as: 65000, neighbors: [10.77.0.1]}
 vips: [${VIPS[0]}, {address: ${VIPS[1]}, backend: archive}]
 backends:
-  - {name: s3, servers: [${(options.servers ?? SERVERS.slice(0, 1)).map((server) => `"${server}:${SERVER_PORT}"`).join(", ")}]${options.tls ? `, tls: true, ca_file: ${prefix}/ca.pem, sni: ${options.tls.sni}` : ""}}
+  - {name: s3, servers: [${(options.servers ?? SERVERS.slice(0, 1)).map((server) => `"${server}:${SERVER_PORT}"`).join(", ")}]${options.tls ? `, tls: true, ca_file: ${prefix}/ca.pem, sni: ${options.tls.sni}` : ""}${options.group ? `, ${options.group}` : ""}}
   - {name: archive, servers: ["${ARCHIVE}:${SERVER_PORT}"]}
+${options.config ?? ""}
 `,
       "ober.yaml",
     ),
@@ -102,7 +106,15 @@ backends:
   };
   for (const { path, content } of renderHaproxy(
     config,
-    { ober: "1.2.3", haproxy, networks: [NETWORK], memory: 64 * 2 ** 30 },
+    {
+      ober: "1.2.3",
+      haproxy,
+      networks: [NETWORK],
+      memory: 64 * 2 ** 30,
+      descriptors: DESCRIPTORS,
+      address: NODE,
+      resolved: {},
+    },
     paths,
   ))
     put(path, content);

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import net from "node:net";
 import { replaceLists } from "../../src/plan/allow-lists.ts";
+import { connectionLimits } from "../../src/render/limits.ts";
 import { measured, ROUNDS } from "../e2e/_cluster.ts";
 import { selfSigned } from "../helpers/certificate.ts";
 import { until } from "../lab/process.ts";
@@ -320,7 +321,10 @@ describe.each(TREES.map((tree) => [tree.name, tree] as const))("%s:", (name, tre
         setTimeout(() => socket.write(OK), head.startsWith("GET /late") ? 3_000 : 0);
       });
       // A machine that allows fewer descriptors gives fewer connections by itself; idle ones need only one each.
-      const fits = (DESCRIPTORS - 100) / 2.5 > idle + active;
+      const backends = [{ servers: [SERVERS[0], ARCHIVE] }] as never;
+      const { clients } = connectionLimits({ max_connections: 25_000, backends }, { descriptors: DESCRIPTORS });
+      const fits = clients > idle + active;
+      const wanted = idle + active + 100;
       await using ingress = await startIngress(tree, {
         edit: [
           // Opening them all takes its time on a small machine.
@@ -329,8 +333,10 @@ describe.each(TREES.map((tree) => [tree.name, tree] as const))("%s:", (name, tre
           ...(fits
             ? []
             : ([
-                ["fd-hard-limit 62600", `no strict-limits\n  maxconn ${idle + active + 100}`],
-                ["maxconn 1000", "maxconn 5000"],
+                ["  fd-hard-limit ", `  no strict-limits\n  maxconn ${wanted + 1000}\n  # `],
+                [`  maxconn ${clients}\n`, `  maxconn ${wanted}\n`],
+                [`gt ${clients} }`, `gt ${wanted} }`],
+                ["maxconn 1023", "maxconn 5000"],
               ] as const)),
         ],
       });

@@ -51,6 +51,7 @@ const QUESTIONS = [
   "s3: RADOS gateways",
   "s3: Path",
   "s3: Check interval",
+  "s3: Requests that each gateway",
   "s3: Speak TLS",
   "Another backend group?",
   "Certificate: PEM file",
@@ -59,6 +60,7 @@ const QUESTIONS = [
   "Hand running connections over",
   "Port of health",
   "Networks that may see",
+  "Most connections of clients",
   "Days that the journal",
 ];
 

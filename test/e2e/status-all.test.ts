@@ -42,7 +42,7 @@ describe("ober status --all", () => {
       expect(haproxy).toMatch(/^\d+\.\d+\.\d+/);
       expect(Date.parse(since ?? "")).toBeLessThan(Date.now());
       expect<unknown>({ backends, differs, reason }).toEqual({
-        backends: [{ name: "s3", up: 3, servers: 3 }],
+        backends: [{ name: "s3", up: 3, busy: 0, drained: 0, servers: 3 }],
         differs: [],
       });
     }

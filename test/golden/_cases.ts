@@ -14,6 +14,7 @@ type GivenFacts = {
   readonly features: readonly string[];
   readonly exabgp: string;
   readonly memoryGib?: number;
+  readonly descriptors?: number;
   readonly networks?: readonly string[];
   readonly resolved?: NodeFacts["resolved"];
   readonly bgpPassword?: string;
@@ -70,6 +71,7 @@ function readCase(name: string): GoldenCase {
       addresses: [{ address: given.address, interface: "eth0" }],
       networks: given.networks ?? ["10.77.0.0/24"],
       memory: (given.memoryGib ?? 64) * 2 ** 30,
+      descriptors: given.descriptors ?? 1_048_576,
       haproxy: { version: version(given.haproxy), features: given.features },
       exabgp: version(given.exabgp),
       keepalived: version("2.3.3"),

@@ -108,6 +108,7 @@ export const OTHER: readonly Question[] = [
     kind: "list",
     placeholder: "10.1.0.0/16",
   },
+  { path: "max_connections", message: "Most connections of clients on a node", kind: "number", fallback: 25_000 },
   { path: "log_retention_days", message: "Days that the journal is kept", kind: "number", fallback: 7 },
 ];
 
@@ -125,6 +126,12 @@ export const GROUP: readonly Question[] = [
     fallback: "/swift/healthcheck",
   },
   { path: "health_check_interval", message: "Check interval, milliseconds", kind: "number", fallback: 1000 },
+  {
+    path: "max_requests",
+    message: "Requests that each gateway works on at a time (its rgw_max_concurrent_requests)",
+    kind: "number",
+    fallback: 1024,
+  },
   { path: "tls", message: "Speak TLS to the gateways?", kind: "truth", fallback: false },
 ];
 

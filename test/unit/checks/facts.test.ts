@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { gatherFacts } from "../../../src/checks/facts.ts";
+import { descriptorsFrom, gatherFacts } from "../../../src/checks/facts.ts";
 import { parseConfig } from "../../../src/config/schema.ts";
 import { temporarySystem } from "../../helpers/system.ts";
 
@@ -43,4 +43,18 @@ test.each([
   const refused = gatherFacts({ system, paths: undefined }, config);
   expect(refused).rejects.toThrow(message);
   await refused.catch(() => {});
+});
+
+test.each([
+  ["a machine of its own", { cap: "000001ffffffffff", hard: "524288", most: "1073741816" }, 1_048_576],
+  ["fs.nr_open is lower", { cap: "000001ffffffffff", hard: "524288", most: "65536" }, 65_536],
+  ["a container may not raise its limit", { cap: "00000000fcecafff", hard: "20000", most: "1048576" }, 20_000],
+  ["a container whose limit is higher", { cap: "00000000fcecafff", hard: "1073741816", most: "" }, 1_048_576],
+] as const)("the unit's descriptors: %s", (_, { cap, hard, most }, descriptors) => {
+  const limits = `Limit                     Soft Limit           Hard Limit           Units\nMax open files            1024                 ${hard}               files\n`;
+  expect(descriptorsFrom({ limits, status: `CapPrm:\t${cap}\nCapEff:\t${cap}\n`, most })).toBe(descriptors);
+});
+
+test("the unit's descriptors are as it asks for where nothing can be read", () => {
+  expect(descriptorsFrom({ limits: "", status: "", most: "" })).toBe(1_048_576);
 });

@@ -64,7 +64,7 @@ test("a node that answers says what it serves, and since when", () => {
     since: "2023-11-14T22:13:20.000Z",
     leaving: false,
     inFlight: 5,
-    backends: [{ name: "s3", up: 1, servers: 2 }],
+    backends: [{ name: "s3", up: 1, busy: 0, drained: 0, servers: 2 }],
     differs: [],
   });
 });

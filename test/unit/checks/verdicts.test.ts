@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { runChecks } from "../../../src/checks/check.ts";
-import { clockVerdict } from "../../../src/checks/machine.ts";
+import { backendVerdict } from "../../../src/checks/configuration.ts";
+import { clockVerdict, descriptorsVerdict } from "../../../src/checks/machine.ts";
 import { mtuVerdict } from "../../../src/checks/path-mtu.ts";
 import { routesVerdict } from "../../../src/checks/routing.ts";
 import { backendsVerdict, unitsVerdict } from "../../../src/checks/service.ts";
@@ -93,6 +94,29 @@ describe("the clock", () => {
   });
 });
 
+test("the descriptors are judged by the connections that the configuration asks for", () => {
+  const backends = [{ servers: [{ host: "rgw1", port: 7480 }] }] as never;
+  const verdict = (descriptors: number, max_connections: number) =>
+    descriptorsVerdict(descriptors, { max_connections, backends });
+  expect(verdict(1_048_576, 25_000)).toMatchObject({ status: "pass" });
+  expect(verdict(20_000, 5_000)).toMatchObject({ status: "pass" });
+  expect(verdict(20_000, 25_000)).toMatchObject({
+    status: "fail",
+    detail: "only 20000: enough for 6959 connections of clients, not for 25000 (max_connections)",
+  });
+});
+
+test.each([
+  ["/swift/healthcheck", 200, "pass", "200 in 1.0 ms"],
+  ["/swift/healthcheck", 498, "warn", "busy: at its limit of requests, /swift/healthcheck answers 498"],
+  ["/swift/healthcheck", 503, "warn", "taken out by its own file (rgw_healthcheck_disabling_path)"],
+  ["/swift/healthcheck", 500, "fail", "/swift/healthcheck answers 500"],
+  ["/", 503, "warn", "busy: at its limit of requests, / answers 503"],
+  ["/", 404, "fail", "/ answers 404"],
+])("an RGW that answers %s with %d: %s", (path, code, status, detail) => {
+  expect(backendVerdict(path, { status: code, ms: 1, fix: "curl" })).toMatchObject({ status, detail });
+});
+
 describe("backends", () => {
   const rows = (...states: string[]) =>
     parseStat(
@@ -105,6 +129,12 @@ describe("backends", () => {
   test.each([
     [rows("UP", "UP 1/3"), "pass", "2 of 2 in s3"],
     [rows("UP", "DOWN"), "warn", "rgw2:7480 is DOWN (Layer4 timeout: one, two)"],
+    [rows("UP", "NOLB"), "warn", "rgw2:7480 is drained: taken out by its own file (rgw_healthcheck_disabling_path)"],
+    [
+      rows("NOLB"),
+      "fail",
+      "no RGW of s3 takes requests: rgw1:7480 is drained: taken out by its own file (rgw_healthcheck_disabling_path)",
+    ],
     [rows("DOWN"), "fail", "no RGW of s3 answers: rgw1:7480 is DOWN (Layer4 timeout: one, two)"],
   ])("%#", (given, status, detail) => {
     expect(backendsVerdict(["s3"], given)).toMatchObject({ status, detail });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { NodeStatus } from "../../../src/commands/_status.ts";
 import { type WhyFacts, whyOf } from "../../../src/commands/_why.ts";
+import type { RgwState } from "../../../src/domain/rgw.ts";
 
 const NOW = Date.parse("2026-01-01T12:00:00Z");
 const ago = (seconds: number) => new Date(NOW - seconds * 1000).toISOString();
@@ -20,7 +21,13 @@ const unit = (name: string, patch: Patch<NodeStatus["units"][number]> = {}): Nod
   result: "success",
   ...patch,
 });
-const server = (name: string, status = "UP", reason = "") => ({ name, status, check: "L7OK 200", reason });
+const server = (name: string, status = "UP", reason = "", state: RgwState = status === "UP" ? "serves" : "out") => ({
+  name,
+  status,
+  state,
+  check: "L7OK 200",
+  reason,
+});
 const route = {
   vip: VIP,
   backend: "s3",
@@ -50,6 +57,7 @@ const bgp: NodeStatus = {
   vrrp: undefined,
   neighbors: [{ neighbor: "10.0.0.1", session: true, reason: undefined, bfd: "Up" }],
   backends: [{ name: "s3", servers: [server("rgw1:7480"), server("rgw2:7480")] }],
+  clients: { connections: 12, limit: 25_000, queued: 0, backlog: 0, backlogLimit: 4_096, overflows: 0 },
   inFlight: 0,
   transfers: "0 transfers",
   traffic: [],
@@ -108,6 +116,7 @@ test("says each link of a VIP that is served", () => {
   expect(links.map(({ state, link, text }) => `${state} ${link}: ${text}`)).toEqual([
     "ok HAProxy: runs since 1h",
     "ok RGWs: 2 of 2 in s3 answer",
+    "ok clients: 12 of 25000 connections of clients",
     "ok /health: 200 in 0.4 ms",
     "ok drain: no",
     `ok address: ${VIP} is on this machine`,
@@ -254,6 +263,33 @@ describe("in keepalived mode", () => {
     const status = { ...keepalived, vrrp: { vips: [vip], peers: [peer], suspicions: [{ certain: true, text: said }] } };
     expect(why(status).conclusion).toEndWith(`but: ${said}`);
   });
+});
+
+test("a busy RGW, one that its own file takes out, and a node full of clients are remarks and no reasons", () => {
+  const backends = [
+    {
+      name: "s3",
+      servers: [
+        server("rgw1:7480", "UP", "its check answers 498", "busy"),
+        server("rgw2:7480", "NOLB", "by file", "drained"),
+      ],
+    },
+  ];
+  const clients = { ...bgp.clients, connections: 25_000, queued: 7 };
+  const { served, links } = why({ ...bgp, backends, clients });
+  expect(served).toBe(true);
+  expect(links.filter(({ state }) => state === "note").map(({ link, text }) => `${link}: ${text}`)).toEqual([
+    "RGWs: 1 of 2 in s3 take requests; rgw1:7480 is busy: its check answers 498; rgw2:7480 is drained: by file",
+    "clients: 25000 of 25000 connections of clients, new clients wait, 7 requests wait for an RGW",
+  ]);
+});
+
+test("RGWs that were all taken out on purpose are the reason", () => {
+  const servers = [server("rgw1:7480", "NOLB", "taken out by its own file", "drained")];
+  const { conclusion } = why({ ...withdrawn, backends: [{ name: "s3", servers }] });
+  expect(conclusion).toBe(
+    `${VIP} is not served from this node: no RGW of s3 takes requests (rgw1:7480: taken out by its own file)`,
+  );
 });
 
 test("one dead RGW or one lost router of several is a remark and no reason", () => {

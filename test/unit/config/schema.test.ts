@@ -110,6 +110,7 @@ describe("a good file", () => {
           servers: [{ host: "rgw1", port: 7480 }],
           health_check_path: "/swift/healthcheck",
           health_check_interval: 1000,
+          max_requests: 1024,
           ...NEW_GROUP,
         },
       ],
@@ -125,6 +126,7 @@ describe("a good file", () => {
       },
       log_retention_days: 7,
       stats_port: 8404,
+      max_connections: 25_000,
       stats_allow: [],
     });
   });
@@ -137,12 +139,13 @@ describe("a good file", () => {
       ha_mode: "keepalived",
       nodes: [],
       handover: "auto",
+      max_connections: 25_000,
       stats_allow: [],
       bgp: { ...rest.bgp, bfd_interval_ms: 100, bfd_multiplier: 3 },
       certs: { ...rest.certs, ...NEW_CERTS },
       keepalived: vrrp,
       vips: [{ address: "10.0.0.100", family: 4, interface: "lo-vip", backend: "s3_backend" }],
-      backends: [{ ...PYTHON_FILE.backends[0], servers: [{ host: "rgw1", port: 7480 }], ...NEW_GROUP }] as never,
+      backends: [{ ...PYTHON_FILE.backends[0], servers: [{ host: "rgw1", port: 7480 }], max_requests: 1024, ...NEW_GROUP }] as never,
     });
     const routed = { ...PYTHON_FILE, ha_mode: "bgp", bgp: { ...PYTHON_FILE.bgp, neighbors: ["10.0.0.1"] } };
     expect(parseConfig({ ...routed, keepalived: { ...keepalived, peers: [] } }, "ober.yaml").ha_mode).toBe("bgp");
@@ -220,7 +223,7 @@ describe("a good file", () => {
 });
 
 const TOP_KEYS =
-  "known here are ha_mode, nodes, handover, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, stats_allow, install_path, venv_path";
+  "known here are ha_mode, nodes, handover, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, max_connections, stats_allow, install_path, venv_path";
 
 const problems = (input: unknown) => {
   try {

@@ -131,6 +131,7 @@ stats_port: 8404
         "s3: RADOS gateways (host:port; host lists)",
         "s3: Path that a healthy gateway answers with 200",
         "s3: Check interval, milliseconds",
+        "s3: Requests that each gateway works on at a time (its rgw_max_concurrent_requests)",
         "s3: Speak TLS to the gateways?",
         "Another backend group?",
         "Certificate: PEM file or directory (empty: this node's own place)",
@@ -139,6 +140,7 @@ stats_port: 8404
         "Hand running connections over before a planned stop?",
         "Port of health, statistics and metrics",
         "Networks that may see statistics and metrics (empty: those that this node is in)",
+        "Most connections of clients on a node",
         "Days that the journal is kept",
       ]
     `);

@@ -11,7 +11,8 @@ function lines(word: string, backends: readonly { name: string; servers: readonl
   );
   const haproxy = { version: { major: 3, minor: 4, patch: 7, text: "3.4.7" }, features: ["PROMEX"] };
   const paths = pathsOf("/opt/ober");
-  const files = renderHaproxy(config, { ober: "1.2.3", haproxy, networks: [], memory: 64 * 2 ** 30 }, paths);
+  const node = { networks: [], memory: 64 * 2 ** 30, descriptors: 1_048_576, address: "10.0.0.11", resolved: {} };
+  const files = renderHaproxy(config, { ober: "1.2.3", haproxy, ...node }, paths);
   const text = files.find(({ path }) => path === paths.haproxyConfig)?.content ?? "";
   return text
     .split("\n")
@@ -26,17 +27,17 @@ test("groups that share an RGW share what it can work on", () => {
     { name: "c", servers: ["10.66.0.1:7480", "10.66.0.2:8080"] },
   ];
   expect(lines("server", backends)).toEqual([
-    "server 10.66.0.1:7480 10.66.0.1:7480 maxconn 333",
+    "server 10.66.0.1:7480 10.66.0.1:7480 maxconn 340",
     "server 10.66.0.2:7480 10.66.0.2:7480",
-    "server 10.66.0.1:7480 10.66.0.1:7480 maxconn 333",
-    "server 10.66.0.1:7480 10.66.0.1:7480 maxconn 333",
+    "server 10.66.0.1:7480 10.66.0.1:7480 maxconn 340",
+    "server 10.66.0.1:7480 10.66.0.1:7480 maxconn 340",
     "server 10.66.0.2:8080 10.66.0.2:8080",
   ]);
-  expect(lines("default-server", backends)[0]).toContain(" maxconn 1000 ");
+  expect(lines("default-server", backends)[0]).toContain(" maxconn 1023 ");
 });
 
 test("buffers are as large as the memory allows for every connection", () => {
   const GIB = 2 ** 30;
-  const sizes = [1, 7.7, 15.6, 31.3, 62.7, 1024].map((memory) => bufferSize(memory * GIB));
+  const sizes = [1, 7.7, 15.6, 31.3, 62.7, 1024].map((memory) => bufferSize(memory * GIB, 25_000));
   expect(sizes).toEqual([65_536, 65_536, 131_072, 262_144, 524_288, 524_288]);
 });

@@ -1,7 +1,13 @@
 /** What other programs print, as they printed it. */
 import { describe, expect, test } from "bun:test";
 import { parseVersion } from "../../../src/domain/version.ts";
-import { checksPending, parseSessions, parseStat, requestsInFlight } from "../../../src/system/haproxy-socket.ts";
+import {
+  checksPending,
+  parseSessions,
+  parseStat,
+  requestsInFlight,
+  settledRows,
+} from "../../../src/system/haproxy-socket.ts";
 import { parseOsRelease } from "../../../src/system/os.ts";
 import { parseHaproxy } from "../../../src/system/programs.ts";
 import { sentence } from "../../../src/system/traffic.ts";
@@ -25,6 +31,26 @@ describe("HAProxy", () => {
       `HAProxy version 3.4.0 2026/06/03\nFeature list : +PROMEX\nBuilt with SSL library version : OpenSSL 1.1.1 (compatible; AWS-LC 5.5.0)\nRunning on SSL library version : ${running}\n`;
     expect(parseHaproxy(text("AWS-LC 5.5.0"))?.features).toContain("OPENSSL_AWSLC");
     expect(parseHaproxy(text("OpenSSL 3.0.19"))?.features).not.toContain("OPENSSL_AWSLC");
+  });
+
+  test("a server that is being checked is read again, the others are not", async () => {
+    const csv = (a: string, b: string) => parseStat(`# pxname,svname,check_status,check_code\ns3,a,${a}\ns3,b,${b}\n`);
+    const readings = [
+      csv("* L7OK,0", "L7OK,498"),
+      csv("* L7OK,0", "* L7OK,0"),
+      csv("L7OK,498", "L7OK,200"),
+      csv("* L7OK,0", "L7OK,200"),
+    ];
+    const settled = await settledRows(async () => readings.shift() ?? [], 0);
+    expect(settled.map((row) => row["check_code"])).toEqual(["498", "498"]);
+    expect(readings).toHaveLength(1);
+  });
+
+  test("a server whose checks leave no gap is given up, and one that is gone stays as it was", async () => {
+    let reads = 0;
+    const hidden = parseStat("# pxname,svname,check_status,check_code\ns3,a,* L7OK,0\n");
+    expect(await settledRows(async () => (reads++ === 0 ? hidden : []), 0)).toEqual(hidden);
+    expect(reads).toBe(20);
   });
 
   test("counts the servers whose first check is outstanding", () => {

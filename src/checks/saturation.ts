@@ -1,0 +1,103 @@
+/** Whether clients use up what the node has: its connections, and the kernel's queues before HAProxy. */
+import type { StatRow } from "../system/haproxy-socket.ts";
+import { showStat } from "../system/haproxy-socket.ts";
+import type { System } from "../system/system.ts";
+import { unitState } from "../system/systemd.ts";
+import { pass, skip, type Verdict, warn } from "./check.ts";
+import type { Host } from "./host-config.ts";
+
+/** What clients use now of what there is. */
+export type Saturation = {
+  /** Connections of clients, and how many the node takes. */
+  readonly connections: number;
+  readonly limit: number;
+  /** Requests that wait in HAProxy because no RGW takes one more. */
+  readonly queued: number;
+  /** Connections that the kernel has made and HAProxy has not taken, of the listener that has the most, and its room for them. */
+  readonly backlog: number;
+  readonly backlogLimit: number;
+  /** Connections that the kernel refused on all listeners of the machine since it booted, because such a queue was full. */
+  readonly overflows: number;
+};
+
+/** Above this share of the limit an operator is told before clients are. */
+const NEAR = 0.8;
+/** HAProxy accepts in turns, so that it is at its limit a little below it. */
+const FULL = 0.98;
+
+export type SaturationState = "free" | "near" | "full";
+
+/** Reads the kernel's queues for `rows` of HAProxy. `ss` needs no root for listeners. */
+export async function saturationNow(system: System, rows: readonly StatRow[]): Promise<Saturation> {
+  const [{ stdout }, netstat = ""] = await Promise.all([
+    system.run(["ss", "-Hltn", "sport = :443 or sport = :80"], { accept: [0, 1, 127, 255] }),
+    system.read("/proc/net/netstat"),
+  ]);
+  return saturationOf({ rows, listeners: stdout, netstat });
+}
+
+/** From `show stat`, `ss -Hltn` (a listener's Recv-Q is what waits, its Send-Q the room; see ss(8)) and /proc/net/netstat. Pure. */
+export function saturationOf(from: {
+  readonly rows: readonly StatRow[];
+  readonly listeners: string;
+  readonly netstat: string;
+}): Saturation {
+  const { rows, listeners, netstat } = from;
+  const fronts = rows.filter(({ svname, pxname }) => svname === "FRONTEND" && pxname?.startsWith("ober_s3"));
+  const backs = rows.filter(({ svname, pxname }) => svname === "BACKEND" && !pxname?.startsWith("ober_"));
+  const total = (list: readonly StatRow[], column: string) =>
+    list.reduce((sum, row) => sum + Number(row[column] ?? 0), 0);
+  const queues = listeners
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/))
+    .map(([, waiting = "", room = ""]) => ({ waiting: Number(waiting), room: Number(room) }))
+    .sort((a, b) => b.waiting - a.waiting);
+  return {
+    connections: total(fronts, "scur"),
+    // All frontends have the same limit, and it holds for all of them together.
+    limit: Math.max(0, ...fronts.map((row) => Number(row["slim"] ?? 0))),
+    queued: total(backs, "qcur"),
+    backlog: queues[0]?.waiting ?? 0,
+    backlogLimit: queues[0]?.room ?? 0,
+    overflows: overflowsIn(netstat),
+  };
+}
+
+/** ListenOverflows of the TcpExt lines: one with the names, one with the numbers. */
+function overflowsIn(netstat: string): number {
+  const [names = [], numbers = []] = netstat
+    .split("\n")
+    .filter((line) => line.startsWith("TcpExt:"))
+    .map((line) => line.split(" "));
+  return Number(numbers[names.indexOf("ListenOverflows")] ?? 0);
+}
+
+/** "full": new clients wait, or are turned away. */
+export function saturationState({ connections, limit, backlog, backlogLimit }: Saturation): SaturationState {
+  if (limit > 0 && connections >= FULL * limit) return "full";
+  if (backlogLimit > 0 && backlog >= backlogLimit) return "full";
+  return limit > 0 && connections >= NEAR * limit ? "near" : "free";
+}
+
+/** One line for `status`, `why` and `doctor`. */
+export function saturationText(now: Saturation): string {
+  const { connections, limit, queued, backlog, backlogLimit } = now;
+  const parts = [`${connections} of ${limit} connections of clients`];
+  if (saturationState(now) === "full") parts.push("new clients wait");
+  if (backlog > 0) parts.push(`${backlog} of ${backlogLimit} wait in the kernel's queue`);
+  if (queued > 0) parts.push(`${queued} ${queued === 1 ? "request waits" : "requests wait"} for an RGW`);
+  return parts.join(", ");
+}
+
+export const SATURATION_FIX =
+  "more nodes, or a larger max_connections in ober.yaml where memory and descriptors allow; idle clients: ss -tn 'sport = :443'";
+
+export async function checkSaturation({ system, paths, isRoot }: Host): Promise<Verdict> {
+  if (!paths || (await unitState(system, "ober-http.service")).mainPid === 0) return skip("HAProxy does not run");
+  if (!isRoot) return skip("needs root");
+  return saturationVerdict(await saturationNow(system, await showStat(paths.haproxySocket)));
+}
+
+export function saturationVerdict(now: Saturation): Verdict {
+  return saturationState(now) === "free" ? pass(saturationText(now)) : warn(saturationText(now), SATURATION_FIX);
+}

@@ -1,0 +1,74 @@
+/** The states of an RGW, as HAProxy's checks see them. Pure. */
+
+/**
+ * It serves; it is busy, at its own limit of requests, and keeps its place; it is drained, and ends what it has; or it is out, and nobody
+ * asked for that.
+ */
+export type RgwState = "serves" | "busy" | "drained" | "out";
+
+/** Swift's health path under whatever prefix (`rgw_swift_url_prefix`): the one on which radosgw tells busy from taken out. */
+export const isHealthPath = (path: string): boolean => /(^|\/)healthcheck$/.test(path.replace(/\?.*$/, ""));
+
+/** Columns of a server's row in HAProxy's `show stat`. */
+type ServerRow = Readonly<Record<string, string>>;
+
+/** What radosgw answers at `rgw_max_concurrent_requests`: 498 for Swift's paths, 503 for the others. */
+const BUSY_CODES = ["498", "503"];
+
+/** The state of a server and, unless it serves, the reason in words. The checks are those of `stateRules` in render/haproxy.ts. */
+export function rgwState(row: ServerRow): { readonly state: RgwState; readonly reason: string } {
+  const { status = "", check_code: code = "" } = row;
+  // A star stands before the last result while the next check runs.
+  const check = (row["check_status"] ?? "").replace(/^\* /, "");
+  const said = [row["check_desc"], row["last_chk"]].filter((part) => part).join(": ");
+  if (status === "MAINT (resolution)") return { state: "out", reason: "its name did not resolve when HAProxy started" };
+  if (/^(MAINT|DRAIN)/.test(status)) return { state: "drained", reason: "taken out by hand, at HAProxy's socket" };
+  if (check === "L7OKC" || status.startsWith("NOLB")) {
+    return { state: "drained", reason: "taken out by its own file (rgw_healthcheck_disabling_path)" };
+  }
+  if (!/^(UP|no check)/.test(status)) return { state: "out", reason: said || check };
+  if (check === "L7OK" && BUSY_CODES.includes(code)) {
+    return {
+      state: "busy",
+      reason: `at its limit of requests (rgw_max_concurrent_requests), its check answers ${code}`,
+    };
+  }
+  return { state: "serves", reason: said };
+}
+
+/** Whether HAProxy sends it new requests. */
+export const takesRequests = (state: RgwState): boolean => state === "serves" || state === "busy";
+
+/** A server with its state, as `ober` shows it; `status` is HAProxy's own word. */
+export type NamedState = {
+  readonly name: string;
+  readonly status: string;
+  readonly state: RgwState;
+  readonly reason: string;
+};
+
+/** More names than these, all for the same reason, are a number. */
+const NAMED = 3;
+
+/** Those that do not simply serve, with their reasons; empty when all do. RGWs that are busy or drained for one reason are said together. */
+export function statesText(servers: readonly NamedState[]): string {
+  const out = servers.filter(({ state }) => state === "out");
+  const alike = Map.groupBy(
+    servers.filter(({ state }) => state === "busy" || state === "drained"),
+    ({ state, reason }) => `${state}: ${reason}`,
+  );
+  return [
+    ...out.map(({ name, status, reason }) => `${name} is ${status} (${reason || "no reason"})`),
+    ...[...alike].map(([what, same]) => `${namesOf(same)} ${same.length === 1 ? "is" : "are"} ${what}`),
+  ].join("; ");
+}
+
+function namesOf(servers: readonly NamedState[]): string {
+  const names = servers.slice(0, NAMED).map(({ name }) => name);
+  const more = servers.length - names.length;
+  return more > 0 ? `${names.join(", ")} and ${more} more` : names.join(", ");
+}
+
+/** What the RGWs of a group that take requests do: those that were taken out on purpose answer too. */
+export const verbOf = (servers: readonly NamedState[]): string =>
+  servers.some(({ state }) => state === "drained") ? "take requests" : "answer";

@@ -1,0 +1,156 @@
+/**
+ * What radosgw answers when it is idle, at its limit, and taken out by its own file. HAProxy's checks, and the stand-ins of the other
+ * tests, are made after these answers.
+ */
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { rgwState } from "../../src/domain/rgw.ts";
+import { serverRows } from "../../src/system/haproxy-socket.ts";
+import { until } from "../lab/process.ts";
+import { enterNetwork, SERVER_PORT, SERVERS, startIngress } from "./_ingress.ts";
+import { PARSER_TREES } from "./_parsers.ts";
+import { type Answer, get, request } from "./_peers.ts";
+import { radosgwTree, startRadosgw } from "./_radosgw.ts";
+
+/** The oldest and the newest HAProxy; what lies between is in busy.test.ts, with the answers that are recorded here. */
+const TREES = PARSER_TREES.filter((_, index) => index === 0 || index === PARSER_TREES.length - 1);
+
+let tree: string;
+let leave: () => void;
+beforeEach(async () => {
+  tree = await radosgwTree();
+  leave = await enterNetwork(TREES);
+}, 600_000);
+afterEach(() => leave());
+
+/** Status line, kind and body, without what differs from one answer to the next. */
+const shown = ({ head, body }: Answer) => ({
+  line: head.split("\r\n")[0],
+  type: /^content-type: (.*)$/im.exec(head)?.[1]?.trim(),
+  retryAfter: /^retry-after: (.*)$/im.exec(head)?.[1],
+  body: body.toString(),
+});
+
+test("radosgw tells busy from taken out by its status on the health path, and says 503 on S3 paths when busy", async () => {
+  const address = SERVERS[0] as string;
+  await using rgw = await startRadosgw(tree, { address, port: SERVER_PORT, maxRequests: 4 });
+  const answers: Record<string, unknown> = {
+    "idle, health": shown(await rgw.ask("/swift/healthcheck")),
+    "idle, /": shown(await rgw.ask("/")),
+  };
+  // More than the limit: what asks in the meantime may take the place of one, which then gets 503 at its end.
+  const uploads = await rgw.upload(6);
+  await until("radosgw is at its limit", async () => (await rgw.ask("/swift/healthcheck")).status === 498, 10_000, 20);
+  answers["busy, health"] = shown(await rgw.ask("/swift/healthcheck"));
+  answers["busy, /"] = shown(await rgw.ask("/"));
+  answers["busy, object"] = shown(await rgw.ask("/bucket/object"));
+  rgw.disable(true);
+  answers["busy and its file is there, health"] = shown(await rgw.ask("/swift/healthcheck"));
+  const statuses = await uploads.finish();
+  expect(statuses.filter((status) => status === 200)).toHaveLength(4);
+  answers["its file is there, health"] = shown(await rgw.ask("/swift/healthcheck"));
+  answers["its file is there, /"] = shown(await rgw.ask("/"));
+  rgw.disable(false);
+  expect((await rgw.ask("/swift/healthcheck")).status).toBe(200);
+  expect(answers).toMatchInlineSnapshot(`
+    {
+      "busy and its file is there, health": {
+        "body": "{"Code":"Rate Limited","Message":"","HostId":""}",
+        "line": "HTTP/1.1 498 Rate Limited",
+        "retryAfter": undefined,
+        "type": "application/json; charset=utf-8",
+      },
+      "busy, /": {
+        "body": "<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message></Message><HostId></HostId></Error>",
+        "line": "HTTP/1.1 503 Slow Down",
+        "retryAfter": undefined,
+        "type": "application/xml",
+      },
+      "busy, health": {
+        "body": "{"Code":"Rate Limited","Message":"","HostId":""}",
+        "line": "HTTP/1.1 498 Rate Limited",
+        "retryAfter": undefined,
+        "type": "application/json; charset=utf-8",
+      },
+      "busy, object": {
+        "body": "<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message></Message><HostId></HostId></Error>",
+        "line": "HTTP/1.1 503 Slow Down",
+        "retryAfter": undefined,
+        "type": "application/xml",
+      },
+      "idle, /": {
+        "body": 
+    "26
+    <?xml version="1.0" encoding="UTF-8"?>
+    b0
+    <ListAllMyBucketsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Owner><ID>anonymous</ID><DisplayName></DisplayName></Owner><Buckets></Buckets></ListAllMyBucketsResult>
+    0
+
+    "
+    ,
+        "line": "HTTP/1.1 200 OK",
+        "retryAfter": undefined,
+        "type": "application/xml",
+      },
+      "idle, health": {
+        "body": "",
+        "line": "HTTP/1.1 200 OK",
+        "retryAfter": undefined,
+        "type": "application/xml",
+      },
+      "its file is there, /": {
+        "body": 
+    "26
+    <?xml version="1.0" encoding="UTF-8"?>
+    b0
+    <ListAllMyBucketsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Owner><ID>anonymous</ID><DisplayName></DisplayName></Owner><Buckets></Buckets></ListAllMyBucketsResult>
+    0
+
+    "
+    ,
+        "line": "HTTP/1.1 200 OK",
+        "retryAfter": undefined,
+        "type": "application/xml",
+      },
+      "its file is there, health": {
+        "body": "{"Code":"ServiceUnavailable","Message":"","HostId":""}DISABLED BY FILE",
+        "line": "HTTP/1.1 503 Slow Down",
+        "retryAfter": undefined,
+        "type": "application/json; charset=utf-8",
+      },
+    }
+  `);
+}, 120_000);
+
+test.each(TREES.map((parser) => [parser.name, parser] as const))(
+  "HAProxy of %s keeps a busy radosgw, sends nothing to one that its file takes out, and takes it back",
+  async (_, parser) => {
+    const address = SERVERS[0] as string;
+    await using rgw = await startRadosgw(tree, { address, port: SERVER_PORT, maxRequests: 4 });
+    await using ingress = await startIngress(parser, { edit: [["inter 1000ms", "inter 100ms"]] });
+    const becomes = (state: string) =>
+      until(
+        `HAProxy says ${state}`,
+        async () => serverRows(await ingress.stat(), "s3").some((row) => rgwState(row).state === state),
+        10_000,
+        20,
+      );
+    await becomes("serves");
+    const uploads = await rgw.upload(6);
+    await becomes("busy");
+    const refused = await request(get("/bucket/object"));
+    expect([refused.status, /^retry-after: 5$/im.test(refused.head), refused.body.toString()]).toEqual([
+      503,
+      true,
+      expect.stringContaining("<Code>SlowDown</Code>"),
+    ]);
+    await uploads.finish();
+    await becomes("serves");
+    rgw.disable(true);
+    await becomes("drained");
+    rgw.disable(false);
+    await becomes("serves");
+    // The path that asks nobody's rights.
+    expect((await request(get("/"))).status).toBe(200);
+  },
+  60_000,
+);
