@@ -50,7 +50,10 @@ export async function askTurn(member: ClusterNode, port: number, timeoutMs: numb
 }
 
 /** For how long this node has served each VIP, by its own word; undefined while nothing that knows it has said so. */
-export async function ownServes(port: number, timeoutMs: number): Promise<Readonly<Record<string, number>> | undefined> {
+export async function ownServes(
+  port: number,
+  timeoutMs: number,
+): Promise<Readonly<Record<string, number>> | undefined> {
   const said = parseIdentity(await httpText("127.0.0.1", port, IDENTITY_PATH, timeoutMs));
   const isSaid = said !== undefined && "at" in said.serves && said.now - Number(said.serves.at) <= SERVES_STALE;
   return isSaid ? turnWord("", said).said?.serves : undefined;

@@ -10,6 +10,8 @@ import { learn } from "../domain/names.ts";
 import { certificatePlace } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
 import { isHealthy } from "../health/once.ts";
+import { inTurn, turnArgs, waitTurnMs } from "../node/turn.ts";
+import { type Activation, activationOf } from "../plan/activate.ts";
 import type { Servable } from "../plan/admission.ts";
 import { apply, readCurrent } from "../plan/apply.ts";
 import { type Change, diffFiles, diffText } from "../plan/diff.ts";
@@ -31,6 +33,8 @@ export type ApplyFlags = {
   readonly dryRun?: boolean | undefined;
   readonly yes?: boolean | undefined;
   readonly force?: boolean | undefined;
+  /** Seconds to wait for this node's turn, where the change takes it out of traffic for a moment. */
+  readonly waitTurn?: string | undefined;
   /** The caller holds the lock already. */
   readonly locked?: boolean | undefined;
   /** Minutes until the change is undone unless it is confirmed. */
@@ -43,7 +47,11 @@ export type ApplyFlags = {
 
 /** For commands that could cut the operator off. */
 export const forceArgs = {
-  force: { type: "boolean", description: "Go on although your own SSH session comes in over a VIP" },
+  force: {
+    type: "boolean",
+    description: "Go on although your own SSH session comes in over a VIP, or no other node serves",
+  },
+  ...turnArgs,
 } as const;
 
 /**
@@ -137,7 +145,14 @@ export async function applyFiles(
     confirmMinutes: options.confirmMinutes,
     madeFrom: options.madeFrom,
   };
+  const waitMs = waitTurnMs(options.waitTurn);
+  const leaves = !options.locked && leavesTraffic(activationOf(changes, paths));
   const change = async () => {
+    if (!leaves) return makeChange();
+    const turn = { command: `ober ${options.command}`, force: options.force === true, waitMs };
+    return inTurn(node, out, config, turn, makeChange);
+  };
+  const makeChange = async () => {
     await holdBack(node, config, options.servable ?? (await servableBefore(node)));
     try {
       return await withOpenings(node, openings, () => apply(context, files));
@@ -172,6 +187,12 @@ async function keepResolved({ system, paths }: Node, { resolved, stale = {} }: N
   if (fresh.length === 0) return;
   const answers = new Map(fresh.map(([name, addresses]) => [name, { addresses }]));
   await keepNames(system, paths, learn(await knownNames(system, paths), answers, new Date().toISOString()));
+}
+
+/** Whether the routes or the VIPs are away for a moment: what brings them is restarted, or exchanged for the other mode's. */
+function leavesTraffic({ restart, end }: Activation): boolean {
+  const traffic: readonly string[] = ["ober-bgp.service", "ober-ha.service"];
+  return [...restart, ...end].some((unit) => traffic.includes(unit));
 }
 
 /** Refuses to take away the address that the operator's session comes in by. */

@@ -53,10 +53,11 @@ export type Documents = {
     | (GenerationSummary & { readonly diff: string });
   sync: { readonly dryRun: boolean; readonly lists: readonly ListChange[] };
   "sync --test": PassAnswer;
-  start: { readonly started: readonly string[] };
+  /** `service`: what is true of the routers or of the segment now. Also of `restart`. */
+  start: { readonly started: readonly string[]; readonly service: string };
   stop: { readonly stopped: true } & Drained;
   drain: { readonly drained: true; readonly left?: number } | { readonly waited: boolean; readonly left?: number };
-  undrain: { readonly drained: false; readonly wasDrained: boolean };
+  undrain: { readonly drained: false; readonly wasDrained: boolean; readonly service?: string };
   /** A full restart prints the document of `start`. */
   "restart --reload-only": { readonly reloaded: true };
   names: { readonly names: readonly ({ readonly name: string } & NameState)[] };

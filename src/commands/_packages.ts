@@ -1,5 +1,8 @@
+import type { Config } from "../config/schema.ts";
 import { OberError } from "../errors.ts";
 import { healthNow } from "../health/once.ts";
+import { lookFirst } from "../node/look-first.ts";
+import { inTurn } from "../node/turn.ts";
 import { liftStaleDrain } from "../plan/leaving.ts";
 import type { PackageManager, PackageVersion } from "../system/packages.ts";
 import { systemctl, unitState } from "../system/systemd.ts";
@@ -43,11 +46,27 @@ export async function upgradePackages(
     readonly oneWay: boolean;
   },
 ): Promise<Upgraded> {
-  const { system, paths } = node;
-  const { manager, due } = options;
+  const { manager } = options;
   const { config } = await currentConfig(node);
   const packages = await fetchAll(node, out, options);
   await tryHaproxy(node, out, { manager, packages });
+  await lookFirst(node, config);
+  return inTurn(node, out, config, options, () => exchange(node, out, { ...options, config, packages }));
+}
+
+/** The part of an upgrade that is done out of traffic. */
+async function exchange(
+  node: Node,
+  out: Output,
+  options: StopOptions & {
+    readonly manager: PackageManager;
+    readonly due: readonly PackageVersion[];
+    readonly config: Config;
+    readonly packages: readonly Exchange[];
+  },
+): Promise<Upgraded> {
+  const { system, paths } = node;
+  const { manager, due, config, packages } = options;
   const record: UpgradeRecord = { at: new Date().toISOString(), by: author(), packages };
   await system.writeAtomic(paths.upgradeRecord, `${JSON.stringify(record)}\n`, { mode: 0o600 });
   const inService = (await unitState(system, "ober-http.service")).active === "active";

@@ -20,7 +20,11 @@ const PROOF_MS = 60_000;
  * the programs of this node have accepted every file. The one before is kept. Throws an OberError when the new one fails
  * at any of it; the old one is then in place and nothing has changed.
  */
-export async function upgradeSelf(node: Node, out: Output, file: string): Promise<void> {
+export async function upgradeSelf(
+  node: Node,
+  out: Output,
+  { file, turn }: { readonly file: string; readonly turn: readonly string[] },
+): Promise<void> {
   const { system, paths } = node;
   if ((await system.stat(file))?.kind !== "file") {
     throw new OberError(`there is no file ${file}`, { hint: "give the new executable: ober upgrade --self ./ober" });
@@ -30,7 +34,7 @@ export async function upgradeSelf(node: Node, out: Output, file: string): Promis
   out.progress("having it render the present configuration");
   await prove(node, file);
   const from = await versionOf(node, paths.executable);
-  await replace(node, out, file);
+  await replace(node, out, { file, turn });
   await out.result(
     { from: from.ober, to: to.ober } satisfies Documents["upgrade --self"],
     `ober ${describe(from)} is now ober ${describe(to)}`,
@@ -38,13 +42,13 @@ export async function upgradeSelf(node: Node, out: Output, file: string): Promis
 }
 
 /** Puts the executable back that `upgradeSelf` replaced; a second call changes them again. */
-export async function restoreSelf(node: Node, out: Output): Promise<void> {
+export async function restoreSelf(node: Node, out: Output, turn: readonly string[]): Promise<void> {
   const { system, paths } = node;
   if ((await system.stat(paths.previousExecutable)) === undefined) {
     throw new OberError("there is no previous executable", { hint: "ober upgrade --self FILE" });
   }
   const [from, to] = [await versionOf(node, paths.executable), await versionOf(node, paths.previousExecutable)];
-  await replace(node, out, paths.previousExecutable);
+  await replace(node, out, { file: paths.previousExecutable, turn });
   await out.result(
     { from: from.ober, to: to.ober } satisfies Documents["upgrade --self"],
     `ober ${describe(from)} is now ober ${describe(to)} again`,
@@ -96,8 +100,15 @@ async function prove(node: Node, file: string): Promise<void> {
   }
 }
 
-/** Renames `file`'s copy over the executable, and has that one bring the node's files to its own. */
-async function replace(node: Node, out: Output, file: string): Promise<void> {
+/**
+ * Renames `file`'s copy over the executable, and has that one bring the node's files to its own. `turn` is what was typed about the node's turn
+ * to leave: new definitions of units may take it out of traffic for a moment.
+ */
+async function replace(
+  node: Node,
+  out: Output,
+  { file, turn }: { readonly file: string; readonly turn: readonly string[] },
+): Promise<void> {
   const { system, paths } = node;
   const aside = `${paths.executable}.aside`;
   await withLock(paths.prefix, "upgrade", async () => {
@@ -107,7 +118,7 @@ async function replace(node: Node, out: Output, file: string): Promise<void> {
   });
   if ((await system.stat(paths.config)) === undefined) return;
   out.progress("applying the configuration with it");
-  const { code, stderr } = await system.run([paths.executable, "apply", "--yes"], {
+  const { code, stderr } = await system.run([paths.executable, "apply", "--yes", ...turn], {
     accept: [0, 1, 2, 70],
     timeoutMs: 300_000,
   });

@@ -1,10 +1,13 @@
 import { gatherPlace } from "../checks/facts.ts";
+import { ownServes } from "../checks/peers.ts";
 import type { Config } from "../config/schema.ts";
 import { hasHandover } from "../domain/units.ts";
 import { CHECK_WEIGHT } from "../domain/vrrp.ts";
 import { OberError } from "../errors.ts";
 import { isSoft } from "../health/drain.ts";
 import type { HealthState } from "../health/state.ts";
+import { awaitService } from "../node/in-service.ts";
+import { isHeldBack } from "../plan/admission.ts";
 import { switchLeaving } from "../plan/leaving.ts";
 import { localAddresses } from "../system/addresses.ts";
 import { type DrainFlag, isOperatorsDrain, STOPPING, writeDrainFlag } from "../system/drain-flag.ts";
@@ -67,21 +70,31 @@ export async function drainNode(
   if (!hasHandover(config)) {
     out.warn("connections are not handed over to the other nodes (`ober doctor` says why): transfers may be cut");
   }
-  if (await bringsTraffic(node, config)) return takeOff(node, out, config);
+  if (await bringsTraffic(node, config)) {
+    if (await takeOff(node, out, config)) return;
+    throw new OberError("the node is to be drained, but ExaBGP has not confirmed that the routes are gone", {
+      hint: "ober status; `ober stop --force` ends the session, and the routes with it",
+    });
+  }
   if (config.ha_mode === "keepalived") await system.writeAtomic(paths.vrrpHandicap, `${CHECK_WEIGHT}\n`);
   await keepOrEnd(node, out, true);
 }
 
-/** Ends a drain. Returns whether there was one. */
-export async function undrainNode(node: Node, out: Output, config: Config): Promise<boolean> {
+/**
+ * Ends a drain. Returns whether there was one and, where the node is started, what is true of the routers or the segment now; throws an
+ * OberError when traffic does not come.
+ */
+export async function undrainNode(
+  node: Node,
+  out: Output,
+  config: Config,
+): Promise<{ readonly wasDrained: boolean; readonly service?: string }> {
   const { system, paths } = node;
   const wasDrained = (await system.stat(paths.drainFlag)) !== undefined;
   await liftDrain(node, out);
-  if (!wasDrained || config.ha_mode === "keepalived" || !(await bringsTraffic(node, config))) return wasDrained;
-  out.progress("announcing the routes");
-  if (await becomes(async () => isAnnounced(await readHealthState(system, paths)))) return wasDrained;
-  out.warn("the routes are not announced yet; `ober status` says why");
-  return wasDrained;
+  if (!wasDrained || !(await bringsTraffic(node, config)) || (await isHeldBack(system, paths))) return { wasDrained };
+  out.progress(config.ha_mode === "bgp" ? "announcing the routes" : "taking the VIPs back");
+  return { wasDrained, service: await awaitService(node, out, config) };
 }
 
 /** Connections are kept again before traffic comes: a process that is killed in between leaves no node that ends them all. */
@@ -99,11 +112,14 @@ async function bringsTraffic({ system }: Node, config: Config): Promise<boolean>
 
 /**
  * Waits until the drain that was asked for has been heard, by the routers or by the other nodes. From then on a client that
- * keeps its connection is told to make its next one elsewhere: it would use this node for ever otherwise.
+ * keeps its connection is told to make its next one elsewhere: it would use this node for ever otherwise. Returns whether it was confirmed.
  */
-async function takeOff(node: Node, out: Output, config: Config): Promise<void> {
-  await (config.ha_mode === "keepalived" ? handOverVips(node, out, config) : withdrawRoutes(node, out));
+async function takeOff(node: Node, out: Output, config: Config): Promise<boolean> {
+  const left = await (config.ha_mode === "keepalived"
+    ? handOverVips(node, out, config)
+    : withdrawRoutes(node, out, config));
   await keepOrEnd(node, out, true);
+  return left;
 }
 
 /** A HAProxy that hangs must not keep anybody from stopping it. */
@@ -128,13 +144,21 @@ async function leaveSoftly({ system, paths }: Node, out: Output): Promise<void> 
   await Bun.sleep(SOFT_MS);
 }
 
-async function withdrawRoutes({ system, paths }: Node, out: Output): Promise<void> {
+async function withdrawRoutes({ system, paths }: Node, out: Output, config: Config): Promise<boolean> {
   out.progress("withdrawing the routes");
-  // The BGP session stays up; ExaBGP confirms that every route is withdrawn.
-  if (!(await becomes(async () => isWithdrawn(await readHealthState(system, paths))))) {
-    out.warn("ExaBGP did not confirm the withdraw; the routes go when its session ends");
-  }
+  // The BGP session stays up; ExaBGP confirms that every route is withdrawn. HAProxy was told so as well, where the state cannot be written.
+  const confirmed = await becomes(
+    async () => isWithdrawn(await readHealthState(system, paths)) || (await servesNothing(config)),
+  );
+  if (!confirmed) out.warn("ExaBGP did not confirm the withdraw; the routes go when its session ends");
   await Bun.sleep(CONVERGENCE_MS);
+  return confirmed;
+}
+
+/** Whether the health loop says, not longer than a beat ago, that no VIP is announced any more. */
+async function servesNothing({ stats_port: port }: Config): Promise<boolean> {
+  const serves = await ownServes(port, 500);
+  return serves !== undefined && Object.keys(serves).length === 0;
 }
 
 /**
@@ -142,7 +166,7 @@ async function withdrawRoutes({ system, paths }: Node, out: Output): Promise<voi
  * VIP over it is still served here, so that nothing goes dark; a keepalived that simply ends leaves it dark for the time
  * that the others wait. A VIP that nobody takes stays until keepalived stops.
  */
-async function handOverVips(node: Node, out: Output, config: Config): Promise<void> {
+async function handOverVips(node: Node, out: Output, config: Config): Promise<boolean> {
   const { system, paths } = node;
   const vips = new Set(config.vips.map(({ address }) => address));
   const { interface: link } = await gatherPlace(node, config);
@@ -157,6 +181,7 @@ async function handOverVips(node: Node, out: Output, config: Config): Promise<vo
   while ((await held()).length > 0 && performance.now() < deadline) await Bun.sleep(50);
   const left = await held();
   if (left.length > 0) out.warn(`no other node takes over ${left.join(", ")}`);
+  return true;
 }
 
 async function becomes(condition: () => Promise<boolean>): Promise<boolean> {
@@ -175,6 +200,3 @@ const isWithdrawn = (state: HealthState | undefined) =>
 const isLeaving = (state: HealthState | undefined) =>
   state?.vips.every(({ announced, leaving, acknowledged }) => acknowledged && announced === (leaving === true)) ===
   true;
-
-const isAnnounced = (state: HealthState | undefined) =>
-  state?.vips.every(({ announced, acknowledged }) => announced && acknowledged) === true;

@@ -27,10 +27,10 @@ export default defineCommand({
     const node = await thisNodeAsRoot();
     const out = output(args);
     const { text } = await currentConfig(node);
-    const { dryRun, force } = args;
+    const { dryRun, force, waitTurn } = args;
     if (!dryRun && !args.yes) await askAboutDrift(node, out);
     // The edit of ober.yaml was the question and the answer: `apply` asks nothing more.
-    const options = { source: node.paths.config, command: "apply", dryRun, force, confirmMinutes, yes: true };
+    const options = { source: node.paths.config, command: "apply", dryRun, force, waitTurn, confirmMinutes, yes: true };
     await applyText(node, out, { text, madeFrom: text, ...options });
   },
 });

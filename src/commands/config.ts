@@ -33,6 +33,7 @@ export default defineCommand({
       dryRun: args.dryRun,
       yes: args.yes,
       force: args.force,
+      waitTurn: args.waitTurn,
     });
   },
 });

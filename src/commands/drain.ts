@@ -1,5 +1,6 @@
 import { defineCommand } from "citty";
 import { OberError } from "../errors.ts";
+import { inTurn, turnArgs } from "../node/turn.ts";
 import { endLastConnections } from "../plan/leaving.ts";
 import { withLock } from "../system/lock.ts";
 import { waitForTransfers } from "../system/traffic.ts";
@@ -19,6 +20,8 @@ export default defineCommand({
     ...globalArgs,
     wait: { type: "boolean", description: "Return when no transfer is in flight any more" },
     timeout: stopArgs.timeout,
+    ...turnArgs,
+    force: { type: "boolean", description: "Leave although no other node serves" },
     soft: { type: "boolean", description: "Have the routers prefer other nodes first, then withdraw (BGP mode)" },
     reason: { type: "string", valueHint: "TEXT", description: "Why, for the log and the status" },
     onlyWait: { type: "boolean", description: "Wait without draining; HAProxy's unit does so before it stops" },
@@ -27,7 +30,7 @@ export default defineCommand({
     const node = await thisNodeAsRoot();
     const { system, paths } = node;
     const out = output(args);
-    const { timeoutMs } = stopOptions(args);
+    const { timeoutMs, force, waitMs } = stopOptions(args);
     const wait = () => waitForTransfers(system, paths, { timeoutMs, tell: out.progress });
     if (args.onlyWait) {
       const inVain = (await system.stat(paths.noWait)) || !(await system.stat(paths.haproxySocket));
@@ -39,7 +42,9 @@ export default defineCommand({
     }
     const { config } = await currentConfig(node);
     await withLock(paths.prefix, "drain", () =>
-      drainNode(node, out, config, { reason: args.reason ?? "", soft: args.soft === true }),
+      inTurn(node, out, config, { command: "ober drain", force, waitMs }, () =>
+        drainNode(node, out, config, { reason: args.reason ?? "", soft: args.soft === true }),
+      ),
     );
     const again = "`ober undrain` takes it back";
     if (!args.wait)

@@ -1,12 +1,15 @@
 import { defineCommand } from "citty";
+import { unitsOf } from "../domain/units.ts";
+import { lookFirst } from "../node/look-first.ts";
+import { inTurn } from "../node/turn.ts";
 import { withLock } from "../system/lock.ts";
 import { systemctl } from "../system/systemd.ts";
 import { output } from "../ui/output.ts";
 import type { Documents } from "./_documents.ts";
-import { thisNodeAsRoot } from "./_node.ts";
+import { currentConfig, thisNodeAsRoot } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
-import { startNode } from "./start.ts";
-import { stopArgs, stopNode, stopOptions } from "./stop.ts";
+import { bringIntoService } from "./start.ts";
+import { leaveAndStop, stopArgs, stopOptions } from "./stop.ts";
 
 export default defineCommand({
   meta: {
@@ -22,13 +25,25 @@ export default defineCommand({
     const node = await thisNodeAsRoot();
     const out = output(args);
     if (args.reloadOnly) {
-      await withLock(node.paths.prefix, "restart", () => systemctl(node.system, "reload", "ober-http.service"));
+      await withLock(node.paths.prefix, "restart", async () => {
+        await lookFirst(node, (await currentConfig(node)).config);
+        await systemctl(node.system, "reload", "ober-http.service");
+      });
       return out.result(
         { reloaded: true } satisfies Documents["restart --reload-only"],
         "HAProxy was reloaded; running transfers go on in the old process",
       );
     }
-    await withLock(node.paths.prefix, "restart", () => stopNode(node, out, stopOptions(args)));
-    await startNode(node, out);
+    const { config } = await currentConfig(node);
+    const options = { ...stopOptions(args), command: "ober restart" };
+    const service = await withLock(node.paths.prefix, "restart", async () => {
+      out.progress("looking at what the node needs to start again");
+      await lookFirst(node, config);
+      return inTurn(node, out, config, options, async () => {
+        await leaveAndStop(node, out, { ...options, config });
+        return bringIntoService(node, out, config);
+      });
+    });
+    await out.result({ started: unitsOf(config), service } satisfies Documents["start"], service);
   },
 });

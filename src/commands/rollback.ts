@@ -31,9 +31,9 @@ export default defineCommand({
     const text = generation.files.find(({ path }) => path === node.paths.config)?.content ?? "";
     const config = parseConfig(parseYaml(text, source), source);
     const facts = await gatherFacts(node, config);
-    const { dryRun, yes, force } = args;
+    const { dryRun, yes, force, waitTurn } = args;
     const command = `rollback ${generation.number}`;
-    await applyFiles(node, out, { files: generation.files, facts, config, command, dryRun, yes, force });
+    await applyFiles(node, out, { files: generation.files, facts, config, command, dryRun, yes, force, waitTurn });
   },
 });
 

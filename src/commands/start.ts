@@ -3,12 +3,14 @@ import type { Config } from "../config/schema.ts";
 import { type UnitName, unitsOf, WITHOUT_TRAFFIC } from "../domain/units.ts";
 import { OberError } from "../errors.ts";
 import { healthNow } from "../health/once.ts";
+import { awaitService } from "../node/in-service.ts";
+import { lookFirst } from "../node/look-first.ts";
 import { liftStaleDrain } from "../plan/leaving.ts";
 import { isOperatorsDrain } from "../system/drain-flag.ts";
 import { withLock } from "../system/lock.ts";
 import { systemctl } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
-import { admission, admissionArgs, type Held } from "./_admission.ts";
+import { admission, admissionArgs } from "./_admission.ts";
 import type { Documents } from "./_documents.ts";
 import { currentConfig, type Node, thisNodeAsRoot } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
@@ -33,42 +35,54 @@ export async function startNode(
   out: Output,
   flags: { readonly selfSigned?: boolean | undefined } = {},
 ): Promise<void> {
-  const { system, paths } = node;
+  const { paths } = node;
   const { config } = await currentConfig(node);
   const units = unitsOf(config);
-  const isTraffic = (name: UnitName) => !WITHOUT_TRAFFIC.includes(name);
-  let held: Held | undefined;
-  await withLock(paths.prefix, "start", async () => {
-    await liftStaleDrain(system, paths);
-    await system.remove(paths.noWait);
-    held = await admission(node, config, flags);
-    if (held) out.warn(`${held.reason}; ${held.fix}`);
-    if (await isOperatorsDrain(system, paths)) out.warn("the node is drained: traffic comes with `ober undrain`");
-    for (const name of units.filter((unit) => !isTraffic(unit))) {
-      out.progress(`starting ${name}`);
-      await systemctl(system, "enable", name);
-      await systemctl(system, "start", name);
-    }
-    out.progress("waiting until HAProxy is healthy");
-    const reason = await waitUntilHealthy(config);
-    const traffic = units.filter(isTraffic);
-    // A unit that waits for a first decision must not hold up the command that brings the others.
-    for (const name of traffic) await systemctl(system, "enable", name);
-    if (reason !== undefined) {
-      for (const name of traffic) await systemctl(system, "start", "--no-block", name);
-      throw new OberError(`the node runs but is not healthy: ${reason}`, {
-        hint: "check the backends (`ober status`); traffic comes by itself as soon as one answers",
-      });
-    }
-    for (const name of traffic) {
-      out.progress(`starting ${name}`);
-      await systemctl(system, "start", name);
-    }
+  const service = await withLock(paths.prefix, "start", async () => {
+    out.progress("looking at what the node needs to start");
+    await lookFirst(node, config);
+    return bringIntoService(node, out, config, flags);
   });
-  await out.result(
-    { started: units } satisfies Documents["start"],
-    `${held ? "started, and held back" : "in service"}: ${units.join(", ")}`,
-  );
+  await out.result({ started: units, service } satisfies Documents["start"], service);
+}
+
+/** The same for commands that have looked already. Needs the lock. Returns what is true of the routers or the segment afterwards. */
+export async function bringIntoService(
+  node: Node,
+  out: Output,
+  config: Config,
+  flags: { readonly selfSigned?: boolean | undefined } = {},
+): Promise<string> {
+  const { system, paths } = node;
+  const units = unitsOf(config);
+  const isTraffic = (name: UnitName) => !WITHOUT_TRAFFIC.includes(name);
+  await liftStaleDrain(system, paths);
+  await system.remove(paths.noWait);
+  const held = await admission(node, config, flags);
+  if (held) out.warn(`${held.reason}; ${held.fix}`);
+  for (const name of units.filter((unit) => !isTraffic(unit))) {
+    out.progress(`starting ${name}`);
+    await systemctl(system, "enable", name);
+    await systemctl(system, "start", name);
+  }
+  out.progress("waiting until HAProxy is healthy");
+  const reason = await waitUntilHealthy(config);
+  const traffic = units.filter(isTraffic);
+  // A unit that waits for a first decision must not hold up the command that brings the others.
+  for (const name of traffic) await systemctl(system, "enable", name);
+  if (reason !== undefined) {
+    for (const name of traffic) await systemctl(system, "start", "--no-block", name);
+    throw new OberError(`the node runs but is not healthy: ${reason}`, {
+      hint: "check the backends (`ober status`); traffic comes by itself as soon as one answers",
+    });
+  }
+  for (const name of traffic) {
+    out.progress(`starting ${name}`);
+    await systemctl(system, "start", name);
+  }
+  if (await isOperatorsDrain(system, paths)) return "started, and drained: traffic comes with `ober undrain`";
+  if (held) return `started, and held back: ${held.fix}`;
+  return `in service: ${await awaitService(node, out, config)}`;
 }
 
 async function waitUntilHealthy({ stats_port: port }: Config): Promise<string | undefined> {

@@ -1,7 +1,11 @@
 import { defineCommand } from "citty";
+import type { Config } from "../config/schema.ts";
 import { unitsOf } from "../domain/units.ts";
-import { UsageError } from "../errors.ts";
+import { orUndefined, UsageError } from "../errors.ts";
+import { inTurn, type TurnOptions, turnArgs, waitTurnMs } from "../node/turn.ts";
+import { haproxyCommand } from "../system/haproxy-socket.ts";
 import { withLock } from "../system/lock.ts";
+import type { System } from "../system/system.ts";
 import { systemctl, unitState } from "../system/systemd.ts";
 import { type Drained, waitForTransfers } from "../system/traffic.ts";
 import { type Output, output } from "../ui/output.ts";
@@ -17,7 +21,11 @@ export const stopArgs = {
     default: "300",
     description: "How long to wait for running transfers",
   },
-  force: { type: "boolean", description: "Do not wait for running transfers" },
+  force: {
+    type: "boolean",
+    description: "Do not wait for running transfers, and leave although no other node serves",
+  },
+  ...turnArgs,
 } as const;
 
 export default defineCommand({
@@ -26,7 +34,9 @@ export default defineCommand({
   async run({ args }) {
     const node = await thisNodeAsRoot();
     const out = output(args);
-    const drained = await withLock(node.paths.prefix, "stop", () => stopNode(node, out, stopOptions(args)));
+    const drained = await withLock(node.paths.prefix, "stop", () =>
+      stopNode(node, out, { ...stopOptions(args), command: "ober stop" }),
+    );
     await out.result(
       { stopped: true, ...drained } satisfies Documents["stop"],
       drained.left === 0 ? "out of service; no transfer was cut" : `out of service; ${sentence(drained)}`,
@@ -34,29 +44,53 @@ export default defineCommand({
   },
 });
 
-export type StopOptions = { readonly timeoutMs: number; readonly force: boolean };
+export type StopOptions = TurnOptions & {
+  /** How long to wait for transfers. */
+  readonly timeoutMs: number;
+};
 
-export function stopOptions({ timeout, force }: { timeout: string; force?: boolean | undefined }): StopOptions {
+/** What the flags say; `command` is missing: what was typed. */
+export function stopOptions({
+  timeout,
+  force,
+  waitTurn,
+}: {
+  timeout: string;
+  force?: boolean | undefined;
+  waitTurn?: string | undefined;
+}): Omit<StopOptions, "command"> {
   const seconds = Number(timeout);
   if (!/^\d+$/.test(timeout) || seconds > 86_400) {
     throw new UsageError(`--timeout "${timeout}" is not a number of seconds`, "give a whole number up to 86400");
   }
-  return { timeoutMs: seconds * 1000, force: force === true };
+  return { timeoutMs: seconds * 1000, force: force === true, waitMs: waitTurnMs(waitTurn) };
 }
 
 /**
- * Withdraws the routes or hands the VIPs over, waits for what is in flight, stops and disables every unit of the node. Meanwhile
- * the other nodes hand the packets of running transfers to this one.
+ * Withdraws the routes or hands the VIPs over, waits for what is in flight, stops and disables every unit of the node; in its turn among the
+ * nodes. Meanwhile the other nodes hand the packets of running transfers to this one.
  */
 export async function stopNode(node: Node, out: Output, options: StopOptions): Promise<Drained & { inFlight: number }> {
-  const { system, paths } = node;
   const { config } = await currentConfig(node);
+  return inTurn(node, out, config, options, () => leaveAndStop(node, out, { ...options, config }));
+}
+
+/** The same for a command that has its turn already. */
+export async function leaveAndStop(
+  node: Node,
+  out: Output,
+  options: Pick<StopOptions, "timeoutMs" | "force"> & { readonly config: Config },
+): Promise<Drained & { inFlight: number }> {
+  const { system, paths } = node;
+  const { config } = options;
   const running = (await unitState(system, "ober-http.service")).active === "active";
   let inFlight = 0;
   let drained: Drained = { end: "empty", left: 0 };
   const lift = running ? await withdrawAll(node, out, config) : async () => {};
   try {
-    if (running && !options.force) {
+    const hangs = running && (await orUndefined(() => haproxyCommand(paths.haproxySocket, "show info"))) === undefined;
+    if (hangs) out.warn("HAProxy hangs: there is nothing that could be waited for");
+    if (running && !options.force && !hangs) {
       drained = await waitForTransfers(system, paths, {
         timeoutMs: options.timeoutMs,
         tell(waiting, left) {
@@ -69,13 +103,32 @@ export async function stopNode(node: Node, out: Output, options: StopOptions): P
     // Bound to ober-http and wanted by it: disabled first, so that nothing brings them back in between.
     for (const name of [...unitsOf(config)].reverse()) {
       out.progress(`stopping ${name}`);
-      await systemctl(system, "disable", "--now", name);
+      await systemctl(system, "disable", name);
+      await stopUnit(system, out, name);
     }
   } finally {
     await system.remove(paths.noWait);
     await lift();
   }
   return { ...drained, inFlight };
+}
+
+/** Far beyond what any unit of ober's takes to end once there is nothing to wait for; only one that hangs does. */
+const ENDS_WITHIN_MS = 5_000;
+
+/** Stops a unit; kills what does not end by itself in time, which systemd alone would wait minutes for. */
+async function stopUnit(system: System, out: Output, name: string): Promise<void> {
+  if (!name.endsWith(".service")) return systemctl(system, "stop", name);
+  await systemctl(system, "stop", "--no-block", name);
+  const deadline = performance.now() + ENDS_WITHIN_MS;
+  while (!["inactive", "failed"].includes((await unitState(system, name)).active)) {
+    if (performance.now() > deadline) {
+      out.warn(`${name} hangs; killing it`);
+      await systemctl(system, "kill", "--signal=SIGKILL", name);
+      return systemctl(system, "stop", name);
+    }
+    await Bun.sleep(50);
+  }
 }
 
 function sentence({ end, left }: Drained): string {

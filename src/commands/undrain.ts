@@ -13,10 +13,10 @@ export default defineCommand({
     const node = await thisNodeAsRoot();
     const out = output(args);
     const { config } = await currentConfig(node);
-    const wasDrained = await withLock(node.paths.prefix, "undrain", () => undrainNode(node, out, config));
+    const { wasDrained, service } = await withLock(node.paths.prefix, "undrain", () => undrainNode(node, out, config));
     await out.result(
-      { drained: false, wasDrained } satisfies Documents["undrain"],
-      wasDrained ? "back in traffic" : "the node was not drained",
+      { drained: false, wasDrained, ...(service === undefined ? {} : { service }) } satisfies Documents["undrain"],
+      wasDrained ? `back in traffic${service === undefined ? "" : `: ${service}`}` : "the node was not drained",
     );
   },
 });

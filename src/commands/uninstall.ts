@@ -4,15 +4,16 @@ import { readJournal } from "../install/journal.ts";
 import { NO_CHOICE } from "../install/package-choice.ts";
 import { notBootstrapped, undoSteps } from "../install/runner.ts";
 import { installSteps } from "../install/steps.ts";
+import { inTurn } from "../node/turn.ts";
 import { withLock } from "../system/lock.ts";
 import { requireSupportedOs } from "../system/os.ts";
 import { unitState } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
 import type { Documents } from "./_documents.ts";
-import { type Node, thisNodeAsRoot } from "./_node.ts";
+import { currentConfig, type Node, thisNodeAsRoot } from "./_node.ts";
 import { globalArgs, yesArgs } from "./_shared.ts";
-import { stopNode } from "./stop.ts";
+import { leaveAndStop } from "./stop.ts";
 
 export default defineCommand({
   meta: { name: "uninstall", description: "Take back everything that bootstrap and config did to this machine" },
@@ -64,7 +65,11 @@ const LEAVE_WITHIN_MS = 60_000;
 async function leaveService(node: Node, out: Output): Promise<void> {
   if ((await unitState(node.system, "ober-http.service")).active !== "active") return;
   try {
-    await stopNode(node, out, { timeoutMs: LEAVE_WITHIN_MS, force: false });
+    const { config } = await currentConfig(node);
+    const turn = { command: "ober uninstall", force: true, waitMs: undefined };
+    await inTurn(node, out, config, turn, () =>
+      leaveAndStop(node, out, { timeoutMs: LEAVE_WITHIN_MS, force: false, config }),
+    );
   } catch (error) {
     if (!(error instanceof OberError)) throw error;
     out.warn(`the node could not be stopped in good order: ${error.message}`);

@@ -34,8 +34,12 @@ export default defineCommand({
     if (chosen > 1) throw new UsageError("--check-only, --self and --rollback exclude each other", "give one of them");
     const node = await thisNodeAsRoot();
     const out = output(args);
-    if (args.self !== undefined) return upgradeSelf(node, out, resolve(args.self));
-    if (args.rollback) return restoreSelf(node, out);
+    const turn = [
+      ...(args.force ? ["--force"] : []),
+      ...(args.waitTurn === undefined ? [] : ["--wait-turn", args.waitTurn]),
+    ];
+    if (args.self !== undefined) return upgradeSelf(node, out, { file: resolve(args.self), turn });
+    if (args.rollback) return restoreSelf(node, out, turn);
     const os = await requireSupportedOs(node.system);
     const manager = packageManager(node.system, os);
     const locked = <T>(action: () => Promise<T>) => withLock(node.paths.prefix, "upgrade", action);
@@ -49,7 +53,7 @@ export default defineCommand({
       await out.write(`${versionTable(found)}\n`);
       await confirmOrCancel(`Upgrade ${due.map(({ name }) => name).join(", ")}, out of traffic?`);
     }
-    const options = { ...stopOptions(args), manager, due, oneWay: args.oneWay === true };
+    const options = { ...stopOptions(args), command: "ober upgrade", manager, due, oneWay: args.oneWay === true };
     const { upgraded, left } = await locked(() => upgradePackages(node, out, options));
     await out.result({ upgraded, left } satisfies Documents["upgrade"], () =>
       upgraded.map(({ name, installed, candidate }) => `${name} ${installed} -> ${candidate}`).join("\n"),

@@ -67,7 +67,10 @@ export function decide({ id, vips, settleSeconds }: Wish, peers: readonly PeerWo
   if (unserved.length > 0) return { kind: "alone", vips: unserved, because: whyAlone(unserved, peers) };
   const young = peers.find((peer) => vips.some((vip) => (secondsOf(peer, vip) ?? settleSeconds) < settleSeconds));
   if (young !== undefined) {
-    return { kind: "hold", because: `${young.node} has just come back: it counts when it has served for ${settleSeconds} s` };
+    return {
+      kind: "hold",
+      because: `${young.node} has just come back: it counts when it has served for ${settleSeconds} s`,
+    };
   }
   return { kind: "go" };
 }
@@ -79,7 +82,8 @@ function secondsOf({ said }: PeerWord, vip: string): number | undefined {
 }
 
 function whyAlone(unserved: readonly string[], peers: readonly PeerWord[]): string {
-  const what = unserved.length > 3 ? `${unserved.slice(0, 3).join(", ")} and ${unserved.length - 3} more` : unserved.join(", ");
+  const what =
+    unserved.length > 3 ? `${unserved.slice(0, 3).join(", ")} and ${unserved.length - 3} more` : unserved.join(", ");
   if (peers.length === 0) return `${what}: ober.yaml names no other node that could serve`;
   const words = peers.map(({ node, said }) => {
     if (said === undefined) return `${node} does not answer`;

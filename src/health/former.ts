@@ -66,6 +66,8 @@ export function sessionsIn(state: string, exabgp: number): readonly SessionState
   if (content["exabgp"] !== exabgp || !Array.isArray(content["sessions"])) return [];
   return content["sessions"].flatMap((session) => {
     const { neighbor, state: word, since } = fieldsOf(session);
-    return word === "up" && typeof neighbor === "string" && typeof since === "string" ? [{ neighbor, state: word, since }] : [];
+    return word === "up" && typeof neighbor === "string" && typeof since === "string"
+      ? [{ neighbor, state: word, since }]
+      : [];
   });
 }

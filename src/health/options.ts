@@ -14,6 +14,8 @@ export type OnceOptions = {
   readonly timeoutMs: number;
   /** Where to say that keepalived stands by; undefined when nobody is to be told. */
   readonly map: MapPlace | undefined;
+  /** While this file exists, the node serves and the others are not to count on it; see `drain.ts`. */
+  readonly hold: string;
 };
 
 export type LoopOptions = {
@@ -118,7 +120,7 @@ export function readOptions(words: readonly string[], executable: string): Healt
   if (once) {
     if (vips.length > 0) return problem("`--once` checks this node and takes no VIP");
     const timeoutMs = numbers["--timeout-ms"] ?? ONCE_TIMEOUT_MS;
-    return { once, alive, url, timeoutMs, map: standsBy ? map : undefined };
+    return { once, alive, url, timeoutMs, map: standsBy ? map : undefined, hold: texts["--hold"] };
   }
   if (alive || standsBy) return problem(`\`--${alive ? "alive" : "stands-by"}\` goes with \`--once\``);
   if (vips.length === 0)

@@ -38,7 +38,8 @@ export function createSessions(): Sessions {
       return true;
     },
     adopt(former) {
-      for (const state of former.slice(0, MOST_NEIGHBORS)) if (!states.has(state.neighbor)) states.set(state.neighbor, state);
+      for (const state of former.slice(0, MOST_NEIGHBORS))
+        if (!states.has(state.neighbor)) states.set(state.neighbor, state);
     },
     get states() {
       return [...states.values()];

@@ -17,7 +17,7 @@ export async function runHealth(options: HealthOptions): Promise<number> {
   const prober = createProber(options.url, () => {});
   const result = await prober.probe(options.timeoutMs);
   prober.close();
-  if (result.ok && options.map) {
+  if (result.ok && options.map && !(await Bun.file(options.hold).exists())) {
     const { sayStandsBy } = await import("./stands-by.ts");
     await sayStandsBy(options.map);
   }

@@ -72,11 +72,16 @@ export function announcedTo(
     if (route === undefined) return { ok: false, because: `the health loop does not know ${vip} yet` };
     if (!route.announced || route.leaving) return { ok: false, because: `${vip} is not announced: ${route.cause}` };
     if (!route.acknowledged) {
-      return { ok: false, because: `ExaBGP has not acknowledged the route to ${vip}${route.problem ? `: ${route.problem}` : ""}` };
+      return {
+        ok: false,
+        because: `ExaBGP has not acknowledged the route to ${vip}${route.problem ? `: ${route.problem}` : ""}`,
+      };
     }
   }
   const without = neighbors.filter(({ session }) => !session);
-  const reasons = without.map(({ neighbor, reason }) => `no BGP session with ${neighbor}${reason ? ` (${reason})` : ""}`);
+  const reasons = without.map(
+    ({ neighbor, reason }) => `no BGP session with ${neighbor}${reason ? ` (${reason})` : ""}`,
+  );
   const reached = neighbors.filter(({ session }) => session).map(({ neighbor }) => neighbor);
   if (reached.length === 0) return { ok: false, because: reasons.join(", ") || "there is no neighbor" };
   return { ok: true, text: [`${listed(vips)} announced to ${reached.join(", ")}`, ...reasons].join("; ") };
@@ -85,7 +90,11 @@ export function announcedTo(
 async function mastership(node: Node, config: Config): Promise<Service> {
   const place = await gatherPlace(node, config);
   const [states, addresses] = await Promise.all([vrrpStates(node.system), localAddresses(node.system)]);
-  return masterOf(clusterInstances(config, place), { own: place.address, states, held: heldOn(place.interface, addresses) });
+  return masterOf(clusterInstances(config, place), {
+    own: place.address,
+    states,
+    held: heldOn(place.interface, addresses),
+  });
 }
 
 /** Pure. A VIP of another node's may be here as well: that node is away then. */
@@ -98,7 +107,8 @@ export function masterOf(
     const state = stateOf(vip);
     if (state === undefined) return { ok: false, because: `keepalived says nothing of ${vip} yet` };
     const owner = nodes[0] === seen.own;
-    if (owner && (state !== "MASTER" || !seen.held.has(vip))) return { ok: false, because: `keepalived is ${state} of ${vip}, which belongs here` };
+    if (owner && (state !== "MASTER" || !seen.held.has(vip)))
+      return { ok: false, because: `keepalived is ${state} of ${vip}, which belongs here` };
     if (state !== "MASTER" && state !== "BACKUP") return { ok: false, because: `keepalived is ${state} for ${vip}` };
   }
   const [masters, backups] = (["MASTER", "BACKUP"] as const).map((word) =>

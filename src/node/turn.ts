@@ -5,6 +5,7 @@
 import { hostname } from "node:os";
 import { gatherPlace } from "../checks/facts.ts";
 import { askTurn, clusterMembers, ownServes } from "../checks/peers.ts";
+import type { Node } from "../commands/_node.ts";
 import type { Config } from "../config/schema.ts";
 import { TURN_KEY } from "../domain/serves.ts";
 import { type Decision, decide, type PeerWord, type Turn } from "../domain/turn.ts";
@@ -12,10 +13,10 @@ import { OberError, UsageError } from "../errors.ts";
 import { isDrained } from "../health/drain.ts";
 import { healthNow } from "../health/once.ts";
 import { setMapKey } from "../health/serves.ts";
+import { isHeldBack } from "../plan/admission.ts";
 import { onInterrupt } from "../system/interrupts.ts";
 import { unitState } from "../system/systemd.ts";
 import type { Output } from "../ui/output.ts";
-import type { Node } from "../commands/_node.ts";
 
 export type TurnOptions = {
   /** What the operator typed, for the other nodes and for hints: "ober restart". */
@@ -82,14 +83,15 @@ export async function inTurn<T>(
 /** The VIPs that clients reach by this node. Where that is not known for sure, all that it may serve. */
 async function servedHere({ system, paths }: Node, config: Config): Promise<readonly string[]> {
   const unit = config.ha_mode === "bgp" ? "ober-bgp.service" : "ober-ha.service";
-  const [{ active }, drained, health, said] = await Promise.all([
+  const [{ active }, drained, held, health, said] = await Promise.all([
     unitState(system, unit),
     isDrained(system.root + paths.drainFlag),
+    isHeldBack(system, paths),
     healthNow(config.stats_port),
     ownServes(config.stats_port, ASK_MS),
   ]);
   // HAProxy that is dead or hangs serves nobody, whatever the routers believe for another moment.
-  if (active !== "active" || drained || (!health.ok && health.kind !== "status")) return [];
+  if (active !== "active" || drained || held || (!health.ok && health.kind !== "status")) return [];
   const every = config.vips.map(({ address }) => address);
   if (said === undefined || config.ha_mode === "keepalived") return every;
   return every.filter((vip) => said[vip] !== undefined);
@@ -135,7 +137,12 @@ function createMark({ system, paths }: Node, command: string) {
 async function takeTurn(
   node: Node,
   out: Output,
-  work: { readonly config: Config; readonly vips: readonly string[]; readonly options: TurnOptions; readonly mark: Mark },
+  work: {
+    readonly config: Config;
+    readonly vips: readonly string[];
+    readonly options: TurnOptions;
+    readonly mark: Mark;
+  },
 ): Promise<void> {
   const { config, vips, options, mark } = work;
   const place = await gatherPlace(node, config);
@@ -144,7 +151,8 @@ async function takeTurn(
   if (options.force) return mark.up("leaves", id);
   const others = clusterMembers(config, { hostname: hostname(), ...place }).filter(({ own }) => !own);
   const memory = createMemory();
-  const ask = async () => memory.of(await Promise.all(others.map((other) => askTurn(other, config.stats_port, ASK_MS))));
+  const ask = async () =>
+    memory.of(await Promise.all(others.map((other) => askTurn(other, config.stats_port, ASK_MS))));
   const wish = { id, vips, settleSeconds: config.settle_time };
   const began = performance.now();
   let troubleSince = began;
@@ -155,7 +163,9 @@ async function takeTurn(
     let decision: Decision = ahead;
     if (ahead.kind !== "yield") {
       await mark.up("asks", id);
-      decision = mark.isFresh ? decide(wish, await ask()) : { kind: "hold", because: "HAProxy of this node does not take the mark" };
+      decision = mark.isFresh
+        ? decide(wish, await ask())
+        : { kind: "hold", because: "HAProxy of this node does not take the mark" };
       if (decision.kind === "go") {
         await mark.up("leaves", id);
         // A process that was stopped in between has lost its turn without knowing.
@@ -168,7 +178,8 @@ async function takeTurn(
     if (decision.kind !== last) troubleSince = now;
     last = decision.kind;
     const patience = options.waitMs ?? PATIENCE_MS + (decision.kind === "hold" ? config.settle_time * 1000 : 0);
-    if (now - (options.waitMs === undefined ? troubleSince : began) > patience) throw refusal(decision, because, options);
+    if (now - (options.waitMs === undefined ? troubleSince : began) > patience)
+      throw refusal(decision, because, options);
     out.progress(`waiting for the turn to leave: ${because}`);
     await Bun.sleep(POLL_MS);
   }
@@ -204,7 +215,9 @@ function refusal(decision: Decision, because: string, { command, waitMs }: TurnO
     });
   }
   return new OberError(`this node stays: ${because}${waited}`, {
-    hint: waitMs === undefined ? `wait for the turn: ${command} --wait-turn 600` : `ober status --all shows who is away; ${command} --force`,
+    hint:
+      waitMs === undefined
+        ? `wait for the turn: ${command} --wait-turn 600`
+        : `ober status --all shows who is away; ${command} --force`,
   });
 }
-

@@ -82,13 +82,19 @@ export async function systemctl(system: System, verb: string, ...units: readonly
 const JOURNAL_MS = 5_000;
 
 async function journalTail(system: System, unit: string): Promise<string> {
-  const journal = ["journalctl", `--namespace=+${LOG_NAMESPACE}`, "--unit", unit, "--lines", "6"];
+  const journal = ["journalctl", `--namespace=+${LOG_NAMESPACE}`, "--unit", unit, "--lines", "12"];
   // The reason for a failure must not be waited for longer than the failure: a journal may be large, and its disk slow.
   const said = await orUndefined(() =>
     system.run([...journal, "--output", "cat", "--no-pager"], { accept: [0, 1], timeoutMs: JOURNAL_MS }),
   );
   const stdout = said?.stdout ?? "";
-  const text = stdout.trim();
+  const text = stdout
+    .split("\n")
+    // What ober's own step before the start says is not why the start failed.
+    .filter((line) => !line.includes("another ober is changing this machine"))
+    .slice(-6)
+    .join("\n")
+    .trim();
   return text === ""
     ? ""
     : `\n${text

@@ -3,8 +3,12 @@
  * renders. Servers are ours, so that they see every byte; what needs a real RGW is in test/e2e/cluster.test.ts, what needs load in
  * ingress-load.test.ts. 1 (read without a warning) is accepted.test.ts too.
  */
+
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { statSync } from "node:fs";
+import { turnWord } from "../../src/checks/peers.ts";
+import { SERVES_KEY, TURN_KEY } from "../../src/domain/serves.ts";
+import { setMapKey } from "../../src/health/serves.ts";
 import { replaceLists } from "../../src/plan/allow-lists.ts";
 import { IDENTITY_KEY, type Identity } from "../../src/render/identity.ts";
 import { selfSigned } from "../helpers/certificate.ts";
@@ -383,7 +387,21 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
       expect(await keeps()).toBe(true);
       expect(await says()).toBe(false);
       await ingress.say(`set map ${ingress.paths.identityMap} ${IDENTITY_KEY} {"ober":"9","config":{"vips":"0a"}}`);
-      expect(await identity()).toEqual({ leaving: false, node: { ober: "9", config: { vips: "0a" } } });
+      expect(await identity()).toMatchObject({ leaving: false, node: { ober: "9", config: { vips: "0a" } } });
+      // What it serves, and its wish to leave, are told while it runs; after a restart nothing is said until it is told again.
+      const place = { socket: ingress.socket, map: ingress.paths.servesMap };
+      const turn = { phase: "asks", id: "10.77.0.11", command: "ober_restart", at: (await identity()).now } as const;
+      expect(await setMapKey(place, SERVES_KEY, `{"at":${turn.at},"vips":{"10.99.0.100":${turn.at - 7}}}`)).toBe(true);
+      expect(await setMapKey(place, TURN_KEY, JSON.stringify(turn))).toBe(true);
+      expect(await setMapKey(place, "nobody", "{}")).toBe(false);
+      expect(Object.values(turnWord("n1", await identity()).said?.serves ?? {}).map((seconds) => seconds >= 7)).toEqual(
+        [true],
+      );
+      expect(turnWord("n1", await identity()).said?.turn).toEqual({
+        phase: "asks",
+        id: "10.77.0.11",
+        command: "ober restart",
+      });
       expect(await replaceLists(ingress.files, ingress.socket, [leaving])).toEqual([true]);
       const closed = new Promise((resolve) => socket.once("end", resolve));
       expect(await keeps()).toBe(false);

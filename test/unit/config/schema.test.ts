@@ -90,6 +90,7 @@ describe("a good file", () => {
       ha_mode: "bgp",
       nodes: [],
       handover: "auto",
+      settle_time: 5,
       bgp: {
         local_as: 65001,
         peer_as: 65000,
@@ -139,13 +140,16 @@ describe("a good file", () => {
       ha_mode: "keepalived",
       nodes: [],
       handover: "auto",
+      settle_time: 5,
       max_connections: 25_000,
       stats_allow: [],
       bgp: { ...rest.bgp, bfd_interval_ms: 100, bfd_multiplier: 3 },
       certs: { ...rest.certs, ...NEW_CERTS },
       keepalived: vrrp,
       vips: [{ address: "10.0.0.100", family: 4, interface: "lo-vip", backend: "s3_backend" }],
-      backends: [{ ...PYTHON_FILE.backends[0], servers: [{ host: "rgw1", port: 7480 }], max_requests: 1024, ...NEW_GROUP }] as never,
+      backends: [
+        { ...PYTHON_FILE.backends[0], servers: [{ host: "rgw1", port: 7480 }], max_requests: 1024, ...NEW_GROUP },
+      ] as never,
     });
     const routed = { ...PYTHON_FILE, ha_mode: "bgp", bgp: { ...PYTHON_FILE.bgp, neighbors: ["10.0.0.1"] } };
     expect(parseConfig({ ...routed, keepalived: { ...keepalived, peers: [] } }, "ober.yaml").ha_mode).toBe("bgp");

@@ -94,7 +94,8 @@ function successors(state: State, rules: Rules): readonly (readonly [State, "ste
   for (const [index, node] of state.entries()) {
     if (!node.alive) continue;
     if (dead < rules.deaths) put(index, { alive: false, mark: 0, at: 0, known: "" }, "fault");
-    if (["reads", "goes", "away"].includes(node.step) && rules.deaths > 0) put(index, { step: "killed", at: 0, known: "" }, "fault");
+    if (["reads", "goes", "away"].includes(node.step) && rules.deaths > 0)
+      put(index, { step: "killed", at: 0, known: "" }, "fault");
     if (node.service === 1) put(index, { service: 2 });
     switch (node.step) {
       case "wants":
@@ -124,27 +125,38 @@ function successors(state: State, rules: Rules): readonly (readonly [State, "ste
 
 function read(
   state: State,
-  { index, rules, put }: { index: number; rules: Rules; put: (index: number, change: Partial<Node>, kind?: "step" | "fault") => void },
+  {
+    index,
+    rules,
+    put,
+  }: { index: number; rules: Rules; put: (index: number, change: Partial<Node>, kind?: "step" | "fault") => void },
 ): void {
   const node = state[index] ?? START;
   const peers = state.map((_, i) => i).filter((i) => i !== index);
   if (rules.coarse) {
     for (const lost of rules.losses ? [undefined, ...peers] : [undefined]) {
       const known = peers.reduce((sum, peer) => knows(sum, letter(wordOf(state, peer, peer === lost), index)), "");
-      conclude(node, known, { index, rules, put, kind: lost === undefined ? "step" : "fault" });
+      conclude(known, { index, rules, put, kind: lost === undefined ? "step" : "fault" });
     }
     return;
   }
   const peer = peers[node.at];
-  if (peer === undefined) return conclude(node, node.known, { index, rules, put, kind: "step" });
+  if (peer === undefined) {
+    conclude(node.known, { index, rules, put, kind: "step" });
+    return;
+  }
   put(index, { at: node.at + 1, known: knows(node.known, letter(wordOf(state, peer, false), index)) });
   if (rules.losses) put(index, { at: node.at + 1 }, "fault");
 }
 
 function conclude(
-  _node: Node,
   known: string,
-  { index, rules, put, kind }: {
+  {
+    index,
+    rules,
+    put,
+    kind,
+  }: {
     index: number;
     rules: Rules;
     put: (index: number, change: Partial<Node>, kind?: "step" | "fault") => void;
@@ -153,22 +165,32 @@ function conclude(
 ): void {
   const decision = decide({ id: idOf(index), vips: [VIP], settleSeconds: SETTLE }, wordsFor(known, index));
   const again = { at: 0, known: "" };
-  if (decision.kind === "go") return put(index, { ...again, step: "goes", mark: 2 }, kind);
-  if (decision.kind === "hold") {
-    put(index, again, kind);
-    // One that does not wait for ever gives up in the end.
-    if (!rules.waits) put(index, { ...again, step: "done", mark: 0 }, kind);
-    return;
+  switch (decision.kind) {
+    case "go":
+      put(index, { ...again, step: "goes", mark: 2 }, kind);
+      break;
+    case "hold":
+      put(index, again, kind);
+      // One that does not wait for ever gives up in the end.
+      if (!rules.waits) put(index, { ...again, step: "done", mark: 0 }, kind);
+      break;
+    default:
+      put(index, { ...again, step: rules.waits ? "wants" : "done", mark: 0 }, kind);
   }
-  put(index, { ...again, step: rules.waits ? "wants" : "done", mark: 0 }, kind);
 }
 
 const keyOf = (state: State) =>
-  state.map(({ alive, service, mark, step, at, known }) => `${alive ? 1 : 0}${service}${mark}${step[0]}${step[1]}${at}${known}`).join("|");
+  state
+    .map(
+      ({ alive, service, mark, step, at, known }) =>
+        `${alive ? 1 : 0}${service}${mark}${step[0]}${step[1]}${at}${known}`,
+    )
+    .join("|");
 
 /** Serves nobody any more, although no node died that served: a command took the last one away. */
 const isDark = (state: State) =>
-  state.every(({ alive, service }) => service === 0 || !alive) && state.every(({ alive, service }) => alive || service === 0);
+  state.every(({ alive, service }) => service === 0 || !alive) &&
+  state.every(({ alive, service }) => alive || service === 0);
 
 /** All states that can be reached. Throws at the first dark one; returns how many there are, and those from which nobody gets any further. */
 function explore(nodes: State, rules: Rules) {
@@ -234,7 +256,6 @@ test("four to six nodes that all restart at once, each asking all others in one 
   explore(cluster(6, 4), { deaths: 0, losses: true, coarse: true, returns: false, waits: false });
 });
 
-
 test("nodes asking one after the other; in a long run four with every fault, and five", () => {
   if (ROUNDS > 1) explore(cluster(4, 4), { returns: true, waits: true, deaths: 1, losses: true, coarse: false });
   const size = ROUNDS > 1 ? 5 : 3;
@@ -249,7 +270,13 @@ test("random walks of two to six nodes with every fault", () => {
   };
   for (let walk = 0; walk < 400 * ROUNDS; walk++) {
     const size = 2 + (walk % 5);
-    const rules = { returns: random() < 0.5, waits: random() < 0.5, deaths: walk % 3, losses: random() < 0.5, coarse: false };
+    const rules = {
+      returns: random() < 0.5,
+      waits: random() < 0.5,
+      deaths: walk % 3,
+      losses: random() < 0.5,
+      coarse: false,
+    };
     let state: State = cluster(size, size);
     for (let step = 0; step < 200; step++) {
       if (isDark(state)) throw new Error(`nobody serves in walk ${walk}: ${keyOf(state)}`);
@@ -262,6 +289,9 @@ test("random walks of two to six nodes with every fault", () => {
 });
 
 test("the model would see a node that leaves without asking", () => {
-  const hasty: State = [{ ...START, step: "goes", mark: 2 }, { ...START, step: "goes", mark: 2 }];
+  const hasty: State = [
+    { ...START, step: "goes", mark: 2 },
+    { ...START, step: "goes", mark: 2 },
+  ];
   expect(() => explore(hasty, { ...NO_FAULTS, returns: false, waits: false })).toThrow("nobody serves");
 });

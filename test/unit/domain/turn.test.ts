@@ -16,13 +16,25 @@ describe("a node that wants to leave", () => {
     ["does not count one that is out of traffic", [serving("n1", { leaving: true })], "alone"],
     ["does not count one that serves other VIPs", [serving("n1", { serves: { "10.9.9.2": 60 } })], "alone"],
     ["waits for one that has just come back", [serving("n1", { serves: { "10.9.9.1": 4 } })], "hold"],
-    ["waits for it although a third node serves", [serving("n1", { serves: { "10.9.9.1": 4 } }), serving("n3")], "hold"],
+    [
+      "waits for it although a third node serves",
+      [serving("n1", { serves: { "10.9.9.1": 4 } }), serving("n3")],
+      "hold",
+    ],
     ["counts a keepalived that stands by for every VIP", [serving("n1", { serves: { "*": 60 } })], "go"],
     ["yields to one that leaves, whatever its id", [serving("n3", { turn: turn("leaves", "10.0.0.3") })], "yield"],
     ["yields to one of a lower id that asks", [serving("n1", { turn: turn("asks", "10.0.0.1") })], "yield"],
     ["holds against one of a higher id that asks", [serving("n3", { turn: turn("asks", "10.0.0.3") })], "hold"],
-    ["yields although a third node serves", [serving("n1", { turn: turn("leaves", "10.0.0.1") }), serving("n3")], "yield"],
-    ["does not go at one with its own id, which is a mistake in the network", [serving("n1", { turn: turn("asks", "10.0.0.2") })], "yield"],
+    [
+      "yields although a third node serves",
+      [serving("n1", { turn: turn("leaves", "10.0.0.1") }), serving("n3")],
+      "yield",
+    ],
+    [
+      "does not go at one with its own id, which is a mistake in the network",
+      [serving("n1", { turn: turn("asks", "10.0.0.2") })],
+      "yield",
+    ],
   ];
   for (const [title, peers, kind] of cases) test(title, () => expect(decide(wish, peers).kind as string).toBe(kind));
 

@@ -20,6 +20,7 @@ test("reads what ExaBGP's run line says", () => {
     hold: "/opt/ober/var/hold",
     stateFile: "/run/ober-bgp/health.json",
     historyFile: "/opt/ober/var/history",
+    map: { socket: "/run/ober/haproxy.sock", map: "/opt/ober/etc/haproxy/serves.map" },
   });
 });
 
@@ -43,6 +44,8 @@ test("checks once without a VIP, with time for keepalived to hear the reason", (
     alive: false,
     url: { host: "127.0.0.1", port: 8404, path: "/health", text: "http://127.0.0.1:8404/health" },
     timeoutMs: 800,
+    map: undefined,
+    hold: "/opt/ober/var/hold",
   });
 });
 
@@ -89,4 +92,11 @@ describe("refuses", () => {
     // Not `read`: these words must stay as they are, line breaks and all.
     expect(readOptions(line.split(/ +/).filter(Boolean), "/opt/ober/bin/ober")).toMatchObject({ problem });
   });
+});
+
+test("tells the other nodes that keepalived stands by only where it is asked to", () => {
+  expect(read("--once --stands-by")).toMatchObject({
+    map: { socket: "/run/ober/haproxy.sock", map: "/opt/ober/etc/haproxy/serves.map" },
+  });
+  expect(read("--stands-by 10.0.0.1")).toMatchObject({ problem: "`--stands-by` goes with `--once`" });
 });
