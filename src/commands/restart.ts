@@ -1,6 +1,6 @@
 import { defineCommand } from "citty";
 import { unitsOf } from "../domain/units.ts";
-import { lookFirst } from "../node/look-first.ts";
+import { lookBeforeReload, lookFirst } from "../node/look-first.ts";
 import { inTurn } from "../node/turn.ts";
 import { withLock } from "../system/lock.ts";
 import { systemctl } from "../system/systemd.ts";
@@ -26,7 +26,7 @@ export default defineCommand({
     const out = output(args);
     if (args.reloadOnly) {
       await withLock(node.paths.prefix, "restart", async () => {
-        await lookFirst(node, (await currentConfig(node)).config);
+        await lookBeforeReload(node, (await currentConfig(node)).config);
         await systemctl(node.system, "reload", "ober-http.service");
       });
       return out.result(

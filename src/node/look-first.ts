@@ -15,7 +15,8 @@ import { unitStates } from "../system/systemd.ts";
  * Throws an OberError that names the first thing which keeps the node from starting: a unit, a program, a certificate, or a file that the
  * program which reads it refuses, with that program's own words. Changes nothing. Needs root: some of the files hold secrets.
  */
-export async function lookFirst({ system, paths }: { system: System; paths: Paths }, config: Config): Promise<void> {
+export async function lookFirst(node: Place, config: Config): Promise<void> {
+  const { system, paths } = node;
   const [programs, states] = await Promise.all([findPrograms(system), unitStates(system, unitsOf(config))]);
   for (const { name, load } of states) {
     if (load === "masked") throw cannotStart(`${name} is masked`, `systemctl unmask ${name}`);
@@ -26,14 +27,35 @@ export async function lookFirst({ system, paths }: { system: System; paths: Path
   for (const program of needed) {
     if (programs[program] === undefined) throw cannotStart(`${program} is not installed`, "ober bootstrap PATH");
   }
-  const certificates = await certificateProblems(system, certificatePlace(paths, config.certs));
-  if (certificates.fatal) throw certificates.fatal;
-  const files = await filesOf(system, paths, config);
+  await lookAtCertificates(node, config);
+  const files = await filesOf(node, config);
   await validateInPlace(system, { files, paths, exabgp: programs.exabgp });
 }
 
+/** The same before a mere reload of HAProxy. */
+export async function lookBeforeReload(node: Place, config: Config): Promise<void> {
+  await lookAtCertificates(node, config);
+  const file = await fileAt(node, node.paths.haproxyConfig);
+  await validateInPlace(node.system, { files: [file], paths: node.paths, exabgp: undefined });
+}
+
+type Place = { readonly system: System; readonly paths: Paths };
+
+async function lookAtCertificates({ system, paths }: Place, config: Config): Promise<void> {
+  const { fatal } = await certificateProblems(system, certificatePlace(paths, config.certs));
+  if (fatal) throw fatal;
+}
+
+async function fileAt({ system }: Place, path: string): Promise<RenderedFile> {
+  const file = await currentFile(system, path);
+  if (file === undefined) throw cannotStart(`${path} is missing`, "ober apply");
+  const secrets = [...file.content.matchAll(/md5-password "([^"]*)"/g)].map(([, password = ""]) => password);
+  return { path, ...file, secrets };
+}
+
 /** What the node's programs read as they start, as it stands on the disk. */
-async function filesOf(system: System, paths: Paths, config: Config): Promise<readonly RenderedFile[]> {
+async function filesOf(node: Place, config: Config): Promise<readonly RenderedFile[]> {
+  const { paths } = node;
   const units = unitsOf(config);
   const wanted = [
     paths.haproxyConfig,
@@ -44,12 +66,9 @@ async function filesOf(system: System, paths: Paths, config: Config): Promise<re
   ];
   return Promise.all(
     wanted.map(async (path): Promise<RenderedFile> => {
-      const file = await currentFile(system, path);
-      if (file === undefined) throw cannotStart(`${path} is missing`, "ober apply");
-      const secrets = [...file.content.matchAll(/md5-password "([^"]*)"/g)].map(([, password = ""]) => password);
       // A kernel that does not take the handover's rules is no reason not to start; see ober-handover.service.
       const optional = path === paths.handoverRules && config.handover !== "always";
-      return { path, ...file, secrets, ...(optional ? { optional } : {}) };
+      return { ...(await fileAt(node, path)), ...(optional ? { optional } : {}) };
     }),
   );
 }

@@ -19,6 +19,8 @@ export type Validator = {
   readonly env?: (staged: (path: string) => string) => Readonly<Record<string, string>>;
 };
 
+const VERIFY_UNITS = ["systemd-analyze", "verify", "--man=no"] as const;
+
 /** Every parser that has a say, for the programs of this node. */
 export function validators(paths: Paths, { exabgp }: { readonly exabgp: Version | undefined }): readonly Validator[] {
   const exabgpCheck = exabgp && atLeast(exabgp, "5.0") ? ["exabgp", "validate"] : ["exabgp", "--test"];
@@ -46,7 +48,7 @@ export function validators(paths: Paths, { exabgp }: { readonly exabgp: Version 
       return {
         program: "systemd",
         reads: [path],
-        argv: (staged) => ["systemd-analyze", "verify", "--man=no", staged(path)],
+        argv: (staged) => [...VERIFY_UNITS, staged(path)],
         // Units that it names are looked for among the staged ones first; the trailing colon adds the system's own.
         env: (staged) => ({ SYSTEMD_UNIT_PATH: `${units(staged)}:` }),
       };
@@ -98,7 +100,13 @@ export async function validateInPlace(
   { files, paths, exabgp }: { files: readonly RenderedFile[]; paths: Paths; exabgp: Version | undefined },
 ): Promise<readonly string[]> {
   const present = new Set(files.map(({ path }) => path));
-  const asked = validators(paths, { exabgp }).filter(({ reads }) => reads.some((path) => present.has(path)));
+  const concerned = validators(paths, { exabgp }).filter(({ reads }) => reads.some((path) => present.has(path)));
+  // One question about all units: systemd-analyze reads the whole machine's for each.
+  const units = concerned.filter(({ program }) => program === "systemd").flatMap(({ reads }) => reads);
+  const asked = [
+    ...concerned.filter(({ program }) => program !== "systemd"),
+    ...(units.length === 0 ? [] : [{ program: "systemd", reads: units, argv: () => [...VERIFY_UNITS, ...units] }]),
+  ];
   const hint = "nothing was changed; `ober apply --yes` writes it anew, `ober rollback` puts an older one back";
   const answers = await Promise.all(
     asked.map((validator) => ask(system, validator, { staged: (path) => path, files, hint })),
@@ -123,7 +131,7 @@ async function ask(
   });
   const secrets = files.flatMap((file) => file.secrets ?? []);
   const said = mask(unstage(`${result.stderr}\n${result.stdout}`, staged("")), secrets);
-  const path = validator.reads[0] ?? "";
+  const path = validator.reads.find((one) => said.includes(posix.basename(one))) ?? validator.reads[0] ?? "";
   const remarks = remarksOf(validator.program, said, path);
   if (result.code === 0) return remarks.map((remark) => `${validator.program}: ${remark}`);
   const reasons = remarks.length > 0 ? remarks : said.trim().split("\n").slice(-5);

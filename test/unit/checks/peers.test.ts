@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { clusterMembers, driftOf, type PeerAnswers, peerStatus } from "../../../src/checks/peers.ts";
+import { clusterMembers, driftOf, type PeerAnswers, peerStatus, turnWord } from "../../../src/checks/peers.ts";
 import { parseConfig } from "../../../src/config/schema.ts";
 import { sectionHashes } from "../../../src/render/identity.ts";
 
@@ -35,7 +35,13 @@ const answers = (said: object, csv = CSV): PeerAnswers => ({
   metrics: ok(METRICS),
 });
 const status = (given: PeerAnswers) => peerStatus(N2, given, { config, timeoutMs: 1500 });
-const same = { leaving: false, node: { ober: "1.0.0", config: sectionHashes(config) } };
+const same = {
+  leaving: false,
+  now: 1000,
+  serves: {},
+  turn: {},
+  node: { ober: "1.0.0", config: sectionHashes(config) },
+};
 
 describe("the members of a cluster", () => {
   test("are this node first, by the name that the list gives it, and each other once", () => {
@@ -113,7 +119,7 @@ describe("drift", () => {
 
   test("names the sections of another ober.yaml, and other versions", () => {
     const other = {
-      leaving: false,
+      ...same,
       node: { ober: "1.1.0", config: changed({ vips: ["10.99.0.101"], stats_allow: ["10.0.0.0/8"] }) },
     };
     const { metrics, ...rest } = answers(other);
@@ -139,5 +145,39 @@ describe("drift", () => {
   test("does not depend on the order of keys in ober.yaml", () => {
     const reversed = Object.fromEntries(Object.entries(YAML).reverse());
     expect(sectionHashes(parseConfig(reversed, "ober.yaml"))).toEqual(sectionHashes(config));
+  });
+});
+
+describe("what a node says of its turn to leave", () => {
+  const said = (more: object) => turnWord("n2", { ...same, ...more } as never).said;
+
+  test("are the seconds for which it has served each VIP, by its own clock", () => {
+    expect(said({ serves: { at: 999, vips: { "10.99.0.100": 940 } } })).toEqual({
+      leaving: false,
+      serves: { "10.99.0.100": 60 },
+      turn: undefined,
+    });
+  });
+
+  test("is nothing where nobody renews it any more", () => {
+    expect(said({ serves: { at: 989, vips: { "10.99.0.100": 940 } } })?.serves).toEqual({});
+    const turn = { phase: "leaves", id: "10.77.0.12", command: "ober_stop", at: 984 };
+    expect(said({ turn })?.turn).toBeUndefined();
+    expect(said({ turn: { ...turn, at: 990 } })?.turn).toEqual({
+      phase: "leaves",
+      id: "10.77.0.12",
+      command: "ober stop",
+    });
+  });
+
+  test("does not trust what is no time, no VIP and no phase", () => {
+    expect(said({ serves: { at: "now", vips: { "10.99.0.100": 940 } } })?.serves).toEqual({});
+    expect(said({ serves: { at: 1000, vips: { "10.99.0.100": "long" } } })?.serves).toEqual({});
+    expect(said({ serves: { at: 1000, vips: null } })?.serves).toEqual({});
+    expect(said({ turn: { phase: "sleeps", id: "10.77.0.12", at: 1000 } })?.turn).toBeUndefined();
+  });
+
+  test("is no answer where there is none", () => {
+    expect(turnWord("n2", undefined)).toEqual({ node: "n2", said: undefined });
   });
 });

@@ -227,7 +227,7 @@ describe("a good file", () => {
 });
 
 const TOP_KEYS =
-  "known here are ha_mode, nodes, handover, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, max_connections, stats_allow, install_path, venv_path";
+  "known here are ha_mode, nodes, handover, settle_time, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, max_connections, stats_allow, install_path, venv_path";
 
 const problems = (input: unknown) => {
   try {
