@@ -22,12 +22,12 @@ beforeEach(async () => {
 }, 600_000);
 afterEach(() => leave());
 
-/** Status line, kind and body, without what differs from one answer to the next. */
+/** Status line, kind and body by its length: with its file there, radosgw 18.2.7 sends some bytes more, or does not. */
 const shown = ({ head, body }: Answer) => ({
   line: head.split("\r\n")[0],
   type: /^content-type: (.*)$/im.exec(head)?.[1]?.trim(),
   retryAfter: /^retry-after: (.*)$/im.exec(head)?.[1],
-  body: body.toString(),
+  body: body.toString("utf8", 0, Number(/^content-length: (\d+)/im.exec(head)?.[1] ?? body.length)),
 });
 
 test("radosgw tells busy from taken out by its status on the health path, and says 503 on S3 paths when busy", async () => {
@@ -38,8 +38,13 @@ test("radosgw tells busy from taken out by its status on the health path, and sa
     "idle, /": shown(await rgw.ask("/")),
   };
   // More than the limit: what asks in the meantime may take the place of one, which then gets 503 at its end.
-  const uploads = await rgw.upload(6);
-  await until("radosgw is at its limit", async () => (await rgw.ask("/swift/healthcheck")).status === 498, 10_000, 20);
+  const uploads = await rgw.upload(12);
+  let inARow = 0;
+  const atLimit = async () => {
+    inARow = (await rgw.ask("/swift/healthcheck")).status === 498 ? inARow + 1 : 0;
+    return inARow === 3;
+  };
+  await until("radosgw is at its limit", atLimit, 10_000, 20);
   answers["busy, health"] = shown(await rgw.ask("/swift/healthcheck"));
   answers["busy, /"] = shown(await rgw.ask("/"));
   answers["busy, object"] = shown(await rgw.ask("/bucket/object"));
@@ -112,7 +117,7 @@ test("radosgw tells busy from taken out by its status on the health path, and sa
         "type": "application/xml",
       },
       "its file is there, health": {
-        "body": "{"Code":"ServiceUnavailable","Message":"","HostId":""}DISABLED BY FILE",
+        "body": "{"Code":"ServiceUnavailable","Message":"","HostId":""}",
         "line": "HTTP/1.1 503 Slow Down",
         "retryAfter": undefined,
         "type": "application/json; charset=utf-8",
