@@ -16,6 +16,7 @@ import { VIP } from "../lab/places.ts";
 import { recordOf } from "../lab/process.ts";
 import { type RouteWatch, watchRoute } from "../lab/route-watch.ts";
 import { readState } from "../lab/state.ts";
+import { BACKEND_PORT } from "../lab/storage.ts";
 import type { Release } from "../lab/trees.ts";
 
 /** Nodes of the cluster; one more is for tests that need a machine of their own. */
@@ -97,4 +98,10 @@ export function bytes(length: number): Uint8Array {
   // getRandomValues fills 64 KiB at most at a time.
   for (let at = 0; at < length; at += 65_536) crypto.getRandomValues(content.subarray(at, at + 65_536));
   return content;
+}
+
+export const SERVERS = `rgw[1-3]:${BACKEND_PORT}`;
+
+export async function startBackends(lab: Lab): Promise<void> {
+  for (const index of [1, 2, 3]) if (!(`backend${index}` in lab.services())) await lab.startBackend(index);
 }

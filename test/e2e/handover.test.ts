@@ -1,23 +1,16 @@
 /** No transfer dies because a node is drained, stopped, started again or a VIP moves: long transfers through real nodes, in both modes. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import type { Lab, LabNode } from "../lab/lab.ts";
+import type { LabNode } from "../lab/lab.ts";
 import { inNamespace } from "../lab/network.ts";
 import { ober } from "../lab/ober.ts";
 import { type PacketPlan, SHAPES } from "../lab/packet-client.ts";
 import { CLIENT, VIP } from "../lab/places.ts";
 import { run } from "../lab/process.ts";
 import { now } from "../lab/route-watch.ts";
-import { BACKEND_PORT } from "../lab/storage.ts";
 import { failures, startTransfers, type Transfers } from "../lab/transfers.ts";
-import { type Cluster, measured, runningCluster, sharedLab } from "./_cluster.ts";
+import { type Cluster, measured, runningCluster, SERVERS, sharedLab, startBackends } from "./_cluster.ts";
 import { ownedBy, settled, VIPS, type VrrpCluster, vrrpCluster } from "./_vrrp.ts";
-
-const SERVERS = `rgw[1-3]:${BACKEND_PORT}`;
-
-async function startBackends(lab: Lab): Promise<void> {
-  for (const index of [1, 2, 3]) if (!(`backend${index}` in lab.services())) await lab.startBackend(index);
-}
 
 type HandoverJson = {
   readonly inFlight: number;

@@ -8,7 +8,7 @@ import { SEGMENT } from "../lab/places.ts";
 import { until } from "../lab/process.ts";
 import { now } from "../lab/route-watch.ts";
 import { failures, startTransfers, type Transfers } from "../lab/transfers.ts";
-import { type Cluster, measured, ROUNDS, runningCluster } from "./_cluster.ts";
+import { type Cluster, measured, ROUNDS, runningCluster, SERVERS, sharedLab, startBackends } from "./_cluster.ts";
 
 /** Beyond the time after which a node that is back counts. */
 const SETTLED_MS = 30_000;
@@ -17,7 +17,8 @@ describe("three nodes", () => {
   let cluster: Cluster;
   let nodes: readonly [LabNode, LabNode, LabNode];
   beforeAll(async () => {
-    cluster = await runningCluster();
+    await startBackends(await sharedLab());
+    cluster = await runningCluster({ handover: "always", servers: SERVERS });
     nodes = cluster.nodes as unknown as typeof nodes;
   }, 300_000);
   afterAll(() => cluster?.watch.stop());
@@ -160,8 +161,9 @@ describe("three nodes", () => {
 
   test("a HAProxy that hangs is restarted by `ober restart`, as `why` says", async () => {
     const [, n2] = nodes;
-    const { stdout } = await n2.exec(["systemctl", "show", "--property=ControlGroup", "--value", "ober-http.service"]);
-    const pids = (await n2.exec(["cat", `/sys/fs/cgroup${stdout.trim()}/cgroup.procs`])).stdout.trim().split("\n");
+    const { stdout } = await n2.exec(["systemctl", "show", "--property=MainPID", "--value", "ober-http.service"]);
+    const workers = await n2.exec(["pgrep", "-P", stdout.trim()]);
+    const pids = [stdout.trim(), ...workers.stdout.trim().split("\n")];
     const begin = now();
     await n2.exec(["kill", "-STOP", ...pids]);
     await cluster.watch.gone(n2.address, begin, 5_000);
