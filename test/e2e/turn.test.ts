@@ -159,6 +159,32 @@ describe("three nodes", () => {
     await back();
   }, 120_000);
 
+  test("a withdraw is confirmed although the health loop cannot write its state", async () => {
+    const [, n2] = nodes;
+    // What is there says for ever that the route is announced: nothing can take its place.
+    await n2.exec([
+      "sh",
+      "-c",
+      "cp /run/ober-bgp/health.json /root/stale && mount --bind /root/stale /run/ober-bgp/health.json",
+    ]);
+    const begin = now();
+    try {
+      const drained = async () =>
+        (await ober(n2, ["drain"], { accept: [0, 1] })).stdout.includes("drained: everything runs");
+      await until("n2 is drained", drained, SETTLED_MS, 500);
+      await cluster.watch.gone(n2.address, begin, 1_000);
+    } finally {
+      await n2.exec(["umount", "/run/ober-bgp/health.json"]);
+    }
+    await until(
+      "n2 is back",
+      async () => (await ober(n2, ["undrain"], { accept: [0, 1] })).code === 0,
+      SETTLED_MS,
+      500,
+    );
+    await back();
+  }, 120_000);
+
   test("a HAProxy that hangs is restarted by `ober restart`, as `why` says", async () => {
     const [, n2] = nodes;
     const { stdout } = await n2.exec(["systemctl", "show", "--property=MainPID", "--value", "ober-http.service"]);
