@@ -10,6 +10,7 @@ import { learn } from "../domain/names.ts";
 import { certificatePlace } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
 import { isHealthy } from "../health/once.ts";
+import { awaitService } from "../node/in-service.ts";
 import { inTurn, turnArgs, waitTurnMs } from "../node/turn.ts";
 import { type Activation, activationOf } from "../plan/activate.ts";
 import type { Servable } from "../plan/admission.ts";
@@ -150,7 +151,12 @@ export async function applyFiles(
   const change = async () => {
     if (!leaves) return makeChange();
     const turn = { command: `ober ${options.command}`, force: options.force === true, waitMs };
-    return inTurn(node, out, config, turn, makeChange);
+    return inTurn(node, out, config, turn, async (served) => {
+      const made = await makeChange();
+      // The mark stays up until the node is back, or for as long as that usually takes.
+      const trouble = served ? await troubleInService(node, out, config) : [];
+      return { ...made, remarks: [...made.remarks, ...trouble] };
+    });
   };
   const makeChange = async () => {
     await holdBack(node, config, options.servable ?? (await servableBefore(node)));
@@ -187,6 +193,17 @@ async function keepResolved({ system, paths }: Node, { resolved, stale = {} }: N
   if (fresh.length === 0) return;
   const answers = new Map(fresh.map(([name, addresses]) => [name, { addresses }]));
   await keepNames(system, paths, learn(await knownNames(system, paths), answers, new Date().toISOString()));
+}
+
+/** Why the node is not in service again after a change that took it out for a moment; the change itself stands. */
+async function troubleInService(node: Node, out: Output, config: Config): Promise<readonly string[]> {
+  try {
+    await awaitService(node, out, config);
+    return [];
+  } catch (error) {
+    if (error instanceof OberError) return [error.message];
+    throw error;
+  }
 }
 
 /** Whether the routes or the VIPs are away for a moment: what brings them is restarted, or exchanged for the other mode's. */

@@ -1,16 +1,19 @@
 import type { Config } from "../config/schema.ts";
 import { OberError } from "../errors.ts";
 import { healthNow } from "../health/once.ts";
+import { awaitService } from "../node/in-service.ts";
 import { lookFirst } from "../node/look-first.ts";
 import { inTurn } from "../node/turn.ts";
+import { isHeldBack } from "../plan/admission.ts";
 import { liftStaleDrain } from "../plan/leaving.ts";
+import { isOperatorsDrain } from "../system/drain-flag.ts";
 import type { PackageManager, PackageVersion } from "../system/packages.ts";
 import { systemctl, unitState } from "../system/systemd.ts";
 import { waitForTransfers } from "../system/traffic.ts";
 import type { Output } from "../ui/output.ts";
 import { applyText } from "./_apply.ts";
 import { author, currentConfig, type Node } from "./_node.ts";
-import { withdrawAll } from "./_withdraw.ts";
+import { bringsTraffic, withdrawAll } from "./_withdraw.ts";
 import type { StopOptions } from "./stop.ts";
 
 /** One package of an upgrade, with the files of both versions. */
@@ -71,6 +74,7 @@ async function exchange(
   await system.writeAtomic(paths.upgradeRecord, `${JSON.stringify(record)}\n`, { mode: 0o600 });
   const inService = (await unitState(system, "ober-http.service")).active === "active";
   const wasHealthy = inService && (await healthNow(config.stats_port)).ok;
+  const traffic = wasHealthy && (await bringsTraffic(node, config));
   const lift = inService ? await withdrawAll(node, out, config) : async () => {};
   let left = 0;
   try {
@@ -90,6 +94,8 @@ async function exchange(
     await lift();
   }
   await system.removeTree(paths.upgrade);
+  const away = !traffic || (await isOperatorsDrain(system, paths)) || (await isHeldBack(system, paths));
+  if (!away) out.progress(`in service: ${await awaitService(node, out, config)}`);
   return { upgraded: due, left };
 }
 

@@ -105,7 +105,8 @@ async function liftDrain(node: Node, out: Output): Promise<void> {
   await system.remove(paths.drainFlag);
 }
 
-async function bringsTraffic({ system }: Node, config: Config): Promise<boolean> {
+/** Whether what brings traffic to the node runs. */
+export async function bringsTraffic({ system }: Node, config: Config): Promise<boolean> {
   const unit = config.ha_mode === "bgp" ? "ober-bgp.service" : "ober-ha.service";
   return (await unitState(system, unit)).active === "active";
 }

@@ -57,7 +57,7 @@ const PATIENCE_MS = 3000;
 const AWAY_MS = 60_000;
 
 /**
- * Runs `action`, which takes this node out of traffic, in this node's turn. A node that serves nothing needs none. Throws an OberError, with
+ * Runs `action`, which takes this node out of traffic, in this node's turn, and tells it whether the node serves. One that does not needs no turn. Throws an OberError, with
  * nothing changed, when no other node serves its VIPs or another one leaves at the moment, and does so for longer than `waitMs`.
  */
 export async function inTurn<T>(
@@ -65,15 +65,15 @@ export async function inTurn<T>(
   out: Output,
   config: Config,
   options: TurnOptions,
-  action: () => Promise<T>,
+  action: (served: boolean) => Promise<T>,
 ): Promise<T> {
   const vips = await servedHere(node, config);
-  if (vips.length === 0) return action();
+  if (vips.length === 0) return action(false);
   const mark = createMark(node, options.command);
   const forget = onInterrupt(() => mark.down());
   try {
     await takeTurn(node, out, { config, vips, options, mark });
-    return await action();
+    return await action(true);
   } finally {
     await mark.down();
     forget();
