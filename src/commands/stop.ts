@@ -124,7 +124,8 @@ async function stopUnit(system: System, out: Output, name: string): Promise<void
   while (!["inactive", "failed"].includes((await unitState(system, name)).active)) {
     if (performance.now() > deadline) {
       out.warn(`${name} hangs; killing it`);
-      await systemctl(system, "kill", "--signal=SIGKILL", name);
+      // It may have ended this very moment.
+      await orUndefined(() => systemctl(system, "kill", "--signal=SIGKILL", name));
       return systemctl(system, "stop", name);
     }
     await Bun.sleep(50);

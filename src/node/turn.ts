@@ -103,25 +103,23 @@ type Mark = ReturnType<typeof createMark>;
 function createMark({ system, paths }: Node, command: string) {
   const place = { socket: system.root + paths.haproxySocket, map: paths.servesMap };
   let turn: Turn | undefined;
-  let freshAt = Number.NEGATIVE_INFINITY;
   let beat: Timer | undefined;
-  const tell = async () => {
-    const at = Math.floor(Date.now() / 1000);
-    const text = turn === undefined ? "{}" : JSON.stringify({ ...turn, command: command.replaceAll(" ", "_"), at });
-    const askedAt = performance.now();
-    if (await setMapKey(place, TURN_KEY, text)) freshAt = askedAt;
+  let telling: Promise<boolean> = Promise.resolve(true);
+  // One after the other: an older word that is still on its way must not overtake a newer one.
+  const tell = (): Promise<boolean> => {
+    telling = telling.then(() => {
+      const at = Math.floor(Date.now() / 1000);
+      const text = turn === undefined ? "{}" : JSON.stringify({ ...turn, command: command.replaceAll(" ", "_"), at });
+      return setMapKey(place, TURN_KEY, text);
+    });
+    return telling;
   };
   return {
-    get isFresh() {
-      return performance.now() - freshAt < MARK_FRESH_MS;
-    },
-    get isUp() {
-      return turn !== undefined;
-    },
-    async up(phase: Turn["phase"], id: string): Promise<void> {
+    /** Returns whether HAProxy took it: only then do the others see it. */
+    up(phase: Turn["phase"], id: string): Promise<boolean> {
       turn = { phase, id, command };
       beat ??= setInterval(() => void tell(), MARK_MS);
-      await tell();
+      return tell();
     },
     /** While HAProxy is away there is nothing to take down. */
     async down(): Promise<void> {
@@ -148,7 +146,7 @@ async function takeTurn(
   const place = await gatherPlace(node, config);
   const id = place.address;
   // Also where nobody is asked: the others must not leave at the same time.
-  if (options.force) return mark.up("leaves", id);
+  if (options.force) return void (await mark.up("leaves", id));
   const others = clusterMembers(config, { hostname: hostname(), ...place }).filter(({ own }) => !own);
   const memory = createMemory();
   const ask = async () =>
@@ -157,20 +155,20 @@ async function takeTurn(
   const began = performance.now();
   let troubleSince = began;
   let last = "";
+  let told = "";
   for (;;) {
     // A look before the mark goes up: a queue of nodes that wait must not hold each other up with their marks.
     const ahead = decide({ ...wish, vips: [] }, await ask());
     let decision: Decision = ahead;
     if (ahead.kind !== "yield") {
-      await mark.up("asks", id);
-      decision = mark.isFresh
+      const beganAt = performance.now();
+      const isUp = await mark.up("asks", id);
+      decision = isUp
         ? decide(wish, await ask())
         : { kind: "hold", because: "HAProxy of this node does not take the mark" };
-      if (decision.kind === "go") {
-        await mark.up("leaves", id);
-        // A process that was stopped in between has lost its turn without knowing.
-        if (mark.isFresh) return;
-      }
+      // A process that was stopped in between has lost its turn without knowing: its mark no longer counts.
+      const goes = decision.kind === "go" && (await mark.up("leaves", id));
+      if (goes && performance.now() - beganAt < MARK_FRESH_MS) return;
     }
     if (decision.kind !== "hold" && decision.kind !== "go") await mark.down();
     const now = performance.now();
@@ -180,7 +178,8 @@ async function takeTurn(
     const patience = options.waitMs ?? PATIENCE_MS + (decision.kind === "hold" ? config.settle_time * 1000 : 0);
     if (now - (options.waitMs === undefined ? troubleSince : began) > patience)
       throw refusal(decision, because, options);
-    out.progress(`waiting for the turn to leave: ${because}`);
+    if (because !== told) out.progress(`waiting for the turn to leave: ${because}`);
+    told = because;
     await Bun.sleep(POLL_MS);
   }
 }
