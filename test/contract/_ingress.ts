@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import { parseConfig } from "../../src/config/schema.ts";
 import { parseYaml } from "../../src/config/store.ts";
 import { pathsOf } from "../../src/domain/paths.ts";
+import { serverStateFile } from "../../src/domain/server-state.ts";
 import { renderHaproxy } from "../../src/render/haproxy.ts";
 import { haproxyCommand, parseStat } from "../../src/system/haproxy-socket.ts";
 import { findPrograms } from "../../src/system/programs.ts";
@@ -127,6 +128,8 @@ ${options.config ?? ""}
   );
   put(paths.haproxyConfig, text);
   if (options.tls) put(`${prefix}/ca.pem`, options.tls.ca);
+  // As `ober names --prepare` leaves it before each start.
+  put(paths.serverState, serverStateFile([], () => undefined));
   const certificate = `${paths.certs}/s3.pem`;
   put(certificate, await selfSigned("s3.example.org"));
 
