@@ -129,7 +129,10 @@ ${options.config ?? ""}
   put(paths.haproxyConfig, text);
   if (options.tls) put(`${prefix}/ca.pem`, options.tls.ca);
   // As `ober names --prepare` leaves it before each start.
-  put(paths.serverState, serverStateFile([], () => undefined));
+  put(
+    paths.serverState,
+    serverStateFile([], () => undefined),
+  );
   const certificate = `${paths.certs}/s3.pem`;
   put(certificate, await selfSigned("s3.example.org"));
 

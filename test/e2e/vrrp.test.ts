@@ -78,7 +78,13 @@ for (const release of ["trixie", "bookworm"] as const) {
         // Each node has the VIPs on its loopback as well, so that connections can be handed over to it.
         expect(units).toEqual([
           ...["ober-certs.path", "ober-certs.service"],
-          ...["ober-ha.service", "ober-handover.service", "ober-http.service", "ober-vip.service"],
+          ...[
+            "ober-ha.service",
+            "ober-handover.service",
+            "ober-http.service",
+            "ober-names.service",
+            "ober-vip.service",
+          ],
         ]);
       }
     });
