@@ -46,7 +46,7 @@ export async function awaitService(node: Node, out: Output, config: Config): Pro
 
 async function announcement(node: Node, config: Config): Promise<Service> {
   const [state, neighbors] = await Promise.all([
-    readHealthState(node.system, node.paths),
+    presentState(node),
     neighborStatus({ ...node, isRoot: true }, { ...config, bgp: { ...config.bgp, bfd_enabled: false } }),
   ]);
   const said = (addresses: readonly string[]) => state?.sessions?.find(({ neighbor }) => addresses.includes(neighbor));
@@ -58,6 +58,13 @@ async function announcement(node: Node, config: Config): Promise<Service> {
       return { neighbor, session: session && word?.state === "up", reason: word?.reason };
     }),
   );
+}
+
+/** What the health loop says that runs now: the file of one that was killed stays until the next one writes its own. */
+async function presentState({ system, paths }: Node): Promise<HealthState | undefined> {
+  const state = await readHealthState(system, paths);
+  const lives = state !== undefined && (await system.stat(`/proc/${state.pid}`)) !== undefined;
+  return lives ? state : undefined;
 }
 
 /** Pure. A connection that ExaBGP has not called a session yet is none. */
