@@ -13,6 +13,7 @@ const EXPLANATIONS: Readonly<Record<string, string>> = {
   ha_mode: "How clients find a living node: bgp (routers, ECMP) or keepalived (VRRP).",
   nodes: "All ingress nodes; host lists such as node[01-04] are understood everywhere.",
   handover: "Hand packets of running connections to the node that has them: auto, always or off.",
+  settle_time: "Seconds for which a node that is back must have served before the others leave in reliance on it.",
   bgp: "The routers are the neighbors. Empty router_id and local_address are detected on each node.",
   keepalived: "The peers are the ingress nodes; advert_int is in seconds. An empty interface is detected.",
   vips: "The addresses that clients use. Each may name its backend group; the first group is the default.",
