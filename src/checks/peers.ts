@@ -45,8 +45,7 @@ export type PeerStatus = ClusterNode & {
 
 /** What a node says to the one question that decides whether another may leave; see domain/turn.ts. */
 export async function askTurn(member: ClusterNode, port: number, timeoutMs: number): Promise<PeerWord> {
-  const host = member.own ? "127.0.0.1" : member.address;
-  return turnWord(member.node, parseIdentity(await httpText(host, port, IDENTITY_PATH, timeoutMs)));
+  return turnWord(member.node, parseIdentity(await httpText(member.address, port, IDENTITY_PATH, timeoutMs)));
 }
 
 /** For how long this node has served each VIP, by its own word; undefined while nothing that knows it has said so. */
@@ -55,20 +54,21 @@ export async function ownServes(
   timeoutMs: number,
 ): Promise<Readonly<Record<string, number>> | undefined> {
   const said = parseIdentity(await httpText("127.0.0.1", port, IDENTITY_PATH, timeoutMs));
-  const isSaid = said !== undefined && "at" in said.serves && said.now - Number(said.serves.at) <= SERVES_STALE;
-  return isSaid ? turnWord("", said).said?.serves : undefined;
+  return said !== undefined && isRenewed(said) ? turnWord("", said).said?.serves : undefined;
 }
 
 /** A mark or a word about VIPs that was not renewed for so long says nothing any more: its writer is gone. Seconds. */
 const TURN_STALE = 15;
 const SERVES_STALE = 10;
 
+const isRenewed = ({ now, serves }: Identity): boolean =>
+  "at" in serves && typeof serves.at === "number" && now - serves.at <= SERVES_STALE;
+
 /** Pure. */
 export function turnWord(node: string, said: Identity | undefined): PeerWord {
   if (said === undefined) return { node, said: undefined };
   const { now, serves, turn, leaving } = said;
-  const isFresh = "at" in serves && typeof serves.at === "number" && now - serves.at <= SERVES_STALE;
-  const vips = isFresh && typeof serves.vips === "object" && serves.vips !== null ? serves.vips : {};
+  const vips = isRenewed(said) && typeof serves.vips === "object" && serves.vips !== null ? serves.vips : {};
   const times = Object.entries(vips).flatMap(([vip, since]) =>
     typeof since === "number" ? [[vip, Math.max(0, now - since)] as const] : [],
   );

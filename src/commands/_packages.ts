@@ -1,7 +1,7 @@
 import type { Config } from "../config/schema.ts";
 import { OberError } from "../errors.ts";
 import { healthNow } from "../health/once.ts";
-import { awaitService } from "../node/in-service.ts";
+import { awaitService, bringsTraffic } from "../node/in-service.ts";
 import { lookFirst } from "../node/look-first.ts";
 import { inTurn } from "../node/turn.ts";
 import { isHeldBack } from "../plan/admission.ts";
@@ -13,7 +13,7 @@ import { waitForTransfers } from "../system/traffic.ts";
 import type { Output } from "../ui/output.ts";
 import { applyText } from "./_apply.ts";
 import { author, currentConfig, type Node } from "./_node.ts";
-import { bringsTraffic, withdrawAll } from "./_withdraw.ts";
+import { withdrawAll } from "./_withdraw.ts";
 import type { StopOptions } from "./stop.ts";
 
 /** One package of an upgrade, with the files of both versions. */

@@ -6,14 +6,13 @@ import { CHECK_WEIGHT } from "../domain/vrrp.ts";
 import { OberError } from "../errors.ts";
 import { isSoft } from "../health/drain.ts";
 import type { HealthState } from "../health/state.ts";
-import { awaitService } from "../node/in-service.ts";
+import { awaitService, bringsTraffic } from "../node/in-service.ts";
 import { isHeldBack } from "../plan/admission.ts";
 import { switchLeaving } from "../plan/leaving.ts";
 import { localAddresses } from "../system/addresses.ts";
 import { type DrainFlag, isOperatorsDrain, STOPPING, writeDrainFlag } from "../system/drain-flag.ts";
 import { readHealthState } from "../system/health-state.ts";
 import { onInterrupt } from "../system/interrupts.ts";
-import { unitState } from "../system/systemd.ts";
 import type { Output } from "../ui/output.ts";
 import { author, type Node } from "./_node.ts";
 
@@ -105,22 +104,16 @@ async function liftDrain(node: Node, out: Output): Promise<void> {
   await system.remove(paths.drainFlag);
 }
 
-/** Whether what brings traffic to the node runs. */
-export async function bringsTraffic({ system }: Node, config: Config): Promise<boolean> {
-  const unit = config.ha_mode === "bgp" ? "ober-bgp.service" : "ober-ha.service";
-  return (await unitState(system, unit)).active === "active";
-}
-
 /**
  * Waits until the drain that was asked for has been heard, by the routers or by the other nodes. From then on a client that
  * keeps its connection is told to make its next one elsewhere: it would use this node for ever otherwise. Returns whether it was confirmed.
  */
 async function takeOff(node: Node, out: Output, config: Config): Promise<boolean> {
-  const left = await (config.ha_mode === "keepalived"
+  const confirmed = await (config.ha_mode === "keepalived"
     ? handOverVips(node, out, config)
     : withdrawRoutes(node, out, config));
   await keepOrEnd(node, out, true);
-  return left;
+  return confirmed;
 }
 
 /** A HAProxy that hangs must not keep anybody from stopping it. */

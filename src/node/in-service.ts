@@ -10,6 +10,7 @@ import type { HealthState } from "../health/state.ts";
 import { clusterInstances } from "../render/keepalived.ts";
 import { localAddresses } from "../system/addresses.ts";
 import { readHealthState } from "../system/health-state.ts";
+import { unitState } from "../system/systemd.ts";
 import { type VrrpState, vrrpStates } from "../system/vrrp.ts";
 import type { Output } from "../ui/output.ts";
 
@@ -42,6 +43,12 @@ export async function awaitService(node: Node, out: Output, config: Config): Pro
     told = service.because;
     await Bun.sleep(POLL_MS);
   }
+}
+
+/** Whether what brings traffic to the node runs. */
+export async function bringsTraffic({ system }: Node, config: Config): Promise<boolean> {
+  const unit = config.ha_mode === "bgp" ? "ober-bgp.service" : "ober-ha.service";
+  return (await unitState(system, unit)).active === "active";
 }
 
 async function announcement(node: Node, config: Config): Promise<Service> {

@@ -15,8 +15,8 @@ import { healthNow } from "../health/once.ts";
 import { setMapKey } from "../health/serves.ts";
 import { isHeldBack } from "../plan/admission.ts";
 import { onInterrupt } from "../system/interrupts.ts";
-import { unitState } from "../system/systemd.ts";
 import type { Output } from "../ui/output.ts";
+import { bringsTraffic } from "./in-service.ts";
 
 export type TurnOptions = {
   /** What the operator typed, for the other nodes and for hints: "ober restart". */
@@ -57,8 +57,9 @@ const PATIENCE_MS = 3000;
 const AWAY_MS = 60_000;
 
 /**
- * Runs `action`, which takes this node out of traffic, in this node's turn, and tells it whether the node serves. One that does not needs no turn. Throws an OberError, with
- * nothing changed, when no other node serves its VIPs or another one leaves at the moment, and does so for longer than `waitMs`.
+ * Runs `action`, which takes this node out of traffic, in this node's turn, and tells it whether the node serves: one that does not needs no
+ * turn. Throws an OberError, with nothing changed, when no other node serves its VIPs or another one leaves at the moment, and does so for
+ * longer than `waitMs`.
  */
 export async function inTurn<T>(
   node: Node,
@@ -81,17 +82,17 @@ export async function inTurn<T>(
 }
 
 /** The VIPs that clients reach by this node. Where that is not known for sure, all that it may serve. */
-async function servedHere({ system, paths }: Node, config: Config): Promise<readonly string[]> {
-  const unit = config.ha_mode === "bgp" ? "ober-bgp.service" : "ober-ha.service";
-  const [{ active }, drained, held, health, said] = await Promise.all([
-    unitState(system, unit),
+async function servedHere(node: Node, config: Config): Promise<readonly string[]> {
+  const { system, paths } = node;
+  const [traffic, drained, held, health, said] = await Promise.all([
+    bringsTraffic(node, config),
     isDrained(system.root + paths.drainFlag),
     isHeldBack(system, paths),
     healthNow(config.stats_port),
     ownServes(config.stats_port, ASK_MS),
   ]);
   // HAProxy that is dead or hangs serves nobody, whatever the routers believe for another moment.
-  if (active !== "active" || drained || held || (!health.ok && health.kind !== "status")) return [];
+  if (!traffic || drained || held || (!health.ok && health.kind !== "status")) return [];
   const every = config.vips.map(({ address }) => address);
   if (said === undefined || config.ha_mode === "keepalived") return every;
   return every.filter((vip) => said[vip] !== undefined);
