@@ -3,7 +3,6 @@ import type { Config } from "../config/schema.ts";
 import { isAddress } from "../domain/address.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { ConfigError, type ConfigProblem } from "../errors.ts";
-import { localAddress } from "../render/exabgp.ts";
 import { fail, pass, skip, type Verdict } from "./check.ts";
 import { gatherPlace } from "./facts.ts";
 import { configOf, type Host } from "./host-config.ts";
@@ -58,7 +57,9 @@ function placesOf(config: Config, facts: Facts): Places {
       servers.map(({ host, port }) => ({ ...place(`backends[${index}].servers`, host), port })),
     ),
     own: [own, ...others],
-    local: bgp ? { ...own, key: "bgp.local_address", addresses: [localAddress(config, facts)] } : undefined,
+    local: bgp
+      ? { ...own, key: "bgp.local_address", addresses: [config.bgp.local_address || facts.address] }
+      : undefined,
     statsPort: config.stats_port,
   };
 }

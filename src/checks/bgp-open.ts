@@ -3,7 +3,7 @@ import type { Config } from "../config/schema.ts";
 import type { Secrets } from "../config/secrets.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { meaningOf } from "../health/sessions.ts";
-import { localAddress, routerId } from "../render/exabgp.ts";
+import { routerId, type Session } from "../render/exabgp.ts";
 import { type OpenResult, openBgp } from "../system/bgp-open.ts";
 import { type TcpResult, tcpConnect } from "../system/tcp.ts";
 import { fail, pass, type Verdict, warn } from "./check.ts";
@@ -11,16 +11,13 @@ import { fail, pass, type Verdict, warn } from "./check.ts";
 /** A router that takes the connection answers at once; a packet that is lost comes again after a second. */
 const OPEN_MS = 5000;
 
-export type Neighbor = { readonly name: string; readonly address: string };
-
 /** Opens a session with the router as ExaBGP would. Only for a node whose ExaBGP does not run: a router takes one session. */
 export async function checkOpen(
-  { name, address }: Neighbor,
+  { name, address, local: from }: Pick<Session, "name" | "address" | "local">,
   { config, facts, secrets }: { readonly config: Config; readonly facts: NodeFacts; readonly secrets: Secrets },
 ): Promise<Verdict> {
   const { bgp } = config;
   const password = secrets.bgpPassword(name);
-  const from = localAddress(config, facts);
   const result = await openBgp(
     {
       address,

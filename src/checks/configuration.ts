@@ -9,7 +9,7 @@ import { certificatePlace, type Paths } from "../domain/paths.ts";
 import { isHealthPath } from "../domain/rgw.ts";
 import { OberError } from "../errors.ts";
 import { validate } from "../plan/validators.ts";
-import { neighborAddresses } from "../render/exabgp.ts";
+import { type Session, sessionsOf } from "../render/exabgp.ts";
 import { render } from "../render/index.ts";
 import { clusterNodes, clusterRemarks } from "../render/keepalived.ts";
 import { localAddresses } from "../system/addresses.ts";
@@ -40,7 +40,7 @@ export function configurationChecks({ config, facts }: Subject): readonly Check<
     { id: "parsers", title: "parsers", run: checkParsers },
     { id: "addresses", title: "addresses", run: ({ config, facts }) => addressVerdict(config, facts) },
     { id: "certificate", title: "certificate", run: checkCertificates },
-    ...(config.ha_mode === "bgp" ? neighborAddresses(config, facts).map(neighborCheck) : vrrpChecks),
+    ...(config.ha_mode === "bgp" ? sessionsOf(config, facts).map(neighborCheck) : vrrpChecks),
     {
       id: "path-mtu",
       title: "size of packets",
@@ -118,7 +118,7 @@ const vrrpChecks: readonly Check<Subject>[] = [
   },
 ];
 
-function neighborCheck({ name, address }: { name: string; address: string }): Check<Subject> {
+function neighborCheck({ name, address, local }: Session): Check<Subject> {
   return {
     id: `neighbor-${address}`,
     title: `neighbor ${name === address ? address : `${name} (${address})`}`,
@@ -126,7 +126,7 @@ function neighborCheck({ name, address }: { name: string; address: string }): Ch
       const { system, paths, config } = subject;
       // A second session would end the one that there is, so ExaBGP's word counts where it runs.
       if ((await unitState(system, "ober-bgp.service")).active !== "active")
-        return checkOpen({ name, address }, subject);
+        return checkOpen({ name, address, local }, subject);
       const [[found], health] = await Promise.all([
         neighborStatus({ system, paths, isRoot: true }, { ...config, bgp: { ...config.bgp, neighbors: [address] } }),
         readHealthState(system, paths),

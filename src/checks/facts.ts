@@ -1,8 +1,18 @@
 import { hostname, totalmem } from "node:os";
 import type { Config } from "../config/schema.ts";
-import { bitsOf, familyOf, formatNetwork, parseAddress, parseNetwork, specialUse } from "../domain/address.ts";
+import {
+  bitsOf,
+  familyOf,
+  formatNetwork,
+  isAddress,
+  parseAddress,
+  parseNetwork,
+  sortedAddresses,
+  specialUse,
+} from "../domain/address.ts";
 import { OWN_VERSION } from "../domain/build.ts";
-import type { NodeFacts } from "../domain/facts.ts";
+import type { NodeFacts, Way } from "../domain/facts.ts";
+import { identify, type Listed, type OwnPlace } from "../domain/identity.ts";
 import type { Paths } from "../domain/paths.ts";
 import { atLeast, parseVersion, type Version } from "../domain/version.ts";
 import { OberError } from "../errors.ts";
@@ -85,22 +95,25 @@ export function requireUsable({ haproxy, exabgp, keepalived }: Programs): void {
 
 /** Facts of a node that need not be this machine, for `render`: what is given wins over everything that could be asked. */
 export async function assumeFacts(system: System, config: Config, given: FactsGiven): Promise<NodeFacts> {
-  const { addresses: resolved } = await resolveAll({ system, paths: undefined }, config);
+  const [{ addresses: resolved }, here] = await Promise.all([
+    resolveAll({ system, paths: undefined }, config),
+    localAddresses(system),
+  ]);
   // This machine knows nothing of another node's networks; stats_allow names them.
-  const local = given.address === undefined ? await localAddresses(system) : [];
+  const isHere = given.address === undefined || here.some(({ address }) => address === given.address);
+  const local = isHere ? here : [];
   const version = (program: keyof typeof NEWEST) => parseGiven(program, given[program]) ?? assumed(program);
   return {
     ober: OWN_VERSION,
     hostname: given.address ?? hostname(),
-    ...(await ownPlace(system, config, { resolved, given, local })),
+    ...(await decide(system, config, { resolved, given, local })),
     addresses: ownAddresses(local),
-    networks: networksOf(local, config),
+    networks: given.address === undefined ? networksOf(local, config) : [],
     memory: given.memory ?? totalmem(),
     descriptors: given.descriptors ?? UNIT_DESCRIPTORS,
     haproxy: { version: version("haproxy"), features: USUAL_FEATURES },
     exabgp: version("exabgp"),
     keepalived: version("keepalived"),
-    resolved,
   };
 }
 
@@ -152,13 +165,12 @@ export async function gatherPlace(
   node: FactsOf,
   config: Config,
   addresses: Promise<readonly LocalAddress[]> = localAddresses(node.system),
-): Promise<Pick<NodeFacts, "address" | "interface" | "addresses" | "networks" | "resolved" | "stale">> {
+): Promise<Pick<NodeFacts, "address" | "interface" | "addresses" | "networks" | "routes" | "resolved" | "stale">> {
   const { system } = node;
   const [{ addresses: resolved, stale }, local] = await Promise.all([resolveAll(node, config), addresses]);
   return {
-    resolved,
     ...(Object.keys(stale).length === 0 ? {} : { stale }),
-    ...(await ownPlace(system, config, { resolved, given: {}, local })),
+    ...(await decide(system, config, { resolved, given: {}, local })),
     addresses: ownAddresses(local),
     networks: networksOf(local, config),
   };
@@ -200,58 +212,107 @@ async function resolveAll({ system, paths }: FactsOf, config: Config): Promise<R
     : resolveHosts(system, names, await knownNames(system, paths));
 }
 
-/** The node's own address and its interface: where the first router or peer is reached from, unless the operator says. */
-async function ownPlace(
+/** The nodes as the lists name them. */
+const listedNodes = ({ ha_mode, nodes, keepalived }: Config): readonly Listed[] => [
+  ...nodes.map((entry) => ({ key: "nodes" as const, entry })),
+  ...(ha_mode === "keepalived" ? keepalived.peers : []).map((entry) => ({ key: "keepalived.peers" as const, entry })),
+];
+
+type Known = {
+  readonly resolved: Resolved["addresses"];
+  readonly given: FactsGiven;
+  readonly local: readonly LocalAddress[];
+};
+
+/** Who this node is, who the others are, and how the routers are reached. */
+async function decide(
   system: System,
   config: Config,
-  known: {
-    readonly resolved: Readonly<Record<string, readonly string[]>>;
-    readonly given: FactsGiven;
-    readonly local: readonly LocalAddress[];
-  },
-): Promise<{ address: string; interface: string }> {
-  const { resolved, given, local } = known;
+  { resolved, given, local }: Known,
+): Promise<Pick<NodeFacts, "address" | "interface" | "routes" | "resolved">> {
   const bgp = config.ha_mode === "bgp";
-  const wantedAddress = given.address ?? ((bgp && config.bgp.local_address) || undefined);
-  const wantedInterface = given.interface ?? ((!bgp && config.keepalived.interface) || undefined);
-  if (given.address !== undefined) {
-    // Another node of the cluster: this machine's interfaces say nothing about it, and only VRRP has to name one.
-    if (bgp || wantedInterface !== undefined) return { address: given.address, interface: wantedInterface ?? "" };
-    throw new OberError("the interface of that node is not known", {
-      hint: "give --interface NAME, or keepalived.interface in ober.yaml",
-    });
-  }
-  if (wantedAddress !== undefined) {
-    const found = local.find(({ address }) => address === wantedAddress);
-    if (found) return { address: wantedAddress, interface: wantedInterface ?? found.interface };
-    throw new OberError(`this machine does not have the address ${wantedAddress} (bgp.local_address)`, {
-      hint: "`ip addr` shows what it has; leave bgp.local_address empty to have it detected",
-    });
-  }
-  const vips = config.vips.map((vip) => vip.address);
-  const cluster = config.keepalived.peers.flatMap((name) => resolved[name] ?? [name]);
-  const candidates = local.filter(
-    (own) => !vips.includes(own.address) && (wantedInterface === undefined || own.interface === wantedInterface),
-  );
-  const listed = bgp ? undefined : candidates.find(({ address }) => cluster.includes(address));
-  if (listed) return { address: listed.address, interface: listed.interface };
-  const peer = bgp
-    ? firstNeighbor(config, resolved)
-    : cluster.find((address) => !local.some((own) => own.address === address));
-  const own = peer === undefined ? undefined : await routeTo(system, peer);
-  if (own && (wantedInterface === undefined || own.interface === wantedInterface)) return own;
-  const [onInterface] =
-    wantedInterface === undefined ? [] : candidates.filter(({ address }) => familyOf(address) === 4);
-  if (onInterface) return { address: onInterface.address, interface: onInterface.interface };
-  throw new OberError(
-    `no route leads to ${peer ?? "any neighbor or peer"}, so this node's own address cannot be found`,
-    {
-      hint: "check the network (`ip route`), or give bgp.local_address; `ober render` takes --node ADDRESS",
+  const routers = bgp ? routerAddresses(config, resolved) : {};
+  const isHere = given.address === undefined || local.some(({ address }) => address === given.address);
+  const routes = await waysTo(system, config, { routers: Object.values(routers).flat(), given, isHere });
+  const decided = identify({
+    mode: config.ha_mode,
+    listed: listedNodes(config),
+    resolved,
+    local,
+    vips: config.vips.map(({ address }) => address),
+    hostname: isHere ? hostname() : undefined,
+    interface: given.interface ?? ((!bgp && config.keepalived.interface) || undefined),
+    source: bgp ? sessionSource(config, local, Object.values(routes)[0]) : undefined,
+    given: givenPlace(config, given, local),
+  });
+  return {
+    address: decided.address,
+    interface: given.interface ?? decided.interface,
+    routes,
+    resolved: {
+      ...routers,
+      ...Object.fromEntries(
+        Object.entries(decided.addresses).flatMap(([entry, address]) => (isAddress(entry) ? [] : [[entry, [address]]])),
+      ),
     },
+  };
+}
+
+/** The node that `render` is told to render for; it need not be this machine, and only VRRP has to name its interface. */
+function givenPlace(config: Config, { address, interface: link }: FactsGiven, local: readonly LocalAddress[]) {
+  if (address === undefined) return undefined;
+  const bgp = config.ha_mode === "bgp";
+  const known = link ?? ((!bgp && config.keepalived.interface) || undefined);
+  const found = known ?? local.find((own) => own.address === address)?.interface;
+  if (found !== undefined || bgp) return { address, interface: found ?? "" };
+  throw new OberError("the interface of that node is not known", {
+    hint: "give --interface NAME, or keepalived.interface in ober.yaml",
+  });
+}
+
+/** Where BGP sessions start from, as the operator or the kernel says. */
+function sessionSource({ bgp }: Config, local: readonly LocalAddress[], first: Way | undefined): OwnPlace | undefined {
+  if (bgp.local_address === "") return first;
+  const found = local.find(({ address }) => address === bgp.local_address);
+  if (found) return found;
+  throw new OberError(`this machine does not have the address ${bgp.local_address} (bgp.local_address)`, {
+    hint: "`ip addr` shows what it has; leave bgp.local_address empty to have it detected",
+  });
+}
+
+/**
+ * The addresses of each router: those of IPv4 of a name, in the order of their numbers, because the VIPs are announced with an IPv4 next
+ * hop. Throws an OberError for a router without one.
+ */
+function routerAddresses({ bgp }: Config, resolved: Resolved["addresses"]): Resolved["addresses"] {
+  return Object.fromEntries(
+    bgp.neighbors.map((entry) => {
+      const found = resolved[entry] ?? [entry];
+      const addresses = sortedAddresses(found.filter((address) => familyOf(address) === 4));
+      if (addresses.length > 0) return [entry, addresses];
+      const what = found[0] === entry ? "" : ` (${found.join(", ")})`;
+      throw new OberError(
+        `bgp.neighbors: ${entry}${what} is an IPv6 router: a session over IPv6 gives IPv4 VIPs no next hop`,
+        { hint: "write the router's IPv4 address" },
+      );
+    }),
   );
 }
 
-function firstNeighbor(config: Config, resolved: Readonly<Record<string, readonly string[]>>): string | undefined {
-  const [first] = config.bgp.neighbors;
-  return first === undefined ? undefined : (resolved[first]?.[0] ?? first);
+/** The kernel's way to each router. For another machine nothing is known but its address. */
+async function waysTo(
+  system: System,
+  { bgp }: Config,
+  asked: { readonly routers: readonly string[]; readonly given: FactsGiven; readonly isHere: boolean },
+): Promise<NodeFacts["routes"]> {
+  const { routers, given, isHere } = asked;
+  const ways = await Promise.all(
+    [...new Set(routers)].map(async (router) => {
+      const way = isHere ? await routeTo(system, router) : { address: given.address ?? "", interface: "" };
+      return way === undefined ? [] : [[router, withLocal(way, bgp.local_address)] as const];
+    }),
+  );
+  return Object.fromEntries(ways.flat());
 }
+
+const withLocal = (way: Way, local: string): Way => (local === "" ? way : { ...way, address: local });

@@ -72,6 +72,15 @@ export function specialUse(address: Address): (typeof SPECIAL)[number][0] | unde
   )?.[0];
 }
 
+/** Addresses in the order of their numbers, IPv4 first: the same on every machine, whatever a resolver's order is. */
+export function sortedAddresses(addresses: readonly string[]): string[] {
+  const place = (text: string) => {
+    const { family = 4, value = 0n } = parseAddress(text) ?? {};
+    return (BigInt(family) << 128n) | value;
+  };
+  return [...new Set(addresses)].sort((a, b) => (place(a) < place(b) ? -1 : place(a) > place(b) ? 1 : 0));
+}
+
 export function bitsOf(family: Family): 32 | 128 {
   return family === 4 ? 32 : 128;
 }

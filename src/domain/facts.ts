@@ -5,7 +5,7 @@ export type NodeFacts = {
   /** Version of the ober that renders. */
   readonly ober: string;
   readonly hostname: string;
-  /** This node's own address, on the interface towards the routers or the segment; its identity in the cluster. */
+  /** This node's own address, the one by which every node knows it; see `identify`. */
   readonly address: string;
   /** The interface that carries `address`. */
   readonly interface: string;
@@ -20,11 +20,19 @@ export type NodeFacts = {
   readonly haproxy: HaproxyFacts;
   readonly exabgp: Version;
   readonly keepalived: Version;
-  /** Addresses of every name that the configuration mentions in a list of nodes, peers or neighbors. */
+  /** The kernel's way to each router by its address; one that is missing cannot be reached. */
+  readonly routes: Readonly<Record<string, Way>>;
+  /**
+   * The address of every name that the configuration mentions in a list of nodes or peers, one for each, and the IPv4 addresses of each
+   * router's name.
+   */
   readonly resolved: Readonly<Record<string, readonly string[]>>;
   /** Those of them whose addresses are from before, because they do not resolve now: a sentence for each name. */
   readonly stale?: Readonly<Record<string, string>>;
 };
+
+/** How a router is reached: from which of this machine's addresses, and whether another router stands between. */
+export type Way = { readonly address: string; readonly interface: string; readonly gateway?: string };
 
 export type HaproxyFacts = {
   readonly version: Version;

@@ -2,14 +2,13 @@ import { assets } from "../assets.ts";
 import type { Config } from "../config/schema.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import type { Paths } from "../domain/paths.ts";
-import { localAddress, neighborAddresses, routerId } from "./exabgp.ts";
+import { routerId, sessionsOf } from "./exabgp.ts";
 import type { RenderedFile } from "./file.ts";
 import { fill } from "./template.ts";
 
 /** BIRD's configuration as a BFD speaker beside ExaBGP, which has no BFD of its own. */
 export function renderBfd(config: Config, facts: NodeFacts, paths: Paths): RenderedFile {
   const { bfd_interval_ms: intervalMs, bfd_multiplier: multiplier } = config.bgp;
-  const local = localAddress(config, facts);
   const content = fill(assets.bfdConfig, {
     config: paths.config,
     routerId: routerId(config, facts),
@@ -17,8 +16,8 @@ export function renderBfd(config: Config, facts: NodeFacts, paths: Paths): Rende
     // Until a session is up there is nothing to detect: no need to send as often.
     idleMs: String(Math.max(300, intervalMs)),
     multiplier: String(multiplier),
-    neighbors: neighborAddresses(config, facts)
-      .map(({ address }) => `    neighbor ${address} local ${local};`)
+    neighbors: sessionsOf(config, facts)
+      .map(({ address, local, multihop }) => `    neighbor ${address} local ${local}${multihop ? " multihop on" : ""};`)
       .join("\n"),
   });
   return { path: paths.bfdConfig, content, mode: 0o644 };

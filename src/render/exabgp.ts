@@ -3,6 +3,7 @@ import type { Config, Vip } from "../config/schema.ts";
 import type { Secrets } from "../config/secrets.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import type { Paths } from "../domain/paths.ts";
+import { OberError } from "../errors.ts";
 import type { RenderedFile } from "./file.ts";
 import { fill } from "./template.ts";
 
@@ -10,19 +11,18 @@ import { fill } from "./template.ts";
 export function renderExabgp(config: Config, facts: NodeFacts, paths: Paths, secrets: Secrets): RenderedFile {
   const { bgp, vips } = config;
   const passwords = new Set<string>();
-  const neighbors = neighborAddresses(config, facts).map(({ name, address }) => {
+  const neighbors = sessionsOf(config, facts).map(({ name, address, local }) => {
     const password = secrets.bgpPassword(name);
     if (password !== undefined) passwords.add(password);
     // Without the second, ExaBGP takes a password of hexadecimal digits for base64 and sends other bytes.
     const md5 = password === undefined ? "" : ` md5-password "${password}"; md5-base64 false;`;
-    return `neighbor ${address} { inherit ober;${md5} }`;
+    return `neighbor ${address} { inherit ober; local-address ${local};${md5} }`;
   });
   const families = [...new Set(vips.map((vip) => vip.family))].sort();
   const content = fill(assets.exabgpConfig, {
     config: paths.config,
     run: healthCommand(config, paths),
     routerId: routerId(config, facts),
-    localAddress: localAddress(config, facts),
     localAs: String(bgp.local_as),
     peerAs: String(bgp.peer_as),
     holdTime: String(bgp.hold_time),
@@ -50,12 +50,46 @@ function healthCommand(config: Config, paths: Paths): string {
   ].join(" ");
 }
 
+/** A BGP session as this node has it: the router, where the session starts from, and whether another router stands between. */
+export type Session = {
+  readonly name: string;
+  readonly address: string;
+  readonly local: string;
+  readonly multihop: boolean;
+};
+
+/**
+ * The session with every router. Each starts from the address that the kernel takes towards that router, so that routers on links of their
+ * own see the neighbor that they know. Throws an OberError for a router that cannot be reached, or not with TTL security.
+ */
+export function sessionsOf(config: Config, facts: Pick<NodeFacts, "routes" | "resolved">): readonly Session[] {
+  return neighborAddresses(config, facts).map(({ name, address }) => {
+    const way = facts.routes[address];
+    if (way === undefined) {
+      throw new OberError(`no route leads to the router ${address}${name === address ? "" : ` (${name})`}`, {
+        hint: `check the network (\`ip route get ${address}\`), or take it out of bgp.neighbors`,
+      });
+    }
+    const multihop = way.gateway !== undefined;
+    if (multihop && config.bgp.ttl_security) {
+      throw new OberError(
+        `bgp.ttl_security: the router ${address} is behind ${way.gateway}, so no packet of it comes with a TTL of 255`,
+        {
+          hint: "give the router's address on this node's own link, or switch bgp.ttl_security off",
+        },
+      );
+    }
+    return { name, address, local: way.address, multihop };
+  });
+}
+
 /** Every neighbor's address with the name that the operator gave it. */
-export function neighborAddresses(config: Config, facts: NodeFacts): readonly { name: string; address: string }[] {
+export function neighborAddresses(
+  config: Config,
+  facts: Pick<NodeFacts, "resolved">,
+): readonly { name: string; address: string }[] {
   return config.bgp.neighbors.flatMap((name) => (facts.resolved[name] ?? [name]).map((address) => ({ name, address })));
 }
 
-export const localAddress = (config: Config, facts: Pick<NodeFacts, "address">) =>
-  config.bgp.local_address || facts.address;
-
-export const routerId = (config: Config, facts: NodeFacts) => config.bgp.router_id || localAddress(config, facts);
+export const routerId = ({ bgp }: Config, { address }: Pick<NodeFacts, "address">) =>
+  bgp.router_id || bgp.local_address || address;

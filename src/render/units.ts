@@ -4,7 +4,7 @@ import type { NodeFacts } from "../domain/facts.ts";
 import { certificatePlace, type Paths } from "../domain/paths.ts";
 import { TRIGGERED, type TriggeredName, type UnitName, unitsOf } from "../domain/units.ts";
 import { atLeast } from "../domain/version.ts";
-import { localAddress } from "./exabgp.ts";
+import { sessionsOf } from "./exabgp.ts";
 import type { RenderedFile } from "./file.ts";
 import { fill } from "./template.ts";
 
@@ -78,5 +78,6 @@ const certificateWatch = (place: string) => ({ place, key: /\.\w+$/.test(place) 
  */
 function exabgpEnvironment(config: Config, facts: NodeFacts): string {
   if (atLeast(facts.exabgp, "5.0")) return "";
-  return `Environment=exabgp_tcp_bind=${localAddress(config, facts)}`;
+  const places = [...new Set(sessionsOf(config, facts).map(({ local }) => local))];
+  return `Environment="exabgp_tcp_bind=${places.join(" ")}"`;
 }

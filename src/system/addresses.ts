@@ -25,18 +25,19 @@ export async function localAddresses(system: System): Promise<readonly LocalAddr
   );
 }
 
-/** The interface and the own address that the kernel would use towards `destination`; undefined when there is no route. */
-export async function routeTo(
-  system: System,
-  destination: string,
-): Promise<{ interface: string; address: string } | undefined> {
+/** The interface and the own address that the kernel would use towards `destination`, and the router on the way where there is one. */
+export type Route = { readonly interface: string; readonly address: string; readonly gateway?: string };
+
+/** The kernel's way to `destination`; undefined when there is none. */
+export async function routeTo(system: System, destination: string): Promise<Route | undefined> {
   const { code, stdout } = await system.run(["ip", "-json", "route", "get", destination], { accept: [0, 1, 2] });
   const [route] = code === 0 ? (JSON.parse(stdout || "[]") as IpRoute) : [];
-  return route?.dev && route.prefsrc ? { interface: route.dev, address: route.prefsrc } : undefined;
+  if (!route?.dev || !route.prefsrc) return undefined;
+  const { dev, prefsrc, gateway } = route;
+  return { interface: dev, address: prefsrc, ...(gateway === undefined ? {} : { gateway }) };
 }
 
 /** The router on the way to `destination`; undefined when it is on a segment of this machine, or there is no way. */
 export async function nextRouter(system: System, destination: string): Promise<string | undefined> {
-  const { code, stdout } = await system.run(["ip", "-json", "route", "get", destination], { accept: [0, 1, 2] });
-  return code === 0 ? (JSON.parse(stdout || "[]") as IpRoute)[0]?.gateway : undefined;
+  return (await routeTo(system, destination))?.gateway;
 }

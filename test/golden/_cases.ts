@@ -17,6 +17,7 @@ type GivenFacts = {
   readonly descriptors?: number;
   readonly networks?: readonly string[];
   readonly resolved?: NodeFacts["resolved"];
+  readonly routes?: NodeFacts["routes"];
   readonly bgpPassword?: string;
 };
 
@@ -60,9 +61,12 @@ function readCase(name: string): GoldenCase {
     if (!parsed) throw new Error(`${name}: "${text}" is no version`);
     return parsed;
   };
+  const config = parseConfig(parseYaml(file("ober.yaml"), `${name}/ober.yaml`), `${name}/ober.yaml`);
+  const routers = config.bgp.neighbors.flatMap((neighbor) => given.resolved?.[neighbor] ?? [neighbor]);
+  const way = { address: config.bgp.local_address || given.address, interface: "eth0" };
   return {
     name,
-    config: parseConfig(parseYaml(file("ober.yaml"), `${name}/ober.yaml`), `${name}/ober.yaml`),
+    config,
     facts: {
       ober: "1.2.3",
       hostname: "n1",
@@ -75,6 +79,7 @@ function readCase(name: string): GoldenCase {
       haproxy: { version: version(given.haproxy), features: given.features },
       exabgp: version(given.exabgp),
       keepalived: version("2.3.3"),
+      routes: { ...Object.fromEntries(routers.map((router) => [router, way])), ...given.routes },
       resolved: given.resolved ?? {},
     },
     ...(given.bgpPassword === undefined ? {} : { bgpPassword: given.bgpPassword }),
