@@ -139,6 +139,7 @@ function ownOnSegment(input: IdentityInput, all: readonly Entry[]): OwnPlace {
       others.every((other) => other.addresses.some((one) => inSubnet(one, network)))
     );
   });
+  if (selves.length === 0) requireSure(input, mine, fitting);
   const own = oneOf(input, fitting) ?? alone(mine, { selves, others, named });
   if (own === undefined) throw noSegment(input, { mine, entries });
   requireVipsThere(input, own);
@@ -158,16 +159,29 @@ function usable(local: readonly OwnAddress[], vips: readonly string[]): readonly
   });
 }
 
+/**
+ * Where no list has an address of this machine, the others may know it by one that they have from elsewhere: only VIPs in the network that
+ * fits tell that they meet there too.
+ */
+function requireSure(input: IdentityInput, mine: readonly Usable[], fitting: readonly Usable[]): void {
+  const isSure = mine.length < 2 || fitting.some(({ network = "" }) => hasAll(network, input.vips));
+  if (!isSure && fitting.length > 0) throw undecided(mine);
+}
+
+const hasAll = (network: string, vips: readonly string[]) => vips.every((vip) => inSubnet(vip, network));
+
+const undecided = (all: readonly Usable[]) =>
+  new OberError(`this node may be ${answers(all)}: nothing tells which the other nodes take`, {
+    hint: "list this node's own address in keepalived.peers, the same on every node, or set keepalived.interface",
+  });
+
 /** The one that fits. Of several, the one whose network has all the VIPs; undefined where none fits. */
 function oneOf({ vips }: IdentityInput, fitting: readonly Usable[]): Usable | undefined {
   if (fitting.length < 2) return fitting[0];
-  const withVips = fitting.filter(({ network = "" }) => vips.every((vip) => inSubnet(vip, network)));
+  const withVips = fitting.filter(({ network = "" }) => hasAll(network, vips));
   const [own, other] = withVips;
   if (own !== undefined && other === undefined) return own;
-  throw new OberError(
-    `this node may be ${answers(withVips.length > 1 ? withVips : fitting)}: nothing tells which the other nodes take`,
-    { hint: "list this node's own address in keepalived.peers, the same on every node, or set keepalived.interface" },
-  );
+  throw undecided(withVips.length > 1 ? withVips : fitting);
 }
 
 /** Where each node has one address and it stands alone, as in clouds that route every address by itself: the lists say it all. */
@@ -176,7 +190,7 @@ function alone(
   { selves, others, named }: { selves: readonly Entry[]; others: readonly Entry[]; named(address: string): boolean },
 ): Usable | undefined {
   const isSure = selves.length > 0 && [...selves, ...others].every(({ addresses }) => addresses.length === 1);
-  return isSure ? mine.find(({ address }) => named(address)) : undefined;
+  return isSure ? mine.find(({ address, network }) => network === undefined && named(address)) : undefined;
 }
 
 /** A VIP of another interface's network would answer where nobody asks for it. */
