@@ -22,6 +22,7 @@ import { tcpConnect } from "../system/tcp.ts";
 import { addressVerdict } from "./addresses.ts";
 import { checkOpen } from "./bgp-open.ts";
 import { type Check, fail, pass, type Verdict, warn } from "./check.ts";
+import { identityVerdict } from "./identity.ts";
 import { neighborStatus, withWords } from "./neighbors.ts";
 import { certificateVerdict } from "./node-files.ts";
 import { checkPathMtu } from "./path-mtu.ts";
@@ -39,6 +40,7 @@ export function configurationChecks({ config, facts }: Subject): readonly Check<
   return [
     { id: "parsers", title: "parsers", run: checkParsers },
     { id: "addresses", title: "addresses", run: ({ config, facts }) => addressVerdict(config, facts) },
+    { id: "identity", title: "nodes", run: ({ config, facts }) => identityVerdict(config, facts) },
     { id: "certificate", title: "certificate", run: checkCertificates },
     ...(config.ha_mode === "bgp" ? sessionsOf(config, facts).map(neighborCheck) : vrrpChecks),
     {

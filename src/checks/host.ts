@@ -5,6 +5,7 @@ import { checkServerNames } from "./backends.ts";
 import { type Check, pass, skip, warn } from "./check.ts";
 import { checkHandover } from "./handover.ts";
 import { configOf, type Host } from "./host-config.ts";
+import { checkIdentity, checkNames } from "./identity.ts";
 import {
   checkClock,
   checkDescriptors,
@@ -58,6 +59,8 @@ export const hostChecks: readonly Check<Host>[] = [
   { id: "executable", title: "the executable and its link", run: checkExecutable },
   { id: "configuration", title: "ober.yaml", run: checkConfiguration },
   { id: "addresses", title: "addresses that contradict each other", run: checkAddresses },
+  { id: "identity", title: "who the nodes are", run: checkIdentity },
+  { id: "names", title: "names of nodes and routers", run: checkNames },
   { id: "secrets", title: "secrets", run: checkSecrets },
   { id: "certificate", title: "certificate", run: checkCertificate },
   { id: "renewal", title: "renewal of certificates", run: checkRenewal },

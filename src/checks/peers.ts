@@ -1,5 +1,7 @@
 /** What every node of the cluster says of itself on its statistics port, and in what they differ. */
 import type { Config } from "../config/schema.ts";
+import { isAddress } from "../domain/address.ts";
+import { type ClusterWord, disagreements } from "../domain/agreement.ts";
 import { OWN_VERSION } from "../domain/build.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { nodeAddresses } from "../domain/nodes.ts";
@@ -39,6 +41,8 @@ export type PeerStatus = ClusterNode & {
   readonly leaving: boolean | undefined;
   readonly inFlight: number | undefined;
   readonly backends: readonly PeerGroup[];
+  /** Whom it takes for itself and for the nodes of the cluster. */
+  readonly cluster: ClusterWord | undefined;
   /** Sections of its `ober.yaml` that are not as in the one of this node. */
   readonly differs: readonly string[];
 };
@@ -46,6 +50,16 @@ export type PeerStatus = ClusterNode & {
 /** What a node says to the one question that decides whether another may leave; see domain/turn.ts. */
 export async function askTurn(member: ClusterNode, port: number, timeoutMs: number): Promise<PeerWord> {
   return turnWord(member.node, parseIdentity(await httpText(member.address, port, IDENTITY_PATH, timeoutMs)));
+}
+
+/** Whom a node takes for itself and for the others; undefined where it does not answer, or has an ober that does not say so. */
+export async function askCluster(
+  member: ClusterNode,
+  port: number,
+  timeoutMs: number,
+): Promise<ClusterWord | undefined> {
+  const said = parseIdentity(await httpText(member.address, port, IDENTITY_PATH, timeoutMs));
+  return said?.node.cluster;
 }
 
 /** For how long this node has served each VIP, by its own word; undefined while nothing that knows it has said so. */
@@ -149,6 +163,7 @@ export function peerStatus(
     leaving,
     inFlight: stat.status === 200 ? requestsInFlight(rows) : undefined,
     backends: stat.status === 200 ? backends : [],
+    cluster: said?.node.cluster,
     differs: said === undefined ? [] : differences(sectionHashes(config), said.node.config),
   };
 }
@@ -165,10 +180,20 @@ function parseIdentity(answer: HttpText): Identity | undefined {
       typeof said.node?.ober === "string" &&
       typeof said.node.config === "object" &&
       said.node.config !== null;
-    return isWhole ? (said as Identity) : undefined;
+    if (!isWhole) return undefined;
+    const { cluster, ...node } = (said as Identity).node;
+    return { ...(said as Identity), node: { ...node, ...(isClusterWord(cluster) ? { cluster } : {}) } };
   } catch {
     return undefined;
   }
+}
+
+/** What another node says is a text from outside until each part has the form that it should have. */
+function isClusterWord(word: unknown): word is ClusterWord {
+  if (typeof word !== "object" || word === null) return false;
+  const { address, members, owners = "" } = word as Partial<ClusterWord>;
+  const isIp = (value: unknown) => typeof value === "string" && isAddress(value);
+  return isIp(address) && Array.isArray(members) && members.every(isIp) && /^[0-9a-f]*$/.test(String(owners));
 }
 
 const isObject = (value: unknown) => typeof value === "object" && value !== null;
@@ -246,7 +271,7 @@ export function driftOf(nodes: readonly PeerStatus[]): readonly Drift[] {
     ];
   };
   return nodes.flatMap((node) => {
-    const { differs } = node;
+    const { differs, cluster } = node;
     if (node.own) {
       return differs.length === 0
         ? []
@@ -268,6 +293,7 @@ export function driftOf(nodes: readonly PeerStatus[]): readonly Drift[] {
               fix: `put the same ober.yaml on both, then ober apply; ober config --from FILE --dry-run shows the difference`,
             },
           ];
-    return [...sections, ...programs(node)];
+    const whom = own?.cluster && cluster ? disagreements(node, { own: own.cluster, said: cluster }) : [];
+    return [...whom.map(({ node, text, fix }) => ({ node, text, fix })), ...sections, ...programs(node)];
   });
 }

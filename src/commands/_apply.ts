@@ -1,6 +1,7 @@
 import { requireDistinctAddresses } from "../checks/addresses.ts";
 import { certificateProblems } from "../checks/certificates.ts";
 import { gatherFacts } from "../checks/facts.ts";
+import { askIdentities, movedNames } from "../checks/identity.ts";
 import type { Config } from "../config/schema.ts";
 import { parseConfig } from "../config/schema.ts";
 import { readSecrets, type SecretChanges, writeSecrets } from "../config/secrets.ts";
@@ -94,6 +95,8 @@ async function applyConfig(
   const facts = await gatherFacts(node, config);
   requireDistinctAddresses(config, facts, options.source);
   for (const remark of Object.values(facts.stale ?? {})) out.warn(remark);
+  for (const moved of movedNames(facts.resolved, await knownNames(system, paths))) out.warn(moved);
+  await requireOneIdentity(out, { config, facts, force: options.force === true });
   if (config.ha_mode === "keepalived") for (const remark of clusterRemarks(config, facts)) out.warn(remark);
   const secrets = await readSecrets(system, options.secrets);
   const files = [
@@ -101,6 +104,22 @@ async function applyConfig(
     { path: paths.config, content: options.text, mode: 0o644 } satisfies RenderedFile,
   ];
   await applyFiles(node, out, { ...options, files, facts });
+}
+
+/** Refuses what would make two nodes take one machine for two: both might then hold a VIP. A node that is only new is no such thing. */
+async function requireOneIdentity(
+  out: Output,
+  { config, facts, force }: { readonly config: Config; readonly facts: NodeFacts; readonly force: boolean },
+): Promise<void> {
+  const { found } = await askIdentities(config, facts);
+  const confused = found.filter((one) => one.confused);
+  const [first] = confused;
+  if (first !== undefined && config.ha_mode === "keepalived" && !force) {
+    throw new OberError(`two nodes would hold one VIP: ${first.node}: ${first.text}`, {
+      hint: `${first.fix}; a node that was renumbered is applied first, or insist with --force`,
+    });
+  }
+  for (const { node, text } of confused) out.warn(`${node}: ${text}`);
 }
 
 /** The same from files that were rendered before: `rollback`. */

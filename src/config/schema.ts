@@ -96,6 +96,8 @@ const VipSchema = mapping(
     address: parsed(isText, "an IP address", parseVipAddress),
     interface: v.optional(text(INTERFACE, interfaceName), "lo-vip"),
     backend: v.optional(v.string(expected("the name of a backend group"))),
+    /** 0: chosen by ober. Only keepalived mode has one. */
+    vrid: v.optional(wholeNumber(1, 255)),
   },
   "an address or a section of keys",
 );
@@ -162,6 +164,8 @@ const ConfigSchema = mapping(
       enabled: v.optional(v.unknown()),
       peers: hostList,
       interface: optionalText(INTERFACE, interfaceName),
+      /** What a VIP's owner goes by: nodes with names keep theirs when they are renumbered. `address` is what clusters of old have. */
+      owners: v.optional(oneOf("address", "name"), "address"),
       use_multicast: v.optional(trueOrFalse, false),
       advert_int: v.optional(
         v.custom<number>(isAdvertInterval, expected("seconds from 0.05 to 40 in steps of 0.01")),
@@ -252,11 +256,12 @@ function complete(output: v.InferOutput<typeof ConfigSchema>) {
   return {
     ...rest,
     keepalived: vrrp,
-    vips: vips.map(({ address, interface: link, backend }) => ({
+    vips: vips.map(({ address, interface: link, backend, vrid }) => ({
       address: address.text,
       family: address.family,
       interface: link,
       backend: backend ?? firstGroup,
+      vrid: vrid ?? 0,
     })),
   };
 }

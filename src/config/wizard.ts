@@ -44,6 +44,10 @@ export async function askConfiguration(input: WizardInput): Promise<{ answers: A
   const bgp = draft["ha_mode"] !== "keepalived";
   prompts.section(bgp ? "BGP" : "VRRP (keepalived)");
   draft = await askAll(wizard, draft, bgp ? BGP : KEEPALIVED);
+  // A new cluster of names keeps its owners when nodes are renumbered; an old one keeps the owners that it has.
+  const peers = getAt(draft, ["keepalived", "peers"]);
+  if (!bgp && wizard.fresh && Array.isArray(peers) && peers.some((peer) => /^[^:]*[A-Za-z]/.test(String(peer))))
+    draft = setAt(draft, ["keepalived", "owners"], "name");
   if (bgp && getAt(draft, ["bgp", "bfd_enabled"]) !== false) draft = await askAll(wizard, draft, BFD);
   const secrets = bgp ? await askPassword(prompts, hasPassword) : {};
   prompts.section("VIPs");

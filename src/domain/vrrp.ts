@@ -19,15 +19,27 @@ export const CHECK_WEIGHT = -50;
 /** Below this many nodes every priority stays above zero with the check's weight taken off. */
 export const MOST_VRRP_NODES = FIRST_BACKUP_PRIORITY + CHECK_WEIGHT + 1;
 
+export type VrrpChoice = {
+  /** The name of each node by its address, where owners go by names: a node that is renumbered then keeps its VIPs. */
+  readonly names?: ReadonlyMap<string, string> | undefined;
+  /** VRIDs that the operator chose, by VIP. */
+  readonly chosen?: ReadonlyMap<string, number>;
+};
+
 /**
  * The instance of every VIP, in the order given. Even: no node owns more than one VIP more than another. Stable: adding
  * or removing a node moves few VIPs beyond those that evenness moves anyway. A dead node's VIPs spread over the others,
  * because each VIP has an order of backups of its own.
  */
-export function vrrpInstances(vips: readonly string[], nodes: readonly string[]): readonly VrrpInstance[] {
+export function vrrpInstances(
+  vips: readonly string[],
+  nodes: readonly string[],
+  { names, chosen = new Map() }: VrrpChoice = {},
+): readonly VrrpInstance[] {
   const members = [...new Set(nodes)].sort(byAddress);
-  const owners = ownersOf(vips, members);
-  const vrids = vridsOf(vips);
+  const score = (vip: string, node: string) => fit(vip, names?.get(node) ?? node);
+  const owners = ownersOf(vips, members, score);
+  const vrids = vridsOf(vips, chosen);
   return vips.map((vip) => {
     const owner = owners.get(vip) ?? "";
     const backups = members
@@ -48,7 +60,11 @@ export function priorityOf({ nodes }: VrrpInstance, node: string): number {
  * Rendezvous hashing with a capacity bound: the pairs of VIP and node that fit best first, until a node is full. With v
  * VIPs on n nodes, v mod n nodes may own one more than the others.
  */
-function ownersOf(vips: readonly string[], nodes: readonly string[]): ReadonlyMap<string, string> {
+function ownersOf(
+  vips: readonly string[],
+  nodes: readonly string[],
+  score: (vip: string, node: string) => number,
+): ReadonlyMap<string, string> {
   const least = Math.floor(vips.length / nodes.length);
   let extra = vips.length % nodes.length;
   const load = new Map(nodes.map((node) => [node, 0]));
@@ -68,12 +84,14 @@ function ownersOf(vips: readonly string[], nodes: readonly string[]): ReadonlyMa
 
 /**
  * A VRID from 1 to 255 for each VIP: the last byte of its address, which people recognise, and where that is 0 or taken
- * the next that is free. In the order of the addresses, so that every node resolves a collision alike.
+ * the next that is free. In the order of the addresses, so that every node resolves a collision alike. What the operator chose stands.
  */
-function vridsOf(vips: readonly string[]): ReadonlyMap<string, number> {
-  const taken = new Set<number>();
+function vridsOf(vips: readonly string[], chosen: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
+  const taken = new Set<number>(chosen.values());
   return new Map(
     [...vips].sort(byAddress).map((vip) => {
+      const choice = chosen.get(vip);
+      if (choice !== undefined) return [vip, choice] as const;
       let vrid = Math.max(1, lastByte(vip));
       while (taken.has(vrid) && taken.size < 255) vrid = (vrid % 255) + 1;
       taken.add(vrid);
@@ -94,7 +112,7 @@ function byAddress(a: string, b: string): number {
 }
 
 /** How well a VIP and a node fit: FNV-1a, mixed once more as MurmurHash3 ends, because FNV alone is weak in its high bits. */
-function score(vip: string, node: string): number {
+function fit(vip: string, node: string): number {
   let hash = 0x811c9dc5;
   for (const char of `${vip}|${node}`) hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193);
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);

@@ -21,7 +21,7 @@ type HaproxyInput = Pick<
 export function renderHaproxy(config: Config, facts: HaproxyInput, paths: Paths): readonly RenderedFile[] {
   return [
     { path: paths.haproxyConfig, content: haproxyConfig(config, facts, paths), mode: 0o644 },
-    { path: paths.identityMap, content: `${IDENTITY_KEY} ${identityText(config, facts.ober)}\n`, mode: 0o644 },
+    { path: paths.identityMap, content: `${IDENTITY_KEY} ${identityText(config, facts)}\n`, mode: 0o644 },
     { path: paths.servesMap, content: SERVES_TEXT, mode: 0o644 },
     { path: paths.vipList, content: `${config.vips.map((vip) => vip.address).join("\n")}\n`, mode: 0o644 },
     {

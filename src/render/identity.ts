@@ -1,6 +1,11 @@
 import type { Config } from "../config/schema.ts";
+import { sortedAddresses } from "../domain/address.ts";
+import type { ClusterWord } from "../domain/agreement.ts";
+import type { NodeFacts } from "../domain/facts.ts";
+import { clusterAddresses } from "../domain/nodes.ts";
 import { SERVES_KEY, type Serves, TURN_KEY } from "../domain/serves.ts";
 import type { Turn } from "../domain/turn.ts";
+import { clusterInstances } from "./keepalived.ts";
 
 /** What a node tells the others of itself, on the statistics port at IDENTITY_PATH. */
 export type Identity = {
@@ -17,6 +22,8 @@ export type Identity = {
     readonly ober: string;
     /** Each section of `ober.yaml` as a short hash: enough to tell that two nodes differ and where, and nothing to read from. */
     readonly config: Readonly<Record<string, string>>;
+    /** Whom it takes for the nodes of the cluster; a node of an older ober does not say so. */
+    readonly cluster?: ClusterWord;
   };
 };
 
@@ -32,8 +39,18 @@ export const IDENTITY_KEY = "node";
 export const SERVES_TEXT = `${SERVES_KEY} {}\n${TURN_KEY} {}\n`;
 
 /** The value: JSON without a blank, which would end it. */
-export const identityText = (config: Config, ober: string): string =>
-  JSON.stringify({ ober, config: sectionHashes(config) } satisfies Identity["node"]);
+export const identityText = (config: Config, facts: Pick<NodeFacts, "ober" | "address" | "resolved">): string =>
+  JSON.stringify({
+    ober: facts.ober,
+    config: sectionHashes(config),
+    cluster: clusterWord(config, facts),
+  } satisfies Identity["node"]);
+
+/** What this node says of the cluster. */
+export function clusterWord(config: Config, facts: Pick<NodeFacts, "address" | "resolved">): ClusterWord {
+  const word = { address: facts.address, members: sortedAddresses(clusterAddresses(config, facts)) };
+  return config.ha_mode === "bgp" ? word : { ...word, owners: hash(clusterInstances(config, facts)) };
+}
 
 /** Hexadecimal digits of a section's hash: two that differ look alike once in four thousand million. */
 const DIGITS = 8;
@@ -41,16 +58,19 @@ const DIGITS = 8;
 /** Hashes of the sections that every node of a cluster should have alike: what is a node's own by its nature is left out. */
 export function sectionHashes(config: Config): Readonly<Record<string, string>> {
   const { router_id: _id, local_address: _address, ...bgp } = config.bgp;
-  const { interface: _interface, ...keepalived } = config.keepalived;
-  const shared: Record<string, unknown> = { ...config, bgp, keepalived };
-  const hash = (value: unknown) =>
-    new Bun.CryptoHasher("sha256").update(canonical(value)).digest("hex").slice(0, DIGITS);
+  const { interface: _interface, owners, ...vrrp } = config.keepalived;
+  // Keys that came later count where they are set: nodes of two versions then have the same hashes of the same file.
+  const keepalived = { ...vrrp, ...(owners === "address" ? {} : { owners }) };
+  const vips = config.vips.map(({ vrid, ...vip }) => ({ ...vip, ...(vrid === 0 ? {} : { vrid }) }));
+  const shared: Record<string, unknown> = { ...config, bgp, keepalived, vips };
   return Object.fromEntries(
     Object.keys(shared)
       .sort()
       .map((section) => [section, hash(shared[section])]),
   );
 }
+
+const hash = (value: unknown) => new Bun.CryptoHasher("sha256").update(canonical(value)).digest("hex").slice(0, DIGITS);
 
 /** JSON whose keys are in order, so that it does not depend on the order in a file. */
 const canonical = (value: unknown): string =>

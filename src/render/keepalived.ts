@@ -47,8 +47,31 @@ export function clusterInstances(
     );
   }
   const vips = config.vips.map((vip) => vip.address);
-  return vrrpInstances(vips, nodes);
+  const chosen = config.vips.flatMap(({ address, vrid }) => (vrid === 0 ? [] : [[address, vrid] as const]));
+  return vrrpInstances(vips, nodes, { names: namesOf(config, facts), chosen: new Map(chosen) });
 }
+
+/**
+ * The name of each node where owners go by names. Of several for one node the first of the alphabet, so that the order of the list does not
+ * matter. Throws an OberError where the list does not name this node: the others' lists do, and it cannot know how.
+ */
+function namesOf(
+  { keepalived }: Config,
+  { address: own, resolved }: Pick<NodeFacts, "address" | "resolved">,
+): ReadonlyMap<string, string> | undefined {
+  if (keepalived.owners === "address") return undefined;
+  const names = keepalived.peers.map((entry) => [resolved[entry]?.[0] ?? entry, canonicalName(entry)] as const);
+  const byAddress = new Map([...names].sort(([, a], [, b]) => (a < b ? 1 : -1)));
+  if (byAddress.has(own)) return byAddress;
+  throw new OberError(
+    `keepalived.owners: name needs this node (${own}) in keepalived.peers, by the name that the others write`,
+    {
+      hint: "list every node in keepalived.peers, the same list on each",
+    },
+  );
+}
+
+const canonicalName = (entry: string) => entry.toLowerCase().replace(/\.$/, "");
 
 /** Sentences about a cluster that works but not as anybody wants it. */
 export function clusterRemarks(config: Config, facts: Pick<NodeFacts, "address" | "resolved">): readonly string[] {

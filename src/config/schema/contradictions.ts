@@ -86,6 +86,10 @@ function vipProblems(vips: readonly Entry[], backends: readonly Entry[]): Config
       path: `vips[${index}].address`,
       message: `${value} stands in vips[${first}] already`,
     })),
+    ...duplicates(vips, (vip) => vip["vrid"]).map(({ index, first, value }) => ({
+      path: `vips[${index}].vrid`,
+      message: `${value} is the VRID of vips[${first}] already`,
+    })),
     ...vips.flatMap(({ entry: { backend }, index }) =>
       typeof backend !== "string" || groups.includes(backend) || groups.length === 0
         ? []

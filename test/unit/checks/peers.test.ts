@@ -71,6 +71,7 @@ test("a node that answers says what it serves, and since when", () => {
     leaving: false,
     inFlight: 5,
     backends: [{ name: "s3", up: 1, busy: 0, drained: 0, servers: 2 }],
+    cluster: undefined,
     differs: [],
   });
 });
@@ -103,6 +104,7 @@ test.each(["{}", "no JSON", '{"leaving":false,"node":{"ober":1,"config":{}}}'])(
     expect(status(given)).toMatchObject({
       answers: true,
       ober: undefined,
+      cluster: undefined,
       differs: [],
       reason: expect.stringContaining("says nothing of itself"),
     });

@@ -103,8 +103,8 @@ describe("a good file", () => {
         bfd_interval_ms: 100,
         bfd_multiplier: 3,
       },
-      keepalived: { peers: [], interface: "", use_multicast: false, advert_int: 1 },
-      vips: [{ address: "10.0.0.100", family: 4, interface: "lo-vip", backend: "s3" }],
+      keepalived: { peers: [], interface: "", owners: "address", use_multicast: false, advert_int: 1 },
+      vips: [{ address: "10.0.0.100", family: 4, interface: "lo-vip", backend: "s3", vrid: 0 }],
       backends: [
         {
           name: "s3",
@@ -145,8 +145,8 @@ describe("a good file", () => {
       stats_allow: [],
       bgp: { ...rest.bgp, bfd_interval_ms: 100, bfd_multiplier: 3 },
       certs: { ...rest.certs, ...NEW_CERTS },
-      keepalived: vrrp,
-      vips: [{ address: "10.0.0.100", family: 4, interface: "lo-vip", backend: "s3_backend" }],
+      keepalived: { ...vrrp, owners: "address" },
+      vips: [{ address: "10.0.0.100", family: 4, interface: "lo-vip", backend: "s3_backend", vrid: 0 }],
       backends: [
         { ...PYTHON_FILE.backends[0], servers: [{ host: "rgw1", port: 7480 }], max_requests: 1024, ...NEW_GROUP },
       ] as never,
@@ -167,8 +167,8 @@ describe("a good file", () => {
     const vips = ["10.0.0.100/32", { address: "10.0.0.101/32", interface: "eth1", backend: "b" }];
     const backends = [...LEAST.backends, { name: "b", servers: "[2001:db8::2]:80" }];
     expect(parseConfig({ ...LEAST, vips, backends }, "x").vips).toEqual([
-      { address: "10.0.0.100", family: 4, interface: "lo-vip", backend: "s3" },
-      { address: "10.0.0.101", family: 4, interface: "eth1", backend: "b" },
+      { address: "10.0.0.100", family: 4, interface: "lo-vip", backend: "s3", vrid: 0 },
+      { address: "10.0.0.101", family: 4, interface: "eth1", backend: "b", vrid: 0 },
     ]);
   });
 

@@ -31,7 +31,13 @@ describe("the codes of the nodes", () => {
 
 describe("the peers", () => {
   const facts = { address: "10.0.0.11", resolved: { n1: ["10.0.0.11"], n2: ["10.0.0.12"], six: ["fd00::1"] } };
-  const keepalived = { peers: ["n1", "n2"], interface: "", use_multicast: false, advert_int: 1 };
+  const keepalived = {
+    peers: ["n1", "n2"],
+    interface: "",
+    owners: "address" as const,
+    use_multicast: false,
+    advert_int: 1,
+  };
 
   test("are those of `nodes`, without this node", () => {
     expect(handoverPeers({ ha_mode: "bgp", nodes: ["n2", "n1"], keepalived }, facts)).toEqual(["10.0.0.12"]);

@@ -54,6 +54,12 @@ test.each([
   ["keepalived", [], ["n1", "n2"], 2],
   ["keepalived", ["n1", "n2"], ["n2", "n3"], 3],
 ] as const)("%s with nodes %p and peers %p is a cluster of %d", (ha_mode, nodes, peers, size) => {
-  const keepalived = { peers: [...peers], interface: "", use_multicast: false, advert_int: 1 };
+  const keepalived = {
+    peers: [...peers],
+    interface: "",
+    owners: "address" as const,
+    use_multicast: false,
+    advert_int: 1,
+  };
   expect(clusterSize({ ha_mode, nodes: [...nodes], keepalived }, facts)).toBe(size);
 });
