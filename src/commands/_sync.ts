@@ -5,6 +5,7 @@
 import { posix } from "node:path";
 import { gatherPlace } from "../checks/facts.ts";
 import type { Config } from "../config/schema.ts";
+import { isLoopback } from "../domain/address.ts";
 import { difference, finderIn, readAllowList, type Sources } from "../domain/allow-list.ts";
 import { OberError } from "../errors.ts";
 import { type ListUpdate, replaceLists } from "../plan/allow-lists.ts";
@@ -55,7 +56,7 @@ export async function syncLists(
 ): Promise<{ changes: readonly ListChange[]; remarks: readonly string[] }> {
   const { system, paths } = node;
   const { config } = await currentConfig(node);
-  const { addresses, missing } = await resolve(out, options);
+  const { addresses, missing } = await resolve(node, out, { config, ...options });
   const lists = await Promise.all(
     options.wanted.map(async (wanted): Promise<List> => {
       const { path } = listFile(node, wanted.name);
@@ -92,16 +93,26 @@ async function followRouters(node: Node, config: Config): Promise<readonly strin
 }
 
 async function resolve(
+  node: Node,
   out: Output,
-  { wanted, allowMissing }: { wanted: readonly Wanted[]; allowMissing: boolean },
+  { config, wanted, allowMissing }: { config: Config; wanted: readonly Wanted[]; allowMissing: boolean },
 ): Promise<{ addresses: ReadonlyMap<string, readonly string[]>; missing: readonly string[] }> {
   const names = [...new Set(wanted.flatMap(({ sources }) => [...sources.names]))];
-  const addresses = await resolveNames(names, (done) => out.progress(`resolved ${done} of ${names.length} names`));
+  const found = await resolveNames(names, (done) => out.progress(`resolved ${done} of ${names.length} names`));
+  const looped = [...found.values()].some((all) => all.some(isLoopback));
+  const own = looped ? (await gatherPlace(node, config)).address : "";
+  const addresses = new Map([...found].map(([name, all]) => [name, sourcesOf(all, own)]));
   const missing = names.filter((name) => !addresses.has(name));
   if (missing.length === 0 || allowMissing) return { addresses, missing };
   throw new OberError(`${missing.length} of ${names.length} names do not resolve: ${some(missing)}`, {
     hint: `nothing was changed; \`getent ahosts ${missing[0]}\` asks for one, --allow-missing leaves them out`,
   });
+}
+
+/** Packets come from no loopback address of another machine: Debian's 127.0.1.1 is this machine, by its own address. */
+function sourcesOf(addresses: readonly string[], own: string): readonly string[] {
+  const real = addresses.filter((address) => !isLoopback(address));
+  return real.length > 0 ? real : [own];
 }
 
 /** When a list counts, in words. */

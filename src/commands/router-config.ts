@@ -2,12 +2,15 @@ import { defineCommand } from "citty";
 import { gatherPlace } from "../checks/facts.ts";
 import type { Config } from "../config/schema.ts";
 import { readSecrets, type Secrets } from "../config/secrets.ts";
-import { parseAddress } from "../domain/address.ts";
+import { familyOf, isLoopback, parseAddress, sortedAddresses } from "../domain/address.ts";
+import type { NodeFacts } from "../domain/facts.ts";
 import { expandHostList } from "../domain/hostlist.ts";
+import { nodesTowards } from "../domain/identity.ts";
 import { OberError, UsageError } from "../errors.ts";
 import { renderRouter, VENDORS, type Vendor } from "../render/router.ts";
+import { localAddresses, routeTo } from "../system/addresses.ts";
 import { localSystem } from "../system/local.ts";
-import { resolveHosts } from "../system/resolve.ts";
+import { type Resolved, resolveHosts } from "../system/resolve.ts";
 import type { System } from "../system/system.ts";
 import { output } from "../ui/output.ts";
 import type { Documents } from "./_documents.ts";
@@ -29,6 +32,7 @@ export default defineCommand({
       description: "All ingress nodes, names or addresses (nodes of ober.yaml)",
     },
     router: { type: "string", valueHint: "ADDRESS", description: "The router's own address (the first neighbor)" },
+    multihop: { type: "boolean", description: "Another router stands between (as this node's route says)" },
     md5: { type: "boolean", description: "With a place for the password (when this node has one)" },
   },
   async run({ args }) {
@@ -37,32 +41,85 @@ export default defineCommand({
     if (config.ha_mode !== "bgp") {
       throw new OberError("in keepalived mode no router takes part", { hint: "ha_mode: bgp, or `ober dns`" });
     }
-    const listed = args.nodes === undefined ? config.nodes : expandHostList(args.nodes);
-    const nodes = await addressesOf(system, listed, args.from === undefined ? await ownAddress(system, config) : []);
-    if (nodes.length === 0) {
-      throw new OberError("the ingress nodes are not known", { hint: "set `nodes` in ober.yaml, or give --nodes" });
-    }
-    const router = args.router ?? (await addressesOf(system, config.bgp.neighbors))[0] ?? "";
-    if (!parseAddress(router)) throw new UsageError(`--router "${router}" is not an address`, "such as 10.0.0.1");
+    const { router, nodes, multihop, remarks } = await sidesOf(system, config, args);
+    const out = output(args);
+    for (const remark of remarks) out.warn(remark);
     const md5 = args.md5 ?? hasPassword(config, await readSecrets(system));
     const vendor = args.vendor as Vendor;
-    const text = renderRouter(vendor, config, { router, nodes, md5 });
-    await output(args).result(
-      { vendor, router, nodes, config: text } satisfies Documents["router-config"],
-      text.trimEnd(),
-    );
+    const text = renderRouter(vendor, config, { router, nodes, md5, multihop });
+    await out.result({ vendor, router, nodes, config: text } satisfies Documents["router-config"], text.trimEnd());
   },
 });
 
 const hasPassword = ({ bgp }: Config, { bgpPassword }: Secrets) =>
   bgp.neighbors.some((name) => bgpPassword(name) !== undefined);
 
-async function ownAddress(system: System, config: Config): Promise<readonly string[]> {
-  return [(await gatherPlace({ system, paths: undefined }, config)).address];
+type Asked = {
+  readonly from?: string | undefined;
+  readonly nodes?: string | undefined;
+  readonly router?: string | undefined;
+  readonly multihop?: boolean | undefined;
+};
+type Sides = { router: string; nodes: readonly string[]; multihop: boolean; remarks: readonly string[] };
+
+/** Who speaks with whom: as told, and on a node as the kernel's routes say for the rest. */
+async function sidesOf(system: System, config: Config, asked: Asked): Promise<Sides> {
+  const place = asked.from === undefined ? await gatherPlace({ system, paths: undefined }, config) : undefined;
+  const listed = asked.nodes === undefined ? config.nodes : expandHostList(asked.nodes);
+  const names = [...new Set([...listed, ...config.bgp.neighbors])].filter((name) => parseAddress(name) === undefined);
+  const { addresses: resolved } = await resolveHosts(system, names, new Map());
+  const [first = ""] = config.bgp.neighbors;
+  const router = asked.router ?? place?.resolved[first]?.[0] ?? oneAddress(first, resolved);
+  if (!parseAddress(router)) throw new UsageError(`--router "${router}" is not an address`, "such as 10.0.0.1");
+  const way = place === undefined ? undefined : (place.routes[router] ?? (await routeTo(system, router)));
+  const multihop = asked.multihop ?? way?.gateway !== undefined;
+  if (multihop && config.bgp.ttl_security) {
+    throw new OberError(
+      `bgp.ttl_security: the router ${router} is behind another, so no packet of a node comes with a TTL of 255`,
+      {
+        hint: "give the router's address on the nodes' own link, or switch bgp.ttl_security off",
+      },
+    );
+  }
+  if (place === undefined || way === undefined) {
+    const nodes = sortedAddresses(listed.map((name) => oneAddress(name, resolved)));
+    if (nodes.length > 0) return { router, nodes, multihop, remarks: [] };
+    throw new OberError("the ingress nodes are not known", { hint: "set `nodes` in ober.yaml, or give --nodes" });
+  }
+  const decided = { ...place, addresses: decidedAddresses(listed, place, resolved) };
+  const entries = listed.map((entry) => ({ key: "nodes" as const, entry }));
+  const { nodes, unknown } = nodesTowards(
+    { listed: entries, resolved, local: await localAddresses(system), decided },
+    way.address,
+  );
+  const remarks =
+    unknown.length === 0
+      ? []
+      : [`${unknown.join(", ")}: only they know their address towards ${router}; run this there too, or give --nodes`];
+  return { router, nodes, multihop, remarks };
 }
 
-async function addressesOf(system: System, names: readonly string[], more: readonly string[] = []) {
-  const unknown = names.filter((name) => parseAddress(name) === undefined);
-  const { addresses } = await resolveHosts(system, unknown, new Map());
-  return [...new Set([...names.flatMap((name) => addresses[name] ?? [name]), ...more])];
+/** As the node has decided; for a list that was typed, by the names' only address. */
+function decidedAddresses(
+  listed: readonly string[],
+  place: Pick<NodeFacts, "address" | "addresses" | "resolved">,
+  resolved: Resolved["addresses"],
+) {
+  const mine = place.addresses.map(({ address }) => address);
+  return Object.fromEntries(
+    listed.map((entry) => {
+      const all = resolved[entry] ?? [entry];
+      const isOwn = all.some((address) => isLoopback(address) || mine.includes(address));
+      return [entry, isOwn ? place.address : (place.resolved[entry]?.[0] ?? oneAddress(entry, resolved))];
+    }),
+  );
+}
+
+/** The IPv4 address of a name. Throws an OberError where it has none that a router could know, or several. */
+function oneAddress(name: string, resolved: Resolved["addresses"]): string {
+  const all = (resolved[name] ?? [name]).filter((address) => familyOf(address) === 4 && !isLoopback(address));
+  const [only, ...more] = all;
+  if (only !== undefined && more.length === 0) return only;
+  const what = all.length === 0 ? `has no IPv4 address that a router could know` : `may be ${all.join(" or ")}`;
+  throw new OberError(`${name} ${what}`, { hint: "write the address, with --nodes or --router or in ober.yaml" });
 }

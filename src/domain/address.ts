@@ -72,6 +72,11 @@ export function specialUse(address: Address): (typeof SPECIAL)[number][0] | unde
   )?.[0];
 }
 
+export function isLoopback(text: string): boolean {
+  const address = parseAddress(text);
+  return address !== undefined && specialUse(address) === "loopback";
+}
+
 /** Addresses in the order of their numbers, IPv4 first: the same on every machine, whatever a resolver's order is. */
 export function sortedAddresses(addresses: readonly string[]): string[] {
   const place = (text: string) => {

@@ -12,6 +12,7 @@ import {
   familyOf,
   formatNetwork,
   inSubnet,
+  isLoopback,
   parseAddress,
   parseNetwork,
   sortedAddresses,
@@ -298,7 +299,23 @@ const firstLabel = (name: string) => name.toLowerCase().split(".")[0] ?? "";
 const sameHost = (entry: string, hostname: string) =>
   familyOf(entry) === undefined && firstLabel(entry) === firstLabel(hostname);
 
-function isLoopback(text: string): boolean {
-  const address = parseAddress(text);
-  return address !== undefined && specialUse(address) === "loopback";
+/**
+ * The addresses by which a router knows the nodes, from this node's point of view: its own session's, and of each other node the one that is
+ * in the same network. `unknown` are nodes whose address towards this router only they know, because they have links of their own.
+ */
+export function nodesTowards(
+  { listed, resolved, local, decided }: Pick<IdentityInput, "listed" | "resolved" | "local"> & { decided: Decided },
+  source: string,
+): { readonly nodes: readonly string[]; readonly unknown: readonly string[] } {
+  const segment = usable(local, []).find(({ address }) => address === source)?.network;
+  const found = listed.map(({ entry }) => {
+    const address = decided.addresses[entry];
+    if (address === decided.address) return { entry, address: source };
+    const near = (resolved[entry] ?? [entry]).filter((one) => segment !== undefined && inSubnet(one, segment));
+    return { entry, address: near.length === 1 ? near[0] : source === decided.address ? address : undefined };
+  });
+  return {
+    nodes: sortedAddresses([...found.flatMap(({ address = [] }) => address), source]),
+    unknown: found.flatMap(({ entry, address }) => (address === undefined ? [entry] : [])),
+  };
 }

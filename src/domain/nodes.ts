@@ -1,5 +1,5 @@
 import type { Config } from "../config/schema.ts";
-import { familyOf, parseAddress, specialUse } from "./address.ts";
+import { familyOf, isLoopback } from "./address.ts";
 import type { NodeFacts } from "./facts.ts";
 
 /**
@@ -26,9 +26,4 @@ export function clusterAddresses(
 ): readonly string[] {
   const peers = ha_mode === "keepalived" ? keepalived.peers : [];
   return [...new Set([...nodeAddresses([...nodes, ...peers], facts), facts.address])];
-}
-
-function isLoopback(text: string): boolean {
-  const address = parseAddress(text);
-  return address !== undefined && specialUse(address) === "loopback";
 }

@@ -4,19 +4,21 @@ import type { NodeFacts } from "../domain/facts.ts";
 import type { Paths } from "../domain/paths.ts";
 import { routerId, sessionsOf } from "./exabgp.ts";
 import type { RenderedFile } from "./file.ts";
-import { fill } from "./template.ts";
+import { fill, gateFeatures } from "./template.ts";
 
 /** BIRD's configuration as a BFD speaker beside ExaBGP, which has no BFD of its own. */
 export function renderBfd(config: Config, facts: NodeFacts, paths: Paths): RenderedFile {
   const { bfd_interval_ms: intervalMs, bfd_multiplier: multiplier } = config.bgp;
-  const content = fill(assets.bfdConfig, {
+  const sessions = sessionsOf(config, facts);
+  const features = sessions.some(({ multihop }) => multihop) ? ["multihop"] : [];
+  const content = fill(gateFeatures(assets.bfdConfig, features), {
     config: paths.config,
     routerId: routerId(config, facts),
     intervalMs: String(intervalMs),
     // Until a session is up there is nothing to detect: no need to send as often.
     idleMs: String(Math.max(300, intervalMs)),
     multiplier: String(multiplier),
-    neighbors: sessionsOf(config, facts)
+    neighbors: sessions
       .map(({ address, local, multihop }) => `    neighbor ${address} local ${local}${multihop ? " multihop on" : ""};`)
       .join("\n"),
   });

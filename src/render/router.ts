@@ -1,6 +1,6 @@
 import { assets } from "../assets.ts";
 import type { Config } from "../config/schema.ts";
-import { fill, gate } from "./template.ts";
+import { fill, gateFeatures } from "./template.ts";
 
 export const VENDORS = ["frr", "bird", "junos", "eos", "nxos"] as const;
 export type Vendor = (typeof VENDORS)[number];
@@ -12,6 +12,8 @@ export type RouterSide = {
   readonly nodes: readonly string[];
   /** Whether the sessions have a password. It is not printed: PASSWORD stands in its place. */
   readonly md5: boolean;
+  /** Whether another router stands between the nodes and this one. */
+  readonly multihop: boolean;
 };
 
 type Dialect = {
@@ -45,13 +47,26 @@ const DIALECTS: Readonly<Record<Vendor, Dialect>> = {
   },
 };
 
+/** Prefixes that a router takes from a node: twice its VIPs, so that growth on the nodes does not bring the sessions down. */
+const LEAST_LIMIT = 128;
+
 /**
  * The upstream router's half: sessions, ECMP, BFD, a filter for exactly these VIPs, and waits that let a node back in within
  * seconds. FRR's and BIRD's are proven by the tests; the others are written from the vendors' manuals.
  */
-export function renderRouter(vendor: Vendor, { bgp, vips }: Config, { router, nodes, md5 }: RouterSide): string {
+export function renderRouter(
+  vendor: Vendor,
+  { bgp, vips }: Config,
+  { router, nodes, md5, multihop }: RouterSide,
+): string {
   const { template, prefix, node } = DIALECTS[vendor];
-  const features = [...(bgp.bfd_enabled ? ["bfd"] : []), ...(md5 ? ["md5"] : []), ...(bgp.ttl_security ? ["ttl"] : [])];
+  const features = [
+    ...(bgp.bfd_enabled ? ["bfd"] : []),
+    ...(md5 ? ["md5"] : []),
+    ...(bgp.ttl_security ? ["ttl"] : []),
+    bgp.local_as === bgp.peer_as ? "ibgp" : "ebgp",
+    multihop ? "multihop" : "onlink",
+  ];
   const networks = vips.map(({ address }) => `${address}/32`);
   const values: Readonly<Record<string, string>> = {
     router,
@@ -62,12 +77,14 @@ export function renderRouter(vendor: Vendor, { bgp, vips }: Config, { router, no
     bfdMs: String(bgp.bfd_interval_ms),
     bfdIdleMs: String(Math.max(300, bgp.bfd_interval_ms)),
     bfdMultiplier: String(bgp.bfd_multiplier),
+    limit: String(Math.max(LEAST_LIMIT, 2 * vips.length)),
+    nodePrefixes: nodes.map((node) => `set policy-options prefix-list OBER-NODES ${node}/32`).join("\n"),
     vipsWithComma: networks.join(", "),
     prefixes: prefix === undefined ? "" : networks.map(prefix).join("\n"),
     resilient: networks.map((vip) => `! ip hardware fib ecmp resilience ${vip} capacity 64 redundancy 4`).join("\n"),
     nodes: nodes.map(node).join("\n").replaceAll("{{nodeAs}}", String(bgp.local_as)),
   };
-  const text = gate(template, { version: { major: 0, minor: 0, patch: 0, text: "" }, features });
+  const text = gateFeatures(template, features);
   // Each dialect says only some of it.
   const used = Object.entries(values).filter(([name]) => text.includes(`{{${name}}}`));
   return fill(text, Object.fromEntries(used));

@@ -40,6 +40,11 @@ export function gate(template: string, gates: Gates): string {
     .join("\n");
 }
 
+/** The same for a text that no version decides about. */
+export function gateFeatures(template: string, features: readonly string[]): string {
+  return gate(template, { version: { major: 0, minor: 0, patch: 0, text: "" }, features });
+}
+
 function lookUp(values: Readonly<Record<string, string>>, name: string, used: Set<string>): string {
   const value = values[name];
   if (value === undefined) throw new Error(`template wants {{${name}}}, which has no value`);

@@ -18,12 +18,27 @@ const FULL = {
   vips: ["10.0.1.100", "10.0.1.101"],
 };
 
+/** A router behind another one, and more VIPs than any fixed limit allows. */
+const FAR = {
+  ...PLAIN,
+  bgp: { ...PLAIN.bgp, bfd_enabled: true },
+  vips: Array.from({ length: 150 }, (_, index) => `10.0.1.${index + 1}`),
+};
+const IBGP = { ...PLAIN, bgp: { ...PLAIN.bgp, peer_as: 65001, bfd_enabled: true, ttl_security: true } };
+
 describe.each(VENDORS)("%s", (vendor) => {
   test.each([
-    ["plain", PLAIN, false],
-    ["full", FULL, true],
-  ] as const)("%s", (name, document, md5) => {
-    const text = renderRouter(vendor, parseConfig(document, "ober.yaml"), { router: "10.0.0.1", nodes: NODES, md5 });
+    ["plain", PLAIN, false, false],
+    ["full", FULL, true, false],
+    ["far", FAR, false, true],
+    ["ibgp", IBGP, false, false],
+  ] as const)("%s", (name, document, md5, multihop) => {
+    const text = renderRouter(vendor, parseConfig(document, "ober.yaml"), {
+      router: "10.0.0.1",
+      nodes: NODES,
+      md5,
+      multihop,
+    });
     const file = join(DIRECTORY, `${vendor}-${name}.conf`);
     if (process.env["UPDATE_GOLDEN"]) {
       mkdirSync(DIRECTORY, { recursive: true });
