@@ -1,5 +1,6 @@
 import bfdConfig from "../assets/bfd/bfd.conf" with { type: "text" };
 import exabgpConfig from "../assets/exabgp/config.ini" with { type: "text" };
+import ttlRules from "../assets/exabgp/ttl.nft" with { type: "text" };
 import haproxyBackend from "../assets/haproxy/backend.cfg" with { type: "text" };
 import haproxyConfig from "../assets/haproxy/haproxy.cfg" with { type: "text" };
 import journald from "../assets/journald/journald@ober.conf" with { type: "text" };
@@ -32,6 +33,7 @@ export const assets: Readonly<Record<AssetName, string>> = {
   haproxyConfig,
   haproxyBackend,
   exabgpConfig,
+  ttlRules,
   bfdConfig,
   vipScript,
   handoverRules,
@@ -63,6 +65,7 @@ type AssetName =
   | "haproxyConfig"
   | "haproxyBackend"
   | "exabgpConfig"
+  | "ttlRules"
   | "bfdConfig"
   | "vipScript"
   | "handoverRules"

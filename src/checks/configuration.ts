@@ -1,6 +1,3 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { Config } from "../config/schema.ts";
 import type { Secrets } from "../config/secrets.ts";
 import { inSubnet, parseAddress } from "../domain/address.ts";
@@ -8,7 +5,7 @@ import type { NodeFacts } from "../domain/facts.ts";
 import { certificatePlace, type Paths } from "../domain/paths.ts";
 import { isHealthPath } from "../domain/rgw.ts";
 import { OberError } from "../errors.ts";
-import { validate } from "../plan/validators.ts";
+import { validateAside } from "../plan/validators.ts";
 import { type Session, sessionsOf } from "../render/exabgp.ts";
 import { render } from "../render/index.ts";
 import { clusterNodes, clusterRemarks } from "../render/keepalived.ts";
@@ -53,16 +50,11 @@ export function configurationChecks({ config, facts }: Subject): readonly Check<
 }
 
 async function checkParsers({ system, paths, config, facts, secrets }: Subject): Promise<Verdict> {
-  const directory = await mkdtemp(join(tmpdir(), "ober-test-"));
-  try {
-    const files = render({ config, facts, paths, secrets });
-    const warnings = await validate(system, { files, paths, facts, directory });
-    return warnings.length === 0
-      ? pass("every program accepts its file")
-      : warn(warnings.join("; "), "correct the value in ober.yaml");
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
+  const files = render({ config, facts, paths, secrets });
+  const warnings = await validateAside(system, { files, paths, facts });
+  return warnings.length === 0
+    ? pass("every program accepts its file")
+    : warn(warnings.join("; "), "correct the value in ober.yaml");
 }
 
 async function checkCertificates({ system, paths, config }: Subject): Promise<Verdict> {

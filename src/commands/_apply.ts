@@ -18,6 +18,7 @@ import type { Servable } from "../plan/admission.ts";
 import { apply, readCurrent } from "../plan/apply.ts";
 import { type Change, diffFiles, diffText } from "../plan/diff.ts";
 import { neededOpenings, withOpenings } from "../plan/firewall-rules.ts";
+import { validateAside } from "../plan/validators.ts";
 import { generatedPaths, type RenderedFile, render } from "../render/index.ts";
 import { clusterRemarks } from "../render/keepalived.ts";
 import { checksPending, showStat, workerPid } from "../system/haproxy-socket.ts";
@@ -139,6 +140,9 @@ export async function applyFiles(
   const current = await readCurrent(system, paths, files);
   const changes = diffFiles(files, current, generatedPaths(paths));
   if (options.dryRun) {
+    // A check mode must be red for whatever would be refused.
+    if (changes.length > 0)
+      for (const warning of await validateAside(system, { files, paths, facts })) out.warn(warning);
     await out.result({ changes: changes.map(describe) } satisfies Documents["apply"], () =>
       changes.length === 0 ? "nothing would change" : changes.map(diffText).join("\n"),
     );

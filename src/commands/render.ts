@@ -8,8 +8,10 @@ import { parseYaml } from "../config/store.ts";
 import { parseAddress } from "../domain/address.ts";
 import { pathsOf } from "../domain/paths.ts";
 import { UsageError } from "../errors.ts";
-import { render } from "../render/index.ts";
+import { validateAside, validators } from "../plan/validators.ts";
+import { type RenderedFile, render } from "../render/index.ts";
 import { localSystem } from "../system/local.ts";
+import type { System } from "../system/system.ts";
 import { output } from "../ui/output.ts";
 import type { Documents } from "./_documents.ts";
 import { requireInstallPath } from "./_install.ts";
@@ -33,6 +35,7 @@ export default defineCommand({
       valueHint: "PATH",
       description: "Install path of the node, such as /opt/ober",
     },
+    check: { type: "boolean", description: "Have the programs that are installed here read their files" },
     node: {
       type: "string",
       valueHint: "ADDRESS",
@@ -72,18 +75,34 @@ export default defineCommand({
       ...render({ config, facts, paths, secrets: await readSecrets(system) }),
       { path: paths.config, content: text, mode: 0o644 },
     ];
+    const out = output(args);
+    if (args.check) for (const warning of await checked(system, { files, paths, facts })) out.warn(warning);
     const directory = resolve(args.out);
     for (const { path, content, mode } of files) {
       const place = join(directory, path);
       await system.makeDirectory(dirname(place));
       await system.writeAtomic(place, content, { mode });
     }
-    await output(args).result(
+    await out.result(
       { directory, files: files.map(({ path }) => path) } satisfies Documents["render"],
       `wrote ${files.length} files under ${directory}`,
     );
   },
 });
+
+/** Programs that are not here cannot be asked, which is said: another machine may have other versions too. */
+async function checked(system: System, given: Parameters<typeof validateAside>[1]): Promise<readonly string[]> {
+  const programs = new Set(
+    validators(given.paths, { exabgp: given.facts.exabgp }).map(({ argv }) => argv((path) => path)[0] ?? ""),
+  );
+  const missing = [...programs].filter((program) => Bun.which(program) === null);
+  const isAsked = ({ path }: RenderedFile) =>
+    !validators(given.paths, { exabgp: given.facts.exabgp }).some(
+      ({ reads, argv }) => reads.includes(path) && missing.includes(argv((one) => one)[0] ?? ""),
+    );
+  const warnings = await validateAside(system, { ...given, files: given.files.filter(isAsked) });
+  return [...warnings, ...missing.map((program) => `${program} is not installed here: its files were not checked`)];
+}
 
 function descriptorsOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;

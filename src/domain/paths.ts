@@ -39,6 +39,7 @@ export function pathsOf(prefix: string) {
     handoverRules: under("etc/network/handover.nft"),
     exabgpConfig: under("etc/bgp/config.ini"),
     bfdConfig: under("etc/bgp/bfd.conf"),
+    ttlRules: under("etc/bgp/ttl.nft"),
     keepalivedConfig: under("etc/keepalived/keepalived.conf"),
     certs: under("etc/certs"),
     /** The certificate that ober gets by ACME, or makes for a first start; the RSA one beside it. */

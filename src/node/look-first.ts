@@ -59,7 +59,9 @@ async function filesOf(node: Place, config: Config): Promise<readonly RenderedFi
   const units = unitsOf(config);
   const wanted = [
     paths.haproxyConfig,
-    ...(config.ha_mode === "bgp" ? [paths.exabgpConfig] : [paths.keepalivedConfig]),
+    ...(config.ha_mode === "bgp"
+      ? [paths.exabgpConfig, ...(config.bgp.ttl_security ? [paths.ttlRules] : [])]
+      : [paths.keepalivedConfig]),
     ...(units.includes("ober-bfd.service") ? [paths.bfdConfig] : []),
     ...(units.includes("ober-handover.service") ? [paths.handoverRules] : []),
     ...units.map((name) => `${paths.unitDirectory}/${name}`),

@@ -43,7 +43,7 @@ export function activationOf(changes: readonly Change[], paths: Paths): Activati
   const reload = [
     ...(http ? ["ober-http.service"] : []),
     ...(touches(paths.bfdConfig) ? ["ober-bfd.service"] : []),
-    ...(touches(paths.exabgpConfig) ? ["ober-bgp.service"] : []),
+    ...(touches(paths.exabgpConfig, paths.ttlRules) ? ["ober-bgp.service"] : []),
     ...(touches(paths.keepalivedConfig) ? ["ober-ha.service"] : []),
     ...(touches(paths.handoverRules) ? ["ober-handover.service"] : []),
     // Last: an address goes only after its route was withdrawn. New ones are added beforehand.

@@ -1,4 +1,6 @@
-import { posix } from "node:path";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, posix } from "node:path";
 import type { NodeFacts } from "../domain/facts.ts";
 import type { Paths } from "../domain/paths.ts";
 import { serverStateFile } from "../domain/server-state.ts";
@@ -43,6 +45,7 @@ export function validators(paths: Paths, { exabgp }: { readonly exabgp: Version 
       reads: [paths.handoverRules],
       argv: (staged) => ["nft", "-c", "-f", staged(paths.handoverRules)],
     },
+    { program: "nft", reads: [paths.ttlRules], argv: (staged) => ["nft", "-c", "-f", staged(paths.ttlRules)] },
     ...UNIT_FILES.map((unit): Validator => {
       const path = `${paths.unitDirectory}/${unit}`;
       return {
@@ -89,6 +92,19 @@ export async function validate(
     warnings.push(...(await ask(system, validator, { staged, files })));
   }
   return warnings;
+}
+
+/** The same in a directory that is made for it and goes afterwards: what would be applied, before anything is. */
+export async function validateAside(
+  system: System,
+  options: { files: readonly RenderedFile[]; paths: Paths; facts: NodeFacts },
+): Promise<readonly string[]> {
+  const directory = await mkdtemp(join(tmpdir(), "ober-check-"));
+  try {
+    return await validate(system, { ...options, directory });
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
 }
 
 /**

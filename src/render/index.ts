@@ -12,6 +12,7 @@ import { renderJournald } from "./journald.ts";
 import { renderKeepalived } from "./keepalived.ts";
 import { renderVipScript } from "./network.ts";
 import { renderSysctl } from "./sysctl.ts";
+import { renderTtl } from "./ttl.ts";
 import { renderUnits } from "./units.ts";
 
 export type { RenderedFile } from "./file.ts";
@@ -33,6 +34,7 @@ export function render({ config, facts, paths, secrets }: RenderInput): readonly
     ...(bgp || handover ? [renderVipScript(config, paths)] : []),
     ...(handover ? [renderHandover(config, facts, paths)] : []),
     ...(bgp && config.bgp.bfd_enabled ? [renderBfd(config, facts, paths)] : []),
+    ...(bgp && config.bgp.ttl_security ? [renderTtl(config, facts, paths)] : []),
     ...(bgp ? [] : [renderKeepalived(config, facts, paths)]),
     ...renderUnits(config, facts, paths),
     renderSysctl(config, paths),
@@ -50,6 +52,7 @@ export function generatedPaths(paths: Paths): readonly string[] {
     paths.statsList,
     paths.exabgpConfig,
     paths.bfdConfig,
+    paths.ttlRules,
     paths.keepalivedConfig,
     paths.vipScript,
     paths.handoverRules,

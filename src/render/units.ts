@@ -50,6 +50,8 @@ function unitText(name: UnitName | TriggeredName, config: Config, facts: NodeFac
         exabgpConfig: paths.exabgpConfig,
         var: paths.var,
         environment: exabgpEnvironment(config, facts),
+        ttlStart: config.bgp.ttl_security ? `ExecStartPre=/usr/sbin/nft -f ${paths.ttlRules}` : "",
+        ttlReload: config.bgp.ttl_security ? `ExecReload=/usr/sbin/nft -f ${paths.ttlRules}` : "",
       });
     case "ober-ha.service":
       return fill(assets.haUnit, {
@@ -79,5 +81,6 @@ const certificateWatch = (place: string) => ({ place, key: /\.\w+$/.test(place) 
 function exabgpEnvironment(config: Config, facts: NodeFacts): string {
   if (atLeast(facts.exabgp, "5.0")) return "";
   const places = [...new Set(sessionsOf(config, facts).map(({ local }) => local))];
-  return `Environment="exabgp_tcp_bind=${places.join(" ")}"`;
+  const text = `exabgp_tcp_bind=${places.join(" ")}`;
+  return `Environment=${places.length > 1 ? `"${text}"` : text}`;
 }
