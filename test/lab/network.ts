@@ -66,6 +66,24 @@ export async function buildNodeNetwork(name: string, index: number): Promise<voi
   await ip(`-n ${namespaceOf(name)} route add default via ${SEGMENT.router}`);
 }
 
+export type End = { readonly host: string; readonly device: string; readonly cidr: string };
+
+/** A cable of its own between two hosts, and a namespace for one that is not there yet. It goes with either of them, or by `unplug`. */
+export async function wire(a: End, b: End): Promise<void> {
+  for (const { host } of [a, b]) if (!existingNamespaces().includes(host)) await addNamespace(host);
+  await link(a.host, a.device, b.host, b.device);
+  for (const { host, device, cidr } of [a, b]) await address(host, device, cidr);
+}
+
+export async function unplug({ host, device }: Pick<End, "host" | "device">): Promise<void> {
+  await ip(`-n ${namespaceOf(host)} link delete ${device}`);
+}
+
+/** A route of a host that its own configuration does not give it. */
+export async function addRoute(host: string, network: string, via: string): Promise<void> {
+  await ip(`-n ${namespaceOf(host)} route replace ${network} via ${via}`);
+}
+
 /** Pulls the cable between the switch and a node: nobody's link goes down, frames just stop, as behind a second switch. */
 export async function cutCable(name: string): Promise<void> {
   await ip(`-n ${namespaceOf(SWITCH)} link set ${portOf(name)} nomaster`);

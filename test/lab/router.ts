@@ -22,33 +22,36 @@ const FRR_DIRECTORY = "/lab/frr";
 /** FRR's daemons, each a service of the lab. */
 export const FRR_DAEMONS = ["zebra", "bgpd", "bfdd"] as const;
 
-export async function startFrrDaemon(daemon: (typeof FRR_DAEMONS)[number]): Promise<ProcessRecord> {
+export async function startFrrDaemon(
+  daemon: (typeof FRR_DAEMONS)[number],
+  { host = "router", directory = FRR_DIRECTORY }: FrrPlace = {},
+): Promise<ProcessRecord> {
   // The daemons give up root's rights, and leave their sockets where their own user may write.
-  await run(inTools("router", ["install", "-d", "-o", "frr", "-g", "frr", FRR_DIRECTORY]));
-  const place = [
-    "-i",
-    `${FRR_DIRECTORY}/${daemon}.pid`,
-    "-z",
-    `${FRR_DIRECTORY}/zserv.api`,
-    "--vty_socket",
-    FRR_DIRECTORY,
-  ];
+  await run(inTools(host, ["install", "-d", "-o", "frr", "-g", "frr", directory]));
+  const place = ["-i", `${directory}/${daemon}.pid`, "-z", `${directory}/zserv.api`, "--vty_socket", directory];
   const argv = [`/usr/lib/frr/${daemon}`, "-f", "/dev/null", ...place, "-P", "0"];
-  return startDetached(inTools("router", argv), join(LOG_DIRECTORY, "router.log"));
+  return startDetached(inTools(host, argv), join(LOG_DIRECTORY, "router.log"));
 }
 
+/** Where FRR runs, and its sockets in the tools tree. */
+export type FrrPlace = { readonly host?: string; readonly directory?: string };
+
 /** Gives FRR its configuration as an administrator does; throws when it refuses a line. */
-export async function loadFrr(config: string): Promise<void> {
+export async function loadFrr(config: string, place: FrrPlace = {}): Promise<void> {
   // Routes with their next hops inside, so that whoever watches the kernel's routes sees every change.
   await Bun.write(join(SHARED_DIRECTORY, "frr.conf"), `no zebra nexthop kernel enable\n${config}\n`);
-  const daemonsAnswer = async () => (await vtysh(["-c", "show bgp summary"], [0, 1])).code === 0;
+  const daemonsAnswer = async () => (await vtysh(["-c", "show bgp summary"], [0, 1], place)).code === 0;
   await until("FRR answers", daemonsAnswer, 10_000);
-  const { stdout, stderr } = await vtysh(["-f", "/lab/frr.conf"]);
+  const { stdout, stderr } = await vtysh(["-f", "/lab/frr.conf"], [0], place);
   if (/%|error/i.test(stdout + stderr)) throw new OberError(`FRR refuses its configuration: ${stdout}${stderr}`);
 }
 
-export function vtysh(words: readonly string[], accept: readonly number[] = [0]) {
-  return run(inTools("router", ["vtysh", "--vty_socket", FRR_DIRECTORY, ...words]), { accept });
+export function vtysh(
+  words: readonly string[],
+  accept: readonly number[] = [0],
+  { host = "router", directory = FRR_DIRECTORY }: FrrPlace = {},
+) {
+  return run(inTools(host, ["vtysh", "--vty_socket", directory, ...words]), { accept });
 }
 
 /** One command of the router's own command line. */
