@@ -249,14 +249,16 @@ async function decide(
     address: decided.address,
     interface: given.interface ?? decided.interface,
     routes,
-    resolved: {
+    resolved: namesIn({
       ...routers,
-      ...Object.fromEntries(
-        Object.entries(decided.addresses).flatMap(([entry, address]) => (isAddress(entry) ? [] : [[entry, [address]]])),
-      ),
-    },
+      ...Object.fromEntries(Object.entries(decided.addresses).map(([entry, address]) => [entry, [address]])),
+    }),
   };
 }
+
+/** What is written as an address needs no looking up. */
+const namesIn = (resolved: NodeFacts["resolved"]): NodeFacts["resolved"] =>
+  Object.fromEntries(Object.entries(resolved).filter(([entry]) => !isAddress(entry)));
 
 /** The node that `render` is told to render for; it need not be this machine, and only VRRP has to name its interface. */
 function givenPlace(config: Config, { address, interface: link }: FactsGiven, local: readonly LocalAddress[]) {

@@ -28,7 +28,7 @@ import { keepNames, knownNames } from "../system/resolve.ts";
 import type { Output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
 import { holdBack, letInNow, servableBefore } from "./_admission.ts";
-import { firstCertificate } from "./_certs.ts";
+import { firstCertificate, lacksFirst } from "./_certs.ts";
 import type { Documents } from "./_documents.ts";
 import { author, type Node } from "./_node.ts";
 
@@ -69,6 +69,7 @@ export async function applyText(
   const { system } = node;
   const config = parseConfig(parseYaml(options.text, options.source), options.source);
   const before = await servableBefore(node);
+  if (options.dryRun && (await lacksFirst(node, config))) out.warn("there is no certificate yet: ober would make one");
   const first = options.dryRun ? undefined : await firstCertificate(node, config);
   if (first !== undefined) {
     out.warn(
@@ -91,7 +92,9 @@ async function applyConfig(
   const { system, paths } = node;
   const { config } = options;
   const problems = await certificateProblems(system, certificatePlace(paths, config.certs));
-  if (problems.fatal) throw problems.fatal;
+  // What a first apply makes itself is missing in a dry run, and no reason to refuse.
+  const missing = options.dryRun === true && (await lacksFirst(node, config));
+  if (problems.fatal && !missing) throw problems.fatal;
   for (const warning of problems.warnings) out.warn(warning);
   const facts = await gatherFacts(node, config);
   requireDistinctAddresses(config, facts, options.source);
@@ -140,9 +143,11 @@ export async function applyFiles(
   const current = await readCurrent(system, paths, files);
   const changes = diffFiles(files, current, generatedPaths(paths));
   if (options.dryRun) {
-    // A check mode must be red for whatever would be refused.
+    // A check mode must be red for whatever would be refused. HAProxy cannot be asked before it has a certificate.
+    const missing = await lacksFirst(node, config);
+    const asked = missing ? files.filter(({ path }) => path !== paths.haproxyConfig) : files;
     if (changes.length > 0)
-      for (const warning of await validateAside(system, { files, paths, facts })) out.warn(warning);
+      for (const warning of await validateAside(system, { files: asked, paths, facts })) out.warn(warning);
     await out.result({ changes: changes.map(describe) } satisfies Documents["apply"], () =>
       changes.length === 0 ? "nothing would change" : changes.map(diffText).join("\n"),
     );

@@ -233,9 +233,10 @@ export async function certificateStatus(
  * Makes a certificate for a first start where there is none at all in ober's own place: HAProxy starts with it, and clients refuse it. Returns
  * its file; undefined where there is another one, or the operator has named a place.
  */
-export async function firstCertificate({ system, paths }: Node, { certs, vips }: Config): Promise<string | undefined> {
-  const others = certs.path === "" ? await orUndefined(() => examineCertificates(system, `${paths.certs}/`)) : [];
-  if (others !== undefined) return undefined;
+export async function firstCertificate(node: Node, config: Config): Promise<string | undefined> {
+  if (!(await lacksFirst(node, config))) return undefined;
+  const { system, paths } = node;
+  const { certs, vips } = config;
   const { selfSigned } = await import("../acme/self-signed.ts");
   const names = [
     ...new Set([certs.acme_domain || hostname(), ...certs.acme_names, ...vips.map(({ address }) => address)]),
@@ -245,6 +246,11 @@ export async function firstCertificate({ system, paths }: Node, { certs, vips }:
   await system.makeDirectory(paths.certs, 0o700);
   await system.writeAtomic(file, await selfSigned(names, PLACEHOLDER, new Date()), { mode: 0o600 });
   return file;
+}
+
+/** Whether there is nothing that HAProxy could serve, at the place that is ober's own. */
+export async function lacksFirst({ system, paths }: Node, { certs }: Config): Promise<boolean> {
+  return certs.path === "" && (await orUndefined(() => examineCertificates(system, `${paths.certs}/`))) === undefined;
 }
 
 async function readGiven(system: System, path: string): Promise<Given | undefined> {

@@ -173,3 +173,16 @@ function portOf(host: string): string {
 async function ip(words: string, accept: readonly number[] = [0]): Promise<void> {
   await run(["ip", ...words.split(" ")], { accept });
 }
+
+const SERVICE = { bridge: "service", device: "eth1", prefix: 24 } as const;
+
+/** A second network of the nodes, as sites with a management network have one: eth1 with 10.79.0.(10 + n). */
+export async function plugService(name: string, index: number): Promise<string> {
+  const { bridge, device, prefix } = SERVICE;
+  await ip(`-n ${namespaceOf(SWITCH)} link add ${bridge} type bridge stp_state 0`, [0, 2]);
+  await ip(`-n ${namespaceOf(SWITCH)} link set ${bridge} up`);
+  await link(SWITCH, `service-${name}`, name, device);
+  await ip(`-n ${namespaceOf(SWITCH)} link set service-${name} master ${bridge} up`);
+  await address(name, device, `10.79.0.${10 + index}/${prefix}`);
+  return `10.79.0.${10 + index}`;
+}

@@ -1,4 +1,4 @@
-import { type Address, familyOf, parseAddress, specialUse } from "../../domain/address.ts";
+import { familyOf, isLoopback, parseAddress, specialUse } from "../../domain/address.ts";
 import type { ConfigProblem } from "../../errors.ts";
 
 /**
@@ -36,7 +36,7 @@ export function contradictingAddresses(places: Places): ConfigProblem[] {
       return [problem(vip, `${vip.name} is ${what} (${written(taken, vip)}) and cannot be a VIP`)];
     }),
     ...routers.flatMap((router, index) => {
-      const wrong = router.addresses.map(unfitNeighbor).find((reason) => reason !== undefined);
+      const wrong = router.addresses.map(unfitNeighbor).find((reason) => reason !== undefined) ?? unfitFamily(router);
       if (wrong !== undefined) return [problem(router, `${router.name}${spelled(router)} is ${wrong}`)];
       const vip = clash(router, vips);
       if (vip) return [problem(router, `${router.name} is a VIP (${written(vip, router)}) and cannot be a router`)];
@@ -66,21 +66,12 @@ export function contradictingAddresses(places: Places): ConfigProblem[] {
 
 const LOOPBACK: Place = { key: "", name: "loopback", addresses: [] };
 
-/** A BGP session starts from one local address, so all routers must be of its family. */
+/** Sessions go to IPv4 addresses, so they cannot start from an IPv6 one. */
 function familyProblems(routers: readonly Place[], local: Place | undefined): ConfigProblem[] {
-  const all = routers.flatMap((router) => router.addresses.map((address) => ({ router, address })));
-  const [first] = all;
-  if (first === undefined) return [];
-  const expected = local?.addresses[0] ?? first.address;
-  const other = all.find(({ address }) => familyOf(address) !== familyOf(expected));
-  if (other === undefined) return [];
-  const against = local ? `${local.key} ${expected}` : `${first.router.name}${spelled(first.router, expected)}`;
-  return [
-    problem(
-      other.router,
-      `${other.router.name}${spelled(other.router, other.address)} and ${against} are of different IP versions; all sessions start from one local address`,
-    ),
-  ];
+  const [from] = local?.addresses ?? [];
+  const [router] = routers.filter(({ addresses }) => addresses.some((address) => familyOf(address) === 4));
+  if (local === undefined || from === undefined || router === undefined || familyOf(from) === 4) return [];
+  return [problem(local, `${from} is an IPv6 address, and ${router.name}${spelled(router)} is an IPv4 router`)];
 }
 
 /** Why no BGP session can go to an address; undefined when one can. IPv4's link-local addresses are what clouds give their routers. */
@@ -92,6 +83,12 @@ function unfitNeighbor(text: string): string | undefined {
   return `${/^[IU]/i.test(use) ? "an" : "a"} ${use} address and cannot be a router`;
 }
 
+/** A name may have IPv6 addresses beside; the session goes to its IPv4 address. */
+const unfitFamily = ({ addresses }: Place) =>
+  addresses.length > 0 && addresses.every((address) => familyOf(address) === 6)
+    ? "an IPv6 router, and a session over IPv6 gives IPv4 VIPs no next hop"
+    : undefined;
+
 /** The first of `others` that has an address of `one`. */
 function clash(one: Place, others: readonly Place[]): Place | undefined {
   const mine = one.addresses.map(canonical);
@@ -102,11 +99,6 @@ const common = (one: Place, other: Place) =>
   one.addresses.find((address) => clash({ ...one, addresses: [address] }, [other])) ?? "";
 
 const canonical = (text: string) => parseAddress(text)?.text ?? text;
-
-const isLoopback = (text: string) => {
-  const address: Address | undefined = parseAddress(text);
-  return address !== undefined && specialUse(address) === "loopback";
-};
 
 /** Where `place` is written, with the name where it is not the address that was said already. */
 const written = (place: Place, said: Place) =>

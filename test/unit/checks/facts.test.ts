@@ -58,3 +58,53 @@ test.each([
 test("the unit's descriptors are as it asks for where nothing can be read", () => {
   expect(descriptorsFrom({ limits: "", status: "", most: "" })).toBe(1_048_576);
 });
+
+const routedBy = (neighbors: readonly string[], bgp: object = {}) =>
+  parseConfig(
+    {
+      bgp: { local_as: 65001, peer_as: 65000, neighbors, ...bgp },
+      vips: ["10.1.0.100"],
+      backends: [{ name: "s3", servers: ["10.2.0.1:7480"] }],
+    },
+    "ober.yaml",
+  );
+
+/** Two links, and a router behind the first one's; names as the C library tells them. */
+function twoLinks() {
+  return temporarySystem(([program, ...words]) => {
+    if (program === "haproxy") return "HAProxy version 3.0.11-1 2026/01/01\nFeature list : +PROMEX\n";
+    if (program === "exabgp") return "ExaBGP : 4.2.25\n";
+    if (program === "bird") return "BIRD version 2.17.1\n";
+    if (program === "getent" && words.includes("leaf")) return "fd00::1 STREAM leaf\n10.0.0.1 STREAM leaf\n";
+    if (program === "getent" && words.includes("six")) return "fd00::6 STREAM six\n";
+    const [to = ""] = words.slice(-1);
+    if (program === "ip" && words.includes("route")) {
+      if (to === "10.9.9.9") return '[{"dev":"eth0","prefsrc":"10.0.0.11","gateway":"10.0.0.1"}]';
+      return to.startsWith("10.3.")
+        ? '[{"dev":"eth1","prefsrc":"10.3.0.1"}]'
+        : '[{"dev":"eth0","prefsrc":"10.0.0.11"}]';
+    }
+    return '[{"ifname":"eth0","addr_info":[{"local":"10.0.0.11","prefixlen":24}]},{"ifname":"eth1","addr_info":[{"local":"10.3.0.1","prefixlen":31}]}]';
+  });
+}
+
+test("each router has its own way: the link that leads to it, and whether another router is between", async () => {
+  using system = twoLinks();
+  const { routes, resolved } = await gatherFacts(
+    { system, paths: undefined },
+    routedBy(["leaf", "10.3.0.0", "10.9.9.9"]),
+  );
+  expect(resolved).toEqual({ leaf: ["10.0.0.1"] });
+  expect(routes).toEqual({
+    "10.0.0.1": { interface: "eth0", address: "10.0.0.11" },
+    "10.3.0.0": { interface: "eth1", address: "10.3.0.1" },
+    "10.9.9.9": { interface: "eth0", address: "10.0.0.11", gateway: "10.0.0.1" },
+  });
+});
+
+test("a router whose name has IPv6 addresses only is refused: it has no next hop for IPv4 VIPs", async () => {
+  using system = twoLinks();
+  const refused = gatherFacts({ system, paths: undefined }, routedBy(["six"]));
+  expect(refused).rejects.toThrow("bgp.neighbors: six (fd00::6) is an IPv6 router");
+  await refused.catch(() => {});
+});

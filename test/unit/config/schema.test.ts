@@ -274,7 +274,7 @@ describe("a bad value", () => {
     [
       "a neighbor of the other IP version",
       bgp({ local_address: "2001:db8::9" }),
-      "bgp.neighbors: 10.0.0.1 and bgp.local_address 2001:db8::9 are of different IP versions; all sessions start from one local address",
+      "bgp.local_address: 2001:db8::9 is an IPv6 address, and 10.0.0.1 is an IPv4 router",
     ],
     [
       "an IPv6 router id",

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { type IdentityInput, identify, type OwnAddress } from "../../../src/domain/identity.ts";
+import { type IdentityInput, identify, nodesTowards, type OwnAddress } from "../../../src/domain/identity.ts";
 import { priorityOf, vrrpInstances } from "../../../src/domain/vrrp.ts";
 
 const on = (link: string, address: string, prefixLength = 24): OwnAddress => ({
@@ -164,6 +164,21 @@ describe("in BGP mode", () => {
     expect(() => identify({ ...node, resolved: both, source: away })).toThrow(
       "nodes: n1 may be 10.0.0.11 or 192.168.1.11: nothing tells which the other nodes take",
     );
+  });
+});
+
+describe("as a router knows the nodes", () => {
+  const local = [on("eth0", "10.77.0.11"), on("eth1", "10.80.0.1", 31), on("eth2", "10.90.0.11")];
+  const resolved = { n1: ["10.77.0.11"], n2: ["10.77.0.12", "10.90.0.12"] };
+  const decided = { address: "10.77.0.11", interface: "eth0", addresses: { n1: "10.77.0.11", n2: "10.77.0.12" } };
+  const from = (source: string) => nodesTowards({ listed: nodes("n1", "n2"), resolved, local, decided }, source);
+
+  test.each([
+    ["on the segment", "10.77.0.11", ["10.77.0.11", "10.77.0.12"], []],
+    ["in another network that both have", "10.90.0.11", ["10.90.0.11", "10.90.0.12"], []],
+    ["on a link of this node alone", "10.80.0.1", ["10.80.0.1"], ["n2"]],
+  ])("%s", (_, source, expected, unknown) => {
+    expect(from(source)).toEqual({ nodes: expected, unknown });
   });
 });
 

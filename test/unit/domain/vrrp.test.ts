@@ -106,3 +106,25 @@ describe("VRIDs", () => {
     expect(Math.max(...vrids)).toBe(255);
   });
 });
+
+describe("owners by name", () => {
+  const vips = vipsOf(12);
+  const names = (addresses: readonly string[]) =>
+    new Map(addresses.map((address, index) => [address, `n${index + 1}`]));
+  const ownerNames = (addresses: readonly string[]) =>
+    vrrpInstances(vips, addresses, { names: names(addresses) }).map(({ nodes: [owner = ""] }) =>
+      names(addresses).get(owner),
+    );
+
+  test("a node that is renumbered keeps its VIPs", () => {
+    expect(ownerNames(["10.0.0.11", "10.0.0.12", "10.0.0.213"])).toEqual(
+      ownerNames(["10.0.0.11", "10.0.0.12", "10.0.0.13"]),
+    );
+  });
+});
+
+test("VRIDs that were chosen stand, and the others go around them", () => {
+  const chosen = new Map([["10.1.0.5", 7]]);
+  const vrids = vrrpInstances(["10.1.0.5", "10.1.0.7", "10.1.0.9"], nodesOf(2), { chosen }).map(({ vrid }) => vrid);
+  expect(vrids).toEqual([7, 8, 9]);
+});
