@@ -242,7 +242,7 @@ async function decide(
     vips: config.vips.map(({ address }) => address),
     hostname: isHere ? hostname() : undefined,
     interface: given.interface ?? ((!bgp && config.keepalived.interface) || undefined),
-    source: bgp ? sessionSource(config, local, Object.values(routes)[0]) : undefined,
+    source: bgp && given.address === undefined ? sessionSource(config, local, Object.values(routes)[0]) : undefined,
     given: givenPlace(config, given, local),
   });
   return {
