@@ -20,6 +20,7 @@ import { neededOpenings, withOpenings } from "../plan/firewall-rules.ts";
 import { generatedPaths, type RenderedFile, render } from "../render/index.ts";
 import { clusterRemarks } from "../render/keepalived.ts";
 import { checksPending, showStat, workerPid } from "../system/haproxy-socket.ts";
+import { haproxyAsker } from "../system/haproxy-verdict.ts";
 import { withLock } from "../system/lock.ts";
 import { operatorSession } from "../system/operator.ts";
 import { keepNames, knownNames } from "../system/resolve.ts";
@@ -88,7 +89,9 @@ async function applyConfig(
 ): Promise<void> {
   const { system, paths } = node;
   const { config } = options;
-  const problems = await certificateProblems(system, certificatePlace(paths, config.certs));
+  const problems = await certificateProblems(system, certificatePlace(paths, config.certs), {
+    ask: haproxyAsker(system),
+  });
   if (problems.fatal) throw problems.fatal;
   for (const warning of problems.warnings) out.warn(warning);
   const facts = await gatherFacts(node, config);
