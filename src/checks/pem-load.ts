@@ -27,7 +27,8 @@ export function certificatesIn(file: string, text: string, parts: readonly Part[
       stop = part;
       break;
     }
-    blocks.push(part);
+    // What follows a certificate of the chain within its block is passed over.
+    blocks.push({ ...part, der: firstElement(part.der)?.whole ?? part.der });
   }
   return { leaf, blocks, stop };
 }
