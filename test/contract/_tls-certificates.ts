@@ -44,7 +44,7 @@ export async function certificatesFrom(path: string, name = "s3.example.org"): P
   socket.once("connect", () => socket.write(clientHello(name)));
   socket.once("error", reject);
   socket.on("data", (piece) => {
-    received = Buffer.concat([received, piece]);
+    received = Buffer.concat([received, Buffer.from(piece)]);
     const list = certificatesIn(received);
     if (list === undefined) return;
     resolve(list);
