@@ -31,8 +31,7 @@ export async function examineCertificates(
     });
   }
   const read = await Promise.all(files.map((file) => readFile(system, file)));
-  const asked = read.flatMap((one) => ("asked" in one ? [one.asked] : []));
-  const verdicts: ReadonlyMap<string, HaproxyVerdict> = ask ? await ask(asked) : new Map();
+  const verdicts = ask ? await ask(read.flatMap((one) => ("pem" in one ? [askedOf(system, one.pem, now)] : []))) : NONE;
   return withDuplicates(
     read.map((one) => ("pem" in one ? examinePem(one.pem, now, verdicts.get(one.pem.file)) : one.examined)),
   );
@@ -74,8 +73,16 @@ function brokenIn(examined: readonly Examined[]): OberError | undefined {
   return broken && new OberError(broken.message, { hint: broken.fix });
 }
 
+const NONE: ReadonlyMap<string, HaproxyVerdict> = new Map();
+
+const askedOf = (system: System, pem: PemFile, now: Date): Asked => ({
+  file: pem.file,
+  suspect: examinePem(pem, now).certificate === undefined,
+  state: () => stateOf(system, pem.file),
+});
+
 /** A file as it was read, or what is wrong with it that makes reading useless. */
-type Read = { readonly pem: PemFile; readonly asked: Asked } | { readonly examined: Examined };
+type Read = { readonly pem: PemFile } | { readonly examined: Examined };
 
 async function readFile(system: System, file: string): Promise<Read> {
   const keyFile = `${file}.key`;
@@ -90,7 +97,7 @@ async function readFile(system: System, file: string): Promise<Read> {
   const text = (await system.read(file)) ?? "";
   const keyText = keyStat?.kind === "file" ? await system.read(keyFile) : undefined;
   const mode = /^-----BEGIN .*PRIVATE KEY/m.test(text) || keyText === undefined ? stat.mode : (keyStat?.mode ?? 0);
-  return { pem: { file, text, keyText, mode }, asked: { file, state: () => stateOf(system, file) } };
+  return { pem: { file, text, keyText, mode } };
 }
 
 /** All that HAProxy would load for a file. */

@@ -11,6 +11,7 @@ import { own } from "../plan/owned.ts";
 import { addCertificate, servedCertificates, swapCertificate } from "../system/haproxy-certificates.ts";
 import { workerPid } from "../system/haproxy-socket.ts";
 import { type Asker, haproxyAsker } from "../system/haproxy-verdict.ts";
+import { impatient } from "../system/impatient.ts";
 import { isLocked, withLock } from "../system/lock.ts";
 import type { System } from "../system/system.ts";
 import { letIn } from "./_admission.ts";
@@ -90,14 +91,17 @@ async function settled(system: System, place: string, ask: Asker, known?: string
   }
 }
 
+const ASK_AT_START_MS = 3_000;
+
 /**
  * The same without HAProxy, which is about to start and reads the files itself; for `recover`. Returns what will keep it from starting: it
  * says so itself only to the one who asks it (`haproxy -c` without -q).
  */
 export async function prepareCertificates(node: Node, config: Config): Promise<readonly Problem[]> {
-  const examined = await orUndefined(() =>
-    examineCertificates(node.system, certificatePlace(node.paths, config.certs)),
-  );
+  // A start waits for this: HAProxy gets a part of that time, and ober's own judgement stands where it is late.
+  const ask = haproxyAsker(impatient(node.system, ASK_AT_START_MS));
+  const place = certificatePlace(node.paths, config.certs);
+  const examined = await orUndefined(() => examineCertificates(node.system, place, { ask }));
   if (examined === undefined) return [];
   await withoutPlaceholder(node, examined);
   await letIn(node, config);

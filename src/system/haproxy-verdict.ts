@@ -10,8 +10,11 @@ import type { System } from "./system.ts";
 /** HAProxy takes the file, or refuses it with these words. */
 export type HaproxyVerdict = "taken" | { readonly refused: string };
 
-/** A file to ask about. `state` reads all that HAProxy would load for it: the same state has the same verdict. */
-export type Asked = { readonly file: string; readonly state: () => Promise<string> };
+/**
+ * A file to ask about. `state` reads all that HAProxy would load for it: the same state has the same verdict. One that is `suspect` is asked
+ * about alone, so that it does not spoil the run of the others.
+ */
+export type Asked = { readonly file: string; readonly suspect: boolean; readonly state: () => Promise<string> };
 
 /**
  * Asks about files; the answer lacks those that HAProxy could not be asked about, and those that changed meanwhile. Verdicts are kept as
@@ -37,10 +40,7 @@ export function haproxyAsker(system: System): Asker {
   return async (files) => {
     const all = await Promise.all(files.map(async (one) => ({ ...one, key: await keyOf(one) })));
     const fresh = all.filter(({ key, file }) => !known.has(key) && isWritable(file));
-    const verdicts = await ask(
-      system,
-      fresh.map(({ file }) => file),
-    );
+    const verdicts = await ask(system, fresh);
     for (const one of fresh) {
       const verdict = verdicts.get(one.file);
       // A file that has changed may have been read as it was, or as it is.
@@ -58,7 +58,7 @@ export function haproxyAsker(system: System): Asker {
 /** A line of HAProxy's configuration cannot hold every name that a file may have. */
 const isWritable = (file: string) => !/\p{Cc}/u.test(file);
 
-async function ask(system: System, files: readonly string[]): Promise<ReadonlyMap<string, HaproxyVerdict>> {
+async function ask(system: System, files: readonly Asked[]): Promise<ReadonlyMap<string, HaproxyVerdict>> {
   const verdicts = new Map<string, HaproxyVerdict>();
   if (files.length === 0 || !(await isInstalled(system, "haproxy"))) return verdicts;
   // Not in /tmp: whoever could change the configuration in between would have HAProxy read anything as root.
@@ -66,7 +66,11 @@ async function ask(system: System, files: readonly string[]): Promise<ReadonlyMa
   const deadline = performance.now() + QUESTION_MS;
   try {
     await system.makeDirectory(directory, 0o700);
-    for (let waiting: readonly (readonly string[])[] = [files]; waiting.length > 0; ) {
+    const [good, suspect] = [false, true].map((is) =>
+      files.filter((one) => one.suspect === is).map(({ file }) => file),
+    );
+    let waiting = [good ?? [], ...(suspect ?? []).map((file) => [file])].filter((group) => group.length > 0);
+    while (waiting.length > 0) {
       const [group = [], ...rest] = waiting;
       waiting = rest;
       const left = deadline - performance.now();

@@ -144,7 +144,7 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
     );
     expect(after.filter(({ chain, said }) => chain !== 1 || said.length > 0)).toEqual([]);
     const verdicts = await haproxyAsker(system)(
-      after.map(({ file }) => ({ file, state: () => Bun.file(system.root + file).text() })),
+      after.map(({ file }) => ({ file, suspect: false, state: () => Bun.file(system.root + file).text() })),
     );
     expect(after.filter(({ file }) => verdicts.get(file) !== "taken")).toEqual([]);
     for (const { index } of mended)
@@ -194,16 +194,10 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
 });
 
 /** HAProxy's verdict on every row: of those that ober finds good in one run, of the others one by one. */
-async function verdictsOf(system: System, alone: readonly Examined[]): Promise<ReadonlyMap<string, HaproxyVerdict>> {
-  const ask = haproxyAsker(system);
-  const state = async () => "";
-  const good = alone.filter(({ certificate }) => certificate).map(({ file }) => ({ file, state }));
-  const all = new Map(await ask(good));
-  for (const { file, certificate } of alone) {
-    if (!certificate) for (const [name, verdict] of await ask([{ file, state }])) all.set(name, verdict);
-  }
-  return all;
-}
+const verdictsOf = (system: System, alone: readonly Examined[]) =>
+  haproxyAsker(system)(
+    alone.map(({ file, certificate }) => ({ file, suspect: certificate === undefined, state: async () => "" })),
+  );
 
 const dersOf = (payload: string) =>
   readPem(payload).flatMap((part) =>

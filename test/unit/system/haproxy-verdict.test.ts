@@ -25,7 +25,7 @@ function machine(bad: readonly string[], haproxy: "there" | "missing" | "hangs" 
     runs.push(files);
     return files.some((file) => bad.includes(file)) ? code(1, SAID) : code(0);
   });
-  const asked = (file: string) => ({ file, state: async () => content.get(file) ?? file });
+  const asked = (file: string) => ({ file, suspect: false, state: async () => content.get(file) ?? file });
   return { system, content, runs, asked };
 }
 
@@ -56,6 +56,15 @@ test("finds the file that is to blame in a few runs, with HAProxy's words", asyn
   expect(runs.length).toBeLessThan(25);
 });
 
+test("asks about files that look bad one by one, and does not split the good for them", async () => {
+  const bad = many.filter((_, index) => index % 50 === 0);
+  const { system, runs, asked } = machine(bad);
+  using _ = system;
+  const verdicts = await haproxyAsker(system)(many.map((file) => ({ ...asked(file), suspect: bad.includes(file) })));
+  expect([...verdicts.values()].filter((verdict) => verdict !== "taken")).toHaveLength(10);
+  expect(runs).toHaveLength(11);
+});
+
 test.each(["missing", "hangs"] as const)("has no verdict where HAProxy is %s", async (haproxy) => {
   const { system, asked } = machine([], haproxy);
   using _ = system;
@@ -66,8 +75,8 @@ test("has no verdict on a file that changes while HAProxy reads it, or that no l
   const { system } = machine([]);
   using _ = system;
   let reads = 0;
-  const changing = { file: "/c/1.pem", state: async () => `${reads++}` };
-  const odd = { file: "/c/a\nb.pem", state: async () => "" };
+  const changing = { file: "/c/1.pem", suspect: false, state: async () => `${reads++}` };
+  const odd = { file: "/c/a\nb.pem", suspect: false, state: async () => "" };
   expect((await haproxyAsker(system)([changing, odd])).size).toBe(0);
 });
 
