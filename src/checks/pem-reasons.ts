@@ -40,7 +40,7 @@ function seenIn(text: string): readonly Seen[] {
   let open: { readonly label: string; readonly line: number } | undefined;
   let [content, since] = [0, 0];
   const close = (label: string) => {
-    const is = kindOf(open?.label ?? label);
+    const is = kindOf(open?.label ?? label) ?? kindOf(label);
     if (content > 0 && is !== undefined) seen.push({ is, line: open?.line ?? since, begins: open !== undefined });
     open = undefined;
     content = 0;
@@ -88,6 +88,8 @@ function whyUnread(source: Source, line: number, parts: readonly Part[]): Reason
   const odd = whyNoMark(source, line, "BEGIN");
   if (odd) return odd;
   const own = parts.find((part) => part.line === line);
+  if (kindOf(/^-----BEGIN ([^-]*)-----/.exec(source.text.split("\n")[line - 1] ?? "")?.[1] ?? "") === undefined)
+    return { what: "has other words in its -----BEGIN line than in its -----END line", fix: AGAIN };
   if (own?.kind === "block" && own.label.startsWith("TRUSTED "))
     return {
       what: "is in OpenSSL's own form (TRUSTED CERTIFICATE), which is passed over in a chain",

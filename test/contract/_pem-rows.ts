@@ -82,6 +82,48 @@ export async function pemRows(): Promise<readonly Row[]> {
   }
 }
 
+/** What is put into a file by the mutations below. */
+const PIECES = [
+  ...["\n", "\r", "\0", " ", "\t", "\f", "-", ":", "=", "#", "x", "A", "AAAA", "\n\n", "\r\n", " \n", "-----"],
+  ...["\xef\xbb\xbf", "\xfc", "Note: x\n", "Note: x\n\n"],
+  ...["-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n"],
+];
+
+/** Good files with one to three accidents each: something put in, taken out, moved or doubled. The same for the same seed and files. */
+export function accidents(good: readonly string[], count: number, seed: number): readonly Row[] {
+  let state = seed;
+  const below = (most: number) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * most);
+  };
+  const inLines = (text: string, change: (lines: string[]) => void) => {
+    const lines = text.split("\n");
+    change(lines);
+    return lines.join("\n");
+  };
+  const accident = (text: string): string => {
+    const starts = [...text.matchAll(/^/gm)].map(({ index }) => index);
+    const at = below(2) === 0 ? below(text.length) : (starts[below(starts.length)] ?? 0);
+    switch (below(6)) {
+      case 0:
+        return text.slice(0, at) + text.slice(at + 1 + below(3));
+      case 1:
+        return inLines(text, (lines) => lines.splice(below(lines.length), 1));
+      case 2:
+        return inLines(text, (lines) => lines.splice(below(lines.length), 0, lines[below(lines.length)] ?? ""));
+      case 3:
+        return text.slice(0, at) + text.slice(at).replace("\n", "");
+      default:
+        return text.slice(0, at) + PIECES[below(PIECES.length)] + text.slice(at);
+    }
+  };
+  return Array.from({ length: count }, (_, index) => {
+    let text = good[below(good.length)] ?? "";
+    for (let left = below(4) === 0 ? 3 : 1; left > 0; left--) text = accident(text);
+    return { what: `accident ${index} of seed ${seed}`, bytes: Buffer.from(text, "latin1"), beside: {} };
+  });
+}
+
 function rowsOf(text: (name: string) => string, raw: (name: string) => Uint8Array): readonly Row[] {
   const join = (...names: readonly string[]) => names.map(text).join("");
   const latin1 = (content: string | Uint8Array) =>

@@ -13,13 +13,18 @@ import { runProcess } from "../../src/system/process.ts";
 import type { System } from "../../src/system/system.ts";
 import { until } from "../lab/process.ts";
 import { PARSER_TREES, parserSystem } from "./_parsers.ts";
-import { pemRows, type Row } from "./_pem-rows.ts";
+import { accidents, pemRows, type Row } from "./_pem-rows.ts";
 import { certificatesFrom } from "./_tls-certificates.ts";
 
 const PLACE = `/tmp/ober-pem-${process.pid}`;
 /** From outside the tree a socket's path could be longer than the 107 bytes that the kernel takes. */
 const OUTSIDE = `/tmp/ober-pem-tree-${process.pid}`;
 
+/** Beside the rows that somebody thought of: OBER_ROUNDS=100 makes thousands. */
+const ACCIDENTS = 40 * Number(process.env["OBER_ROUNDS"] ?? 1);
+const SEED = 20_261;
+
+let made: readonly Row[];
 let rows: readonly Row[];
 const fileOf = (index: number) => `${PLACE}/${index}.pem`;
 
@@ -29,12 +34,15 @@ const BY_VERSION = /^SHA-1$/;
 const HAPROXY_ALONE = "SCTs beside that are junk";
 
 beforeAll(async () => {
-  rows = await pemRows();
+  made = await pemRows();
+  const good = made.filter(({ what }) => ["certificate, chain, key", "key, certificate, chain"].includes(what));
+  const texts = good.map(({ bytes }) => Buffer.from(bytes).toString("latin1"));
+  rows = [...made, ...accidents(texts, ACCIDENTS, SEED)];
 }, 60_000);
 
 test("there are rows enough", () => {
-  expect(rows.length).toBeGreaterThan(200);
-  expect(new Set(rows.map(({ what }) => what)).size).toBe(rows.length);
+  expect(made.length).toBeGreaterThan(200);
+  expect(new Set(made.map(({ what }) => what)).size).toBe(made.length);
 });
 
 describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, tree) => {
@@ -115,9 +123,11 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
   });
 
   test("a remedy that is a command mends the file, where nothing else is wrong with it", async () => {
-    const mended = judged.flatMap(({ problems: [first] }, index) =>
-      first?.fix.startsWith("sed ") || first?.fix.startsWith("LC_ALL=C sed ") ? [{ index, fix: first.fix }] : [],
-    );
+    const mended = judged
+      .slice(0, made.length)
+      .flatMap(({ problems: [first] }, index) =>
+        first?.fix.startsWith("sed ") || first?.fix.startsWith("LC_ALL=C sed ") ? [{ index, fix: first.fix }] : [],
+      );
     expect(mended.length).toBeGreaterThan(30);
     // Two commands at most: of several things that are wrong, each is told in its turn.
     for (let round = 0; round < 2; round++) {
