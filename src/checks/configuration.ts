@@ -1,6 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { randomBytes } from "node:crypto";
 import type { Config } from "../config/schema.ts";
 import type { Secrets } from "../config/secrets.ts";
 import { inSubnet, parseAddress } from "../domain/address.ts";
@@ -51,7 +49,8 @@ export function configurationChecks({ config, facts }: Subject): readonly Check<
 }
 
 async function checkParsers({ system, paths, config, facts, secrets }: Subject): Promise<Verdict> {
-  const directory = await mkdtemp(join(tmpdir(), "ober-test-"));
+  // Not in /tmp, which may forbid to run programs: systemd would call the staged script of the VIPs not executable.
+  const directory = `${paths.var}/test-${randomBytes(8).toString("hex")}`;
   try {
     const files = render({ config, facts, paths, secrets });
     const warnings = await validate(system, { files, paths, facts, directory });
@@ -59,7 +58,7 @@ async function checkParsers({ system, paths, config, facts, secrets }: Subject):
       ? pass("every program accepts its file")
       : warn(warnings.join("; "), "correct the value in ober.yaml");
   } finally {
-    await rm(directory, { recursive: true, force: true });
+    await system.removeTree(directory);
   }
 }
 
