@@ -24,9 +24,8 @@ const sh = (script: string) => node.exec(["sh", "-c", script], { accept: [0, 1, 
 const login = (text: string) => sh(`mkdir -p -m 700 /root/.ober && umask 077 && printf '%s' '${text}' > ${LOGIN}`);
 
 test("cron's PATH hides no program", async () => {
-  const { stdout, stderr } = await sh("env -i PATH=/usr/bin:/bin /usr/local/bin/ober doctor");
-  expect(stdout).toContain("haproxy");
-  expect(stdout + stderr).not.toContain("not installed");
+  const { code, stdout, stderr } = await sh("env -i PATH=/usr/bin:/bin /usr/local/bin/ober apply --dry-run");
+  expect([code, stdout.trim(), stderr]).toEqual([0, "nothing would change", ""]);
 }, 60_000);
 
 test("the password for BGP is root's, whatever HOME says", async () => {
@@ -60,8 +59,8 @@ test("a /tmp that runs no programs hinders neither `test` nor `upgrade --self`",
   const { code } = await sh("/tmp/noexec/newer --version");
   expect(code).not.toBe(0);
   const { stdout } = await sh("TMPDIR=/tmp/noexec /usr/local/bin/ober test --json");
-  const { findings } = JSON.parse(stdout) as { findings: readonly { readonly id: string; readonly text: string }[] };
-  expect(findings.find(({ id }) => id === "parsers")?.text).toBe("every program accepts its file");
+  const { findings } = JSON.parse(stdout) as { findings: readonly { readonly id: string; readonly status: string }[] };
+  expect(findings.find(({ id }) => id === "parsers")?.status).toBe("pass");
   await sh("TMPDIR=/tmp/noexec /usr/local/bin/ober upgrade --self /tmp/noexec/newer");
   const sums = await sh("sha256sum < /tmp/noexec/newer; sha256sum < /opt/ober/bin/ober");
   const [newer, present] = sums.stdout.trim().split("\n");
