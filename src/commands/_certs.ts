@@ -171,9 +171,15 @@ async function bringToHaproxy(
     swapped: of("swap"),
     added: of("add"),
     reloaded: reload,
-    warnings: [...result.warnings, ...(reload ? [] : left)],
+    warnings: [...result.warnings, ...unasked(examined, [...of("swap"), ...of("add")]), ...(reload ? [] : left)],
   };
 }
+
+/** What HAProxy was given without having been asked about the file. */
+const unasked = (examined: readonly Examined[], given: readonly string[]): readonly string[] =>
+  examined
+    .filter(({ file, judge }) => judge === "ober" && given.includes(file))
+    .map(({ file }) => `HAProxy did not say in time whether it takes ${file} at its next start; \`ober certs check\``);
 
 /** Undefined when it is done; else why HAProxy must read the files anew. */
 async function carryOut(
