@@ -22,6 +22,9 @@ export type Reason = { readonly what: string; readonly fix: string };
 /** Any line that is meant for a BEGIN or an END: with other dashes, in small letters, or behind something else. */
 const MARK = /[-\u2013\u2014]\s*(BEGIN|END) ((?:[A-Z0-9.]+ ?)+)/gi;
 const BASE64 = /^[\s>\uFEFF]*[A-Za-z0-9+/]{20,}={0,2}\s*$/;
+/** A name as a shell takes it. */
+const word = (name: string) => (/[^\w@%+=:,./-]/.test(name) ? `'${name.replaceAll("'", "'\\''")}'` : name);
+
 const AGAIN = "copy the whole file again";
 
 type Kind = "certificate" | "key";
@@ -114,7 +117,7 @@ function whyUnread(source: Source, line: number, parts: readonly Part[]): Reason
 /** What keeps line number `line` from being a BEGIN or an END for OpenSSL. */
 function whyNoMark({ file, text }: Source, line: number, mark: "BEGIN" | "END"): Reason | undefined {
   const said = text.split("\n")[line - 1] ?? "";
-  const sed = (script: string) => `sed -i -E '${script}' ${file}`;
+  const sed = (script: string) => `sed -i -E '${script}' ${word(file)}`;
   const words = `-----${mark}`;
   if (said.includes("\0")) return { what: `has a NUL character before its ${words}`, fix: sed("s/\\x0//g") };
   if (/[\u2013\u2014]/.test(said))
@@ -157,7 +160,7 @@ function whyNoMark({ file, text }: Source, line: number, mark: "BEGIN" | "END"):
 /** Why OpenSSL stops at a block that it has begun. */
 export function whyStopped(source: Source, { kind, label, line }: Stop): Reason {
   const { file } = source;
-  if (kind === "nul") return { what: "begins with a NUL character", fix: `sed -i -E 's/\\x0//g' ${file}` };
+  if (kind === "nul") return { what: "begins with a NUL character", fix: `sed -i -E 's/\\x0//g' ${word(file)}` };
   const lines = source.text.split("\n").slice(line);
   const end = lines.findIndex((one) => one.match(MARK) !== null);
   const last = lines[end] ?? "";
@@ -181,13 +184,13 @@ function withinBlock({ file, text }: Source, line: number): Reason | undefined {
   if (header >= 0)
     return {
       what: `has a header within (line ${line + header + 1})`,
-      fix: `sed -i -E '/^[A-Za-z-]+: /d; /^[[:space:]]*$/d' ${file}`,
+      fix: `sed -i -E '/^[A-Za-z-]+: /d; /^[[:space:]]*$/d' ${word(file)}`,
     };
   const blank = body.findIndex((one) => one.trim() === "");
   if (blank < 0) return undefined;
   return {
     what: `has a blank line within (line ${line + blank + 1}), which ends a header for OpenSSL`,
-    fix: `sed -i '/^[[:space:]]*$/d' ${file}`,
+    fix: `sed -i '/^[[:space:]]*$/d' ${word(file)}`,
   };
 }
 
@@ -196,19 +199,25 @@ export function whyNothing({ file, text }: Source): Broken | undefined {
   const broken = (what: string, fix: string) => new Broken(`${file} ${what}`, fix);
   if (text.trim() === "") return broken("is empty", "copy certificate, chain and private key into it");
   if (text.slice(0, 8).includes("-\0-\0"))
-    return broken("is written in UTF-16", `LC_ALL=C sed -i -E 's/\\x0//g; 1s/^(\\xFF\\xFE|\\xFE\\xFF)//' ${file}`);
+    return broken(
+      "is written in UTF-16",
+      `LC_ALL=C sed -i -E 's/\\x0//g; 1s/^(\\xFF\\xFE|\\xFE\\xFF)//' ${word(file)}`,
+    );
   // A DER sequence, read as text: "0", its length, what is in it. PKCS#12 begins with version 3.
   if (text.startsWith("0") && (text.charCodeAt(1) > 0x7e || text.charCodeAt(1) < 0x20 || text[2] === "\x02")) {
     if (text.slice(2, 9).includes("\x02\x01\x03"))
-      return broken("is PKCS#12 (.p12, .pfx) and not PEM", `openssl pkcs12 -in ${file} -nodes -out ${file}.pem`);
-    return broken("is DER and not PEM", `openssl x509 -inform der -in ${file}, and append chain and key`);
+      return broken(
+        "is PKCS#12 (.p12, .pfx) and not PEM",
+        `openssl pkcs12 -in ${word(file)} -nodes -out ${word(`${file}.pem`)}`,
+      );
+    return broken("is DER and not PEM", `openssl x509 -inform der -in ${word(file)}, and append chain and key`);
   }
-  if (text.startsWith("\0-----BEGIN")) return broken("begins with a NUL character", `sed -i 's/\\x0//g' ${file}`);
+  if (text.startsWith("\0-----BEGIN")) return broken("begins with a NUL character", `sed -i 's/\\x0//g' ${word(file)}`);
   if (["\0", "\uFFFD"].some((odd) => text.slice(0, 64).includes(odd)) && !text.includes("-----BEGIN"))
     return broken("is binary and not PEM", "export it as PEM: text that begins with -----BEGIN CERTIFICATE-----");
   if (!text.includes("\n") && text.includes("\r"))
-    return broken("ends its lines as an old Macintosh did", `sed -i 's/\\r/\\n/g' ${file}`);
+    return broken("ends its lines as an old Macintosh did", `sed -i 's/\\r/\\n/g' ${word(file)}`);
   if (/-----(BEGIN|END) [A-Z ]+-----\\n/.test(text))
-    return broken("has its line ends written out as \\n", `sed -i 's/\\\\n/\\n/g' ${file}`);
+    return broken("has its line ends written out as \\n", `sed -i 's/\\\\n/\\n/g' ${word(file)}`);
   return undefined;
 }

@@ -4,13 +4,17 @@
  * would read.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { type Examined, examinePem } from "../../src/checks/pem.ts";
 import { readPem } from "../../src/checks/pem-blocks.ts";
+import type { Documents } from "../../src/commands/_documents.ts";
 import { swapCertificate } from "../../src/system/haproxy-certificates.ts";
 import { configFor, type HaproxyVerdict, haproxyAsker } from "../../src/system/haproxy-verdict.ts";
 import { runProcess } from "../../src/system/process.ts";
 import type { System } from "../../src/system/system.ts";
+import { ober } from "../helpers/ober.ts";
 import { until } from "../lab/process.ts";
 import { PARSER_TREES, parserSystem } from "./_parsers.ts";
 import { accidents, pemRows, type Row } from "./_pem-rows.ts";
@@ -39,6 +43,27 @@ beforeAll(async () => {
   const texts = good.map(({ bytes }) => Buffer.from(bytes).toString("latin1"));
   rows = [...made, ...accidents(texts, ACCIDENTS, SEED)];
 }, 60_000);
+
+test("`ober certs check FILE` judges a file anywhere, and names whose judgement it is", async () => {
+  const file = join(mkdtempSync(join(tmpdir(), "ober-certs-check-")), "s3.pem");
+  const check = async (what: string) => {
+    writeFileSync(file, made.find((row) => row.what === what)?.bytes ?? "", { mode: 0o600 });
+    const { code, stdout } = await ober(["certs", "check", file, "--json"]);
+    const { certificates } = JSON.parse(stdout) as Documents["certs"];
+    return { code, said: certificates[0]?.problems[0]?.message ?? "", judge: certificates[0]?.judge };
+  };
+  try {
+    const judge = Bun.which("haproxy") === null ? "ober" : "haproxy";
+    expect(await check("certificate, chain, key")).toEqual({ code: 0, said: "", judge });
+    expect(await check("blank line in the first certificate")).toEqual({
+      code: 1,
+      said: expect.stringContaining("has a blank line within"),
+      judge,
+    });
+  } finally {
+    rmSync(dirname(file), { recursive: true });
+  }
+});
 
 test("there are rows enough", () => {
   expect(made.length).toBeGreaterThan(200);

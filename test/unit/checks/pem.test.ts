@@ -339,6 +339,11 @@ describe("a PEM file", () => {
     });
   });
 
+  test("gets a remedy that a shell takes, whatever its name is", () => {
+    const { problems } = examinePem({ file: "/c/it's $(x).pem", text: good().replace("\n", "\n\n\n") }, now);
+    expect(problems[0]?.fix).toBe("sed -i '/^[[:space:]]*$/d' '/c/it'\\''s $(x).pem'");
+  });
+
   test("is broken where HAProxy refuses it, for whatever reason", () => {
     const { certificate, problems, judge } = examinePem({ file: "s3.pem", text: good() }, now, { refused: "no luck" });
     expect(problems[0]).toMatchObject({ severity: "broken", message: "HAProxy refuses s3.pem: no luck" });
