@@ -1,12 +1,16 @@
 import { posix } from "node:path";
 import { OberError } from "../errors.ts";
+import type { Asked, Asker, HaproxyVerdict } from "../system/haproxy-verdict.ts";
 import type { System } from "../system/system.ts";
-import { type Certificate, type Examined, examinePem, type Problem } from "./pem.ts";
+import { type Certificate, type Examined, examinePem, type PemFile, type Problem } from "./pem.ts";
 
 export { type Certificate, EXPIRY_WARNING_DAYS } from "./pem.ts";
 
 /** More than this is no certificate. */
 const LARGEST_FILE = 1 << 20;
+
+/** How certificates are judged: `ask` has HAProxy judge, and ober explain; without it ober judges by itself. */
+export type Judging = { readonly ask?: Asker | undefined; readonly now?: Date };
 
 /**
  * Everything at `place`, a PEM file or a directory of them as HAProxy's `crt` takes it, with all that is wrong. Throws an OberError
@@ -15,7 +19,7 @@ const LARGEST_FILE = 1 << 20;
 export async function examineCertificates(
   system: System,
   place: string,
-  now = new Date(),
+  { ask, now = new Date() }: Judging = {},
 ): Promise<readonly Examined[]> {
   const path = place.replace(/\/+$/, "");
   const found = await follow(system, path);
@@ -26,13 +30,20 @@ export async function examineCertificates(
       hint: "put a PEM file with certificate, chain and private key there, or set certs.path in ober.yaml",
     });
   }
-  const examined = await Promise.all(files.map((file) => examineFile(system, file, now)));
-  return withDuplicates(examined);
+  const read = await Promise.all(files.map((file) => readFile(system, file)));
+  const verdicts = ask ? await ask(read.flatMap((one) => ("pem" in one ? [askedOf(system, one.pem, now)] : []))) : NONE;
+  return withDuplicates(
+    read.map((one) => ("pem" in one ? examinePem(one.pem, now, verdicts.get(one.pem.file)) : one.examined)),
+  );
 }
 
 /** The certificates at `place`. Throws an OberError when there is none, or when HAProxy could not serve one of them. */
-export async function readCertificates(system: System, place: string): Promise<readonly Certificate[]> {
-  const examined = await examineCertificates(system, place);
+export async function readCertificates(
+  system: System,
+  place: string,
+  judging: Judging = {},
+): Promise<readonly Certificate[]> {
+  const examined = await examineCertificates(system, place, judging);
   const broken = brokenIn(examined);
   if (broken) throw broken;
   return examined.flatMap(({ certificate }) => certificate ?? []);
@@ -42,9 +53,10 @@ export async function readCertificates(system: System, place: string): Promise<r
 export async function certificateProblems(
   system: System,
   place: string,
+  judging: Judging = {},
 ): Promise<{ fatal: OberError | undefined; warnings: readonly string[] }> {
   try {
-    const examined = await examineCertificates(system, place);
+    const examined = await examineCertificates(system, place, judging);
     const fatal = brokenIn(examined);
     return { fatal, warnings: fatal ? [] : problemsOf(examined).map(({ message }) => message) };
   } catch (error) {
@@ -61,23 +73,46 @@ function brokenIn(examined: readonly Examined[]): OberError | undefined {
   return broken && new OberError(broken.message, { hint: broken.fix });
 }
 
-async function examineFile(system: System, file: string, now: Date): Promise<Examined> {
+const NONE: ReadonlyMap<string, HaproxyVerdict> = new Map();
+
+const askedOf = (system: System, pem: PemFile, now: Date): Asked => ({
+  file: pem.file,
+  suspect: examinePem(pem, now).certificate === undefined,
+  state: () => stateOf(system, pem.file),
+});
+
+/** A file as it was read, or what is wrong with it that makes reading useless. */
+type Read = { readonly pem: PemFile } | { readonly examined: Examined };
+
+async function readFile(system: System, file: string): Promise<Read> {
   const keyFile = `${file}.key`;
   const [stat, keyStat] = [await follow(system, file), await follow(system, keyFile)];
-  const broken = (message: string, fix: string): Examined => ({
-    file,
-    certificate: undefined,
-    problems: [{ severity: "broken", message, fix }],
+  const broken = (message: string, fix: string): Read => ({
+    examined: { file, certificate: undefined, problems: [{ severity: "broken", message, fix }], judge: "ober" },
   });
   if (stat === undefined) return broken(`${file} is a link to a file that is not there`, `ls -l ${file}`);
-  if (stat.kind !== "file") return broken(`${file} is no regular file`, "a PEM file belongs there");
+  if (stat.kind !== "file") return broken(`${file} is not a regular file`, "a PEM file belongs there");
   if (stat.size > LARGEST_FILE)
     return broken(`${file} is too large for a certificate: ${stat.size} bytes`, "is that the right file?");
   const text = (await system.read(file)) ?? "";
   const keyText = keyStat?.kind === "file" ? await system.read(keyFile) : undefined;
   const mode = /^-----BEGIN .*PRIVATE KEY/m.test(text) || keyText === undefined ? stat.mode : (keyStat?.mode ?? 0);
-  return examinePem({ file, text, keyText, mode }, now);
+  return { pem: { file, text, keyText, mode } };
 }
+
+/** All that HAProxy would load for a file. */
+async function stateOf(system: System, file: string): Promise<string> {
+  const texts = await Promise.all(
+    ["", ".key", ...COMPANIONS].map(async (ending) => {
+      const stat = await follow(system, `${file}${ending}`);
+      return stat?.kind === "file" ? system.read(`${file}${ending}`) : stat?.kind;
+    }),
+  );
+  return JSON.stringify(texts);
+}
+
+/** What HAProxy reads beside a certificate, other than its key. */
+const COMPANIONS = [".issuer", ".ocsp", ".sctl"] as const;
 
 /** More links one after the other lead in a circle; see path_resolution(7). */
 const MOST_LINKS = 40;

@@ -10,6 +10,7 @@ import { diffText } from "../plan/diff.ts";
 import { drift, generationNumbers, readGeneration } from "../plan/generations.ts";
 import { pending } from "../plan/transaction.ts";
 import { metricsFileOf } from "../render/metrics.ts";
+import { haproxyAsker } from "../system/haproxy-verdict.ts";
 import type { System } from "../system/system.ts";
 import { examineCertificates, problemsOf } from "./certificates.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
@@ -131,11 +132,16 @@ const MANY_FAILURES = 4;
 
 /** The same for `test`. Throws an OberError when there is no certificate. */
 export async function certificateVerdict(system: System, place: string): Promise<Verdict> {
-  const examined = await examineCertificates(system, place);
+  const examined = await examineCertificates(system, place, { ask: haproxyAsker(system) });
   const problems = problemsOf(examined);
   const [first] = problems;
-  if (first === undefined) return pass(`${examined.map(({ file }) => file).join(", ")}: key fits, dates are right`);
+  const asked = examined.every(({ judge }) => judge === "haproxy") ? ", and HAProxy takes it" : "";
+  if (first === undefined)
+    return pass(`${examined.map(({ file }) => file).join(", ")}: key fits, dates are right${asked}`);
   const repair = /^chmod 600 \S+$/.test(first.fix) ? [first.fix.split(" ")] : undefined;
   const worst = problems.some(({ severity }) => severity !== "remark");
-  return (worst ? fail : warn)(problems.map(({ message }) => message).join("; "), first.fix, repair);
+  const startless = problems.some(({ severity }) => severity === "broken")
+    ? "; HAProxy cannot start or reload until that is mended"
+    : "";
+  return (worst ? fail : warn)(`${problems.map(({ message }) => message).join("; ")}${startless}`, first.fix, repair);
 }

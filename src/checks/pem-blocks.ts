@@ -1,93 +1,128 @@
-/** The blocks of a PEM file, as OpenSSL would find them, or why it would not. Pure. */
+/**
+ * The blocks of a PEM file, read as OpenSSL 3 reads them from a file, with its errors: PEM_read_bio_ex, get_name, get_header_and_data and
+ * sanitize_line of crypto/pem/pem_lib.c, EVP_DecodeUpdate of crypto/evp/encode.c. What looks like a block and is none for OpenSSL does not
+ * come out here either: `test/contract/pem.test.ts` compares with what HAProxy loads. Pure.
+ */
 
-/** OpenSSL reads no line beyond this. */
-const LONGEST_LINE = 254;
+/** A block that OpenSSL reads. `header` is what stands before a blank line within it. */
+export type Block = {
+  readonly kind: "block";
+  readonly label: string;
+  readonly header: string;
+  readonly der: Buffer;
+  /** The line of its BEGIN, from 1. */
+  readonly line: number;
+};
 
-/** HAProxy could not serve it; with what to type. */
-export class Broken extends Error {
-  readonly fix: string;
-  constructor(message: string, fix: string) {
-    super(message);
-    this.fix = fix;
+/**
+ * Where OpenSSL stops. `end`: no END where it must be. `base64`: not to be decoded. `silent`: nothing in it, which is no error and no
+ * block. `nul`: a line that begins with NUL, which is read as the end of the file.
+ */
+export type Stop = {
+  readonly kind: "end" | "base64" | "silent" | "nul";
+  readonly label: string;
+  readonly line: number;
+};
+
+export type Part = Block | Stop;
+
+/** fgets(3) gets 254 bytes at most; see LINESIZE in pem_lib.c. A longer line goes on in the next read. */
+const LONGEST_READ = 254;
+const BOM = "\xef\xbb\xbf";
+/** After a header a line of data has 64 characters, and only the last one may be shorter. */
+const DATA_LINE = 64;
+
+/** What fgets(3) would return, one after the other; what follows a NUL in a line is lost. `text` has one character for each byte. */
+function readsOf(text: string): readonly { readonly text: string; readonly line: number }[] {
+  const reads: { text: string; line: number }[] = [];
+  let line = 1;
+  for (let at = 0; at < text.length; ) {
+    const newline = text.indexOf("\n", at);
+    const end = Math.min(newline < 0 ? text.length : newline + 1, at + LONGEST_READ);
+    const raw = text.slice(at, end);
+    const nul = raw.indexOf("\0");
+    reads.push({ text: nul < 0 ? raw : raw.slice(0, nul), line });
+    if (end === newline + 1) line++;
+    at = end;
   }
+  return reads;
 }
 
-export type Block = { readonly label: string; readonly body: string; readonly pem: string };
+/** Less what OpenSSL takes for blank at the end of a line: control characters and, where `char` has a sign, everything beyond ASCII. */
+const trimmed = (line: string) => line.replace(/[\0-\x20\x80-\xff]+$/, "");
 
-/** The PEM blocks of a text. Throws for whatever OpenSSL would not read, or read in another way than it looks. */
-export function blocksOf(file: string, original: string): readonly Block[] {
-  const text = original.replace(/\r\n/g, "\n");
-  throwUnlessText(file, text);
-  const begins = [...text.matchAll(/^-----BEGIN ([A-Z0-9 ]+)-----[ \t]*$/gm)];
-  const blocks = begins.map((begin, index): Block => {
-    const [label = ""] = begin.slice(1);
-    const rest = text.slice(begin.index + begin[0].length + 1, begins[index + 1]?.index ?? text.length);
-    const end = /^-----END ([A-Z0-9 ]+)-----[ \t]*$/m.exec(rest);
-    if (end === null) {
-      throw new Broken(
-        `${file} breaks off: block ${index + 1} (${label}) has no line -----END ${label}-----`,
-        "copy the whole file again",
-      );
+/** What OpenSSL finds in `original`, in order. It reads on behind a stop only where it looks for a private key. */
+export function readPem(original: string): readonly Part[] {
+  const reads = readsOf(Buffer.from(original).toString("latin1"));
+  const parts: Part[] = [];
+  let at = 0;
+  // Only the first line that is read of each block may have a byte order mark.
+  let first = true;
+  while (at < reads.length) {
+    const { text, line } = reads[at++] ?? { text: "", line: 0 };
+    if (text === "") {
+      parts.push({ kind: "nul", label: "", line });
+      first = true;
+      continue;
     }
-    if (end[1] !== label) {
-      throw new Broken(
-        `${file}: block ${index + 1} begins as ${label} and ends as ${end[1]}`,
-        "copy the whole file again",
-      );
-    }
-    const body = rest.slice(0, end.index);
-    const lines = body.split("\n").filter((line) => line.trim() !== "" && !/^[A-Za-z-]+: /.test(line));
-    if (lines.some((line) => !/^[A-Za-z0-9+/]*={0,2}[ \t]*$/.test(line))) {
-      throw new Broken(
-        `${file}: block ${index + 1} (${label}) holds characters that are no base64`,
-        "copy the whole file again",
-      );
-    }
-    if (lines.some((line) => line.length > LONGEST_LINE)) {
-      throw new Broken(
-        `${file}: block ${index + 1} (${label}) stands on one long line, which HAProxy does not read`,
-        `openssl x509 -in ${file}, or break it into lines of 64 characters`,
-      );
-    }
-    if (lines.length === 0)
-      throw new Broken(`${file}: block ${index + 1} (${label}) is empty`, "copy the whole file again");
-    const pem = `-----BEGIN ${label}-----\n${lines.map((line) => `${line.trim()}\n`).join("")}-----END ${label}-----\n`;
-    return { label, body, pem };
-  });
-  if (blocks.length === 0)
-    throw new Broken(`${file} holds no certificate`, "a PEM file begins with -----BEGIN CERTIFICATE-----");
-  return blocks;
+    const said = trimmed(first && text.startsWith(BOM) && text.length > BOM.length ? text.slice(BOM.length) : text);
+    first = false;
+    if (!(said.startsWith("-----BEGIN ") && said.endsWith("-----") && said.length >= 16)) continue;
+    const label = said.slice(11, -5);
+    const { next, ...body } = bodyOf(reads, at, label);
+    at = next;
+    first = true;
+    parts.push("stop" in body ? { kind: body.stop, label, line } : { kind: "block", label, line, ...body });
+  }
+  return parts;
 }
 
-/** What OpenSSL would not even take for PEM. */
-function throwUnlessText(file: string, text: string): void {
-  const fail = (what: string, fix: string) => {
-    throw new Broken(`${file} ${what}`, fix);
-  };
-  if (text.trim() === "") fail("is empty", "copy certificate, chain and private key into it");
-  if (text.startsWith("\uFEFF"))
-    fail("begins with a byte order mark, which hides its first block", `sed -i '1s/^\\xEF\\xBB\\xBF//' ${file}`);
-  if (text.slice(0, 8).includes("-\0-\0")) fail("is written in UTF-16", `iconv -f UTF-16 -t ASCII ${file}`);
-  // A DER sequence, read as text: "0", its length, what is in it. PKCS#12 begins with version 3.
-  if (text.startsWith("0") && (text.charCodeAt(1) > 0x7e || text.charCodeAt(1) < 0x20 || text[2] === "\x02")) {
-    if (text.slice(2, 9).includes("\x02\x01\x03"))
-      fail("is PKCS#12 (.p12, .pfx) and not PEM", `openssl pkcs12 -in ${file} -nodes -out ${file}.pem`);
-    fail("is DER and not PEM", `openssl x509 -inform der -in ${file}, and append chain and key`);
+type Body = { readonly next: number } & (
+  | { readonly stop: Stop["kind"] }
+  | { readonly header: string; readonly der: Buffer }
+);
+
+function bodyOf(reads: readonly { readonly text: string }[], begin: number, label: string): Body {
+  let state: "maybe" | "header" | "data" = "maybe";
+  let [header, content] = ["", ""];
+  let short = false;
+  let partial = false;
+  for (let at = begin; at < reads.length; at++) {
+    const text = reads[at]?.text ?? "";
+    const stop = (kind: Stop["kind"]) => ({ next: at + 1, stop: kind });
+    if (text === "") return stop("end");
+    const goesOn = partial;
+    partial = text.length === LONGEST_READ && !text.endsWith("\n");
+    if (state === "maybe" && text.includes(":")) state = "header";
+    const line = trimmed(text);
+    if (line === "") {
+      // The end of a line that was read before.
+      if (goesOn) continue;
+      if (state === "data") return stop("end");
+      state = "data";
+    } else if (line.startsWith("-----END ")) {
+      if (line !== `-----END ${label}-----`) return stop("end");
+      const coded = state === "maybe" ? header : content;
+      const der = decoded(coded);
+      if (der === undefined) return stop("base64");
+      if (der.length === 0) return stop("silent");
+      return { next: at + 1, header: state === "maybe" ? "" : header, der };
+    } else if (short) {
+      return stop("end");
+    } else if (state === "data") {
+      if (line.length > DATA_LINE) return stop("silent");
+      short = line.length < DATA_LINE;
+      content += `${line}\n`;
+    } else {
+      header += `${line}\n`;
+    }
   }
-  if (["\0", "\uFFFD"].some((odd) => text.slice(0, 64).includes(odd)))
-    fail("is binary and not PEM", "export it as PEM: text that begins with -----BEGIN CERTIFICATE-----");
-  if (!text.includes("\n") && text.includes("\r"))
-    fail("ends its lines as an old Macintosh did", `tr '\\r' '\\n' < ${file}`);
-  if (/-----(BEGIN|END) [A-Z ]+-----\\n/.test(text))
-    fail("has its line ends written out as \\n", `printf '%b' "$(cat ${file})"`);
-  if (/-----END [A-Z0-9 ]+----- *-----BEGIN/.test(text))
-    fail(
-      "lacks the end of a line between two blocks: one file had none at its end",
-      "put each -----BEGIN on a line of its own",
-    );
-  if (/^[ \t>]+-----(BEGIN|END) /m.test(text)) fail("is indented", `sed -i 's/^[ \\t>]*//' ${file}`);
-  if (/^-{1,4}(BEGIN|END) |^-----(BEGIN|END) [A-Z0-9 ]+-{1,4}$/m.test(text))
-    fail("has a line with too few dashes", "five dashes stand before and after BEGIN and END");
-  if (/^-----END /m.test(text.split(/^-----BEGIN /m)[0] ?? ""))
-    fail("begins in the middle of a block: its first line is missing", "copy the whole file again");
+  return { next: reads.length, stop: "end" };
+}
+
+/** Undefined where OpenSSL refuses it. A dash ends what is decoded: so a block goes on over the BEGIN of the next one. */
+function decoded(text: string): Buffer | undefined {
+  const [before = ""] = text.replace(/[ \t\r\n]+/g, "").split("-");
+  if (before.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(before)) return undefined;
+  return Buffer.from(before, "base64");
 }

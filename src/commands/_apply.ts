@@ -22,6 +22,7 @@ import { validateAside } from "../plan/validators.ts";
 import { generatedPaths, type RenderedFile, render } from "../render/index.ts";
 import { clusterRemarks } from "../render/keepalived.ts";
 import { checksPending, showStat, workerPid } from "../system/haproxy-socket.ts";
+import { haproxyAsker } from "../system/haproxy-verdict.ts";
 import { withLock } from "../system/lock.ts";
 import { operatorSession } from "../system/operator.ts";
 import { keepNames, knownNames } from "../system/resolve.ts";
@@ -91,7 +92,9 @@ async function applyConfig(
 ): Promise<void> {
   const { system, paths } = node;
   const { config } = options;
-  const problems = await certificateProblems(system, certificatePlace(paths, config.certs));
+  const problems = await certificateProblems(system, certificatePlace(paths, config.certs), {
+    ask: haproxyAsker(system),
+  });
   // What a first apply makes itself is missing in a dry run, and no reason to refuse.
   const missing = options.dryRun === true && (await lacksFirst(node, config));
   if (problems.fatal && !missing) throw problems.fatal;

@@ -1,6 +1,9 @@
 import type { Output } from "../ui/output.ts";
 import type { NodeStatus } from "./_status.ts";
 
+/** What a broken file means beyond itself. */
+const NO_START = "HAProxy cannot start or reload until this file is mended or moved away";
+
 /** A line for each certificate, one for each thing that is wrong with it, and the renewal. */
 export function certificateLines(
   { certificates, renewal }: Pick<NodeStatus, "certificates" | "renewal">,
@@ -15,7 +18,8 @@ export function certificateLines(
       const head = `certificate ${one.file}${what} ${one.problems.length === 0 ? style.green(left) : worst(left)}`;
       const kept =
         one.served === false && one.notAfter !== "" ? [style.red("  HAProxy serves another one from this file")] : [];
-      return [head, ...one.problems.map(({ message }) => worst(`  ${message}`)), ...kept].join("\n");
+      const startless = one.problems.some(({ severity }) => severity === "broken") ? [style.red(`  ${NO_START}`)] : [];
+      return [head, ...one.problems.map(({ message }) => worst(`  ${message}`)), ...kept, ...startless].join("\n");
     }),
     ...renewalLine(renewal, style),
   ];

@@ -10,6 +10,8 @@ import { certificateSteps, type Given, type OnDisk, type Step } from "../plan/ce
 import { own } from "../plan/owned.ts";
 import { addCertificate, servedCertificates, swapCertificate } from "../system/haproxy-certificates.ts";
 import { workerPid } from "../system/haproxy-socket.ts";
+import { type Asker, haproxyAsker } from "../system/haproxy-verdict.ts";
+import { impatient } from "../system/impatient.ts";
 import { isLocked, withLock } from "../system/lock.ts";
 import type { System } from "../system/system.ts";
 import { letIn } from "./_admission.ts";
@@ -42,13 +44,15 @@ const WRITING_MS = 1000;
 const MOST_ROUNDS = 50;
 
 /**
- * Has HAProxy serve the certificates that lie on the disk now. Needs root. What must not be served stays as HAProxy has it. A change that
- * comes while this works is taken too: systemd may not tell of it again.
+ * Has HAProxy serve the certificates that lie on the disk now. Needs root. A file that HAProxy would refuse at its next start is refused
+ * now, and what must not be served stays as HAProxy has it. A change that comes while this works is taken too: systemd may not tell of it
+ * again.
  */
 export async function reloadCertificates(node: Node, config: Config): Promise<Reloaded> {
   const place = certificatePlace(node.paths, config.certs);
   let all: Reloaded = { swapped: [], added: [], reloaded: false, refused: [], warnings: [] };
-  let examined = await settled(node.system, place);
+  const ask = haproxyAsker(node.system);
+  let examined = await settled(node.system, place, ask);
   for (let round = 0; round < MOST_ROUNDS; round++) {
     const one = await bringToHaproxy(node, place, await withoutPlaceholder(node, examined));
     const merged = (key: "swapped" | "added") => [...new Set([...all[key], ...one[key]])];
@@ -58,7 +62,7 @@ export async function reloadCertificates(node: Node, config: Config): Promise<Re
       added: merged("added"),
       reloaded: all.reloaded || one.reloaded,
     };
-    const again = await settled(node.system, place, stateOf(examined));
+    const again = await settled(node.system, place, ask, stateOf(examined));
     if (stateOf(again) === stateOf(examined)) break;
     examined = again;
   }
@@ -73,12 +77,12 @@ const stateOf = (examined: readonly Examined[]) =>
   );
 
 /** What is there, once it is whole or has been broken for long enough; at once where it is as `known`. */
-async function settled(system: System, place: string, known?: string): Promise<readonly Examined[]> {
+async function settled(system: System, place: string, ask: Asker, known?: string): Promise<readonly Examined[]> {
   const deadline = performance.now() + WRITING_MS;
   for (;;) {
     const late = performance.now() > deadline;
     try {
-      const examined = await examineCertificates(system, place);
+      const examined = await examineCertificates(system, place, { ask });
       if (late || stateOf(examined) === known || examined.every(({ certificate }) => certificate)) return examined;
     } catch (error) {
       if (late || !(error instanceof OberError)) throw error;
@@ -87,14 +91,21 @@ async function settled(system: System, place: string, known?: string): Promise<r
   }
 }
 
-/** The same without HAProxy, which is about to start and reads the files itself; for `recover`. */
-export async function prepareCertificates(node: Node, config: Config): Promise<void> {
-  const examined = await orUndefined(() =>
-    examineCertificates(node.system, certificatePlace(node.paths, config.certs)),
-  );
-  if (examined === undefined) return;
+const ASK_AT_START_MS = 3_000;
+
+/**
+ * The same without HAProxy, which is about to start and reads the files itself; for `recover`. Returns what will keep it from starting: it
+ * says so itself only to the one who asks it (`haproxy -c` without -q).
+ */
+export async function prepareCertificates(node: Node, config: Config): Promise<readonly Problem[]> {
+  // A start waits for this: HAProxy gets a part of that time, and ober's own judgement stands where it is late.
+  const ask = haproxyAsker(impatient(node.system, ASK_AT_START_MS));
+  const place = certificatePlace(node.paths, config.certs);
+  const examined = await orUndefined(() => examineCertificates(node.system, place, { ask }));
+  if (examined === undefined) return [];
   await withoutPlaceholder(node, examined);
   await letIn(node, config);
+  return examined.flatMap(({ problems }) => problems.filter(({ severity }) => severity === "broken"));
 }
 
 /** ober's own first certificate goes as soon as there is another one. */
@@ -160,9 +171,15 @@ async function bringToHaproxy(
     swapped: of("swap"),
     added: of("add"),
     reloaded: reload,
-    warnings: [...result.warnings, ...(reload ? [] : left)],
+    warnings: [...result.warnings, ...unasked(examined, [...of("swap"), ...of("add")]), ...(reload ? [] : left)],
   };
 }
+
+/** What HAProxy was given without having been asked about the file. */
+const unasked = (examined: readonly Examined[], given: readonly string[]): readonly string[] =>
+  examined
+    .filter(({ file, judge }) => judge === "ober" && given.includes(file))
+    .map(({ file }) => `HAProxy did not say in time whether it takes ${file} at its next start; \`ober certs check\``);
 
 /** Undefined when it is done; else why HAProxy must read the files anew. */
 async function carryOut(
@@ -202,31 +219,42 @@ export type CertificateStatus = {
   /** Whether HAProxy serves what is in the file; null where it cannot be asked. */
   readonly served: boolean | null;
   readonly problems: readonly Problem[];
+  /** Whose judgement that is: HAProxy's on the very file, or ober's alone. */
+  readonly judge: Examined["judge"];
 };
 
-/** Empty where nobody may look. */
+/** Empty where nobody may look. With `ask` HAProxy judges the files, which `status` leaves out: it is drawn every second. */
 export async function certificateStatus(
   { system, paths }: Node,
   config: Config,
+  ask?: Asker,
 ): Promise<readonly CertificateStatus[]> {
   const place = certificatePlace(paths, config.certs);
   const [examined, served] = await Promise.all([
-    orUndefined(() => examineCertificates(system, place)),
+    orUndefined(() => examineCertificates(system, place, { ask })),
     orUndefined(() => servedCertificates(paths.haproxySocket, place)),
   ]);
-  return (examined ?? []).map(({ file, certificate, problems }) => {
-    const live = served?.get(file);
-    return {
-      file,
-      names: certificate?.names ?? [],
-      key: certificate?.key ?? "",
-      issuer: certificate?.issuer ?? "",
-      notAfter: (live?.notAfter ?? certificate?.notAfter)?.toISOString() ?? "",
-      placeholder: certificate?.placeholder === true,
-      served: served === undefined ? null : live !== undefined && live.fingerprint === certificate?.fingerprint,
-      problems,
-    };
-  });
+  return (examined ?? []).map((one) => statusOf(one, served));
+}
+
+/** `served` is what HAProxy has, by file; undefined where it cannot be asked. */
+export function statusOf(
+  { file, certificate, problems, judge }: Examined,
+  served: Awaited<ReturnType<typeof servedCertificates>> | undefined,
+): CertificateStatus {
+  const live = served?.get(file);
+  const same = live?.fingerprint === certificate?.fingerprint && live?.chain === certificate?.chain;
+  return {
+    file,
+    names: certificate?.names ?? [],
+    key: certificate?.key ?? "",
+    issuer: certificate?.issuer ?? "",
+    notAfter: (live?.notAfter ?? certificate?.notAfter)?.toISOString() ?? "",
+    placeholder: certificate?.placeholder === true,
+    served: served === undefined ? null : live !== undefined && same,
+    problems,
+    judge,
+  };
 }
 
 /**

@@ -237,7 +237,9 @@ export async function siteDns({ system, paths }: Node, certs: Config["certs"]): 
   const { dnsOf } = await import("../acme/dns.ts");
   const { awsHome } = (await system.stat(paths.acmeState)) ? await readAcmeState(system, paths) : NO_STATE;
   const person = await homeOf(system, process.env["SUDO_USER"]);
-  const homes = [...new Set([homedir(), person, awsHome].filter((home) => home !== undefined))];
+  // HOME may be the person's, after `sudo -E`, and root's is then another one.
+  const root = await homeOf(system, "root");
+  const homes = [...new Set([homedir(), root, person, awsHome].filter((home) => home !== undefined))];
   return dnsOf({ system, certs, secrets: await readSecrets(system), homes });
 }
 

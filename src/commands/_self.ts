@@ -1,11 +1,10 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { randomBytes } from "node:crypto";
 import { gatherFacts } from "../checks/facts.ts";
 import { OberError } from "../errors.ts";
 import { validate } from "../plan/validators.ts";
 import type { RenderedFile } from "../render/index.ts";
 import { withLock } from "../system/lock.ts";
+import type { System } from "../system/system.ts";
 import { systemctl, unitState } from "../system/systemd.ts";
 import type { Output } from "../ui/output.ts";
 import type { Documents } from "./_documents.ts";
@@ -29,16 +28,30 @@ export async function upgradeSelf(
   if ((await system.stat(file))?.kind !== "file") {
     throw new OberError(`there is no file ${file}`, { hint: "give the new executable: ober upgrade --self ./ober" });
   }
-  out.progress("asking the new executable for its version");
-  const to = await versionOf(node, file);
-  out.progress("having it render the present configuration");
-  await prove(node, file);
-  const from = await versionOf(node, paths.executable);
-  await replace(node, out, { file, turn });
+  // Beside the present one: what it came in, /tmp for instance, may forbid to run programs.
+  const candidate = `${paths.executable}.candidate`;
+  const { to, from } = await withCopy(system, file, candidate, async () => {
+    out.progress("asking the new executable for its version");
+    const to = await versionOf(node, candidate, file);
+    out.progress("having it render the present configuration");
+    await prove(node, candidate);
+    const from = await versionOf(node, paths.executable);
+    await replace(node, out, { file: candidate, turn });
+    return { to, from };
+  });
   await out.result(
     { from: from.ober, to: to.ober } satisfies Documents["upgrade --self"],
     `ober ${describe(from)} is now ober ${describe(to)}`,
   );
+}
+
+async function withCopy<T>(system: System, file: string, copy: string, action: () => Promise<T>): Promise<T> {
+  await system.copy(file, copy, 0o755);
+  try {
+    return await action();
+  } finally {
+    await system.remove(copy);
+  }
 }
 
 /** Puts the executable back that `upgradeSelf` replaced; a second call changes them again. */
@@ -57,11 +70,12 @@ export async function restoreSelf(node: Node, out: Output, turn: readonly string
 
 const describe = ({ ober, commit }: Versions) => `${ober} (${commit})`;
 
-async function versionOf({ system }: Node, file: string): Promise<Versions> {
+/** `name` is what messages call the file. */
+async function versionOf({ system }: Node, file: string, name = file): Promise<Versions> {
   const { stdout } = await system.run([file, "--version", "--json"], { timeoutMs: PROOF_MS });
   const said: unknown = parsed(stdout);
   if (typeof said === "object" && said !== null && "ober" in said) return said as Versions;
-  throw new OberError(`${file} does not say a version of ober`, { hint: "give an executable made by `npm run build`" });
+  throw new OberError(`${name} does not say a version of ober`, { hint: "give an executable made by `npm run build`" });
 }
 
 function parsed(text: string): unknown {
@@ -77,7 +91,7 @@ async function prove(node: Node, file: string): Promise<void> {
   // A node that is not configured yet has nothing that could be rendered.
   if ((await system.stat(paths.config)) === undefined) return;
   const facts = await gatherFacts(node, (await currentConfig(node)).config);
-  const directory = await mkdtemp(join(tmpdir(), "ober-upgrade-"));
+  const directory = `${paths.var}/upgrade-${randomBytes(8).toString("hex")}`;
   try {
     const place = ["--from", paths.config, "--out", `${directory}/new`, "--path", paths.prefix];
     const { haproxy, exabgp, keepalived } = facts;
@@ -96,7 +110,7 @@ async function prove(node: Node, file: string): Promise<void> {
     const files = await Promise.all(names.filter((path) => path !== paths.config).map(read));
     await validate(system, { files, paths, facts, directory: `${directory}/staged` });
   } finally {
-    await rm(directory, { recursive: true, force: true });
+    await system.removeTree(directory);
   }
 }
 

@@ -44,6 +44,17 @@ export function haproxyLink(facts: WhyFacts): Link {
   return ok("HAProxy", `runs${since}${restarts}`);
 }
 
+/** A file that HAProxy refuses keeps it from starting, and shows only then. */
+export function certificateLinks({ status: { certificates, units } }: WhyFacts): readonly Link[] {
+  const http = units.find(({ name }) => name === "ober-http.service");
+  const problems = certificates.flatMap((one) => one.problems.filter(({ severity }) => severity === "broken"));
+  return problems.map(({ message, fix }) =>
+    http === undefined || http.active === "active" || http.enabled !== "enabled"
+      ? note("certificate", `${message}; HAProxy cannot start again with it: ${fix}`)
+      : broken("certificate", message, { because: `HAProxy cannot start: ${message}`, type: fix }),
+  );
+}
+
 /** How many RGWs answer; each that does not with HAProxy's own reason. */
 export function rgwLinks({ status }: WhyFacts, group: string | undefined): readonly Link[] {
   const groups = status.backends.filter(({ name }) => group === undefined || name === group);

@@ -8,6 +8,7 @@ import {
   addressLink,
   admissionLinks,
   bfdLinks,
+  certificateLinks,
   clientsLink,
   drainLink,
   haproxyLink,
@@ -51,6 +52,7 @@ export function whyOf(vip: string, facts: WhyFacts): Why {
   const vrrp = status.vrrp?.vips.find((one) => one.vip === vip);
   if (bgp === undefined && vrrp === undefined) throw new Error(`${vip} is no VIP of this node`);
   const common = [
+    ...certificateLinks(facts),
     haproxyLink(facts),
     ...rgwLinks(facts, bgp?.backend),
     clientsLink(facts),

@@ -1,11 +1,15 @@
+import { posix } from "node:path";
 import { defineCommand } from "citty";
 import { readAcmeState } from "../acme/state.ts";
+import { examineCertificates } from "../checks/certificates.ts";
 import { UsageError } from "../errors.ts";
+import { haproxyAsker } from "../system/haproxy-verdict.ts";
+import { localSystem } from "../system/local.ts";
 import { type Output, output } from "../ui/output.ts";
-import { certificateStatus, oneAtATime, reloadCertificates } from "./_certs.ts";
+import { type CertificateStatus, certificateStatus, oneAtATime, reloadCertificates, statusOf } from "./_certs.ts";
 import { certificateLines } from "./_certs-view.ts";
 import type { Documents } from "./_documents.ts";
-import { currentConfig, type Node, thisNodeAsRoot } from "./_node.ts";
+import { currentConfig, isRoot, type Node, thisNodeAsRoot } from "./_node.ts";
 import { record } from "./_recorded.ts";
 import { renewCertificates, siteDns, wantedNames } from "./_renew.ts";
 import { globalArgs } from "./_shared.ts";
@@ -17,6 +21,11 @@ export default defineCommand({
   args: {
     ...globalArgs,
     action: { type: "positional", required: false, default: "list", description: `${ACTIONS.join(", ")} (list)` },
+    file: {
+      type: "positional",
+      required: false,
+      description: "With check: a file or directory anywhere, before it is put in place",
+    },
     dns: { type: "boolean", description: "With check: prove that records for ACME can be made, by making one" },
     force: { type: "boolean", description: "With renew: also what is not due; a CA allows that a few times a week" },
     timer: { type: "boolean", description: "With renew: keep the wait after a failure, as the timer does" },
@@ -31,13 +40,39 @@ export default defineCommand({
       if (args[flag as keyof typeof belongs] && action !== to)
         throw new UsageError(`--${flag} goes with ${to}`, `ober certs ${to} --${flag}`);
     }
-    const node = await thisNodeAsRoot();
     const out = output(args);
+    if (args.file !== undefined && (action !== "check" || args.dns === true))
+      throw new UsageError(`'${args.file}' goes with check alone`, `ober certs check ${args.file}`);
+    if (args.file !== undefined) return checkFile(out, posix.resolve(args.file));
+    const node = await thisNodeAsRoot();
     if (action === "reload") return reload(node, out);
     if (action === "renew") return renew(node, out, { force: args.force === true, timer: args.timer === true });
     return show(node, out, { check: action === "check", dns: args.dns === true });
   },
 });
+
+/** Any file, on any machine: HAProxy judges where it is installed and the user is root; else ober alone, and says so. */
+async function checkFile(out: Output, place: string): Promise<void> {
+  const system = localSystem();
+  const ask = isRoot() ? haproxyAsker(system) : undefined;
+  const certificates = (await examineCertificates(system, place, { ask })).map((one) => statusOf(one, undefined));
+  if (certificates.some(isBad)) process.exitCode = 1;
+  const document: Documents["certs"] = { certificates, renewal: null };
+  await out.result(document, () => checkText(certificates, out).join("\n"));
+}
+
+const isBad = ({ problems }: CertificateStatus) => problems.some(({ severity }) => severity !== "remark");
+
+function checkText(certificates: readonly CertificateStatus[], { style }: Output): readonly string[] {
+  const alone = certificates.some(({ judge }) => judge === "ober");
+  return [
+    ...certificateLines({ certificates, renewal: undefined }, { style, now: new Date() }),
+    ...certificates.flatMap(({ problems }) => problems.map(({ fix }) => `  to do: ${fix}`)),
+    alone
+      ? style.yellow("judged by ober alone: HAProxy could not be asked (it is not installed, or this is not root)")
+      : "judged by HAProxy, on the files themselves",
+  ];
+}
 
 /** What `ober-certs.path` starts. */
 async function reload(node: Node, out: Output): Promise<void> {
@@ -73,12 +108,10 @@ async function renew(node: Node, out: Output, flags: { force: boolean; timer: bo
 async function show(node: Node, out: Output, { check, dns }: { check: boolean; dns: boolean }): Promise<void> {
   const { config } = await currentConfig(node);
   const { certs } = config;
-  const certificates = await certificateStatus(node, config);
+  const certificates = await certificateStatus(node, config, haproxyAsker(node.system));
   const renewal = certs.acme_enabled ? await readAcmeState(node.system, node.paths) : undefined;
   const proved = dns ? await prove(node, certs, out) : undefined;
-  const problems = certificates.flatMap((one) => one.problems);
-  const bad =
-    problems.some(({ severity }) => severity !== "remark") || certificates.length === 0 || (renewal?.failures ?? 0) > 0;
+  const bad = certificates.some(isBad) || certificates.length === 0 || (renewal?.failures ?? 0) > 0;
   if (check && bad) process.exitCode = 1;
   const document: Documents["certs"] = {
     certificates,
@@ -88,8 +121,8 @@ async function show(node: Node, out: Output, { check, dns }: { check: boolean; d
   await out.result(document, () =>
     [
       ...(certificates.length === 0 ? [out.style.red("there is no certificate")] : []),
-      ...certificateLines({ certificates, renewal }, { style: out.style, now: new Date() }),
-      ...(check ? problems.map(({ fix }) => `  to do: ${fix}`) : []),
+      ...(check ? checkText(certificates, out) : []),
+      ...certificateLines({ certificates: check ? [] : certificates, renewal }, { style: out.style, now: new Date() }),
       ...(proved === undefined ? [] : [`DNS: a record at ${proved} was made, seen by all name servers, and removed`]),
     ].join("\n"),
   );

@@ -19,7 +19,7 @@ export default defineCommand({
   args: { ...globalArgs },
   async run({ args }) {
     const out = output(args);
-    const { restored, said } = await within(RECOVER_MS, recoverNode());
+    const { restored, said } = await within(RECOVER_MS, recoverNode(out.warn));
     await out.result({ restored } satisfies Documents["recover"], said);
   },
 });
@@ -41,11 +41,13 @@ async function within<T>(ms: number, action: Promise<T>): Promise<T> {
   return Promise.race([action, late]);
 }
 
-async function recoverNode(): Promise<{ readonly restored: readonly string[]; readonly said: string }> {
+async function recoverNode(
+  warn: (line: string) => void,
+): Promise<{ readonly restored: readonly string[]; readonly said: string }> {
   const node = await thisNodeAsRoot();
   const { paths } = node;
   const system = impatient(node.system, PROGRAM_MS);
-  await admitCertificate(node);
+  await admitCertificate(node, warn);
   const nothing = (said: string) => ({ restored: [], said });
   // A change that is going on now restarts units itself, and puts things right itself when it fails.
   if (await isLocked(paths.prefix)) return nothing("another ober is changing this machine");
@@ -64,8 +66,9 @@ async function recoverNode(): Promise<{ readonly restored: readonly string[]; re
 /** A certificate may lie on a disk that hangs; HAProxy's start must not wait for it here. */
 const CERTIFICATE_MS = 5_000;
 
-/** A certificate that came while nothing ran: nobody has told of it. */
-async function admitCertificate(node: Node): Promise<void> {
+/** A certificate that came while nothing ran: nobody has told of it. One that HAProxy refuses keeps it from starting. */
+async function admitCertificate(node: Node, warn: (line: string) => void): Promise<void> {
   const look = orUndefined(async () => prepareCertificates(node, (await currentConfig(node)).config));
-  await Promise.race([look, Bun.sleep(CERTIFICATE_MS)]);
+  const problems = await Promise.race([look, Bun.sleep(CERTIFICATE_MS)]);
+  for (const { message, fix } of problems ?? []) warn(`HAProxy cannot start: ${message}; ${fix}`);
 }

@@ -20,9 +20,21 @@ export type Secrets = {
 const PASSWORD = /^[ !#-&(-[\]-~]{1,80}$/;
 const KEY = /^[A-Za-z0-9_.:-]{1,300}$/;
 
-/** Where the secrets of the person who runs ober lie. */
-export function secretsPath(home: string = homedir()): string {
-  return join(home, ".ober/login");
+/**
+ * Where the secrets lie: in root's home where root runs ober, whatever HOME says. `sudo -E` and `su` leave HOME as it was, the node's units
+ * have root's; one of them would find no password for BGP, and apply a configuration without.
+ */
+export async function secretsPath(
+  system: System,
+  { uid = process.getuid?.(), home = homedir() }: { readonly uid?: number | undefined; readonly home?: string } = {},
+): Promise<string> {
+  return join((uid === 0 ? await homeOfRoot(system) : undefined) ?? home, ".ober/login");
+}
+
+/** By the password database; see passwd(5). Bun's os.userInfo() believes HOME. */
+async function homeOfRoot(system: System): Promise<string | undefined> {
+  const lines = ((await system.read("/etc/passwd")) ?? "").split("\n").map((line) => line.split(":"));
+  return lines.find(([, , uid]) => uid === "0")?.[5] || undefined;
 }
 
 /** Secrets by their key; undefined removes one. */
@@ -32,11 +44,8 @@ export type SecretChanges = Readonly<Record<string, string | undefined>>;
  * The secrets in `~/.ober/login` as they are after `changes`; none when there is no such file. Throws when others can
  * read it or a line makes no sense.
  */
-export async function readSecrets(
-  system: System,
-  changes: SecretChanges = {},
-  path: string = secretsPath(),
-): Promise<Secrets> {
+export async function readSecrets(system: System, changes: SecretChanges = {}, place?: string): Promise<Secrets> {
+  const path = place ?? (await secretsPath(system));
   const text = await readPrivate(system, path);
   const present = parseLines(text, path).flatMap(({ key, value }) =>
     key === undefined ? [] : [[key, value] as const],
@@ -58,21 +67,20 @@ export async function readSecrets(
 }
 
 /** Every value of the file, for what must take them out of a text. */
-export async function readSecretValues(system: System, path: string = secretsPath()): Promise<readonly string[]> {
+export async function readSecretValues(system: System, place?: string): Promise<readonly string[]> {
+  const path = place ?? (await secretsPath(system));
   return parseLines(await readPrivate(system, path), path).flatMap(({ value }) => (value ? [value] : []));
 }
 
 /** Whether there is a secret `key`, for those who must not know it. */
-export async function hasSecret(system: System, key: string, path: string = secretsPath()): Promise<boolean> {
+export async function hasSecret(system: System, key: string, place?: string): Promise<boolean> {
+  const path = place ?? (await secretsPath(system));
   return parseLines(await readPrivate(system, path), path).some((line) => line.key === key && line.value !== "");
 }
 
 /** Sets secrets, or removes those that are undefined; every other line of the file stays. The file is never readable by others. */
-export async function writeSecrets(
-  system: System,
-  changes: SecretChanges,
-  path: string = secretsPath(),
-): Promise<void> {
+export async function writeSecrets(system: System, changes: SecretChanges, place?: string): Promise<void> {
+  const path = place ?? (await secretsPath(system));
   for (const [key, value] of Object.entries(changes)) {
     const problem = secretProblem(key, value ?? "");
     if (problem !== undefined) throw new OberError(`${quote(key)} in ${path}: ${problem}`);
@@ -87,12 +95,24 @@ export async function writeSecrets(
 /** Why a value cannot be the secret `key`, without repeating it; undefined when it can. */
 export function secretProblem(key: string, value: string): string | undefined {
   if (!KEY.test(key)) return "expected a key of letters, digits and _.:-";
+  if (key !== nameOf(key)) return `expected the key in small letters: ${nameOf(key)}`;
+  if (/\s#/.test(value)) return "expected a comment on a line of its own; a value cannot hold a blank and #";
+  if (key === "bgp_password" && value === "") return "expected a password; without one, remove the line";
   if (value !== value.trim()) return "expected no blanks at either end";
   if (/[^ -~]/.test(value)) return "expected printable ASCII characters only";
   if (key.startsWith("bgp_password") && value !== "" && !PASSWORD.test(value)) {
     return "expected at most 80 characters without quotes and backslashes";
   }
   return undefined;
+}
+
+const NAMES = ["s3_secret_key", "acme_eab_hmac", "aws_access_key_id", "aws_secret_access_key"];
+
+/** The key as ober knows it, where it is one of ober's in other letters. */
+function nameOf(key: string): string {
+  const small = key.toLowerCase();
+  if (small === "bgp_password" || NAMES.includes(small)) return small;
+  return small.startsWith("bgp_password_") ? small.slice(0, 13) + key.slice(13) : key;
 }
 
 async function readPrivate(system: System, path: string): Promise<string> {

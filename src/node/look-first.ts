@@ -7,6 +7,7 @@ import { OberError } from "../errors.ts";
 import { currentFile } from "../plan/current-file.ts";
 import { validateInPlace } from "../plan/validators.ts";
 import type { RenderedFile } from "../render/file.ts";
+import { haproxyAsker } from "../system/haproxy-verdict.ts";
 import { findPrograms } from "../system/programs.ts";
 import type { System } from "../system/system.ts";
 import { unitStates } from "../system/systemd.ts";
@@ -42,7 +43,9 @@ export async function lookBeforeReload(node: Place, config: Config): Promise<voi
 type Place = { readonly system: System; readonly paths: Paths };
 
 async function lookAtCertificates({ system, paths }: Place, config: Config): Promise<void> {
-  const { fatal } = await certificateProblems(system, certificatePlace(paths, config.certs));
+  const { fatal } = await certificateProblems(system, certificatePlace(paths, config.certs), {
+    ask: haproxyAsker(system),
+  });
   if (fatal) throw fatal;
 }
 

@@ -99,7 +99,10 @@ export async function validateAside(
   system: System,
   options: { files: readonly RenderedFile[]; paths: Paths; facts: NodeFacts },
 ): Promise<readonly string[]> {
-  const directory = await mkdtemp(join(tmpdir(), "ober-check-"));
+  // On a node not in /tmp, which may forbid to run programs: systemd would call the staged script of the VIPs not executable.
+  const { var: own } = options.paths;
+  const base = (await system.stat(own)) === undefined ? tmpdir() : own;
+  const directory = await mkdtemp(join(base, "ober-check-"));
   try {
     return await validate(system, { ...options, directory });
   } finally {

@@ -14,7 +14,8 @@ import type { RunOptions, RunResult } from "./system.ts";
 export async function runProcess(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   const { accept = [0], input, timeoutMs = 60_000, env, onLine } = options;
   const name = argv[0] ?? "";
-  if (Bun.which(name) === null) {
+  const path = searchPath(process.env["PATH"]);
+  if (Bun.which(name, { PATH: path }) === null) {
     throw new OberError(`"${name}" is not installed on this machine`, { hint: `install the package that has ${name}` });
   }
   const child = Bun.spawn([...argv], {
@@ -22,7 +23,7 @@ export async function runProcess(argv: readonly string[], options: RunOptions = 
     stdout: "pipe",
     stderr: "pipe",
     // A fixed locale keeps messages parseable.
-    env: { ...process.env, LC_ALL: "C.UTF-8", ...env },
+    env: { ...process.env, PATH: path, LC_ALL: "C.UTF-8", ...env },
   });
   const [stdout, stderr] = [collect(child.stdout, onLine), collect(child.stderr, onLine)];
   const late = timer(timeoutMs);
@@ -52,6 +53,14 @@ export async function runProcess(argv: readonly string[], options: RunOptions = 
     late.cancel();
     for (const output of [stdout, stderr]) output.stop();
   }
+}
+
+const SYSTEM_DIRECTORIES = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/** Where programs are looked for: PATH, and behind it what it lacks. That of cron, and of `su`, has none of the sbin: nft, haproxy, ip. */
+export function searchPath(path = ""): string {
+  const given = path.split(":").filter((directory) => directory !== "");
+  return [...given, ...SYSTEM_DIRECTORIES.filter((directory) => !given.includes(directory))].join(":");
 }
 
 /** More than any program says that ober asks: 100,000 connections in `ss` are a tenth of it. */
@@ -86,7 +95,8 @@ function kill(pid: number): void {
 
 /** Runs a program with this terminal as its own and returns its exit code; for pagers and `journalctl -f`. */
 export async function runAttached(argv: readonly string[]): Promise<number> {
-  return Bun.spawn([...argv], { stdin: "inherit", stdout: "inherit", stderr: "inherit" }).exited;
+  const env = { ...process.env, PATH: searchPath(process.env["PATH"]) };
+  return Bun.spawn([...argv], { stdin: "inherit", stdout: "inherit", stderr: "inherit", env }).exited;
 }
 
 type Output = {

@@ -10,6 +10,7 @@ import { PLACEHOLDER } from "../../src/checks/pem.ts";
 import { reloadCertificates } from "../../src/commands/_certs.ts";
 import type { Node } from "../../src/commands/_node.ts";
 import { parseConfig } from "../../src/config/schema.ts";
+import type { System } from "../../src/system/system.ts";
 import { makePki, type Pki } from "../helpers/pki.ts";
 import { run, until } from "../lab/process.ts";
 import { enterNetwork, type Ingress, residentMb, SERVERS, startIngress, VIPS } from "./_ingress.ts";
@@ -60,7 +61,9 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
     server = await startServer(SERVERS[0] ?? "", ({ socket }) => void socket.write(OK));
     ingress = await startIngress(tree);
     const { files, paths, socket } = ingress;
-    const run = async () => {
+    const run: System["run"] = async (argv, options) => {
+      // HAProxy is asked about the files as it is on a node; there is no systemd.
+      if (argv[0] !== "systemctl") return files.run(argv, options);
       reloads++;
       await ingress.reload();
       return { code: 0, stdout: "", stderr: "" };
@@ -159,9 +162,17 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
     }
   }, 30_000);
 
+  const blankIn = (block: string) => block.split("\n").toSpliced(3, 0, "").join("\n");
   const bad: readonly [what: string, text: () => string, said: RegExp][] = [
     ["a foreign key", () => pki("leaf.crt") + pki("other.key"), /does not belong to its certificate/],
     ["half a file", () => pem("other").slice(0, 300), /breaks off/],
+    // The socket would take both: what it is given is made anew from what ober has read.
+    ["a blank line in the certificate", () => blankIn(pki("leaf.crt")) + pki("leaf.key"), /has a blank line within/],
+    [
+      "a blank line in the chain",
+      () => pki("leaf.crt") + blankIn(pki("middle.crt")) + pki("leaf.key"),
+      /certificate 2/,
+    ],
     ["no certificate for a server", () => pem("client", "middle"), /is not for servers/],
   ];
   test.each(bad)("with %s the old one keeps serving", async (_what, text, said) => {
@@ -173,6 +184,22 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
     expect((await seen()).name).toBe("leaf");
     put(pem("leaf", "middle"));
     expect((await reloadCertificates(node, config)).refused).toEqual([]);
+    expect(reloads).toBe(before);
+  });
+
+  test("what only HAProxy knows to be bad is refused in its words, and taken once it is mended", async () => {
+    const before = reloads;
+    const beside = `${ingress.paths.certs}/s3.pem.sctl`;
+    ingress.put(beside, "no list of timestamps\n");
+    put(pem("other", "middle"));
+    const { refused, swapped } = await reloadCertificates(node, config);
+    expect(refused[0]?.message).toMatch(/^HAProxy refuses .*s3\.pem: .*s3\.pem\.sctl/);
+    expect([swapped, (await seen()).name, reloads]).toEqual([[], "leaf", before]);
+    rmSync(`${ingress.files.root}${beside}`);
+    expect((await reloadCertificates(node, config)).swapped).toHaveLength(1);
+    expect((await seen()).name).toBe("other");
+    put(pem("leaf", "middle"));
+    await reloadCertificates(node, config);
     expect(reloads).toBe(before);
   });
 

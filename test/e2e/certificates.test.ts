@@ -113,6 +113,41 @@ test("a changed file is seen by the next connection within a second, a bad one i
   await until("it serves again", async () => (await serial()) === now, 15_000);
 }, 180_000);
 
+test("a file that HAProxy refuses is told before the next start needs it, and by that start", async () => {
+  const file = `${CERTS}/vip.pem`;
+  const [before, pid] = [await serial(), await worker()];
+  const good = readFileSync(onNode(file), "utf8");
+  const said = async (...argv: readonly string[]) => {
+    const { code, stdout, stderr } = await ober(node, argv, { accept: [0, 1] });
+    return { code, text: stdout + stderr };
+  };
+  // Whoever rebuilds the blocks finds nothing wrong with it.
+  writeFileSync(onNode(file), good.split("\n").toSpliced(4, 0, "").join("\n"));
+  await until("it is refused", async () => (await said("certs", "check")).code === 1, 15_000);
+  const blank = `${file}: block 1 (CERTIFICATE) has a blank line within (line 5), which ends a header for OpenSSL`;
+  for (const command of [["certs"], ["status"], ["doctor", "--only", "certificate"], ["why"]])
+    expect((await said(...command)).text).toContain(blank);
+  expect((await said("certs", "check", file)).text).toContain("judged by HAProxy, on the files themselves");
+  const [reload, restart] = [await said("certs", "reload"), await said("restart")];
+  expect([reload.code, restart.code]).toEqual([1, 1]);
+  expect(restart.text).toContain(blank);
+  expect([await serial(), await worker()]).toEqual([before, pid]);
+
+  // Somebody restarts HAProxy all the same, or the machine starts.
+  await node.exec(["systemctl", "restart", "ober-http.service"], { accept: [0, 1] });
+  const reason = `HAProxy cannot start: ${blank}`;
+  await until(
+    "why says so",
+    async () => (await said("why")).text.includes(`is not served from this node: ${reason}`),
+    15_000,
+  );
+  expect(await sh("journalctl --namespace=ober -u ober-http --no-pager -o cat")).toContain(reason);
+  const { certificates } = JSON.parse((await ober(node, ["certs", "--json"])).stdout);
+  await sh(certificates[0].problems[0].fix);
+  await until("it serves again, by itself", async () => (await serial()) === before, 30_000);
+  expect((await said("certs", "check")).code).toBe(0);
+}, 120_000);
+
 test("the timer gets certificates by ACME, and renews twice; connections from before stay, and no key is anywhere to be read", async () => {
   const tree = await acmeTree();
   authority = await startAuthority(tree, { address: SEGMENT.router, within: inNamespace("router", []) });

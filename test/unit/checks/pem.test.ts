@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, symlinkSync } from "node:fs";
 import { examineCertificates, readCertificates } from "../../../src/checks/certificates.ts";
 import { examinePem } from "../../../src/checks/pem.ts";
+import type { HaproxyVerdict } from "../../../src/system/haproxy-verdict.ts";
 import { makePki, type Pki } from "../../helpers/pki.ts";
 import { temporarySystem } from "../../helpers/system.ts";
 
@@ -45,51 +46,49 @@ const BROKEN: readonly Case[] = [
   ["PKCS#7", () => pki("leaf.p7"), "s3.pem is PKCS#7"],
   ["a Java keystore", () => "\uFFFD\uFFFD\uFFFD\uFFFD\0\0\0\x02", "s3.pem is binary and not PEM"],
   ["UTF-16", () => `\uFFFD\uFFFD${[...good()].join("\0")}`, "s3.pem is written in UTF-16"],
-  ["a byte order mark", () => `\uFEFF${good()}`, "s3.pem begins with a byte order mark, which hides its first block"],
+  [
+    "a byte order mark twice",
+    () => `\uFEFF\uFEFF${good()}`,
+    "certificate 1 in s3.pem (line N) begins with a byte order mark",
+  ],
   ["line ends of an old Macintosh", () => reversed(good()), "s3.pem ends its lines as an old Macintosh did"],
   ["line ends written out", () => good().replaceAll("\n", "\\n"), "s3.pem has its line ends written out as \\n"],
   [
     "no newline between two blocks",
     () => pki("leaf.crt").trimEnd() + pki("leaf.key"),
-    "s3.pem lacks the end of a line between two blocks: one file had none at its end",
+    "s3.pem: block 1 (CERTIFICATE) lacks the end of a line before its -----BEGIN: one file had none at its end",
   ],
-  ["indented, from a YAML file", () => good().replace(/^/gm, "  "), "s3.pem is indented"],
-  ["quoted, from a mail", () => good().replace(/^/gm, "> "), "s3.pem is indented"],
-  ["too few dashes", () => good().replace("-----BEGIN", "----BEGIN"), "s3.pem has a line with too few dashes"],
+  ["indented, from a YAML file", () => good().replace(/^/gm, "  "), "certificate 1 in s3.pem (line N) is indented"],
+  ["quoted, from a mail", () => good().replace(/^/gm, "> "), "certificate 1 in s3.pem (line N) is indented"],
+  [
+    "too few dashes",
+    () => good().replace("-----BEGIN", "----BEGIN"),
+    "certificate 1 in s3.pem (line N) has a -----BEGIN line without exactly five dashes on each side",
+  ],
   [
     "the first line missing",
     () => withoutLine(good(), /^.*\n/),
-    "s3.pem begins in the middle of a block: its first line is missing",
+    "certificate 1 in s3.pem (line N) has no line -----BEGIN before it",
   ],
   [
     "cut off in the key",
     () => good().slice(0, -60),
-    "s3.pem breaks off: block 3 (PRIVATE KEY) has no line -----END PRIVATE KEY-----",
-  ],
-  [
-    "the end of the first block missing",
-    () => withoutLine(good(), /^-----END CERTIFICATE-----\n/m),
-    "s3.pem breaks off: block 1 (CERTIFICATE) has no line -----END CERTIFICATE-----",
+    "the private key in s3.pem (line N) breaks off: it has no line -----END PRIVATE KEY-----",
   ],
   [
     "two kinds of block mixed up",
     () => good().replace("-----END CERTIFICATE", "-----END PRIVATE KEY"),
-    "s3.pem: block 1 begins as CERTIFICATE and ends as PRIVATE KEY",
+    "s3.pem: block 1 (CERTIFICATE) begins as CERTIFICATE and ends as PRIVATE KEY",
   ],
   [
-    "characters that are no base64",
+    "characters that are not base64",
     () => good().replace(/\nMII/, "\nM**"),
-    "s3.pem: block 1 (CERTIFICATE) holds characters that are no base64",
+    "s3.pem: block 1 (CERTIFICATE) holds characters that are not base64, or not all of them",
   ],
   [
     "an ellipsis of a screen",
     () => good().replace(/\n.{20}/, "\n..."),
-    "s3.pem: block 1 (CERTIFICATE) holds characters that are no base64",
-  ],
-  [
-    "one long line",
-    () => pki("leaf.crt").replace(/([A-Za-z0-9+/=])\n(?!-)/g, "$1") + pki("leaf.key"),
-    "s3.pem: block 1 (CERTIFICATE) stands on one long line, which HAProxy does not read",
+    "s3.pem: block 1 (CERTIFICATE) holds characters that are not base64, or not all of them",
   ],
   [
     "a block without content",
@@ -112,11 +111,6 @@ const BROKEN: readonly Case[] = [
     () => join("leaf.csr", "leaf.key"),
     "s3.pem holds a request for a certificate and not the certificate",
   ],
-  [
-    "a certificate in OpenSSL's own form",
-    () => join("leaf.trusted", "leaf.key"),
-    "s3.pem holds a certificate in OpenSSL's own form",
-  ],
   ["a key alone", () => pki("leaf.key"), "s3.pem holds a private key without its certificate"],
   ["parameters alone", () => pki("params"), "s3.pem holds no certificate, but EC PARAMETERS"],
   ["no key", () => join("leaf.crt", "middle.crt"), "s3.pem holds a certificate without its private key"],
@@ -133,8 +127,11 @@ const BROKEN: readonly Case[] = [
     { keyText: () => pki("other.key") },
   ],
   ["an empty file beside it", () => join("leaf.crt"), "s3.pem.key is empty", { keyText: () => "" }],
-  ["two keys", () => join("leaf.crt", "leaf.key", "other.key"), "s3.pem holds 2 private keys"],
-  ["two servers in one file", () => join("leaf.crt", "leaf.key", "rsa.crt", "rsa.key"), "s3.pem holds 2 private keys"],
+  [
+    "two keys, the foreign one first",
+    () => join("leaf.crt", "other.key", "leaf.key"),
+    "s3.pem holds 2 private keys, and the first does not belong to the certificate",
+  ],
   [
     "an SSH key",
     () => `${pki("leaf.crt")}-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaA==\n-----END OPENSSH PRIVATE KEY-----\n`,
@@ -143,12 +140,12 @@ const BROKEN: readonly Case[] = [
   [
     "a key with a passphrase",
     () => join("leaf.crt", "leaf.enc"),
-    "the private key in s3.pem has a passphrase, and nobody is there to type it when HAProxy starts",
+    "the private key in s3.pem has a passphrase, which HAProxy cannot ask for when it starts",
   ],
   [
     "an old key with a passphrase",
     () => join("rsa.crt", "rsa.enc"),
-    "the private key in s3.pem has a passphrase, and nobody is there to type it when HAProxy starts",
+    "the private key in s3.pem has a passphrase, which HAProxy cannot ask for when it starts",
   ],
   ["the chain before the server's", () => join("middle.crt", "leaf.crt", "leaf.key"), WRONG_ORDER],
   ["everything the wrong way round", () => join("root.crt", "middle.crt", "leaf.crt", "leaf.key"), WRONG_ORDER],
@@ -220,6 +217,30 @@ const INVALID: readonly Case[] = [
   ],
 ];
 
+/** Where HAProxy takes a file and reads less of it than a person does. */
+const LOST: readonly Case[] = [
+  [
+    "the end of the first block missing",
+    () => withoutLine(good(), /^-----END CERTIFICATE-----\n/m),
+    "certificate 2 (line N) is part of the block before it, which has no line -----END",
+  ],
+  [
+    "a chain with four dashes",
+    () => pki("leaf.crt") + pki("middle.crt").replace("-----BEGIN", "----BEGIN") + pki("leaf.key"),
+    "certificate 2 (line N) has a -----BEGIN line without exactly five dashes on each side",
+  ],
+  [
+    "a chain in OpenSSL's own form",
+    () => join("leaf.crt", "leaf.trusted", "leaf.key"),
+    "certificate 2 (line N) is in OpenSSL's own form (TRUSTED CERTIFICATE), which is passed over in a chain",
+  ],
+  [
+    "a header in the chain",
+    () => pki("leaf.crt") + pki("middle.crt").replace("\n", "\nNote: x\n") + pki("leaf.key"),
+    "certificate 2 (line N) has a header within (line N)",
+  ],
+];
+
 const REMARKS: readonly Case[] = [
   [
     "a certificate without its chain",
@@ -238,6 +259,7 @@ const REMARKS: readonly Case[] = [
     () => join("huge.crt", "middle.crt", "huge.key"),
     "the RSA key in s3.pem has 4352 bits: each handshake costs much",
   ],
+  ["a key twice", () => good() + pki("leaf.key"), "s3.pem holds 2 private keys; HAProxy takes number 1"],
   ["a key that everybody can read", good, "everybody can read the key in s3.pem", { mode: 0o644 }],
   ["a key that the group can change", good, "the group can change the key in s3.pem", { mode: 0o660 }],
 ];
@@ -253,8 +275,21 @@ const FINE: readonly Case[] = [
   ["the key beside it", () => join("leaf.crt", "middle.crt"), "", { keyText: () => pki("leaf.key") }],
   ["an RSA key", () => join("rsa.crt", "middle.crt", "rsa.key"), ""],
   ["a self-signed certificate", () => join("own.crt", "own.key"), ""],
+  ["a byte order mark", () => `\uFEFF${good()}`, ""],
+  ["Latin-1 in a comment", () => `# M\uFFFDnchen\n${good()}`, ""],
+  ["a NUL at the end", () => `${good()}\0`, ""],
+  ["two carriage returns a line", () => good().replaceAll("\n", "\r\r\n"), ""],
+  [
+    "one long line",
+    () => pki("leaf.crt").replace(/([A-Za-z0-9+/=])\n(?!-)/g, "$1") + join("middle.crt", "leaf.key"),
+    "",
+  ],
+  ["OpenSSL's own form for the server's", () => join("leaf.trusted", "middle.crt", "leaf.key"), ""],
   ["six days, two of them over", () => join("fleeting.crt", "middle.crt", "fleeting.key"), "", { at: later(2) }],
 ];
+
+/** How many lines a certificate has depends on its signature. */
+const withoutLines = (message: string) => message.replaceAll(/\(line \d+\)/g, "(line N)");
 
 const examine = ([, text, , { keyText, mode = 0o600, at = now } = {}]: Case) =>
   examinePem({ file: "s3.pem", text: text(), keyText: keyText?.(), mode }, at);
@@ -262,7 +297,7 @@ const examine = ([, text, , { keyText, mode = 0o600, at = now } = {}]: Case) =>
 describe("a PEM file", () => {
   test.each(BROKEN)("%s is broken", (...one) => {
     const { certificate, problems } = examine(one as unknown as Case);
-    expect(problems.map(({ severity, message }) => [severity, message])).toEqual([["broken", one[2]]]);
+    expect(problems.map(({ severity, message }) => [severity, withoutLines(message)])).toEqual([["broken", one[2]]]);
     expect(problems[0]?.fix.length).toBeGreaterThan(5);
     expect(certificate).toBeUndefined();
   });
@@ -271,6 +306,54 @@ describe("a PEM file", () => {
     const { certificate, problems } = examine(one as unknown as Case);
     expect(problems[0]).toMatchObject({ severity: "invalid", message: one[2] });
     expect(certificate).toBeDefined();
+  });
+
+  test.each(LOST)("%s is not served", (...one) => {
+    const { certificate, problems } = examine(one as unknown as Case);
+    const message = `HAProxy serves only 1 of the 2 certificates in s3.pem: ${one[2]}`;
+    expect(problems.map((one) => [one.severity, withoutLines(one.message)])).toEqual([["invalid", message]]);
+    expect(certificate?.chain).toBe(0);
+  });
+
+  test("whose chain some versions refuse is judged by the one that is here", () => {
+    const chain = pki("middle.crt").split("\n").toSpliced(4, 0, "").join("\n");
+    const text = pki("leaf.crt") + chain + pki("leaf.key");
+    const said = (verdict?: HaproxyVerdict) =>
+      examinePem({ file: "s3.pem", text }, now, verdict).problems.map((one) => ({
+        ...one,
+        message: withoutLines(one.message),
+      }))[0];
+    const because = "certificate 2 (line N) has a blank line within (line N), which ends a header for OpenSSL";
+    expect(said()).toMatchObject({
+      severity: "broken",
+      message: `HAProxy 3.0 and newer refuse s3.pem, and 2.6 serves only 1 of the 2 certificates in s3.pem: ${because}`,
+      fix: "sed -i '/^[[:space:]]*$/d' s3.pem",
+    });
+    expect(said({ refused: "not proc type" })).toMatchObject({
+      severity: "broken",
+      message: `HAProxy refuses s3.pem: ${because}`,
+    });
+    expect(said("taken")).toMatchObject({
+      severity: "invalid",
+      message: `HAProxy serves only 1 of the 2 certificates in s3.pem: ${because}`,
+    });
+  });
+
+  test("gets a remedy that a shell takes, whatever its name is", () => {
+    const { problems } = examinePem({ file: "/c/it's $(x).pem", text: good().replace("\n", "\n\n\n") }, now);
+    expect(problems[0]?.fix).toBe("sed -i '/^[[:space:]]*$/d' '/c/it'\\''s $(x).pem'");
+  });
+
+  test("is broken where HAProxy refuses it, for whatever reason", () => {
+    const { certificate, problems, judge } = examinePem({ file: "s3.pem", text: good() }, now, { refused: "no luck" });
+    expect(problems[0]).toMatchObject({ severity: "broken", message: "HAProxy refuses s3.pem: no luck" });
+    expect([certificate, judge]).toEqual([undefined, "haproxy"]);
+  });
+
+  test("that HAProxy takes is not broken, though ober does not understand it", () => {
+    const text = good().replace("-----BEGIN", "----BEGIN");
+    const { problems } = examinePem({ file: "s3.pem", text }, now, "taken");
+    expect(problems.map(({ severity }) => severity)).toEqual(["remark"]);
   });
 
   test.each(REMARKS)("%s is worth a remark", (...one) => {
@@ -289,15 +372,17 @@ describe("a PEM file", () => {
   });
 
   test("never repeats anything of a key", () => {
-    for (const one of [...BROKEN, ...INVALID, ...REMARKS]) {
+    for (const one of [...BROKEN, ...LOST, ...INVALID, ...REMARKS]) {
       const said = JSON.stringify(examine(one).problems);
       expect(said).not.toContain(pki("leaf.key").split("\n")[1]?.slice(0, 16));
     }
   });
 
-  test("on a curve that clients do not take is broken", () => {
+  test("on a curve that clients do not take is invalid", () => {
     const { problems } = examine(["", () => join("koblitz.crt", "middle.crt", "koblitz.key"), ""]);
-    expect(problems[0]?.severity).toBe("broken");
+    expect(problems.map(({ severity, message }) => [severity, message])).toEqual([
+      ["invalid", "the key in s3.pem is on the curve secp256k1, which TLS clients do not take"],
+    ]);
   });
 });
 

@@ -131,6 +131,28 @@ const withdrawn = { ...bgp, vips: [{ ...route, announced: false, cause: "HAProxy
 const dead = [server("rgw1:7480", "DOWN", "Layer4 timeout"), server("rgw2:7480", "DOWN", "Connection refused")];
 const drained = "drained by ann at 2026-01-01: disk swap";
 
+const startless: NodeStatus["certificates"][number] = {
+  file: "/c/s3.pem",
+  names: [],
+  key: "",
+  issuer: "",
+  notAfter: "",
+  placeholder: false,
+  served: false,
+  problems: [{ severity: "broken", message: "/c/s3.pem is empty", fix: "mend it" }],
+  judge: "ober",
+};
+
+test("tells of a certificate that the next start would fail for, while HAProxy runs", () => {
+  const { served, links } = why({ ...bgp, certificates: [startless] });
+  expect(served).toBe(true);
+  expect(links[0]).toEqual({
+    link: "certificate",
+    text: "/c/s3.pem is empty; HAProxy cannot start again with it: mend it",
+    state: "note",
+  });
+});
+
 const CASES: readonly [what: string, facts: ReturnType<typeof why>, because: string, type: string][] = [
   [
     "stopped",
@@ -143,6 +165,15 @@ const CASES: readonly [what: string, facts: ReturnType<typeof why>, because: str
     why(withUnit(bgp, "ober-http.service", { active: "failed", result: "exit-code" })),
     "ober-http.service does not run",
     "ober logs --service http; then ober start",
+  ],
+  [
+    "HAProxy failed for a certificate",
+    why({
+      ...withUnit(bgp, "ober-http.service", { active: "failed", result: "exit-code" }),
+      certificates: [startless],
+    }),
+    "HAProxy cannot start: /c/s3.pem is empty",
+    "mend it",
   ],
   [
     "unit masked",

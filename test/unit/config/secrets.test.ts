@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { chmodSync } from "node:fs";
 import { join } from "node:path";
-import { hasSecret, readSecrets, secretProblem, writeSecrets } from "../../../src/config/secrets.ts";
+import { hasSecret, readSecrets, secretProblem, secretsPath, writeSecrets } from "../../../src/config/secrets.ts";
 import { OberError } from "../../../src/errors.ts";
 import { temporarySystem } from "../../helpers/system.ts";
 
@@ -67,6 +67,26 @@ describe("readSecrets", () => {
       "bgp_password=hunter2\\",
       `${LOGIN}: line 1: expected at most 80 characters without quotes and backslashes`,
     ],
+    [
+      "ober's key in capitals",
+      "BGP_PASSWORD=hunter2",
+      `${LOGIN}: line 1: expected the key in small letters: bgp_password`,
+    ],
+    [
+      "the key of a neighbor in capitals",
+      "# leaf\nBGP_PASSWORD_Leaf1=hunter2",
+      `${LOGIN}: line 2: expected the key in small letters: bgp_password_Leaf1`,
+    ],
+    [
+      "a comment behind a value",
+      "bgp_password=hunter2 # of the routers",
+      `${LOGIN}: line 1: expected a comment on a line of its own; a value cannot hold a blank and #`,
+    ],
+    [
+      "a password that is empty",
+      "bgp_password=\n# hunter2",
+      `${LOGIN}: line 1: expected a password; without one, remove the line`,
+    ],
     ["a password too long", long, `${LOGIN}: line 1: expected at most 80 characters without quotes and backslashes`],
   ])("refuses %s without repeating it", async (_what, text, message) => {
     using system = await systemWith(text);
@@ -75,6 +95,18 @@ describe("readSecrets", () => {
     expect(error).toMatchObject({ message });
     expect(Bun.inspect(error)).not.toContain("hunter2");
   });
+});
+
+test.each<[who: string, uid: number, passwd: string | undefined, path: string]>([
+  ["root, with the HOME of the person behind sudo -E", 0, "daemon:x:1:1::/:\nroot:x:0:0:root:/root:/bin/bash\n", LOGIN],
+  ["root, whose home is elsewhere", 0, "root:x:0:0:root:/var/root:/bin/bash\n", "/var/root/.ober/login"],
+  ["root on a machine without a password database", 0, undefined, "/home/ann/.ober/login"],
+  ["ann herself", 1000, "root:x:0:0:root:/root:/bin/bash\n", "/home/ann/.ober/login"],
+])("the secrets lie where %s looks", async (_who, uid, passwd, path) => {
+  using system = temporarySystem();
+  await system.makeDirectory("/etc");
+  if (passwd !== undefined) await system.writeAtomic("/etc/passwd", passwd);
+  expect(await secretsPath(system, { uid, home: "/home/ann" })).toBe(path);
 });
 
 test("readSecrets shows what a change would make of them", async () => {

@@ -6,6 +6,7 @@ const one = (kind: "real" | "self-made" | "broken", severity?: Severity): Examin
   file: "/x.pem",
   certificate: kind === "broken" ? undefined : ({ placeholder: kind === "self-made" } as Certificate),
   problems: severity === undefined ? [] : [{ severity, message: "", fix: "" }],
+  judge: "ober",
 });
 
 test.each<[string, readonly Examined[], ReturnType<typeof servable>]>([
