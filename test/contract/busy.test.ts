@@ -169,7 +169,7 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
       heads.push(head.split("\r\n")[0] ?? "");
       if (answers !== "") socket.write(answers);
     });
-    const edit = [...FASTER, ["timeout queue 30s", "timeout queue 500ms"]] as const;
+    const edit = [...FASTER, ["timeout queue 20s", "timeout queue 500ms"]] as const;
     await using ingress = await startIngress(tree, { group: "max_requests: 2", edit });
     await until("the server is up", async () => /^UP L7OK/.test(await stateOf(ingress, ONE)), 10_000, 20);
     const shown = ({ status, head, body }: Awaited<ReturnType<typeof request>>) => ({
