@@ -124,7 +124,10 @@ export async function send(bytes: Buffer, options: Sending): Promise<readonly Sa
   return new Promise((resolve, reject) => {
     let received: Buffer = Buffer.alloc(0);
     let continued = false;
-    const timer = setTimeout(() => settle(() => reject(new Error(`no answer to ${bytes.toString("latin1", 0, 80)}`))), timeoutMs);
+    const timer = setTimeout(
+      () => settle(() => reject(new Error(`no answer to ${bytes.toString("latin1", 0, 80)}`))),
+      timeoutMs,
+    );
     const settle = (act: () => void) => {
       clearTimeout(timer);
       socket.destroy();
@@ -164,10 +167,14 @@ function parse(received: Buffer, bodiless: boolean, ended: boolean): readonly Sa
       rest = after;
       continue;
     }
-    const headers = lines.map((one): Header => [one.slice(0, one.indexOf(":")), one.slice(one.indexOf(":") + 1).trim()]);
-    const valueOf = (name: string) => headers.find(([own]) => own.toLowerCase() === name)?.[1];
+    const headers = lines.map(
+      (one): Header => [one.slice(0, one.indexOf(":")), one.slice(one.indexOf(":") + 1).trim()],
+    );
+    const headerOf = (name: string) => headers.find(([own]) => own.toLowerCase() === name)?.[1];
     const none = bodiless || status === 204 || status === 304;
-    const body = none ? { text: "", used: 0 } : bodyOf(after, valueOf("content-length"), valueOf("transfer-encoding"), ended);
+    const body = none
+      ? { text: "", used: 0 }
+      : bodyOf(after, headerOf("content-length"), headerOf("transfer-encoding"), ended);
     if (body === undefined) return all;
     all.push({ interim, status, headers, body: body.text });
     interim = [];
