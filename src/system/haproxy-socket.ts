@@ -1,5 +1,6 @@
 import net from "node:net";
 import { type RgwState, rgwState } from "../domain/rgw.ts";
+import { isUnused } from "../domain/server-state.ts";
 import { OberError, orUndefined } from "../errors.ts";
 
 /**
@@ -102,9 +103,11 @@ export function requestsInFlight(rows: readonly StatRow[]): number {
     .reduce((sum, row) => sum + Number(row["scur"] ?? 0) + Number(row["qcur"] ?? 0), 0);
 }
 
-/** The rows of a backend's servers, without that of the backend itself. */
+/** The rows of a backend's servers, without that of the backend itself and those that their name has no address for. */
 export const serverRows = (rows: readonly StatRow[], backend: string): readonly StatRow[] =>
-  rows.filter((row) => row["pxname"] === backend && !["BACKEND", "FRONTEND"].includes(row["svname"] ?? ""));
+  rows.filter(
+    (row) => row["pxname"] === backend && !["BACKEND", "FRONTEND"].includes(row["svname"] ?? "") && !isUnused(row),
+  );
 
 /** A server of a backend: what HAProxy calls its state, and what that means. */
 export type ServerState = {

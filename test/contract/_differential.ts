@@ -138,7 +138,7 @@ export async function send(bytes: Buffer, options: Sending): Promise<readonly Sa
       if (said.length < answers && !ended) return;
       settle(() => resolve(said.length > 0 ? said : [{ interim: [], status: 0, headers: [], body: "" }]));
     };
-    socket.on("data", (chunk) => {
+    socket.on("data", (chunk: Buffer) => {
       received = Buffer.concat([received, chunk]);
       if (onContinue !== undefined && !continued && /^HTTP\/1\.1 100 /.test(received.toString("latin1"))) {
         continued = true;

@@ -131,7 +131,7 @@ ${options.config ?? ""}
   // As `ober names --prepare` leaves it before each start.
   put(
     paths.serverState,
-    serverStateFile([], () => undefined),
+    serverStateFile([], () => []),
   );
   const certificate = `${paths.certs}/s3.pem`;
   put(certificate, await selfSigned("s3.example.org"));
