@@ -159,13 +159,14 @@ const FORCED_DRAIN = 0x08;
 /** Operational states of HAProxy's `enum srv_state`. */
 const STOPPED = 0;
 const STARTING = 1;
+const RUNNING = 2;
 
 /** Longer than any `slowstart`, in seconds: the server has its whole weight at once. */
 const LONG_AGO = 86_400;
 
-/** In maintenance, so that nobody checks it and it counts nowhere. */
+/** In maintenance, so that nobody checks it and it counts nowhere. HAProxy would log a line for each that was down or (2.6) starting before. */
 const unusedLine = (server: ConfiguredServer): string =>
-  lineOf(server, PLACEHOLDER, [STOPPED, FORCED_MAINTENANCE, 1, 1, 0, 1, 0, 0]);
+  lineOf(server, PLACEHOLDER, [RUNNING, FORCED_MAINTENANCE, 1, 1, 0, 1, 0, 0]);
 
 function stateLine(server: ConfiguredServer, address: string, live: LiveServer | undefined): string {
   const same = live?.address === address;

@@ -126,9 +126,10 @@ export const serversOf = (rows: readonly StatRow[], backend: string): readonly S
     ...rgwState(row),
   }));
 
-/** Servers that HAProxy takes for up only because it has just started and has not checked them yet. */
+/** Servers that HAProxy takes for up only because it has just started and has not checked them yet. It checks none in maintenance. */
 export function checksPending(rows: readonly StatRow[]): number {
-  return rows.filter((row) => row["check_status"] === "INI" || row["check_status"] === "* INI").length;
+  return rows.filter(({ check_status: check = "", status = "" }) => /^(\* )?INI$/.test(check) && !/^MAINT/.test(status))
+    .length;
 }
 
 /** A worker that a reload has left to its connections. */

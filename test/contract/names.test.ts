@@ -143,12 +143,14 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
     };
 
     test("is a server for each, whatever their order, and those that it does not need are not seen", async () => {
+      const said = ingress.log().length;
       await begin([OTHER, ALIVE]);
       const both = [`alive:7480 ${ALIVE}:7480 UP`, `alive_7480-2 ${OTHER}:7480 UP`];
       expect(await servers("alive")).toEqual(both);
       // They are not checked either: a check would find them down.
       const unneeded = (await ingress.stat()).filter(({ svname = "" }) => /-[3-8]$/.test(svname));
       expect(unneeded.every(({ status }) => status === "MAINT")).toBe(true);
+      expect(ingress.log().slice(said)).not.toMatch(/_7480-[3-8] is/);
       zone = { ...others, alive: [ALIVE, OTHER] };
       expect((await look(["s3"])).taken).toEqual([]);
       expect(await servers("alive")).toEqual(both);

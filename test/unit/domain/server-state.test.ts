@@ -140,17 +140,17 @@ describe("a name with several addresses", () => {
       expect(stated(serverStateFile(several, () => addresses))).toEqual([
         "s3 rgw:7480 10.0.0.9 1 0 1 1",
         "s3 rgw_7480-2 10.0.0.10 1 0 1 1",
-        "s3 rgw_7480-3 192.0.2.1 0 1 1 1",
-        "s3 rgw_7480-4 192.0.2.1 0 1 1 1",
+        "s3 rgw_7480-3 192.0.2.1 2 1 1 1",
+        "s3 rgw_7480-4 192.0.2.1 2 1 1 1",
       ]);
   });
 
   test("is down at the placeholder, once, while it has none", () => {
     expect(stated(serverStateFile(several, () => []))).toEqual([
       "s3 rgw:7480 192.0.2.1 0 0 1 1",
-      "s3 rgw_7480-2 192.0.2.1 0 1 1 1",
-      "s3 rgw_7480-3 192.0.2.1 0 1 1 1",
-      "s3 rgw_7480-4 192.0.2.1 0 1 1 1",
+      "s3 rgw_7480-2 192.0.2.1 2 1 1 1",
+      "s3 rgw_7480-3 192.0.2.1 2 1 1 1",
+      "s3 rgw_7480-4 192.0.2.1 2 1 1 1",
     ]);
   });
 
@@ -166,7 +166,7 @@ describe("a name with several addresses", () => {
       "s3 rgw:7480 10.0.0.10 1 0 1 1",
       "s3 rgw_7480-2 10.0.0.9 1 8 1 1",
       "s3 rgw_7480-3 10.0.0.8 1 0 1 1",
-      "s3 rgw_7480-4 192.0.2.1 0 1 1 1",
+      "s3 rgw_7480-4 192.0.2.1 2 1 1 1",
     ]);
   });
 
