@@ -1,6 +1,6 @@
 import { age } from "../domain/age.ts";
-import { type NameStates, nameRemark, togetherInLines } from "../domain/names.ts";
-import { type ConfiguredServer, type LiveServer, namesOf } from "../domain/server-state.ts";
+import { type NameStates, nameRemark, PLACEHOLDER, servingAddresses, togetherInLines } from "../domain/names.ts";
+import { type ConfiguredServer, type LiveServer, namesOf, SERVERS_OF_A_NAME } from "../domain/server-state.ts";
 import { askNames, KNOWN_MS } from "../system/resolve.ts";
 import { liveServers, nameStates, serversNow } from "../system/server-names.ts";
 import { unitState } from "../system/systemd.ts";
@@ -40,14 +40,23 @@ export function namesVerdict(
     const fix = `getent ahosts ${first.name}; correct DNS or /etc/hosts: HAProxy has the address within 10 s`;
     return warn(togetherInLines(troubled).join("; "), fix);
   }
-  const moved = servers.flatMap(({ backend, name, host }) => {
-    const has = live.find((one) => one.backend === backend && one.name === name)?.address;
+  const moved = namesOf(servers).flatMap((host) => {
+    const own = servers.filter((server) => server.host === host);
+    const has = live.filter((one) => own.some(({ backend, name }) => one.backend === backend && one.name === name));
+    const inUse = has.flatMap(({ address }) => (address === PLACEHOLDER ? [] : [address]));
     const addresses = now.get(host);
-    if (has === undefined || addresses === undefined || addresses.includes(has)) return [];
+    if (inUse.length === 0 || addresses === undefined) return [];
     const since = states.get(host)?.at;
     const ago = since === undefined ? "" : `, which it had ${age(time - Date.parse(since))} ago`;
-    return [`${name} has moved to ${addresses.join(", ")}; HAProxy uses ${has}${ago}`];
+    const gone = [...new Set(inUse.filter((address) => !addresses.includes(address)))];
+    const more = servingAddresses(addresses, inUse).filter((address) => !inUse.includes(address));
+    const { name = host } = own[0] ?? {};
+    if (gone.length > 0) return [`${name} has moved to ${addresses.join(", ")}; HAProxy uses ${gone.join(", ")}${ago}`];
+    if (inUse.length >= SERVERS_OF_A_NAME && more.length > 0)
+      return [`${name} has ${more.length} addresses more than the ${SERVERS_OF_A_NAME} that HAProxy takes of a name`];
+    if (more.length > 0) return [`${name} has ${more.join(", ")} too, which HAProxy does not use`];
+    return [];
   });
-  if (moved.length === 0) return pass("every name resolves to the address that HAProxy uses");
+  if (moved.length === 0) return pass("every name resolves to the addresses that HAProxy uses");
   return warn(moved.join("; "), "ober restart --reload-only; `resolve: follow` in the backend group does it by itself");
 }

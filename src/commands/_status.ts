@@ -7,6 +7,7 @@ import { arpQuestions, heldOn, type VrrpView, vrrpView } from "../checks/vrrp.ts
 import type { Config } from "../config/schema.ts";
 import { type NameStates, nameRemark } from "../domain/names.ts";
 import { type RgwState, rgwState } from "../domain/rgw.ts";
+import { firstServer } from "../domain/server-state.ts";
 import { hasHandover, unitsOf } from "../domain/units.ts";
 import { orUndefined } from "../errors.ts";
 import { causeOf } from "../health/drain.ts";
@@ -248,7 +249,7 @@ function backendStatus(name: string, rows: readonly StatRow[], names: NameStates
     name,
     servers: serverRows(rows, name).map((row) => {
       const server = row["svname"] ?? "";
-      const nameProblem = nameRemark(names.get(server.replace(/:\d+$/, "")) ?? {}, Date.now());
+      const nameProblem = nameRemark(names.get(firstServer(server).replace(/:\d+$/, "")) ?? {}, Date.now());
       const state = rgwState(row);
       return {
         name: server,

@@ -1,3 +1,4 @@
+import { isUnused } from "../domain/server-state.ts";
 import type { StatRow } from "../system/haproxy-socket.ts";
 import { short, sparkline } from "../ui/sparkline.ts";
 import { table } from "../ui/table.ts";
@@ -15,7 +16,8 @@ export function countersOf(rows: readonly StatRow[]): readonly Counters[] {
     bytes: fronts.reduce((sum, row) => sum + bytes(row), 0),
   };
   const servers = rows.filter(
-    (row) => !row["pxname"]?.startsWith("ober_") && !["FRONTEND", "BACKEND"].includes(row["svname"] ?? ""),
+    (row) =>
+      !row["pxname"]?.startsWith("ober_") && !["FRONTEND", "BACKEND"].includes(row["svname"] ?? "") && !isUnused(row),
   );
   return [
     total,

@@ -1,7 +1,7 @@
 import { defineCommand } from "citty";
 import { listedNames } from "../checks/facts.ts";
 import { age } from "../domain/age.ts";
-import { FOLLOW_AGAIN_MS, LOOK_AGAIN_MS, nameRemark } from "../domain/names.ts";
+import { FOLLOW_AGAIN_MS, LOOK_AGAIN_MS, nameRemark, PLACEHOLDER } from "../domain/names.ts";
 import { pathsOf } from "../domain/paths.ts";
 import { namesOf } from "../domain/server-state.ts";
 import { OberError, orUndefined, UsageError } from "../errors.ts";
@@ -51,7 +51,7 @@ async function show(node: Node, out: Output): Promise<void> {
   const names = namesOf(servers).map((name) => ({ name, ...states.get(name) }));
   const rows = names.map((one) => [
     one.name,
-    one.address ?? "none",
+    [one.address ?? "none", ...(one.others ?? [])].join(", "),
     one.at === undefined ? "" : age(now - Date.parse(one.at)),
     nameRemark(one, now) ?? "",
   ]);
@@ -75,7 +75,8 @@ async function watchNames(node: Node, out: Output, followed: ReadonlySet<string>
   for (;;) {
     const { taken, remarks, open } = await lookOnce(node, { unconfirmed, followed, others }, new Date());
     for (const { backend, name, address, before, refused } of taken) {
-      if (refused === undefined) out.progress(`${backend}/${name} has the address ${address} now, before ${before}`);
+      const now = address === PLACEHOLDER ? "is not needed any more" : `has the address ${address} now`;
+      if (refused === undefined) out.progress(`${backend}/${name} ${now}, before ${before}`);
       else out.warn(`HAProxy did not take the address ${address} for ${backend}/${name}: ${refused}`);
     }
     // A disk that stays full is told of once.

@@ -22,6 +22,8 @@ export type KnownNames = ReadonlyMap<string, KnownName>;
 export type NameState = {
   /** Undefined where the name has never resolved: HAProxy has the placeholder. */
   readonly address?: string;
+  /** The others that it has, each a server too. */
+  readonly others?: readonly string[];
   /** When the name was last seen to have the address (ISO 8601). */
   readonly at?: string;
   /** Undefined where the last question was answered. */
@@ -41,6 +43,28 @@ export function chooseAddress(addresses: readonly string[], inUse: string | unde
   return addresses.find((address) => familyOf(address) === 4) ?? addresses[0];
 }
 
+/**
+ * The addresses of a name that are servers of HAProxy, in the order of their numbers: DNS may give them in any. One family alone, because an
+ * RGW that has both would count twice: IPv4 if the name has such an address. Addresses of the other one serve too where HAProxy
+ * has them already (`inUse`), and once all that it has are down (`allDown`).
+ */
+export function servingAddresses(
+  addresses: readonly string[],
+  inUse: readonly string[] = [],
+  allDown = false,
+): readonly string[] {
+  const family = addresses.some((address) => familyOf(address) === 4) ? 4 : 6;
+  const [first, second] = [true, false].map((preferred) =>
+    addresses.filter((address) => (familyOf(address) === family) === preferred).sort(byNumber),
+  ) as [string[], string[]];
+  return [...first, ...(allDown ? second : second.filter((address) => inUse.includes(address)))];
+}
+
+function byNumber(one: string, other: string): number {
+  const difference = (parseAddress(one)?.value ?? 0n) - (parseAddress(other)?.value ?? 0n);
+  return difference < 0n ? -1 : difference > 0n ? 1 : 0;
+}
+
 /** What is known after `answers`; a name that did not answer keeps what it had. The address in use stands first. */
 export function learn(known: KnownNames, answers: ReadonlyMap<string, Answer>, at: string): KnownNames {
   const learned = new Map(known);
@@ -48,17 +72,23 @@ export function learn(known: KnownNames, answers: ReadonlyMap<string, Answer>, a
     if (!("addresses" in answer)) continue;
     const first = chooseAddress(answer.addresses, known.get(name)?.addresses[0]);
     if (first === undefined) continue;
-    learned.set(name, { addresses: [first, ...answer.addresses.filter((address) => address !== first)], at });
+    // Sorted, because a name server may turn them with each answer, and what is known would be written anew each time.
+    const others = answer.addresses.filter((address) => address !== first).sort(byNumber);
+    learned.set(name, { addresses: [first, ...others], at });
   }
   return learned;
 }
 
 /** The state of each name, by what is known of it and what the last question brought; without an answer it stays as it was. */
 export function stateOf(name: string, known: KnownNames, answer: Answer | undefined, before?: NameState): NameState {
-  const { addresses: [address] = [], at } = known.get(name) ?? {};
+  const { addresses = [], at } = known.get(name) ?? {};
+  const serving = servingAddresses(addresses);
+  const address = serving.find((one) => one === addresses[0]) ?? serving[0];
+  const others = serving.filter((one) => one !== address);
   const problem = answer === undefined ? before?.problem : "problem" in answer ? answer.problem : undefined;
   return {
     ...(address === undefined ? {} : { address }),
+    ...(others.length === 0 ? {} : { others }),
     ...(at === undefined ? {} : { at }),
     ...(problem === undefined ? {} : { problem }),
   };
@@ -105,10 +135,11 @@ export function parseKnownNames(text: string | undefined): KnownNames {
 /** The same for the states of names. */
 export function parseNameStates(text: string | undefined): NameStates {
   return new Map(
-    entriesOf(text).map(([name, { address, at, problem }]) => [
+    entriesOf(text).map(([name, { address, others, at, problem }]) => [
       name,
       {
         ...(isAddress(address) ? { address } : {}),
+        ...(Array.isArray(others) && others.every(isAddress) ? { others } : {}),
         ...(isTime(at) ? { at } : {}),
         ...(typeof problem === "string" ? { problem } : {}),
       },

@@ -3,7 +3,7 @@
  * Pure. See HAProxy's configuration manual, "server-state-file", and its management guide, "show servers state".
  */
 import { parseAddress } from "./address.ts";
-import { PLACEHOLDER } from "./names.ts";
+import { PLACEHOLDER, servingAddresses } from "./names.ts";
 
 /** A server of haproxy.cfg. `host` is an address, or the name that ober resolves. */
 export type ConfiguredServer = {
@@ -12,6 +12,25 @@ export type ConfiguredServer = {
   readonly host: string;
   readonly port: number;
 };
+
+/**
+ * So many servers haproxy.cfg has for a name, one for each address that it may have: the file is the same on all nodes whatever DNS says.
+ * Those that are not needed are in maintenance at the placeholder, unchecked. More addresses than that behind one name are written as names or
+ * addresses of their own.
+ */
+export const SERVERS_OF_A_NAME = 8;
+
+/** What stands before the numbers of a name's servers beside the first, `rgw1_7480-2`: HAProxy takes no colon there. */
+export const furtherServers = (host: string, port: number): string => `${host}_${port}-`;
+
+/** The name of the first server of those that one name has: what ober.yaml says. */
+export const firstServer = (name: string): string => name.replace(/_(\d+)-\d+$/, ":$1");
+
+/** Whether a row of HAProxy's `show stat` is a server that its name has no address for. Only the socket tells addresses. */
+export function isUnused({ svname = "", status = "", addr }: Readonly<Record<string, string>>): boolean {
+  if (!status.startsWith("MAINT")) return false;
+  return addr ? addr.startsWith(`${PLACEHOLDER}:`) : firstServer(svname) !== svname;
+}
 
 /** A server as the running HAProxy has it. */
 export type LiveServer = {
@@ -31,16 +50,20 @@ export function configuredServers(haproxyConfig: string): readonly ConfiguredSer
   for (const line of haproxyConfig.split("\n")) {
     const section = /^\s*(backend|listen|frontend|defaults|global|peers|resolvers|userlist)\b(?:\s+(\S+))?/.exec(line);
     if (section) backend = section[1] === "backend" ? section[2] : undefined;
-    const [, name, bracketed, plain, port] =
-      /^\s*server\s+(\S+)\s+(?:\[([0-9A-Fa-f:.]+)\]|([^\s:[\]]+)):(\d+)(?:\s|$)/.exec(line) ?? [];
+    const [, name, from, to, bracketed, plain, port] =
+      /^\s*server(?:-template)?\s+(\S+)\s+(?:(\d+)-(\d+)\s+)?(?:\[([0-9A-Fa-f:.]+)\]|([^\s:[\]]+)):(\d+)(?:\s|$)/.exec(
+        line,
+      ) ?? [];
     const host = bracketed ?? plain;
     if (backend === undefined || name === undefined || host === undefined) continue;
-    servers.push({ backend, name, host, port: Number(port) });
+    if (from === undefined) servers.push({ backend, name, host, port: Number(port) });
+    for (let number = Number(from); number <= Math.min(Number(to), SERVERS_OF_A_NAME); number++)
+      servers.push({ backend, name: `${name}${number}`, host, port: Number(port) });
   }
   return servers;
 }
 
-export const isNamed = ({ host }: ConfiguredServer): boolean => parseAddress(host) === undefined;
+export const isNamed = ({ host }: Pick<ConfiguredServer, "host">): boolean => parseAddress(host) === undefined;
 
 /** The names among the servers' hosts, each once. */
 export const namesOf = (servers: readonly ConfiguredServer[]): readonly string[] => [
@@ -68,24 +91,67 @@ export function parseServersState(text: string): readonly LiveServer[] {
 }
 
 /**
- * The file for these servers. `addressOf` gives the address of a name; a server without one has the placeholder and is down until it gets
- * one. `live` is the HAProxy that a reload replaces: what an operator did to a server (drain, maintenance, weight) stays, and one
+ * The addresses that the servers of one name get, in the order of `servers`; undefined for one that is not needed. A server keeps the
+ * address that it has, so that what it carries and what an operator did to it stay where they are.
+ */
+export function shareOut(
+  servers: readonly string[],
+  wanted: readonly string[],
+  inUse: (server: string) => string | undefined,
+): readonly (string | undefined)[] {
+  const kept = new Map<string, string>();
+  for (const server of servers) {
+    const address = inUse(server);
+    if (address !== undefined && wanted.includes(address) && ![...kept.values()].includes(address))
+      kept.set(server, address);
+  }
+  const left = wanted.filter((address) => ![...kept.values()].includes(address));
+  return servers.map((server) => kept.get(server) ?? left.shift());
+}
+
+/** The servers of each name in a backend, by `key` of it. */
+function byName(servers: readonly ConfiguredServer[]): readonly (readonly ConfiguredServer[])[] {
+  return [...Map.groupBy(servers, ({ backend, host, port }) => `${backend} ${host} ${port}`).values()];
+}
+
+/**
+ * The file for these servers. `addressesOf` gives the addresses of a name, none where it has never resolved: its first server then has the
+ * placeholder and is down until it gets one. `live` is the HAProxy that a reload replaces: what an operator did to a server (drain, maintenance, weight) stays, and one
  * that was down stays down until its checks are good.
  */
 export function serverStateFile(
   servers: readonly ConfiguredServer[],
-  addressOf: (name: string) => string | undefined,
+  addressesOf: (name: string) => readonly string[],
   live: readonly LiveServer[] = [],
 ): string {
-  const before = new Map(live.map((server) => [`${server.backend} ${server.name}`, server]));
+  const before = new Map(live.map((server) => [keyOf(server), server]));
+  const named = new Map(
+    byName(servers.filter(isNamed)).flatMap((group) => {
+      const inUse = (key: string) => before.get(key)?.address;
+      const has = group.flatMap((server) => inUse(keyOf(server)) ?? []).filter((address) => address !== PLACEHOLDER);
+      const wanted = servingAddresses(addressesOf(group[0]?.host ?? ""), has);
+      const shared = shareOut(group.map(keyOf), wanted, inUse);
+      return group.map((server, index) => {
+        // The first of a name without an address is down at the placeholder, for all to see; the others are in maintenance.
+        const further = index > 0 || wanted.length > 0;
+        return [server, { address: shared[index], further, wasFurther: index > 0 || has.length > 0 }] as const;
+      });
+    }),
+  );
   const lines = servers.flatMap((server) => {
-    const known = before.get(`${server.backend} ${server.name}`);
-    if (!isNamed(server) && known === undefined) return [];
-    const address = isNamed(server) ? (addressOf(server.host) ?? PLACEHOLDER) : server.host;
-    return [stateLine(server, address, known)];
+    const known = before.get(keyOf(server));
+    const place = named.get(server);
+    if (place === undefined) return known === undefined ? [] : [stateLine(server, server.host, known)];
+    const { address, further, wasFurther } = place;
+    if (address === undefined && further) return [unusedLine(server)];
+    // One that was not needed was in maintenance for that reason: nobody asked for it.
+    const asked = known !== undefined && wasFurther && isIdle(known) ? undefined : known;
+    return [stateLine(server, address ?? PLACEHOLDER, asked)];
   });
   return `1\n# Written by ober: names of servers and their addresses\n${lines.map((line) => `${line}\n`).join("")}`;
 }
+
+const keyOf = ({ backend, name }: { readonly backend: string; readonly name: string }) => `${backend} ${name}`;
 
 const FORCED_MAINTENANCE = 0x01;
 const FORCED_DRAIN = 0x08;
@@ -93,11 +159,16 @@ const FORCED_DRAIN = 0x08;
 /** Operational states of HAProxy's `enum srv_state`. */
 const STOPPED = 0;
 const STARTING = 1;
+const RUNNING = 2;
 
 /** Longer than any `slowstart`, in seconds: the server has its whole weight at once. */
 const LONG_AGO = 86_400;
 
-function stateLine({ backend, name, port }: ConfiguredServer, address: string, live: LiveServer | undefined): string {
+/** In maintenance, so that nobody checks it and it counts nowhere. HAProxy would log a line for each that was down or (2.6) starting before. */
+const unusedLine = (server: ConfiguredServer): string =>
+  lineOf(server, PLACEHOLDER, [RUNNING, FORCED_MAINTENANCE, 1, 1, 0, 1, 0, 0]);
+
+function stateLine(server: ConfiguredServer, address: string, live: LiveServer | undefined): string {
   const same = live?.address === address;
   // HAProxy takes one of the two, and refuses the line with both.
   const forced = live?.adminState ?? 0;
@@ -107,52 +178,79 @@ function stateLine({ backend, name, port }: ConfiguredServer, address: string, l
   // would need three of them. Seen with 2.6, 3.0, 3.2 and 3.4.
   const [state, since, health] = down ? [STOPPED, 0, 0] : [STARTING, LONG_AGO, 1];
   const weights = [live?.weight ?? 1, live?.configuredWeight ?? 1];
-  // Check status 1 is "INI", not checked yet; check state 6 is configured and enabled. The fields end before `srv_use_ssl`.
-  const fields = [
-    0,
-    backend,
-    0,
-    name,
-    address,
-    state,
-    admin,
-    ...weights,
-    since,
-    1,
-    0,
-    health,
-    6,
-    0,
-    0,
-    0,
-    "-",
-    port,
-    "-",
-  ];
-  return fields.join(" ");
+  // Check status 1 is "INI", not checked yet.
+  return lineOf(server, address, [state, admin, ...weights, since, 1, 0, health]);
 }
 
-/** An address that a server of the running HAProxy is to get. */
-export type TakeIn = ConfiguredServer & { readonly address: string; readonly before: string };
+/** One of those that its name has no address for. */
+const isIdle = ({ address, adminState }: LiveServer) =>
+  address === PLACEHOLDER && (adminState & FORCED_MAINTENANCE) !== 0;
+
+function lineOf({ backend, name, port }: ConfiguredServer, address: string, state: readonly number[]): string {
+  // Check state 6 is configured and enabled. The fields end before `srv_use_ssl`.
+  return [0, backend, 0, name, address, ...state, 6, 0, 0, 0, "-", port, "-"].join(" ");
+}
+
+/** An address that a server of the running HAProxy is to get, or the placeholder for one that is not needed any more. */
+export type TakeIn = ConfiguredServer & {
+  readonly address: string;
+  readonly before: string;
+  /** Whether it was not needed before: it is in maintenance then. */
+  readonly fromMaintenance: boolean;
+};
 
 /**
- * The servers that get another address now: those on the placeholder, those that started with an address from before (`unconfirmed`
- * names), and those of groups that follow their names. `choose` is the address of a name, given the one in use.
+ * The servers that get another address now: those of names on the placeholder, those that started with an address from before (`unconfirmed`
+ * names), those of groups that follow their names, and those of a name all whose servers are down while it has addresses of the other
+ * family. `addressesOf` is undefined where nothing is known.
  */
 export function serversToTakeIn(options: {
   readonly servers: readonly ConfiguredServer[];
   readonly live: readonly LiveServer[];
   readonly unconfirmed: ReadonlySet<string>;
   readonly followed: ReadonlySet<string>;
-  readonly choose: (name: string, inUse: string) => string | undefined;
+  readonly addressesOf: (name: string, nothingInUse: boolean) => readonly string[] | undefined;
 }): readonly TakeIn[] {
-  const { servers, live, unconfirmed, followed, choose } = options;
-  return servers.filter(isNamed).flatMap((server) => {
-    const now = live.find(({ backend, name }) => backend === server.backend && name === server.name);
-    if (now === undefined) return [];
-    const address = choose(server.host, now.address);
-    if (address === undefined || address === now.address) return [];
-    const may = now.address === PLACEHOLDER || unconfirmed.has(server.host) || followed.has(server.backend);
-    return may ? [{ ...server, address, before: now.address }] : [];
+  const { servers, live, unconfirmed, followed, addressesOf } = options;
+  const now = new Map(live.map((server) => [keyOf(server), server]));
+  return byName(servers.filter(isNamed)).flatMap((group) => {
+    const [{ host, backend } = { host: "", backend: "" }] = group;
+    const running = group.flatMap((server) => now.get(keyOf(server)) ?? []);
+    const used = running.filter(({ address }) => address !== PLACEHOLDER);
+    const addresses = addressesOf(host, used.length === 0);
+    if (running.length === 0 || addresses === undefined || addresses.length === 0) return [];
+    const down = allDown(used);
+    if (used.length > 0 && !down && !unconfirmed.has(host) && !followed.has(backend)) return [];
+    const inUse = used.map(({ address }) => address);
+    const mayLeave = unconfirmed.has(host) || followed.has(backend);
+    const wanted = servingAddresses(mayLeave ? addresses : [...new Set([...inUse, ...addresses])], inUse, down);
+    const configured = group.filter((server) => now.has(keyOf(server)));
+    const shared = shareOut(configured.map(keyOf), wanted, (key) => now.get(key)?.address);
+    return configured.flatMap((server, index) => {
+      const before = now.get(keyOf(server)) as LiveServer;
+      const address = shared[index] ?? PLACEHOLDER;
+      if (address === before.address) return [];
+      const fromMaintenance = isIdle(before) && (index > 0 || used.length > 0);
+      return [{ ...server, address, before: before.address, fromMaintenance }];
+    });
   });
+}
+
+/** Whether checks have found all of them down; those in maintenance say nothing. */
+function allDown(used: readonly LiveServer[]): boolean {
+  const checked = used.filter(({ adminState }) => (adminState & FORCED_MAINTENANCE) === 0);
+  return checked.length > 0 && checked.every(({ opState }) => opState === STOPPED);
+}
+
+/** Whether a server of the name is to be looked at again: none has an address, or all that have one are down and there are others to try. */
+export function isUnsettled(
+  servers: readonly ConfiguredServer[],
+  live: readonly LiveServer[],
+  addresses: readonly string[],
+): boolean {
+  const used = live.filter(
+    (one) => one.address !== PLACEHOLDER && servers.some((server) => keyOf(server) === keyOf(one)),
+  );
+  const inUse = used.map(({ address }) => address);
+  return used.length === 0 || (allDown(used) && addresses.some((address) => !inUse.includes(address)));
 }

@@ -80,7 +80,7 @@ export async function validate(
   await system.makeDirectory(posix.dirname(staged(paths.serverState)), 0o700);
   await system.writeAtomic(
     staged(paths.serverState),
-    serverStateFile([], () => undefined),
+    serverStateFile([], () => []),
   );
   for (const file of fresh) {
     await system.makeDirectory(posix.dirname(staged(file.path)), 0o700);

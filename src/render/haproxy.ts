@@ -6,6 +6,7 @@ import { writeAllowList } from "../domain/allow-list.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { certificatePlace, type Paths } from "../domain/paths.ts";
 import { isHealthPath } from "../domain/rgw.ts";
+import { furtherServers, isNamed, SERVERS_OF_A_NAME } from "../domain/server-state.ts";
 import { SERVES_KEY, TURN_KEY } from "../domain/serves.ts";
 import type { RenderedFile } from "./file.ts";
 import { IDENTITY_KEY, IDENTITY_PATH, identityText, SERVES_TEXT } from "./identity.ts";
@@ -143,7 +144,10 @@ function backend(group: Backend, groups: readonly Backend[], nodes: number): str
   const server = (one: Server) => {
     const sharing = groupsSharing(groups, one);
     const shared = sharing > 1 ? ` maxconn ${share(sharing)}` : "";
-    return `server ${one.host}:${one.port} ${bracketed(one.host)}:${one.port}${shared}${serverName(group, one)}`;
+    const name = `${one.host}:${one.port}`;
+    const at = `${bracketed(one.host)}:${one.port}${shared}${serverName(group, one)}`;
+    const more = `server-template ${furtherServers(one.host, one.port)} 2-${SERVERS_OF_A_NAME} ${at}`;
+    return [`server ${name} ${at}`, ...(isNamed(one) ? [more] : [])];
   };
   return fill(assets.haproxyBackend, {
     name: group.name,
@@ -156,7 +160,7 @@ function backend(group: Backend, groups: readonly Backend[], nodes: number): str
     states: indent(stateRules(group.health_check_path)),
     serverConnections: String(share(1)),
     tls: backendTls(group),
-    servers: indent(group.servers.map(server)),
+    servers: indent(group.servers.flatMap(server)),
   });
 }
 

@@ -1,5 +1,6 @@
 import net from "node:net";
 import { type RgwState, rgwState } from "../domain/rgw.ts";
+import { isUnused } from "../domain/server-state.ts";
 import { OberError, orUndefined } from "../errors.ts";
 
 /**
@@ -102,9 +103,11 @@ export function requestsInFlight(rows: readonly StatRow[]): number {
     .reduce((sum, row) => sum + Number(row["scur"] ?? 0) + Number(row["qcur"] ?? 0), 0);
 }
 
-/** The rows of a backend's servers, without that of the backend itself. */
+/** The rows of a backend's servers, without that of the backend itself and those that their name has no address for. */
 export const serverRows = (rows: readonly StatRow[], backend: string): readonly StatRow[] =>
-  rows.filter((row) => row["pxname"] === backend && !["BACKEND", "FRONTEND"].includes(row["svname"] ?? ""));
+  rows.filter(
+    (row) => row["pxname"] === backend && !["BACKEND", "FRONTEND"].includes(row["svname"] ?? "") && !isUnused(row),
+  );
 
 /** A server of a backend: what HAProxy calls its state, and what that means. */
 export type ServerState = {
@@ -123,9 +126,10 @@ export const serversOf = (rows: readonly StatRow[], backend: string): readonly S
     ...rgwState(row),
   }));
 
-/** Servers that HAProxy takes for up only because it has just started and has not checked them yet. */
+/** Servers that HAProxy takes for up only because it has just started and has not checked them yet. It checks none in maintenance. */
 export function checksPending(rows: readonly StatRow[]): number {
-  return rows.filter((row) => row["check_status"] === "INI" || row["check_status"] === "* INI").length;
+  return rows.filter(({ check_status: check = "", status = "" }) => /^(\* )?INI$/.test(check) && !/^MAINT/.test(status))
+    .length;
 }
 
 /** A worker that a reload has left to its connections. */

@@ -4,7 +4,6 @@
  */
 import {
   type Answer,
-  chooseAddress,
   type KnownNames,
   learn,
   type NameStates,
@@ -18,7 +17,7 @@ import type { Paths } from "../domain/paths.ts";
 import {
   type ConfiguredServer,
   configuredServers,
-  isNamed,
+  isUnsettled,
   type LiveServer,
   namesOf,
   parseServersState,
@@ -83,8 +82,7 @@ export async function prepareNames(place: Place, now: Date): Promise<readonly st
   const names = namesOf(servers);
   const answers = await askNames(system, names, (name) => (known.has(name) ? START_KNOWN_MS : START_MS));
   const learned = learn(known, answers, now.toISOString());
-  const file = serverStateFile(servers, (name) => learned.get(name)?.addresses[0], live);
-  await writeState(place, file);
+  await writeState(place, stateFile(servers, learned, live));
   const states = new Map(names.map((name) => [name, stateOf(name, learned, answers.get(name))]));
   const said = await remember(place, { states, kept, learned });
   const troubled = names.flatMap((name) => {
@@ -102,13 +100,20 @@ function withInUse(
   now: Date,
 ): KnownNames {
   const known = new Map(kept);
-  for (const { backend, name, host } of servers.filter(isNamed)) {
-    const address = live.find((one) => one.backend === backend && one.name === name)?.address;
-    if (!address || address === PLACEHOLDER || kept.get(host)?.addresses[0] === address) continue;
-    known.set(host, { addresses: [address], at: kept.get(host)?.at ?? now.toISOString() });
+  for (const host of namesOf(servers)) {
+    const keys = servers.filter((server) => server.host === host).map(({ backend, name }) => `${backend} ${name}`);
+    const inUse = live.flatMap(({ backend, name, address }) =>
+      keys.includes(`${backend} ${name}`) && address !== "" && address !== PLACEHOLDER ? [address] : [],
+    );
+    const before = kept.get(host);
+    if (inUse.every((address) => before?.addresses.includes(address))) continue;
+    known.set(host, { addresses: [...new Set(inUse)], at: before?.at ?? now.toISOString() });
   }
   return known;
 }
+
+const stateFile = (servers: readonly ConfiguredServer[], known: KnownNames, live: readonly LiveServer[] | undefined) =>
+  serverStateFile(servers, (name) => known.get(name)?.addresses ?? [], live);
 
 /** Two may write at once: a start, and the look that it interrupts. */
 async function writeState({ system, paths }: Place, content: string): Promise<void> {
@@ -167,16 +172,17 @@ export async function lookOnce(place: Place, wanted: Wanted, now: Date): Promise
   ]);
   if (live === undefined) return { taken: [], remarks: [], open: true };
   const names = namesOf(servers);
-  const needed = namesOf(servers.filter((server) => isOpen(server, live, before)));
+  const needed = namesOf(servers).filter((name) => isOpen(name, { servers, live, kept, before }));
   const unknown = wanted.others.filter((name) => !kept.has(name));
   const followed = namesOf(servers.filter(({ backend }) => wanted.followed.has(backend)));
   const asked = [...new Set([...needed, ...followed, ...unknown])];
   const together = needed.length + unknown.length === 0 ? await askTogether(system, asked, TOGETHER_MS) : undefined;
   const answers = together ?? (await askNames(system, asked, LOOK_MS));
   const learned = learn(withInUse(servers, live, kept, now), answers, now.toISOString());
-  const choose = (name: string, address: string) => addressFor(name, address, answers, learned, wanted.unconfirmed);
+  const addressesOf = (name: string, nothingInUse: boolean) =>
+    addressesFor(name, nothingInUse, { answers, learned, unconfirmed: wanted.unconfirmed });
   const taken: Look["taken"][number][] = [];
-  for (const server of serversToTakeIn({ servers, live, ...wanted, choose })) {
+  for (const server of serversToTakeIn({ servers, live, ...wanted, addressesOf })) {
     taken.push({ ...server, ...(await give(place, server)) });
   }
   const states = new Map(names.map((name) => [name, stateOf(name, learned, answers.get(name), before.get(name))]));
@@ -189,38 +195,55 @@ export async function lookOnce(place: Place, wanted: Wanted, now: Date): Promise
   return { taken, remarks, open };
 }
 
-/** On the placeholder, or with an address from before. */
-function isOpen(server: ConfiguredServer, live: readonly LiveServer[], states: NameStates): boolean {
-  const now = live.find(({ backend, name }) => backend === server.backend && name === server.name);
-  const state = states.get(server.host);
-  return now?.address === PLACEHOLDER || state === undefined || state.problem !== undefined;
+/** Without an address, with one from before, or down while there are others. */
+function isOpen(
+  name: string,
+  seen: {
+    readonly servers: readonly ConfiguredServer[];
+    readonly live: readonly LiveServer[];
+    readonly kept: KnownNames;
+    readonly before: NameStates;
+  },
+): boolean {
+  const state = seen.before.get(name);
+  if (state === undefined || state.problem !== undefined) return true;
+  const { addresses = [] } = seen.kept.get(name) ?? {};
+  const own = seen.servers.filter(({ host }) => host === name);
+  return [...Map.groupBy(own, ({ backend, port }) => `${backend} ${port}`).values()].some((group) =>
+    isUnsettled(group, seen.live, addresses),
+  );
 }
 
-function addressFor(
+function addressesFor(
   name: string,
-  inUseNow: string,
-  answers: ReadonlyMap<string, Answer>,
-  learned: KnownNames,
-  unconfirmed: ReadonlySet<string>,
-): string | undefined {
-  const answer = answers.get(name);
-  if (answer !== undefined && "addresses" in answer) return chooseAddress(answer.addresses, inUseNow);
+  nothingInUse: boolean,
+  seen: {
+    readonly answers: ReadonlyMap<string, Answer>;
+    readonly learned: KnownNames;
+    readonly unconfirmed: ReadonlySet<string>;
+  },
+): readonly string[] | undefined {
+  const answer = seen.answers.get(name);
+  if (answer !== undefined && "addresses" in answer) return answer.addresses;
   // The worker of a reload that came in between may still have what was known before the answer.
-  const { addresses = [] } = learned.get(name) ?? {};
-  return unconfirmed.has(name) || inUseNow === PLACEHOLDER ? chooseAddress(addresses, inUseNow) : undefined;
+  return seen.unconfirmed.has(name) || nothingInUse ? seen.learned.get(name)?.addresses : undefined;
 }
 
 /** Gives a server its address; its checks then find it. See HAProxy's management guide, "set server". */
-async function give({ paths }: Place, { backend, name, address, port }: TakeIn): Promise<{ refused?: string }> {
-  const command = `set server ${backend}/${name} addr ${address} port ${port}`;
-  const said = await orUndefined(() => haproxyCommand(paths.haproxySocket, command));
-  if (said !== undefined && /changed from|no need to change/.test(said)) return {};
-  return { refused: said?.trim() ?? "HAProxy does not answer" };
+async function give({ paths }: Place, server: TakeIn): Promise<{ refused?: string }> {
+  const { backend, name, address, port, fromMaintenance } = server;
+  const say = (command: string) => orUndefined(() => haproxyCommand(paths.haproxySocket, command));
+  const target = `${backend}/${name}`;
+  if (address === PLACEHOLDER) await say(`set server ${target} state maint`);
+  const said = await say(`set server ${target} addr ${address} port ${port}`);
+  if (said === undefined || !/changed from|no need to change/.test(said))
+    return { refused: said?.trim() ?? "HAProxy does not answer" };
+  if (fromMaintenance) await say(`set server ${target} state ready`);
+  return {};
 }
 
 /** A reload that somebody asks HAProxy for by hand finds what HAProxy has now. */
 async function renew(place: Place, servers: readonly ConfiguredServer[], learned: KnownNames): Promise<void> {
   const live = await liveServers(place);
-  const file = serverStateFile(servers, (name) => learned.get(name)?.addresses[0], live);
-  await orUndefined(() => writeState(place, file));
+  await orUndefined(() => writeState(place, stateFile(servers, learned, live)));
 }

@@ -131,7 +131,7 @@ ${options.config ?? ""}
   // As `ober names --prepare` leaves it before each start.
   put(
     paths.serverState,
-    serverStateFile([], () => undefined),
+    serverStateFile([], () => []),
   );
   const certificate = `${paths.certs}/s3.pem`;
   put(certificate, await selfSigned("s3.example.org"));
@@ -207,10 +207,12 @@ ${options.config ?? ""}
     },
     /** Ends HAProxy and starts it anew: what counts then is what the files say. */
     async restart() {
+      const before = await pidOf();
       child.kill("SIGTERM");
       await child.exited;
       child = spawn();
-      await until("HAProxy serves again", pidOf, 15_000);
+      // The former worker may answer once more before it is gone.
+      await until("HAProxy serves again", async () => ![0, before].includes(await pidOf()), 15_000);
     },
     [Symbol.asyncDispose]: end,
   };

@@ -6,7 +6,7 @@ import { run, until } from "../lab/process.ts";
 import { toolsTree } from "../lab/trees.ts";
 import { type Answer, exchange, get, request } from "./_peers.ts";
 
-const USER = { accessKey: "OBERACCESSKEY0000001", secretKey: "obersecretkey0000000000000000000000001" } as const;
+export const USER = { accessKey: "OBERACCESSKEY0000001", secretKey: "obersecretkey0000000000000000000000001" } as const;
 
 /** The tree with radosgw; built before the test enters its network, which has no way out. */
 export const radosgwTree = (): Promise<string> => toolsTree((line) => process.stderr.write(`${line}\n`));

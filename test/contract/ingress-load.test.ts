@@ -208,6 +208,51 @@ describe.each(TREES.map((tree) => [tree.name, tree] as const))("%s:", (name, tre
     ROUNDS * 20_000 + 120_000,
   );
 
+  test(
+    "reloads fail no request on kept connections of clients that cannot repeat a body",
+    async () => {
+      await using _server = await startServer(SERVERS[0] ?? "", ({ socket }) => void socket.write(OK));
+      // Idle connections of an old worker end after two seconds instead of sixty.
+      await using ingress = await startIngress(tree, {
+        edit: [["timeout http-keep-alive 60s", "timeout http-keep-alive 2s"]],
+      });
+      const clients = Array.from({ length: 8 }, (_, client) => keepConnection(client));
+      const reloads = ROUNDS * 5;
+      const took: number[] = [];
+      for (let count = 0; count < reloads; count++) {
+        const seen = clients.reduce((sum, { count: requests }) => sum + requests(), 0);
+        const started = performance.now();
+        await ingress.reload();
+        took.push(performance.now() - started);
+        // Each connection is used again between two reloads: what an old worker kept comes to its end under load.
+        await until(
+          "requests go on",
+          () => clients.reduce((sum, { count: requests }) => sum + requests(), 0) > seen + 100,
+          10_000,
+        );
+      }
+      const results = await Promise.all(clients.map((client) => client.stop()));
+      const sum = (of: (result: (typeof results)[number]) => number) => results.reduce((all, one) => all + of(one), 0);
+      expect(sum(({ failed }) => failed)).toBe(0);
+      // What says "Connection: close" is what an old worker answered last on a connection that it had kept.
+      expect(sum(({ renewed }) => renewed)).toBeGreaterThan(reloads);
+      await until("one worker is left", () => ingress.workers().length === 1, 20_000);
+      measured(
+        "reloads and kept connections",
+        sum(({ requests }) => requests),
+        {
+          unit: "requests",
+          reloads,
+          failed: sum(({ failed }) => failed),
+          renewed: sum(({ renewed }) => renewed),
+          slowestReloadMs: Math.round(Math.max(...took)),
+          ...release,
+        },
+      );
+    },
+    ROUNDS * 20_000 + 120_000,
+  );
+
   test("a hundred thousand addresses change at once, while allowed clients connect, and outlive a restart", async () => {
     await using _server = await startServer(SERVERS[0] ?? "", ({ socket }) => void socket.write(OK));
     await using ingress = await startIngress(tree);
@@ -482,3 +527,42 @@ test("one server of eight dies, hangs, answers 503, answers slowly and comes bac
     release: tree.name,
   });
 }, 90_000);
+
+/**
+ * A client that keeps its connection and sends PUT and POST, each once: a connection that ends before the answer is a failure. It opens
+ * another where the answer says that it is the last, or where the connection ended before it had sent anything.
+ */
+function keepConnection(client: number) {
+  let stopped = false;
+  let requests = 0;
+  const work = async () => {
+    let [failed, renewed] = [0, 0];
+    let socket: net.Socket | undefined;
+    while (!stopped) {
+      if (socket === undefined || socket.readableEnded || socket.destroyed) socket = await dial();
+      const method = requests % 2 === 0 ? "PUT" : "POST";
+      const text = `${method} /b/${client}-${requests} HTTP/1.1\r\nHost: s3\r\nContent-Length: 4\r\n\r\nbody`;
+      const { status, head } = await exchange(socket, text);
+      requests++;
+      if (status !== 200) failed++;
+      const last = /^connection: close$/im.test(head);
+      if (last) renewed++;
+      if (last || status !== 200) {
+        socket.destroy();
+        socket = undefined;
+      }
+      // As long as a client computes between two requests: an idle connection is what a reload closes.
+      await Bun.sleep(requests % 7);
+    }
+    socket?.destroy();
+    return { requests, failed, renewed };
+  };
+  const done = work();
+  return {
+    count: () => requests,
+    stop: () => {
+      stopped = true;
+      return done;
+    },
+  };
+}

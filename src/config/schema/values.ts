@@ -14,8 +14,22 @@ export function parseServers(lists: string | readonly string[]): Server[] {
     const six = /^\s*(\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]:\d+)\s*$/.exec(list)?.[1];
     return six === undefined ? expandPieces(list) : [six];
   });
-  return [...new Map(servers.map((text) => [text, parseServer(text)])).values()];
+  const spelled = new Map<string, string>();
+  return [...new Map(servers.map((text) => [text, parseServer(text)]))].flatMap(([text, server]) => {
+    const key = `${server.host} ${server.port}`;
+    const before = spelled.get(key);
+    if (before === undefined) {
+      spelled.set(key, text);
+      return [server];
+    }
+    // Letters and a last dot do not make another name; other digits may be a slip, and HAProxy would refuse the second server.
+    if (sameName(before, text)) return [];
+    throw new OberError(`${quote(before)} and ${quote(text)} are the same server: write it once`);
+  });
 }
+
+const sameName = (one: string, other: string) => plainName(one) === plainName(other);
+const plainName = (text: string) => text.toLowerCase().replace(/\.?(?=:\d+$)/, "");
 
 function parseServer(text: string): Server {
   const match = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(text);
@@ -23,7 +37,8 @@ function parseServer(text: string): Server {
   if (match === null || !(port >= 1 && port <= 65_535)) {
     throw new OberError(`${quote(text)} is no server; expected a name or address, ':' and a port from 1 to 65535`);
   }
-  return { host: checkServerHost(match[1] ?? match[2] ?? ""), port };
+  const host = checkServerHost(match[1] ?? match[2] ?? "");
+  return { host: host.toLowerCase().replace(/\.$/, ""), port };
 }
 
 function checkServerHost(host: string): string {

@@ -48,6 +48,21 @@ test("a name that has moved is said with the way to the new address", () => {
   });
 });
 
+test("a name that has more addresses than HAProxy uses is said with them; one of the other family is none of them", () => {
+  expect(verdict({ now: new Map([["rgw1", ["10.0.0.5", "10.0.0.1", "2001:db8::1"]]]) })).toMatchObject({
+    status: "warn",
+    detail: "rgw1:7480 has 10.0.0.5 too, which HAProxy does not use",
+  });
+  expect(verdict({ now: new Map([["rgw1", ["10.0.0.1", "2001:db8::1"]]]) }).status).toBe("pass");
+});
+
+test("servers that a name does not need are no addresses that it has left", () => {
+  const [first] = live;
+  const unneeded = { ...first, name: "rgw1_7480-2", address: "192.0.2.1", adminState: 1 } as (typeof live)[number];
+  const both = [...servers, { backend: "s3", name: "rgw1_7480-2", host: "rgw1", port: 7480 }];
+  expect(verdict({ servers: both, live: [...live, unneeded] }).status).toBe("pass");
+});
+
 test("a name that does not answer now and one that HAProxy does not know are not said to have moved", () => {
   expect(verdict({ now: new Map() }).status).toBe("pass");
   expect(verdict({ live: [], now: new Map([["rgw1", ["10.0.0.5"]]]) }).status).toBe("pass");

@@ -204,6 +204,14 @@ describe("a good file", () => {
       ],
     ],
     [["[2001:DB8::1]:65535"], [["2001:db8::1", 65535]]],
+    [["rgw1:07480"], [["rgw1", 7480]]],
+    [
+      ["RGW1:7480", "rgw1:7480", "rgw1.:7480", "Rgw2.Example.org.:7480"],
+      [
+        ["rgw1", 7480],
+        ["rgw2.example.org", 7480],
+      ],
+    ],
   ])("may list servers as %j", (servers, expanded) => {
     const config = parseConfig(backend({ servers }), "x");
     expect(config.backends[0]?.servers).toEqual(expanded.map(([host, port]) => ({ host, port })));
@@ -419,6 +427,16 @@ describe("a bad value", () => {
       "a URL as server",
       backend({ servers: ["http://rgw1:7480"] }),
       `backends[0].servers: "http://rgw1:7480" is no server; expected a name or address, ':' and a port from 1 to 65535`,
+    ],
+    [
+      "a server twice, by its port",
+      backend({ servers: ["rgw1:7480", "rgw1:07480"] }),
+      'backends[0].servers: "rgw1:7480" and "rgw1:07480" are the same server: write it once',
+    ],
+    [
+      "a server twice, by its address",
+      backend({ servers: ["[fd00::0:5]:7480", "[fd00::5]:7480"] }),
+      'backends[0].servers: "[fd00::0:5]:7480" and "[fd00::5]:7480" are the same server: write it once',
     ],
     [
       "a multicast server",

@@ -5,6 +5,7 @@ import {
   nameRemark,
   parseKnownNames,
   parseNameStates,
+  servingAddresses,
   stateOf,
   togetherInLines,
 } from "../../../src/domain/names.ts";
@@ -93,4 +94,29 @@ test("a file of names is read as it was written, without its broken entries", ()
   expect(parseNameStates(JSON.stringify({ ...states, rgw3: [] }))).toEqual(
     new Map<string, object>(Object.entries(states)),
   );
+});
+
+test.each<
+  [what: string, addresses: readonly string[], inUse: readonly string[], allDown: boolean, serving: readonly string[]]
+>([
+  ["those of IPv4, by their numbers", ["10.0.0.10", "2001:db8::1", "10.0.0.9"], [], false, ["10.0.0.9", "10.0.0.10"]],
+  [
+    "those of IPv6 where there are no others",
+    ["2001:db8::10", "2001:db8::9"],
+    [],
+    false,
+    ["2001:db8::9", "2001:db8::10"],
+  ],
+  ["one of IPv6 too that is in use", ["2001:db8::1", "10.0.0.9"], ["2001:db8::1"], false, ["10.0.0.9", "2001:db8::1"]],
+  ["all where what is in use is down", ["2001:db8::1", "10.0.0.9"], ["10.0.0.9"], true, ["10.0.0.9", "2001:db8::1"]],
+  ["none of none", [], ["10.0.0.9"], true, []],
+])("addresses that are servers: %s", (_what, addresses, inUse, allDown, serving) => {
+  expect(servingAddresses(addresses, inUse, allDown)).toEqual(serving);
+});
+
+test("the state of a name has all its addresses that serve", () => {
+  const known = new Map([["rgw", { addresses: ["10.0.0.10", "2001:db8::1", "10.0.0.9"], at: AT }]]);
+  const state = stateOf("rgw", known, undefined);
+  expect(state).toEqual({ address: "10.0.0.10", others: ["10.0.0.9"], at: AT });
+  expect(parseNameStates(JSON.stringify({ rgw: state })).get("rgw")).toEqual(state);
 });

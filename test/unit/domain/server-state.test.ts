@@ -2,6 +2,9 @@ import { describe, expect, test } from "bun:test";
 import {
   type ConfiguredServer,
   configuredServers,
+  firstServer,
+  isUnsettled,
+  isUnused,
   namesOf,
   parseServersState,
   serverStateFile,
@@ -54,7 +57,7 @@ describe("the file of servers", () => {
   const one = SERVERS.slice(0, 1);
 
   test("has every named server: known ones up, others on the placeholder and down", () => {
-    const text = serverStateFile(SERVERS, (name) => (name === "rgw1" ? "10.0.0.1" : undefined));
+    const text = serverStateFile(SERVERS, (name) => (name === "rgw1" ? ["10.0.0.1"] : []));
     expect(stated(text)).toEqual([
       "s3 rgw1:7480 10.0.0.1 1 0 1 1",
       "s3 rgw2.internal:7480 192.0.2.1 0 0 1 1",
@@ -63,7 +66,7 @@ describe("the file of servers", () => {
   });
 
   test("begins with the version and has 20 fields a line", () => {
-    const lines = serverStateFile(SERVERS, () => "10.0.0.1").split("\n");
+    const lines = serverStateFile(SERVERS, () => ["10.0.0.1"]).split("\n");
     expect(lines[0]).toBe("1");
     expect(lines[2]).toBe("0 s3 0 rgw1:7480 10.0.0.1 1 0 1 1 86400 1 0 1 6 0 0 0 - 7480 -");
   });
@@ -77,14 +80,14 @@ describe("the file of servers", () => {
     ["down elsewhere is checked anew", live("rgw1:7480", "10.0.0.9", 0, 0), "s3 rgw1:7480 10.0.0.1 1 0 1 1"],
     ["with a resolver's own state loses that", live("rgw1:7480", "10.0.0.1", 0, 32), "s3 rgw1:7480 10.0.0.1 0 0 1 1"],
   ])("at a reload, a server %s", (_what, before, line) => {
-    expect(stated(serverStateFile(one, () => "10.0.0.1", shown(before)))).toEqual([line]);
+    expect(stated(serverStateFile(one, () => ["10.0.0.1"], shown(before)))).toEqual([line]);
   });
 
   test("has an address's server only where there is something to keep", () => {
     const [, , address] = SERVERS;
     const servers = address === undefined ? [] : [address];
-    expect(stated(serverStateFile(servers, () => undefined))).toEqual([]);
-    const text = serverStateFile(servers, () => undefined, shown(live("10.0.0.3:7480", "10.0.0.3", 2, 8)));
+    expect(stated(serverStateFile(servers, () => []))).toEqual([]);
+    const text = serverStateFile(servers, () => [], shown(live("10.0.0.3:7480", "10.0.0.3", 2, 8)));
     expect(stated(text)).toEqual(["s3 10.0.0.3:7480 10.0.0.3 1 8 1 1"]);
   });
 });
@@ -95,13 +98,13 @@ test("lines of another form are left out of what HAProxy says", () => {
 
 describe("a running HAProxy gets an address", () => {
   const servers: readonly ConfiguredServer[] = SERVERS.slice(0, 1);
-  const given = (now: string, choose: string | undefined, names: { unconfirmed?: string; followed?: string }) =>
+  const given = (now: string, address: string | undefined, names: { unconfirmed?: string; followed?: string }) =>
     serversToTakeIn({
       servers,
       live: shown(live("rgw1:7480", now, 2, 0)),
       unconfirmed: new Set([names.unconfirmed ?? ""]),
       followed: new Set([names.followed ?? ""]),
-      choose: () => choose,
+      addressesOf: () => (address === undefined ? undefined : [address]),
     }).map(({ backend, name, address, before }) => `${backend}/${name} ${before} -> ${address}`);
 
   test("for a server on the placeholder", () => {
@@ -117,5 +120,104 @@ describe("a running HAProxy gets an address", () => {
   test("for no other, and for none without an answer", () => {
     expect(given("10.0.0.9", "10.0.0.1", {})).toEqual([]);
     expect(given("192.0.2.1", undefined, { unconfirmed: "rgw1", followed: "s3" })).toEqual([]);
+  });
+});
+
+describe("a name with several addresses", () => {
+  const several = configuredServers(`backend s3
+  server rgw:7480 rgw:7480
+  server-template rgw_7480- 2-4 rgw:7480
+`);
+  const two = ["10.0.0.10", "10.0.0.9"];
+
+  test("has a server for each that it may have", () => {
+    expect(several.map(({ name }) => name)).toEqual(["rgw:7480", "rgw_7480-2", "rgw_7480-3", "rgw_7480-4"]);
+    expect(several.map(({ name }) => firstServer(name))).toEqual(several.map(() => "rgw:7480"));
+  });
+
+  test("gives them out by their numbers, in whatever order DNS has them; what is left is in maintenance", () => {
+    for (const addresses of [two, two.toReversed()])
+      expect(stated(serverStateFile(several, () => addresses))).toEqual([
+        "s3 rgw:7480 10.0.0.9 1 0 1 1",
+        "s3 rgw_7480-2 10.0.0.10 1 0 1 1",
+        "s3 rgw_7480-3 192.0.2.1 2 1 1 1",
+        "s3 rgw_7480-4 192.0.2.1 2 1 1 1",
+      ]);
+  });
+
+  test("is down at the placeholder, once, while it has none", () => {
+    expect(stated(serverStateFile(several, () => []))).toEqual([
+      "s3 rgw:7480 192.0.2.1 0 0 1 1",
+      "s3 rgw_7480-2 192.0.2.1 2 1 1 1",
+      "s3 rgw_7480-3 192.0.2.1 2 1 1 1",
+      "s3 rgw_7480-4 192.0.2.1 2 1 1 1",
+    ]);
+  });
+
+  const before = shown(
+    live("rgw:7480", "10.0.0.10", 2, 0),
+    live("rgw_7480-2", "10.0.0.9", 2, 8),
+    live("rgw_7480-3", "192.0.2.1", 0, 1),
+    live("rgw_7480-4", "192.0.2.1", 0, 1),
+  );
+
+  test("keeps over a reload which server has which, and what an operator did to one", () => {
+    expect(stated(serverStateFile(several, () => ["10.0.0.8", ...two], before))).toEqual([
+      "s3 rgw:7480 10.0.0.10 1 0 1 1",
+      "s3 rgw_7480-2 10.0.0.9 1 8 1 1",
+      "s3 rgw_7480-3 10.0.0.8 1 0 1 1",
+      "s3 rgw_7480-4 192.0.2.1 2 1 1 1",
+    ]);
+  });
+
+  test("keeps the maintenance of one that has never resolved", () => {
+    const unresolved = shown(live("rgw:7480", "192.0.2.1", 0, 1));
+    expect(stated(serverStateFile(several, () => two, unresolved))[0]).toBe("s3 rgw:7480 10.0.0.9 1 1 1 1");
+  });
+
+  const given = (addresses: readonly string[], options: { live?: typeof before; followed?: boolean } = {}) =>
+    serversToTakeIn({
+      servers: several,
+      live: options.live ?? before,
+      unconfirmed: new Set(),
+      followed: new Set(options.followed ? ["s3"] : []),
+      addressesOf: () => addresses,
+    }).map(({ name, before: from, address, fromMaintenance }) => `${name} ${from} -> ${address} ${fromMaintenance}`);
+
+  test("gets more servers and fewer where it is followed", () => {
+    expect(given(["10.0.0.8", "10.0.0.10"], { followed: true })).toEqual(["rgw_7480-2 10.0.0.9 -> 10.0.0.8 false"]);
+    expect(given(["10.0.0.8", ...two], { followed: true })).toEqual(["rgw_7480-3 192.0.2.1 -> 10.0.0.8 true"]);
+    expect(given(["10.0.0.10"], { followed: true })).toEqual(["rgw_7480-2 10.0.0.9 -> 192.0.2.1 false"]);
+    expect(given(["10.0.0.8", ...two])).toEqual([]);
+  });
+
+  test.each([
+    ["a dead AAAA and a live A", "2001:db8::1", ["2001:db8::1", "10.0.0.9"], "10.0.0.9"],
+    ["a dead A and a live AAAA", "10.0.0.9", ["2001:db8::1", "10.0.0.9"], "2001:db8::1"],
+  ])("with %s is served by the other one too, once the first is down", (_what, dead, addresses, other) => {
+    const at = (state: number) =>
+      shown(live("rgw:7480", dead, state, 0), ...[2, 3, 4].map((n) => live(`rgw_7480-${n}`, "192.0.2.1", 0, 1)));
+    expect(given(addresses, { live: at(2) })).toEqual([]);
+    expect(isUnsettled(several, at(2), addresses)).toBe(false);
+    expect(isUnsettled(several, at(0), addresses)).toBe(true);
+    expect(given(addresses, { live: at(0) })).toEqual([`rgw_7480-2 192.0.2.1 -> ${other} true`]);
+    // A reload leaves it so.
+    const both = shown(live("rgw:7480", dead, 0, 0), live("rgw_7480-2", other, 2, 0));
+    expect(stated(serverStateFile(several, () => addresses, both)).slice(0, 2)).toEqual([
+      `s3 rgw:7480 ${dead} 0 0 1 1`,
+      `s3 rgw_7480-2 ${other} 1 0 1 1`,
+    ]);
+  });
+
+  test("rows of servers that are not needed are told from those in an operator's maintenance", () => {
+    const row = (svname: string, status: string, addr?: string) =>
+      isUnused({ svname, status, ...(addr === undefined ? {} : { addr }) });
+    expect(row("rgw_7480-3", "MAINT", "192.0.2.1:7480")).toBe(true);
+    expect(row("rgw_7480-2", "MAINT", "10.0.0.9:7480")).toBe(false);
+    expect(row("rgw:7480", "DOWN", "192.0.2.1:7480")).toBe(false);
+    expect(row("rgw_7480-2", "UP", "10.0.0.9:7480")).toBe(false);
+    // By HTTP, which tells no addresses.
+    expect(row("rgw_7480-3", "MAINT")).toBe(true);
+    expect(row("rgw:7480", "MAINT")).toBe(false);
   });
 });

@@ -54,7 +54,9 @@ describe("HAProxy", () => {
   });
 
   test("counts the servers whose first check is outstanding", () => {
-    const rows = parseStat("# pxname,svname,check_status\ns3,a,INI\ns3,b,L7OK\ns3,c,* L7OK\ns3,d,* INI\ns3,BACKEND,\n");
+    const rows = parseStat(
+      "# pxname,svname,check_status,status\ns3,a,INI,UP\ns3,b,L7OK,UP\ns3,c,* L7OK,UP\ns3,d,* INI,UP\ns3,e,INI,MAINT\ns3,BACKEND,,UP\n",
+    );
     expect(checksPending(rows)).toBe(2);
   });
 
