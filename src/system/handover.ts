@@ -13,6 +13,8 @@ export type HandoverState = {
     readonly lost: number;
     /** Shown by a node that is not among the peers. */
     readonly stranger: number;
+    /** "Fragmentation needed" for clients behind a narrow path, repeated to all peers. */
+    readonly narrow: number;
   };
   /** Connections whose packets arrive here and go to a peer, by that peer's address. */
   readonly flows: Readonly<Record<string, number>>;
@@ -38,6 +40,7 @@ export function parseHandover(text: string): HandoverState {
       served: packets("served"),
       lost: packets("lost"),
       stranger: packets("stranger"),
+      narrow: packets("narrow"),
     },
     flows,
   };
