@@ -40,7 +40,7 @@ export function render({ config, facts, paths, secrets }: RenderInput): readonly
     ...(bgp && config.bgp.ttl_security ? [renderTtl(config, facts, paths)] : []),
     ...(bgp ? [] : [renderKeepalived(config, facts, paths)]),
     ...renderUnits(config, facts, paths),
-    renderSysctl(config, paths),
+    renderSysctl(config, paths, facts.sitePorts),
     renderJournald(config, paths),
   ];
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));

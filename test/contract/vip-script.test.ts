@@ -32,11 +32,17 @@ type Place = readonly [address: string, link: string];
 
 async function script(places: readonly Place[], mode: "bgp" | "keepalived" = "bgp"): Promise<string> {
   const vips = places.map(([address, link]) => {
-    return { vrid: 0, address, interface: link, family: address.includes(":") ? (6 as const) : (4 as const), backend: "s3" };
+    return {
+      vrid: 0,
+      address,
+      interface: link,
+      family: address.includes(":") ? (6 as const) : (4 as const),
+      backend: "s3",
+    };
   });
   const { content } = renderVipScript(
     { ...config, ha_mode: mode, vips },
-    { ...paths, vipRecords: join(directory, "records") },
+    { ...paths, vipRecords: join(directory, "records") as typeof paths.vipRecords },
   );
   const file = join(directory, "ober-vip");
   await Bun.write(file, content);
