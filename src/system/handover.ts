@@ -3,6 +3,8 @@ import type { System } from "./system.ts";
 /** What the table of handed connections says of itself. Packets are counted since it was loaded. */
 export type HandoverState = {
   readonly loaded: boolean;
+  /** Whether a router's "fragmentation needed" is repeated to the peers: not so with rules of an earlier release. */
+  readonly repeats: boolean;
   readonly packets: {
     /** Handed to the peer that has the connection, and shown to all peers because it was not known. */
     readonly sent: number;
@@ -34,6 +36,7 @@ export function parseHandover(text: string): HandoverState {
   for (const [, peer = ""] of text.matchAll(/ expires \w+ : ([0-9.]+)/g)) flows[peer] = (flows[peer] ?? 0) + 1;
   return {
     loaded: text !== "",
+    repeats: /\bchain narrow \{/.test(text),
     packets: {
       sent: packets("sent"),
       asked: packets("asked"),

@@ -173,7 +173,8 @@ describe("in BGP mode, under 60 transfers in flight and 20 new connections a sec
     const { lab, nodes, addresses, watch } = cluster;
     const node = lab.node("n1");
     const uploads = Array.from({ length: 12 }, () => {
-      const upload = ["--upload-file", "-", "--keepalive-time", "15", "--max-time", "120"];
+      // ".": curl reads its input without waiting for it, and so sees what comes from the network.
+      const upload = ["--upload-file", ".", "--keepalive-time", "15", "--max-time", "120"];
       const place = ["--resolve", `${VIP_NAME}:443:${VIP}`, "--cacert", CA_FILE, `https://${VIP_NAME}/waits`];
       const begin = now();
       const curl = Bun.spawn(inNamespace("client", ["curl", "--silent", ...upload, ...place]), { stdin: "pipe" });

@@ -34,6 +34,7 @@ const TABLE = `table ip ober {
 test("nft's words for the table become numbers", () => {
   expect(parseHandover(TABLE)).toEqual({
     loaded: true,
+    repeats: false,
     packets: { sent: 3, asked: 2, served: 0, lost: 7, stranger: 0, narrow: 5 },
     flows: { "10.77.0.11": 2, "10.77.0.12": 1 },
   });
