@@ -170,6 +170,7 @@ describe("in BGP mode, under 60 transfers in flight and 20 new connections a sec
   }, 240_000);
 
   test("a client that waits on a node that loses its power knows within two keep-alive probes", async () => {
+    await transfers.stop();
     const { lab, nodes, addresses, watch } = cluster;
     const node = lab.node("n1");
     const uploads = Array.from({ length: 12 }, () => {
