@@ -7,7 +7,7 @@ import { inNamespace } from "../lab/network.ts";
 import { ober } from "../lab/ober.ts";
 import { type PacketPlan, SHAPES } from "../lab/packet-client.ts";
 import { CLIENT, VIP, VIP_NAME } from "../lab/places.ts";
-import { becomes, run, until } from "../lab/process.ts";
+import { run } from "../lab/process.ts";
 import { now } from "../lab/route-watch.ts";
 import { failures, startTransfers, type Transfers } from "../lab/transfers.ts";
 import { type Cluster, measured, ROUNDS, runningCluster, SERVERS, sharedLab, startBackends } from "./_cluster.ts";
@@ -173,44 +173,45 @@ describe("in BGP mode, under 60 transfers in flight and 20 new connections a sec
     await transfers.stop();
     const { lab, nodes, addresses, watch } = cluster;
     const node = lab.node("n1");
-    const uploads = Array.from({ length: 12 }, () => {
-      // ".": curl reads its input without waiting for it, and so sees what comes from the network.
-      const upload = ["--upload-file", ".", "--keepalive-time", "15", "--max-time", "120"];
-      const place = ["--resolve", `${VIP_NAME}:443:${VIP}`, "--cacert", CA_FILE, `https://${VIP_NAME}/waits`];
-      const begin = now();
-      const curl = Bun.spawn(inNamespace("client", ["curl", "--silent", ...upload, ...place]), { stdin: "pipe" });
-      return { curl, over: curl.exited.then((code) => ({ code, seconds: (now() - begin) / 1000 })) };
-    });
+    const program = join(import.meta.dirname, "../lab/wait-client.py");
+    const words = ["python3", program, VIP, VIP_NAME, CA_FILE, `${WAITING}`, `${PROBE_SECONDS}`, "50"];
+    const client = Bun.spawn(inNamespace("client", words), { stdout: "pipe", stderr: "inherit" });
+    const lines = client.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    expect((await lines.read()).value).toBe("ready\n");
     const connections = async (at: LabNode) => {
       const { stdout } = await at.exec(["ss", "-Htn", "state", "established", "src", VIP, "sport", "=", ":443"]);
       return stdout.split("\n").filter(Boolean).length;
     };
     const all = async () => (await Promise.all(nodes.map(connections))).reduce((sum, each) => sum + each, 0);
-    await until("every upload has its connection", async () => (await all()) === uploads.length, 10_000);
+    expect(await all()).toBe(WAITING);
     const lost = await connections(node);
     await node.powerOff();
-    const running = () => uploads.filter(({ curl }) => curl.exitCode === null);
-    await becomes(() => running().length <= uploads.length - lost, 45_000, 100);
-    // The others have moved or stayed, and their probes are answered: they outlive two more.
-    const others = running().length;
     const waited = now();
-    await becomes(() => now() - waited > 31_000 || running().length < others, 40_000, 100);
-    const left = running();
-    const ended = await Promise.all(uploads.filter((each) => !left.includes(each)).map(({ over }) => over));
-    for (const { curl } of left) curl.kill();
-    measured("power loss: slowest waiting client to know", Math.max(...ended.map(({ seconds }) => seconds)) * 1000, {
-      clients: lost,
-    });
+    const { ended, left } = JSON.parse((await lines.read()).value ?? "") as WaitReport;
+    await client.exited;
+    const slowest = Math.max(...ended.map(({ seconds }) => seconds));
     await node.boot();
     await watch.settled(addresses, waited, 60_000);
     expect(lost).toBeGreaterThan(0);
-    expect(ended).toHaveLength(lost);
-    expect(Math.max(...ended.map(({ seconds }) => seconds))).toBeLessThan(35);
+    measured("power loss: slowest waiting client to know", slowest * 1000, { clients: lost });
+    // The others have moved or stayed: their probes are answered.
+    expect({ ended: ended.map(({ how }) => how), left }).toEqual({
+      ended: Array(lost).fill("Connection reset by peer"),
+      left: WAITING - lost,
+    });
+    expect(slowest).toBeLessThan(2 * PROBE_SECONDS + 3);
   }, 240_000);
 });
 
 /** Downloads at a time, each from an address of its own. */
 const AT_ONCE = 30;
+/** Uploads that wait, and the time between two of their keep-alive probes. */
+const WAITING = 12;
+const PROBE_SECONDS = 15;
+type WaitReport = {
+  readonly ended: readonly { readonly seconds: number; readonly how: string }[];
+  readonly left: number;
+};
 type Download = { readonly whole: boolean; readonly seconds: number };
 
 describe("in keepalived mode, under 60 transfers in flight and 20 new connections a second", () => {
