@@ -54,8 +54,7 @@ describe("`ober uninstall`", () => {
       await configure(node, withVips(...places));
       await ober(node, ["start"]);
       expect(await own()).toContain(untouched.trim().split("\n")[0] ?? "-");
-      const kill =
-        "systemd-run --quiet --unit=vip-kill sh -c 'systemctl restart ober-vip & systemctl kill -s KILL ober-vip'";
+      const kill = "systemctl restart ober-vip & systemctl kill --signal=KILL ober-vip; wait";
       await node.exec(["sh", "-c", kill], { accept: [0, 1] });
       await ober(node, ["stop", "--timeout", "0"], { accept: [0, 1] });
       expect(await own()).toBe(untouched);
