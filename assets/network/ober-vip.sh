@@ -1,42 +1,97 @@
 #!/bin/sh
-# Written by ober from {{config}}. Puts the addresses of {{vipList}}
-# on the VIP interface: "add" adds those that are missing, "up" also takes away all others, "down" takes away all.
+# Written by ober from {{config}}. Puts each VIP on its interface: "add" adds those that are missing, "up" also takes away
+# those that are no longer wanted, "down" takes away all. Only what is recorded under $records is ever taken away: an
+# address or an interface that was there before is the machine's own. The record is made before the thing and removed after it, so a
+# run that was killed is made good by the next.
 set -eu
-interface={{interface}}
-
-# A kernel without dummy devices gets the addresses on lo, under a label of our own.
-if ! ip link show dev "$interface" >/dev/null 2>&1; then
-  if [ "$1" = down ] || ! ip link add "$interface" type dummy 2>/dev/null; then
-    interface=lo
-  fi
-fi
-label=$interface
-if [ "$interface" = lo ]; then label=lo:ober; fi
+records={{records}}
 
 wanted() {
-  if [ "$1" != down ]; then sed -n '/^[0-9a-fA-F:]/p' {{vipList}}; fi
-}
-# lo has no labels for IPv6: there, every /128 but ::1 is taken for ours.
-present() {
-  ip -4 -o addr show dev "$interface" label "$label" | while read -r _ _ _ address _; do echo "${address%/*}"; done
-  ip -6 -o addr show dev "$interface" | while read -r _ _ _ address _; do
-    case $address in ::1/128 | fe80:*) ;; */128) echo "${address%/128}" ;; esac
-  done
+  [ "$1" = down ] || cat <<'END'
+{{vips}}
+END
 }
 
-ip link set dev "$interface" up
-for vip in $(wanted "$1"); do
-  case $vip in
-    *:*) ip -6 addr replace "$vip/128" dev "$interface" nodad ;;
-    *) ip -4 addr replace "$vip/32" dev "$interface" label "$label" ;;
-  esac
-done
+# Runs one at a time.
+exec 9<"$0"
+flock -w 20 9
+
+has_link() { ip link show dev "$1" >/dev/null 2>&1; }
+is_dummy() { ip -o -d link show dev "$1" 2>/dev/null | grep -qw dummy; }
+prefix() { case $1 in *:*) echo "$1/128" ;; *) echo "$1/32" ;; esac; }
+has_address() { [ -n "$(ip -o addr show dev "$2" to "$(prefix "$1")" 2>/dev/null)" ]; }
+
+# Releases before the records used lo-vip alone, or lo with a label.
+adopt() {
+  mkdir -p -m 755 "$records"
+  if is_dummy lo-vip; then
+    : >"$records/link,lo-vip"
+    ip -o addr show dev lo-vip | while read -r _ _ _ address _; do
+      case $address in */32 | */128) : >"$records/address,lo-vip,${address%/*}" ;; esac
+    done
+  fi
+  ip -4 -o addr show dev lo label lo:ober | while read -r _ _ _ address _; do
+    : >"$records/address,lo,${address%/*}"
+  done
+}
+[ -d "$records" ] || adopt
+
+# Prints the interface that a VIP gets: its own; one that ober makes; lo where the kernel has no dummy devices or the
+# machine's own interface is not there (yet).
+interface_for() {
+  if ! has_link "$1"; then
+    case $1 in
+      lo-* | dummy* | ober* | vip*)
+        : >"$records/link,$1"
+        if ! ip link add "$1" type dummy 2>/dev/null; then rm -f "$records/link,$1"; fi
+        ;;
+      *) echo "there is no interface $1: its VIPs are on lo" >&2 ;;
+    esac
+  fi
+  if ! has_link "$1"; then echo lo; return; fi
+  if [ -e "$records/link,$1" ]; then ip link set dev "$1" up; fi
+  echo "$1"
+}
+
+put() {
+  if has_address "$1" "$2"; then return 0; fi
+  : >"$records/address,$2,$1"
+  case $1 in
+    *:*) ip -6 addr add "$1/128" dev "$2" nodad ;;
+    *) if [ "$2" = lo ]; then ip addr add "$1/32" dev lo label lo:ober; else ip addr add "$1/32" dev "$2"; fi ;;
+  esac || { rm -f "$records/address,$2,$1"; return 1; }
+}
+
+take() {
+  if has_address "$1" "$2"; then ip addr del "$(prefix "$1")" dev "$2"; fi
+  rm -f "$records/address,$2,$1"
+}
+
+keep=" "
+while read -r address interface; do
+  [ -n "$address" ] || continue
+  interface=$(interface_for "$interface")
+  if ! put "$address" "$interface"; then
+    interface=lo
+    put "$address" lo
+  fi
+  keep="$keep$interface,$address link,$interface "
+done <<END
+$(wanted "$1")
+END
 if [ "$1" = add ]; then exit 0; fi
-for address in $(present); do
-  if wanted "$1" | grep -qxF "$address"; then continue; fi
-  case $address in
-    *:*) ip -6 addr del "$address/128" dev "$interface" ;;
-    *) ip -4 addr del "$address/32" dev "$interface" ;;
-  esac
+
+for record in "$records"/address,*; do
+  [ -e "$record" ] || continue
+  name=${record##*/address,}
+  case $keep in *" $name "*) continue ;; esac
+  take "${name#*,}" "${name%%,*}"
 done
-if [ "$1" = down ] && [ "$interface" != lo ]; then ip link del dev "$interface"; fi
+for record in "$records"/link,*; do
+  [ -e "$record" ] || continue
+  name=${record##*/}
+  case $keep in *" $name "*) continue ;; esac
+  if is_dummy "${name#link,}"; then ip link del dev "${name#link,}"; fi
+  rm -f "$record"
+done
+if [ "$1" = down ]; then rmdir "$records" 2>/dev/null || true; fi

@@ -22,7 +22,7 @@ import { type Check, fail, pass, type Verdict, warn } from "./check.ts";
 import { identityVerdict } from "./identity.ts";
 import { neighborStatus, withWords } from "./neighbors.ts";
 import { certificateVerdict } from "./node-files.ts";
-import { checkPathMtu } from "./path-mtu.ts";
+import { checkClientPaths, checkPathMtu } from "./path-mtu.ts";
 
 export type Subject = {
   readonly system: System;
@@ -44,6 +44,11 @@ export function configurationChecks({ config, facts }: Subject): readonly Check<
       id: "path-mtu",
       title: "size of packets",
       run: (subject) => checkPathMtu(subject.system, config, facts),
+    },
+    {
+      id: "client-paths",
+      title: "size of packets to clients",
+      run: ({ system }) => checkClientPaths({ system, isRoot: process.getuid?.() === 0 }, config),
     },
     ...config.backends.flatMap((group) => group.servers.map((server) => backendCheck(group, server))),
   ];

@@ -18,6 +18,7 @@ import { atLeast, parseVersion, type Version } from "../domain/version.ts";
 import { OberError } from "../errors.ts";
 import { type LocalAddress, localAddresses, routeTo } from "../system/addresses.ts";
 import { findPrograms, type Programs } from "../system/programs.ts";
+import { siteReservedPorts } from "../system/reserved-ports.ts";
 import { knownNames, type Resolved, resolveHosts } from "../system/resolve.ts";
 import type { System } from "../system/system.ts";
 
@@ -40,7 +41,10 @@ const NEWEST = { haproxy: "3.4.0", exabgp: "5.0.15", keepalived: "2.3.4" } as co
 const USUAL_FEATURES = ["PROMEX"];
 
 /** A machine, and where ober is on it; a machine without ober knows no names from before. */
-export type FactsOf = { readonly system: System; readonly paths: Pick<Paths, "knownNames"> | undefined };
+export type FactsOf = {
+  readonly system: System;
+  readonly paths: Pick<Paths, "knownNames" | "journal" | "sysctl"> | undefined;
+};
 
 /**
  * Facts of this node for `config`. Throws an OberError where the machine lacks something that rendering must know:
@@ -58,6 +62,7 @@ export async function gatherFacts(node: FactsOf, config: Config): Promise<NodeFa
     ober: OWN_VERSION,
     hostname: hostname(),
     ...(await gatherPlace(node, config)),
+    ...(node.paths ? { sitePorts: await siteReservedPorts(system, node.paths) } : {}),
     memory: totalmem(),
     descriptors: await unitDescriptors(system),
     haproxy: need(programs.haproxy, "haproxy"),

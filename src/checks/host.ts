@@ -29,6 +29,7 @@ import {
   checkSecrets,
   checkUnconfirmed,
 } from "./node-files.ts";
+import { checkClientPaths } from "./path-mtu.ts";
 import { checkBfd, checkBgp, checkRoutes, checkVipNetworks } from "./routing.ts";
 import { checkSaturation } from "./saturation.ts";
 import { checkFirewall, checkVrrp, checkVrrpCluster } from "./segment.ts";
@@ -91,6 +92,15 @@ export const hostChecks: readonly Check<Host>[] = [
       const config = await configOf(host);
       if (!config || !host.paths) return skip("not configured");
       return checkHandover({ ...host, paths: host.paths }, config);
+    },
+  },
+  {
+    id: "client-paths",
+    title: "size of packets to clients",
+    async run(host) {
+      const config = await configOf(host);
+      if (!config) return skip("not configured");
+      return checkClientPaths(host, config);
     },
   },
   { id: "metrics", title: "metrics for Prometheus", needsSystemd: true, run: checkMetrics },

@@ -1,11 +1,14 @@
 import type { Config } from "../config/schema.ts";
 import { parseAddress } from "../domain/address.ts";
+import { hasHandover } from "../domain/units.ts";
 import { clusterNodes } from "../render/keepalived.ts";
 import { routeTo } from "../system/addresses.ts";
+import { handoverState } from "../system/handover.ts";
 import { isInstalled } from "../system/programs.ts";
 import { askNames, COMMAND_MS } from "../system/resolve.ts";
+import { readSysctl } from "../system/sysctl.ts";
 import type { System } from "../system/system.ts";
-import { fail, pass, skip, type Verdict } from "./check.ts";
+import { fail, pass, skip, type Verdict, warn } from "./check.ts";
 import type { Place } from "./vrrp.ts";
 
 type Path = { readonly to: string; readonly mtu: number; readonly passes: boolean | undefined };
@@ -68,4 +71,67 @@ async function echoes(system: System, to: string, bytes: number): Promise<boolea
     accept: [0, 1, 2],
   });
   return code === 0;
+}
+
+/** What is known of the paths to clients: whether the kernel finds their size by itself, and whether every node hears of it. */
+type ClientPaths = {
+  /** `net.ipv4.tcp_mtu_probing`; undefined where the kernel has no such key. */
+  readonly probing: string | undefined;
+  /** Whether a router's "fragmentation needed" is repeated to the other nodes; undefined where there are none or nobody may ask. */
+  readonly repeats: boolean | undefined;
+  /** Messages repeated since the table was loaded. */
+  readonly repeated: number;
+  /** Path MTU of each connection that is established at a VIP now, in bytes. */
+  readonly sizes: readonly number[];
+  /** MTU of the interface towards the clients, in bytes. */
+  readonly own: number | undefined;
+};
+
+/**
+ * Whether large downloads reach clients whose path takes smaller packets than this node sends: the router's message about it comes to
+ * any node (RFC 7690), and some paths send none (RFC 4821).
+ */
+export async function checkClientPaths(
+  host: { readonly system: System; readonly isRoot: boolean },
+  config: Config,
+): Promise<Verdict> {
+  const { system, isRoot } = host;
+  const handover = hasHandover(config) && isRoot ? await handoverState(system) : undefined;
+  const [address = ""] = config.vips.map((vip) => vip.address);
+  const { stdout } = await system.run(["ss", "-Htni", "state", "established", "src", address], { accept: [0, 1, 255] });
+  const way = await routeTo(system, config.ha_mode === "bgp" ? (config.bgp.neighbors[0] ?? "") : address);
+  const mtu = way && Number(await system.read(`/sys/class/net/${way.interface}/mtu`));
+  return clientPathsVerdict({
+    probing: await readSysctl(system, "net.ipv4.tcp_mtu_probing"),
+    repeats: config.nodes.length > 1 && isRoot ? (handover?.repeats ?? false) : undefined,
+    repeated: handover?.packets.narrow ?? 0,
+    sizes: pathSizes(stdout),
+    own: mtu || undefined,
+  });
+}
+
+/** The path MTU of each connection in what `ss -ti` prints, in bytes. */
+export function pathSizes(ss: string): readonly number[] {
+  return [...ss.matchAll(/ pmtu:(\d+)/g)].map(([, size]) => Number(size));
+}
+
+export function clientPathsVerdict({ probing, repeats, repeated, sizes, own }: ClientPaths): Verdict {
+  if (probing === "0") {
+    return warn(
+      "net.ipv4.tcp_mtu_probing is 0: downloads hang for clients whose path drops large packets without a word",
+      "sysctl -w net.ipv4.tcp_mtu_probing=1",
+    );
+  }
+  if (repeats === false) {
+    return warn(
+      'a router\'s "fragmentation needed" stays on the node that it comes to: downloads stall for clients behind a VPN or a tunnel',
+      "systemctl restart ober-handover, or switch it on: `handover: auto` and all nodes under `nodes` in ober.yaml",
+    );
+  }
+  const narrow = sizes.filter((size) => own !== undefined && size < own);
+  const heard = repeats ? `; "fragmentation needed" goes to every node (${repeated} repeated)` : "";
+  if (narrow.length === 0) return pass(`probed by TCP${heard}`);
+  return pass(
+    `probed by TCP${heard}; ${narrow.length} of ${sizes.length} connections have a path of less than ${own} bytes, the least ${Math.min(...narrow)}`,
+  );
 }

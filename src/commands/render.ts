@@ -6,7 +6,9 @@ import { parseConfig } from "../config/schema.ts";
 import { readSecrets } from "../config/secrets.ts";
 import { parseYaml } from "../config/store.ts";
 import { parseAddress } from "../domain/address.ts";
+import { INTERFACE_NAME } from "../domain/interface-name.ts";
 import { pathsOf } from "../domain/paths.ts";
+import { quote } from "../domain/quote.ts";
 import { UsageError } from "../errors.ts";
 import { validateAside, validators } from "../plan/validators.ts";
 import { type RenderedFile, render } from "../render/index.ts";
@@ -59,6 +61,12 @@ export default defineCommand({
     const config = parseConfig(parseYaml(text, source), source);
     if (args.node !== undefined && parseAddress(args.node) === undefined) {
       throw new UsageError(`--node "${args.node}" is not an address`, "give the node's own address, such as 10.0.0.11");
+    }
+    if (args.interface !== undefined && !INTERFACE_NAME.test(args.interface)) {
+      throw new UsageError(
+        `--interface ${quote(args.interface)} is not the name of a network interface`,
+        "give a name as `ip link` shows it, such as eth0: the part before an @",
+      );
     }
     const facts = await assumeFacts(system, config, {
       address: args.node,

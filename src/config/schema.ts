@@ -5,6 +5,7 @@
 import * as v from "valibot";
 import { type Family, parseAddress, specialUse } from "../domain/address.ts";
 import { expandHostList } from "../domain/hostlist.ts";
+import { INTERFACE_NAME } from "../domain/interface-name.ts";
 import { quote } from "../domain/quote.ts";
 import { ConfigError, type ConfigProblem, OberError } from "../errors.ts";
 import { contradictions, UNSET_AS } from "./schema/contradictions.ts";
@@ -42,7 +43,6 @@ const mapping = <const T extends v.ObjectEntries>(entries: T, what = "a section 
   v.pipe(v.custom<Record<string, unknown>>(isMapping, expected(what)), v.object(entries));
 const section = <const T extends v.ObjectEntries>(entries: T) => v.optional(mapping(entries), {});
 
-const INTERFACE = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$/;
 const interfaceName = "the name of a network interface";
 const ABSOLUTE_PATH = /^\/[A-Za-z0-9_.,+@/-]{0,1023}$/;
 const DOMAIN =
@@ -94,7 +94,7 @@ const ownAddress = (family?: Family) =>
 const VipSchema = mapping(
   {
     address: parsed(isText, "an IP address", parseVipAddress),
-    interface: v.optional(text(INTERFACE, interfaceName), "lo-vip"),
+    interface: v.optional(text(INTERFACE_NAME, interfaceName), "lo-vip"),
     backend: v.optional(v.string(expected("the name of a backend group"))),
     /** 0: chosen by ober. Only keepalived mode has one. */
     vrid: v.optional(wholeNumber(1, 255)),
@@ -163,7 +163,7 @@ const ConfigSchema = mapping(
     keepalived: section({
       enabled: v.optional(v.unknown()),
       peers: hostList,
-      interface: optionalText(INTERFACE, interfaceName),
+      interface: optionalText(INTERFACE_NAME, interfaceName),
       /** What a VIP's owner goes by: nodes with names keep theirs when they are renumbered. `address` is what clusters of old have. */
       owners: v.optional(oneOf("address", "name"), "address"),
       use_multicast: v.optional(trueOrFalse, false),

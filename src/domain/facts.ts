@@ -13,6 +13,8 @@ export type NodeFacts = {
   readonly addresses: readonly { readonly address: string; readonly interface: string }[];
   /** The networks that this node has an address in, loopback and VIPs apart. */
   readonly networks: readonly string[];
+  /** Ports that the site keeps from outgoing connections, apart from ober's own, as the kernel writes them. */
+  readonly sitePorts?: string;
   /** Bytes of the machine's memory. */
   readonly memory: number;
   /** File descriptors that HAProxy's unit will have. */

@@ -66,6 +66,8 @@ export function pathsOf(prefix: string) {
     /** Addresses that names had when they last resolved. */
     knownNames: under("var/names.json"),
     run: "/run/ober",
+    /** What the VIP script has added, a file for each address and interface; gone with a reboot, as they are. */
+    vipRecords: "/run/ober-vip",
     haproxySocket: "/run/ober/haproxy.sock",
     /** Addresses of named servers, for a HAProxy that starts or reloads, and what became of the last question for each name. */
     serverState: "/run/ober/servers.state",

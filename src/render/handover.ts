@@ -28,7 +28,7 @@ export function renderHandover(config: Config, facts: NodeFacts, paths: Paths): 
     toPeers: peers.map(([address]) => ` dup to ${address}`).join(""),
     answers: lines(
       (code, address) =>
-        `ip id & 0xff00 == ${upperByte(code | ANSWER)} ${FLOW} @asked update @owner { ${FLOW} : ${address} } delete @asked { ${FLOW} } delete @grace { ${FLOW} } drop`,
+        `ip id & 0xff00 == ${upperByte(code | ANSWER)} ${FLOW} @asked update @owner { ${FLOW} : ${address} } delete @asked { ${FLOW} } delete @grace { ${FLOW} } delete @silent { ${FLOW} } drop`,
     ),
     questions: lines(
       (code, address) =>

@@ -1,6 +1,7 @@
 import type { Config } from "../config/schema.ts";
 import type { Secrets } from "../config/secrets.ts";
 import type { NodeFacts } from "../domain/facts.ts";
+import { requireInterfaceName } from "../domain/interface-name.ts";
 import type { Paths } from "../domain/paths.ts";
 import { hasHandover, UNIT_FILES } from "../domain/units.ts";
 import { renderBfd } from "./bfd.ts";
@@ -28,6 +29,8 @@ export type RenderInput = {
 export function render({ config, facts, paths, secrets }: RenderInput): readonly RenderedFile[] {
   const bgp = config.ha_mode === "bgp";
   const handover = hasHandover(config);
+  // It goes into keepalived's file and into a line of a unit that root's shell reads.
+  if (facts.interface !== "") requireInterfaceName(facts.interface);
   const files = [
     ...renderHaproxy(config, facts, paths),
     ...(bgp ? [renderExabgp(config, facts, paths, secrets)] : []),
@@ -37,7 +40,7 @@ export function render({ config, facts, paths, secrets }: RenderInput): readonly
     ...(bgp && config.bgp.ttl_security ? [renderTtl(config, facts, paths)] : []),
     ...(bgp ? [] : [renderKeepalived(config, facts, paths)]),
     ...renderUnits(config, facts, paths),
-    renderSysctl(config, paths),
+    renderSysctl(config, paths, facts.sitePorts),
     renderJournald(config, paths),
   ];
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));

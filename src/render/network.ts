@@ -1,5 +1,6 @@
 import { assets } from "../assets.ts";
 import type { Config } from "../config/schema.ts";
+import { isOwnInterface, requireInterfaceName } from "../domain/interface-name.ts";
 import type { Paths } from "../domain/paths.ts";
 import type { RenderedFile } from "./file.ts";
 import { fill } from "./template.ts";
@@ -8,8 +9,17 @@ import { fill } from "./template.ts";
 export function renderVipScript(config: Config, paths: Paths): RenderedFile {
   const content = fill(assets.vipScript, {
     config: paths.config,
-    vipList: paths.vipList,
-    interface: config.vips[0]?.interface ?? "lo-vip",
+    records: paths.vipRecords,
+    vips: config.vips.map((vip) => `${vip.address} ${interfaceOf(vip, config.ha_mode)}`).join("\n"),
   });
   return { path: paths.vipScript, content, mode: 0o755 };
+}
+
+/**
+ * Where a node has a VIP. In keepalived mode every node has it for the handover, so never on an interface of the segment, where all of
+ * them would answer ARP for it.
+ */
+function interfaceOf(vip: Config["vips"][number], mode: Config["ha_mode"]): string {
+  const name = requireInterfaceName(vip.interface);
+  return mode === "keepalived" && name !== "lo" && !isOwnInterface(name) ? "lo-vip" : name;
 }

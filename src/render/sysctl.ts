@@ -1,11 +1,16 @@
 import { assets } from "../assets.ts";
 import type { Config } from "../config/schema.ts";
 import type { Paths } from "../domain/paths.ts";
+import { mergePorts } from "../domain/ports.ts";
 import type { RenderedFile } from "./file.ts";
 import { fill } from "./template.ts";
 
-/** Kernel tuning for the mode that the node runs in. */
-export function renderSysctl(config: Pick<Config, "ha_mode" | "stats_port">, paths: Paths): RenderedFile {
+/** Kernel tuning for the mode that the node runs in. `sitePorts` are what the site keeps from outgoing connections besides. */
+export function renderSysctl(
+  config: Pick<Config, "ha_mode" | "stats_port">,
+  paths: Paths,
+  sitePorts = "",
+): RenderedFile {
   const keepalived = [
     "",
     "# Whatever binds to a VIP may do so before the VIP is here.",
@@ -13,7 +18,7 @@ export function renderSysctl(config: Pick<Config, "ha_mode" | "stats_port">, pat
     "net.ipv6.ip_nonlocal_bind = 1",
   ];
   const content = fill(assets.sysctl, {
-    reservedPorts: ["3784-3785", String(config.stats_port)].join(","),
+    reservedPorts: mergePorts("3784-3785", String(config.stats_port), sitePorts),
     modeLines: config.ha_mode === "keepalived" ? `${keepalived.join("\n")}\n` : "",
   });
   return { path: paths.sysctl, content, mode: 0o644 };

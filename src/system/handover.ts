@@ -3,6 +3,8 @@ import type { System } from "./system.ts";
 /** What the table of handed connections says of itself. Packets are counted since it was loaded. */
 export type HandoverState = {
   readonly loaded: boolean;
+  /** Whether a router's "fragmentation needed" is repeated to the peers: not so with rules of an earlier release. */
+  readonly repeats: boolean;
   readonly packets: {
     /** Handed to the peer that has the connection, and shown to all peers because it was not known. */
     readonly sent: number;
@@ -13,6 +15,8 @@ export type HandoverState = {
     readonly lost: number;
     /** Shown by a node that is not among the peers. */
     readonly stranger: number;
+    /** "Fragmentation needed" for clients behind a narrow path, repeated to all peers. */
+    readonly narrow: number;
   };
   /** Connections whose packets arrive here and go to a peer, by that peer's address. */
   readonly flows: Readonly<Record<string, number>>;
@@ -32,12 +36,14 @@ export function parseHandover(text: string): HandoverState {
   for (const [, peer = ""] of text.matchAll(/ expires \w+ : ([0-9.]+)/g)) flows[peer] = (flows[peer] ?? 0) + 1;
   return {
     loaded: text !== "",
+    repeats: /\bchain narrow \{/.test(text),
     packets: {
       sent: packets("sent"),
       asked: packets("asked"),
       served: packets("served"),
       lost: packets("lost"),
       stranger: packets("stranger"),
+      narrow: packets("narrow"),
     },
     flows,
   };

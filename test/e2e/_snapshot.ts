@@ -48,15 +48,19 @@ export async function snapshot(node: LabNode): Promise<Snapshot> {
     ],
     unit: ["systemctl", "list-unit-files", "--no-legend", "--plain"],
     active: ["systemctl", "list-units", "--no-legend", "--plain", "--type=service,timer,socket", "--state=active"],
-    address: ["ip", "-o", "-4", "address", "show"],
+    // Without the times that count down.
+    address: ["sh", "-c", "ip -o address show | sed 's/ valid_lft .*//'"],
+    route: ["sh", "-c", "ip -4 route show table all; ip -6 route show table all"],
+    link: ["sh", "-c", "ip -o link show | sed 's/ qlen .*//'"],
     sysctl: ["sysctl", "--all", "--ignore"],
   };
   for (const [section, argv] of Object.entries(sections)) {
     const { stdout } = await node.exec(argv, { accept: [0, 1, 255] });
     for (const line of stdout.split("\n").filter(Boolean)) {
       // An interface has several addresses: each line is a thing of its own.
-      const [name = "", ...rest] =
-        section === "address" ? [line] : line.split(section === "package" ? "\t" : /\s+(?:=\s+)?/);
+      const [name = "", ...rest] = ["address", "route", "link"].includes(section)
+        ? [line]
+        : line.split(section === "package" ? "\t" : /\s+(?:=\s+)?/);
       if (section === "sysctl" && VOLATILE_SYSCTLS.test(name)) continue;
       if (section === "active" && PASSING.test(name)) continue;
       taken.set(`${section} ${name}`, rest.join(" "));

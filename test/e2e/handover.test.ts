@@ -1,15 +1,16 @@
 /** No transfer dies because a node is drained, stopped, started again or a VIP moves: long transfers through real nodes, in both modes. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import { CA_FILE } from "../lab/certificate.ts";
 import type { LabNode } from "../lab/lab.ts";
 import { inNamespace } from "../lab/network.ts";
 import { ober } from "../lab/ober.ts";
 import { type PacketPlan, SHAPES } from "../lab/packet-client.ts";
-import { CLIENT, VIP } from "../lab/places.ts";
+import { CLIENT, VIP, VIP_NAME } from "../lab/places.ts";
 import { run } from "../lab/process.ts";
 import { now } from "../lab/route-watch.ts";
 import { failures, startTransfers, type Transfers } from "../lab/transfers.ts";
-import { type Cluster, measured, runningCluster, SERVERS, sharedLab, startBackends } from "./_cluster.ts";
+import { type Cluster, measured, ROUNDS, runningCluster, SERVERS, sharedLab, startBackends } from "./_cluster.ts";
 import { ownedBy, settled, VIPS, type VrrpCluster, vrrpCluster } from "./_vrrp.ts";
 
 type HandoverJson = {
@@ -107,7 +108,108 @@ describe("in BGP mode, under 60 transfers in flight and 20 new connections a sec
     expect(Math.max(...sightings.values())).toBe(nodes.length);
     expect(failures(transfers.records()).errors).toEqual({});
   }, 60_000);
+
+  /** Downloads of `bytes` at once, each from an address of the client's of its own, that no node knows a path MTU of. */
+  async function downloads(count: number, bytes: number, pace = ""): Promise<readonly Download[]> {
+    for (const node of cluster.nodes) {
+      if (node.isOn()) await node.exec(["ip", "route", "flush", "cache"]);
+    }
+    return Promise.all(
+      Array.from({ length: count }, async (_, index) => {
+        const url = `https://${VIP_NAME}/body/${bytes}${pace}`;
+        const { stdout } = await run(
+          inNamespace("client", [
+            "curl",
+            "--silent",
+            ...["--interface", `10.88.0.${100 + index}`, "--resolve", `${VIP_NAME}:443:${VIP}`, "--cacert", CA_FILE],
+            ...["--max-time", "30", "--output", "/dev/null", "--write-out", "%{size_download} %{time_total}", url],
+          ]),
+          { accept: [0, 18, 28, 35, 56], timeoutMs: 60_000 },
+        );
+        const [size, seconds] = stdout.split(" ").map(Number);
+        return { whole: size === bytes, seconds: seconds ?? Number.POSITIVE_INFINITY };
+      }),
+    );
+  }
+
+  test("no download hangs behind a path of 1,400 bytes, before and after a handover", async () => {
+    await transfers.stop();
+    const { nodes, watch, addresses } = cluster;
+    const router = (mtu: number) => run(inNamespace("router", ["ip", "link", "set", "clients0", "mtu", `${mtu}`]));
+    for (let index = 0; index < AT_ONCE; index++) {
+      await run(inNamespace("client", ["ip", "address", "add", `10.88.0.${100 + index}/32`, "dev", "eth0"]));
+    }
+    const count = Math.max(60, ROUNDS * 60);
+    const ended: Download[] = [];
+    const half = async () => {
+      for (const until = ended.length + count / 2; ended.length < until; ) {
+        ended.push(...(await downloads(AT_ONCE, 1_000_000)));
+      }
+    };
+    await router(1400);
+    await half();
+    await router(1500);
+    // These begin on a wide path, move, and only then it becomes narrow.
+    const moving = downloads(AT_ONCE, 1_000_000, "?bytesPerSecond=100000");
+    await ober(cluster.lab.node("n2"), ["drain"]);
+    await router(1400);
+    const moved = await moving;
+    await half();
+    await router(1500);
+    const back = now();
+    await ober(cluster.lab.node("n2"), ["undrain"]);
+    await watch.settled(addresses, back, 10_000);
+    const slowest = Math.max(...ended.map(({ seconds }) => seconds));
+    const hung = [...ended, ...moved].filter(({ whole }) => !whole).length;
+    measured("path MTU of 1,400: downloads that hung", hung, { unit: "downloads", of: ended.length + moved.length });
+    measured("path MTU of 1,400: slowest download of 1 MB", slowest * 1000);
+    const repeated = await Promise.all(nodes.map(statusOf));
+    expect(repeated.reduce((sum, { handover }) => sum + (handover.packets["narrow"] ?? 0), 0)).toBeGreaterThan(0);
+    expect({ hung, quick: slowest < 2 }).toEqual({ hung: 0, quick: true });
+    expect(Math.max(...moved.map(({ seconds }) => seconds))).toBeLessThan(13);
+  }, 240_000);
+
+  test("a client that waits on a node that loses its power knows within two keep-alive probes", async () => {
+    await transfers.stop();
+    const { lab, nodes, addresses, watch } = cluster;
+    const node = lab.node("n1");
+    const program = join(import.meta.dirname, "../lab/wait-client.py");
+    const words = ["python3", program, VIP, VIP_NAME, CA_FILE, `${WAITING}`, `${PROBE_SECONDS}`, "50"];
+    const client = Bun.spawn(inNamespace("client", words), { stdout: "pipe", stderr: "inherit" });
+    const lines = client.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    expect((await lines.read()).value).toBe("ready\n");
+    const connections = async (at: LabNode) => {
+      const { stdout } = await at.exec(["ss", "-Htn", "state", "established", "src", VIP, "sport", "=", ":443"]);
+      return stdout.split("\n").filter(Boolean).length;
+    };
+    const all = async () => (await Promise.all(nodes.map(connections))).reduce((sum, each) => sum + each, 0);
+    expect(await all()).toBe(WAITING);
+    const lost = await connections(node);
+    await node.powerOff();
+    const waited = now();
+    const { ended, left } = JSON.parse((await lines.read()).value ?? "") as WaitReport;
+    await client.exited;
+    const slowest = Math.max(...ended.map(({ seconds }) => seconds));
+    await node.boot();
+    await watch.settled(addresses, waited, 60_000);
+    expect(lost).toBeGreaterThan(0);
+    measured("power loss: slowest waiting client to know", slowest * 1000, { clients: lost });
+    // The others have moved or stayed: their probes are answered.
+    expect({ ended: ended.length, left }).toEqual({ ended: lost, left: WAITING - lost });
+    expect(slowest).toBeLessThan(2 * PROBE_SECONDS + 3);
+  }, 240_000);
 });
+
+/** Downloads at a time, each from an address of its own. */
+const AT_ONCE = 30;
+/** Uploads that wait, and the time between two of their keep-alive probes. */
+const WAITING = 12;
+const PROBE_SECONDS = 15;
+type WaitReport = {
+  readonly ended: readonly { readonly seconds: number; readonly how: string }[];
+  readonly left: number;
+};
+type Download = { readonly whole: boolean; readonly seconds: number };
 
 describe("in keepalived mode, under 60 transfers in flight and 20 new connections a second", () => {
   let cluster: VrrpCluster;

@@ -35,6 +35,38 @@ describe("`ober uninstall`", () => {
     180_000,
   );
 
+  test("leaves the machine's own addresses, routes, links and reserved ports, whatever interfaces the VIPs name, a SIGKILL in between", async () => {
+    await bare();
+    // What a site may have: an address of its own on lo, and ports that it keeps free.
+    await node.exec(["ip", "address", "add", "2001:db8:f::1/128", "dev", "lo", "nodad"]);
+    await node.exec(["sysctl", "-q", "-w", "net.ipv4.ip_local_reserved_ports=9100,30000-32767"]);
+    before = await snapshot(node);
+    const reserved = async () => (await node.exec(["sysctl", "-n", "net.ipv4.ip_local_reserved_ports"])).stdout.trim();
+    const own = async () => (await node.exec(["ip", "-o", "-4", "address", "show", "dev", "eth0"])).stdout;
+    const untouched = await own();
+    const withVips = (...places: readonly string[]) => {
+      const vips = places.map((link, index) => `{address: 10.99.0.${100 + index}, interface: ${link}}`);
+      return clusterYaml().replace(/^vips: .*$/m, `vips: [${vips.join(", ")}]`);
+    };
+    await install(node, withVips("eth0"));
+    expect(await reserved()).toBe("3784-3785,8404,9100,30000-32767");
+    for (const places of [["eth0"], ["lo"], ["lo-vip", "eth0"], ["eth0", "lo", "lo-vip"], ["nosuch", "eth0"]]) {
+      await configure(node, withVips(...places));
+      await ober(node, ["start"]);
+      expect(await own()).toContain(untouched.trim().split("\n")[0] ?? "-");
+      const kill = "systemctl restart ober-vip & systemctl kill --signal=KILL ober-vip; wait";
+      await node.exec(["sh", "-c", kill], { accept: [0, 1] });
+      await ober(node, ["stop", "--timeout", "0"], { accept: [0, 1] });
+      expect(await own()).toBe(untouched);
+    }
+    expect(await reserved()).toBe("3784-3785,8404,9100,30000-32767");
+    await ober(node, ["start"]);
+    await ober(node, ["uninstall", "--yes"]);
+    const left = differences(before, await snapshot(node)).map((line) => line.split(" ").slice(0, 3).join(" "));
+    const kept = ["", "/etc", "/etc/certs", "/etc/certs/vip.pem"];
+    expect(left).toEqual(kept.map((path) => `new: file ${PREFIX_ON_NODE}${path}`));
+  }, 240_000);
+
   test("leaves a machine that served in keepalived mode as it was before", async () => {
     await bare();
     await install(node, vrrpYaml([SPARE_NODE], { vips: ["10.77.0.104"] }));

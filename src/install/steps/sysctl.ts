@@ -1,6 +1,8 @@
+import { mergePorts } from "../../domain/ports.ts";
 import { currentFile } from "../../plan/current-file.ts";
 import { own, readOwned } from "../../plan/owned.ts";
 import { parseSysctl, renderSysctl } from "../../render/sysctl.ts";
+import { RESERVED_PORTS_KEY, siteReservedPorts } from "../../system/reserved-ports.ts";
 import { readSysctl, writeSysctls } from "../../system/sysctl.ts";
 import type { Step } from "../step.ts";
 import type { InstallContext } from "../steps.ts";
@@ -10,7 +12,8 @@ type Before = readonly (readonly [key: string, value: string])[];
 
 /** Kernel tuning, in force at once and at every boot. A container may refuse keys: that is reported and no failure. */
 export function sysctlStep({ system, paths }: InstallContext): Step<Before> {
-  const file = (mode: "bgp" | "keepalived") => renderSysctl({ ha_mode: mode, stats_port: 8404 }, paths);
+  const file = (mode: "bgp" | "keepalived", sitePorts = "") =>
+    renderSysctl({ ha_mode: mode, stats_port: 8404 }, paths, sitePorts);
   return {
     id: "sysctl",
     title: paths.sysctl,
@@ -20,8 +23,9 @@ export function sysctlStep({ system, paths }: InstallContext): Step<Before> {
       const values = await Promise.all(keys.map(async (key) => [key, await readSysctl(system, key)] as const));
       return values.flatMap(([key, value]) => (value === undefined ? [] : [[key, value] as const]));
     },
-    async apply() {
-      const rendered = file("bgp");
+    async apply(record) {
+      const former = new Map(record).get(RESERVED_PORTS_KEY) ?? "";
+      const rendered = file("bgp", mergePorts(former, await siteReservedPorts(system, paths)));
       const before = await currentFile(system, paths.sysctl);
       await own(system, paths, [{ path: paths.sysctl, before, after: rendered }]);
       if (before === undefined) await system.writeAtomic(paths.sysctl, rendered.content, { mode: rendered.mode });

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { runChecks } from "../../../src/checks/check.ts";
 import { backendVerdict } from "../../../src/checks/configuration.ts";
 import { clockVerdict, descriptorsVerdict } from "../../../src/checks/machine.ts";
-import { mtuVerdict } from "../../../src/checks/path-mtu.ts";
+import { clientPathsVerdict, mtuVerdict, pathSizes } from "../../../src/checks/path-mtu.ts";
 import { routesVerdict } from "../../../src/checks/routing.ts";
 import { backendsVerdict, unitsVerdict } from "../../../src/checks/service.ts";
 import type { HealthState } from "../../../src/health/state.ts";
@@ -192,4 +192,25 @@ test.each([
 ])("large packets %p: %s", (answers, status, detail) => {
   const paths = answers.map((passes, i) => ({ to: `rgw${i + 1}`, mtu: 9000, passes }));
   expect(mtuVerdict(paths)).toMatchObject({ status, detail });
+});
+
+describe("the paths to clients", () => {
+  const well = { probing: "1", repeats: true, repeated: 3, sizes: [1500, 1400, 1380], own: 1500 };
+  test.each([
+    [{}, "pass", "2 of 3 connections have a path of less than 1500 bytes, the least 1380"],
+    [{ sizes: [] }, "pass", 'probed by TCP; "fragmentation needed" goes to every node (3 repeated)'],
+    [{ repeats: undefined, sizes: [] }, "pass", "probed by TCP"],
+    [{ probing: "0" }, "warn", "net.ipv4.tcp_mtu_probing is 0"],
+    [{ repeats: false }, "warn", "stays on the node that it comes to"],
+  ])("%j: %s", (given, status, detail) => {
+    const verdict = clientPathsVerdict({ ...well, ...given });
+    expect(verdict.status).toBe(status as typeof verdict.status);
+    expect(verdict.detail).toContain(detail);
+  });
+
+  test("are read from what ss prints", () => {
+    const ss = "0 0 10.99.0.100:443 10.88.0.2:60294\n\t cubic wscale:7,7 rto:201 mss:1348 pmtu:1400 rcvmss:536\n";
+    expect(pathSizes(ss)).toEqual([1400]);
+    expect(pathSizes("")).toEqual([]);
+  });
 });

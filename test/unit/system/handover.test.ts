@@ -15,6 +15,10 @@ const TABLE = `table ip ober {
 		packets 7 bytes 420
 	}
 
+	counter narrow {
+		packets 5 bytes 2880
+	}
+
 	map owner {
 		type ipv4_addr . inet_service . ipv4_addr . inet_service : ipv4_addr
 		size 262144
@@ -30,7 +34,8 @@ const TABLE = `table ip ober {
 test("nft's words for the table become numbers", () => {
   expect(parseHandover(TABLE)).toEqual({
     loaded: true,
-    packets: { sent: 3, asked: 2, served: 0, lost: 7, stranger: 0 },
+    repeats: false,
+    packets: { sent: 3, asked: 2, served: 0, lost: 7, stranger: 0, narrow: 5 },
     flows: { "10.77.0.11": 2, "10.77.0.12": 1 },
   });
   expect(parseHandover("").loaded).toBe(false);

@@ -1,0 +1,24 @@
+/** Port lists as the kernel writes them in net.ipv4.ip_local_reserved_ports: "3784-3785,8404". */
+
+/**
+ * The ports of all `lists`, in the kernel's own words: sorted, neighbors joined, so that what is written can be compared with what is
+ * read back (proc_do_large_bitmap in kernel/sysctl.c). What is not a port or a range is left out.
+ */
+export function mergePorts(...lists: readonly string[]): string {
+  const ranges = lists
+    .flatMap((list) => list.split(","))
+    .flatMap((text): [number, number][] => {
+      const [, first, last] = /^\s*(\d{1,5})(?:-(\d{1,5}))?\s*$/.exec(text) ?? [];
+      if (first === undefined) return [];
+      const [from, to] = [Number(first), Number(last ?? first)];
+      return from <= to && to <= 65_535 ? [[from, to]] : [];
+    })
+    .sort(([a], [b]) => a - b);
+  const merged: [number, number][] = [];
+  for (const [from, to] of ranges) {
+    const before = merged.at(-1);
+    if (before && from <= before[1] + 1) before[1] = Math.max(before[1], to);
+    else merged.push([from, to]);
+  }
+  return merged.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`)).join(",");
+}
