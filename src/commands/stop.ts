@@ -106,6 +106,8 @@ export async function leaveAndStop(
       await systemctl(system, "disable", name);
       await stopUnit(system, out, name);
     }
+    // A unit that was killed while it took its addresses away does not do so again; the script knows from its records what is left.
+    if (await system.stat(paths.vipScript)) await system.run([paths.vipScript, "down"]);
   } finally {
     await system.remove(paths.noWait);
     await lift();

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { LabNode } from "../lab/lab.ts";
+import { until } from "../lab/process.ts";
 
 export type Snapshot = ReadonlyMap<string, string>;
 
@@ -33,6 +34,9 @@ const PACKAGE_FORMAT = `--showformat=$\{Package}\\t$\{Version} $\{db:Status-Abbr
 const RPM_FORMAT = "%{NAME}-%{VERSION}\\t%{RELEASE}\\n";
 
 export async function snapshot(node: LabNode): Promise<Snapshot> {
+  // A machine that has just booted still looks whether its link-local address is free.
+  const tentative = async () => (await node.exec(["ip", "-o", "address", "show", "tentative"])).stdout;
+  await until("no address is tentative", async () => (await tentative()) === "", 10_000);
   const taken = new Map<string, string>();
   const owners = { users: namesById(node, "passwd"), groups: namesById(node, "group") };
   addFiles(node.root, { directory: "/", owners, taken });

@@ -176,8 +176,13 @@ describe("in BGP mode, under 60 transfers in flight and 20 new connections a sec
     const program = join(import.meta.dirname, "../lab/wait-client.py");
     const words = ["python3", program, VIP, VIP_NAME, CA_FILE, `${WAITING}`, `${PROBE_SECONDS}`, "50"];
     const client = Bun.spawn(inNamespace("client", words), { stdout: "pipe", stderr: "inherit" });
-    const lines = client.stdout.pipeThrough(new TextDecoderStream()).getReader();
-    expect((await lines.read()).value).toBe("ready\n");
+    const said = client.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    const line = async () => {
+      let text = "";
+      while (!text.endsWith("\n")) text += (await said.read()).value ?? "\n";
+      return text.trim();
+    };
+    expect(await line()).toBe("ready");
     const connections = async (at: LabNode) => {
       const { stdout } = await at.exec(["ss", "-Htn", "state", "established", "src", VIP, "sport", "=", ":443"]);
       return stdout.split("\n").filter(Boolean).length;
@@ -187,7 +192,7 @@ describe("in BGP mode, under 60 transfers in flight and 20 new connections a sec
     const lost = await connections(node);
     await node.powerOff();
     const waited = now();
-    const { ended, left } = JSON.parse((await lines.read()).value ?? "") as WaitReport;
+    const { ended, left } = JSON.parse(await line()) as WaitReport;
     await client.exited;
     const slowest = Math.max(...ended.map(({ seconds }) => seconds));
     await node.boot();
