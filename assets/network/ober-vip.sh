@@ -1,6 +1,6 @@
 #!/bin/sh
 # Written by ober from {{config}}. Puts each VIP on its interface: "add" adds those that are missing, "up" also takes away
-# those that are no longer wanted, "down" takes away all. Only what is recorded under $records is ever taken away: an
+# those that are no longer wanted, "start" is the first "up" of the unit, "down" takes away all. Only what is recorded under $records is ever taken away: an
 # address or an interface that was there before is the machine's own. The record is made before the thing and removed after it, so a
 # run that was killed is made good by the next.
 set -eu
@@ -21,20 +21,25 @@ is_dummy() { ip -o -d link show dev "$1" 2>/dev/null | grep -qw dummy; }
 prefix() { case $1 in *:*) echo "$1/128" ;; *) echo "$1/32" ;; esac; }
 has_address() { [ -n "$(ip -o addr show dev "$2" to "$(prefix "$1")" 2>/dev/null)" ]; }
 
-# Releases before the records used lo-vip alone, or lo with a label.
+# Releases before the records used lo-vip alone, or lo with a label. Only where such a release has started the unit: a start finds
+# nothing of ober's, and a lo-vip that is there already is the machine's own.
 adopt() {
-  mkdir -p -m 755 "$records"
   if is_dummy lo-vip; then
-    : >"$records/link,lo-vip"
+    : >"$1/link,lo-vip"
     ip -o addr show dev lo-vip | while read -r _ _ _ address _; do
-      case $address in */32 | */128) : >"$records/address,lo-vip,${address%/*}" ;; esac
+      case $address in */32 | */128) : >"$1/address,lo-vip,${address%/*}" ;; esac
     done
   fi
   ip -4 -o addr show dev lo label lo:ober | while read -r _ _ _ address _; do
-    : >"$records/address,lo,${address%/*}"
+    : >"$1/address,lo,${address%/*}"
   done
 }
-[ -d "$records" ] || adopt
+if ! [ -d "$records" ]; then
+  rm -rf "$records.new"
+  mkdir -p -m 755 "$records.new"
+  if [ "$1" != start ]; then adopt "$records.new"; fi
+  mv "$records.new" "$records"
+fi
 
 # Prints the interface that a VIP gets: its own; one that ober makes; lo where the kernel has no dummy devices or the
 # machine's own interface is not there (yet).
@@ -62,8 +67,9 @@ put() {
   esac || { rm -f "$records/address,$2,$1"; return 1; }
 }
 
+# Another program may have given the address another prefix since: then it is not what ober added.
 take() {
-  if has_address "$1" "$2"; then ip addr del "$(prefix "$1")" dev "$2"; fi
+  if has_address "$1" "$2" && ! ip addr del "$(prefix "$1")" dev "$2"; then echo "$1 on $2 is left as it is" >&2; fi
   rm -f "$records/address,$2,$1"
 }
 
@@ -94,4 +100,3 @@ for record in "$records"/link,*; do
   if is_dummy "${name#link,}"; then ip link del dev "${name#link,}"; fi
   rm -f "$record"
 done
-if [ "$1" = down ]; then rmdir "$records" 2>/dev/null || true; fi

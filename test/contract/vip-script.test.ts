@@ -120,7 +120,7 @@ describe("the VIP script", () => {
     async (_, places) => {
       const before = await state();
       const file = await script(places);
-      await inside([file, "up"]);
+      await inside([file, "start"]);
       const up = await state();
       for (const [address] of places) expect(up).toContain(` ${address}/`);
       expect(await addressesOf("eth0")).toContain("192.0.2.11/24");
@@ -161,7 +161,38 @@ describe("the VIP script", () => {
     expect(await addressesOf("eth0")).toEqual(["192.0.2.11/24", "2001:db8::11/64"]);
   });
 
-  test.each([["up"], ["down"]])(
+  test("forgets a VIP that another program gave another prefix, and leaves it", async () => {
+    const file = await script([[A, "eth1"]]);
+    await inside([file, "start"]);
+    await inside(["ip", "address", "delete", `${A}/32`, "dev", "eth1"]);
+    await inside(["ip", "address", "add", `${A}/24`, "dev", "eth1"]);
+    await inside([file, "down"]);
+    expect(await addressesOf("eth1")).toEqual(["10.99.0.103/24", `${A}/24`]);
+  });
+
+  // A veth stands for the dummy device where the kernel has none: `ip` says of it what the script asks.
+  test.each([
+    ["start", "leaves a lo-vip that the machine made", true],
+    ["up", "takes the lo-vip of an earlier release for ober's", false],
+  ])("after `%s`, %s", async (verb, _, stays) => {
+    await inside(["ip", "link", "add", "lo-vip", "type", "veth", "peer", "name", "far2"]);
+    await inside(["ip", "link", "set", "lo-vip", "up"]);
+    await inside(["ip", "address", "add", "192.0.2.53/32", "dev", "lo-vip"]);
+    const fake = join(directory, "bin/ip");
+    const dummy = '[ "$*" = "-o -d link show dev lo-vip" ] && /sbin/ip "$@" && echo " dummy " && exit';
+    await Bun.write(fake, `#!/bin/sh\n${dummy}\nexec /sbin/ip "$@"\n`);
+    chmodSync(fake, 0o755);
+    const path = `PATH=${join(directory, "bin")}:/usr/sbin:/usr/bin:/sbin:/bin`;
+    const file = await script([[A, "lo-vip"]]);
+    await inside(["env", path, file, verb]);
+    expect(await addressesOf("lo-vip")).toContain(`${A}/32`);
+    await inside(["env", path, file, "down"]);
+    const links = await inside(["ip", "-o", "link", "show"]);
+    expect(/ lo-vip@/.test(links)).toBe(stays);
+    if (stays) expect(await addressesOf("lo-vip")).toEqual(["192.0.2.53/32"]);
+  });
+
+  test.each([["start"], ["up"], ["down"]])(
     "killed at any command of `%s`, undoes what it did, and only that",
     async (verb) => {
       const before = await state();

@@ -42,7 +42,9 @@ export function filesStep({ system, paths, keepConfig }: InstallContext): Step<n
       }
       await systemctl(system, "daemon-reload");
       for (const name of UNIT_FILES) await system.run(["systemctl", "reset-failed", name], { accept: [0, 1, 5] });
-      for (const directory of ["/run/ober", "/run/ober-bgp", "/run/ober-bfd"]) await system.removeTree(directory);
+      for (const directory of ["/run/ober", "/run/ober-bgp", "/run/ober-bfd", paths.vipRecords]) {
+        await system.removeTree(directory);
+      }
       await removeJournal(system);
       const remarks = await shutOut({ system, paths });
       return kept.length > 0 ? [...remarks, `kept ${kept.length} files under ${posix.join(paths.etc, "/")}`] : remarks;
