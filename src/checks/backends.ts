@@ -1,6 +1,6 @@
 import { age } from "../domain/age.ts";
 import { type NameStates, nameRemark, PLACEHOLDER, servingAddresses, togetherInLines } from "../domain/names.ts";
-import { type ConfiguredServer, type LiveServer, namesOf, SERVERS_OF_A_NAME } from "../domain/server-state.ts";
+import { type ConfiguredServer, type LiveServer, namesOf } from "../domain/server-state.ts";
 import { askNames, KNOWN_MS } from "../system/resolve.ts";
 import { liveServers, nameStates, serversNow } from "../system/server-names.ts";
 import { unitState } from "../system/systemd.ts";
@@ -52,8 +52,8 @@ export function namesVerdict(
     const more = servingAddresses(addresses, inUse).filter((address) => !inUse.includes(address));
     const { name = host } = own[0] ?? {};
     if (gone.length > 0) return [`${name} has moved to ${addresses.join(", ")}; HAProxy uses ${gone.join(", ")}${ago}`];
-    if (inUse.length >= SERVERS_OF_A_NAME && more.length > 0)
-      return [`${name} has ${more.length} addresses more than the ${SERVERS_OF_A_NAME} that HAProxy takes of a name`];
+    if (own.length > 1 && inUse.length >= own.length && more.length > 0)
+      return [`${name} has ${more.length} addresses more than the ${own.length} that HAProxy takes of a name`];
     if (more.length > 0) return [`${name} has ${more.join(", ")} too, which HAProxy does not use`];
     return [];
   });

@@ -18,7 +18,13 @@ export type ConfiguredServer = {
  * Those that are not needed are in maintenance at the placeholder, unchecked. More addresses than that behind one name are written as names or
  * addresses of their own.
  */
-export const SERVERS_OF_A_NAME = 8;
+const SERVERS_OF_A_NAME = 8;
+/** HAProxy's time to start grows with the square of its servers: 0.3 s for so many, 8.7 s for four times that (2.6 on two cores). */
+const QUICK_SERVERS = 4096;
+
+/** How many servers haproxy.cfg has for each of `names` names: fewer where there are so many that HAProxy would take long to start. */
+export const serversOfAName = (names: number): number =>
+  Math.max(1, Math.min(SERVERS_OF_A_NAME, Math.floor(QUICK_SERVERS / Math.max(1, names))));
 
 /** What stands before the numbers of a name's servers beside the first, `rgw1_7480-2`: HAProxy takes no colon there. */
 export const furtherServers = (host: string, port: number): string => `${host}_${port}-`;

@@ -6,7 +6,7 @@ import { writeAllowList } from "../domain/allow-list.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { certificatePlace, type Paths } from "../domain/paths.ts";
 import { isHealthPath } from "../domain/rgw.ts";
-import { furtherServers, isNamed, SERVERS_OF_A_NAME } from "../domain/server-state.ts";
+import { furtherServers, isNamed, serversOfAName } from "../domain/server-state.ts";
 import { SERVES_KEY, TURN_KEY } from "../domain/serves.ts";
 import type { RenderedFile } from "./file.ts";
 import { IDENTITY_KEY, IDENTITY_PATH, identityText, SERVES_TEXT } from "./identity.ts";
@@ -141,13 +141,14 @@ function identityRules({ leavingList, identityMap, servesMap }: Paths): readonly
 
 function backend(group: Backend, groups: readonly Backend[], nodes: number): string {
   const share = (sharing: number) => requestShare({ max_requests: group.max_requests, sharing }, nodes);
+  const slots = serversOfAName(groups.flatMap(({ servers }) => servers.filter(isNamed)).length);
   const server = (one: Server) => {
     const sharing = groupsSharing(groups, one);
     const shared = sharing > 1 ? ` maxconn ${share(sharing)}` : "";
     const name = `${one.host}:${one.port}`;
     const at = `${bracketed(one.host)}:${one.port}${shared}${serverName(group, one)}`;
-    const more = `server-template ${furtherServers(one.host, one.port)} 2-${SERVERS_OF_A_NAME} ${at}`;
-    return [`server ${name} ${at}`, ...(isNamed(one) ? [more] : [])];
+    const more = `server-template ${furtherServers(one.host, one.port)} 2-${slots} ${at}`;
+    return [`server ${name} ${at}`, ...(isNamed(one) && slots > 1 ? [more] : [])];
   };
   return fill(assets.haproxyBackend, {
     name: group.name,

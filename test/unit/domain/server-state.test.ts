@@ -8,6 +8,7 @@ import {
   namesOf,
   parseServersState,
   serverStateFile,
+  serversOfAName,
   serversToTakeIn,
 } from "../../../src/domain/server-state.ts";
 
@@ -220,4 +221,15 @@ describe("a name with several addresses", () => {
     expect(row("rgw_7480-3", "MAINT")).toBe(true);
     expect(row("rgw:7480", "MAINT")).toBe(false);
   });
+});
+
+test.each([
+  [1, 8],
+  [512, 8],
+  [513, 7],
+  [2048, 2],
+  [4096, 1],
+  [65_536, 1],
+])("%d names have %d servers each", (names, servers) => {
+  expect(serversOfAName(names)).toBe(servers);
 });
