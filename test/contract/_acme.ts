@@ -100,6 +100,7 @@ view first { match-destinations { any; }; ${zoneOf(`type primary; file "zone"; a
   );
   const resolv = put("resolv.conf", `nameserver ${address}\noptions timeout:1 attempts:1\n`);
   const hosts = put("hosts", `127.0.0.1 localhost\n${address} ca.example.test\n`);
+  const passwd = put("passwd", `root:x:0:0:root:${join(directory, "home")}:/bin/sh\n`);
   // nsupdate as a node has it; the tree is another system, so it gets the key by the same path.
   mkdirSync(join(directory, "bin"));
   put(
@@ -161,9 +162,10 @@ view first { match-destinations { any; }; ${zoneOf(`type primary; file "zone"; a
       pebble?.kill("SIGKILL");
       await pebble?.exited;
     },
-    /** Runs a step with these name servers, and this HOME. */
+    /** Runs a step with these name servers, and with this home of root's. */
     async step(step: Step, env: Record<string, string> = {}): Promise<Answer> {
-      const script = 'mount --bind "$0" /etc/resolv.conf && mount --bind "$1" /etc/hosts && shift && exec "$@"';
+      const script =
+        'mount --bind "$0" /etc/resolv.conf && mount --bind "$1" /etc/hosts && mount --bind "$2" /etc/passwd && shift 2 && exec "$@"';
       const argv = [
         "unshare",
         "--mount",
@@ -172,6 +174,7 @@ view first { match-destinations { any; }; ${zoneOf(`type primary; file "zone"; a
         script,
         resolv,
         hosts,
+        passwd,
         process.execPath,
         join(import.meta.dir, "_acme-run.ts"),
         JSON.stringify(step),
