@@ -20,7 +20,13 @@ import {
 } from "./address.ts";
 
 /** An address on an interface of this machine. */
-export type OwnAddress = { readonly interface: string; readonly address: string; readonly prefixLength: number };
+export type OwnAddress = {
+  readonly interface: string;
+  readonly address: string;
+  readonly prefixLength: number;
+  /** Beside another address in the same network. */
+  readonly secondary?: boolean;
+};
 
 export type IdentityInput = {
   readonly mode: "bgp" | "keepalived";
@@ -54,6 +60,7 @@ export type Decided = OwnPlace & {
  * nothing decides, or what contradicts what.
  */
 export function identify(input: IdentityInput): Decided {
+  requireFreeVips(input);
   const entries = input.listed.map((listed) => entryOf(input, listed));
   requireOneSelf(input, entries);
   const own = input.given ?? (input.mode === "bgp" ? ownByLists(input, entries) : ownOnSegment(input, entries));
@@ -61,6 +68,22 @@ export function identify(input: IdentityInput): Decided {
   const segment = segmentOf(input, own);
   const addresses = entries.map((one) => [one.entry, one.own ? own.address : addressOf(one, own, segment)]);
   return { ...own, addresses: Object.fromEntries(addresses) };
+}
+
+/** What follows takes a VIP that is here for one that ober or keepalived put here, so it must not be the machine's first address. */
+function requireFreeVips({ local, vips }: IdentityInput): void {
+  for (const [index, vip] of vips.entries()) {
+    const own = local.find(({ address, prefixLength, secondary }) => {
+      return address === vip && secondary !== true && prefixLength < bitsOf(familyOf(address) ?? 4);
+    });
+    if (own === undefined) continue;
+    throw new OberError(
+      `vips[${index}].address: ${vip} is this node's own address (on ${own.interface}) and cannot be a VIP`,
+      {
+        hint: "choose an address that no machine has",
+      },
+    );
+  }
 }
 
 type Entry = Listed & {

@@ -118,6 +118,11 @@ describe("in keepalived mode", () => {
       "keepalived.peers: all has addresses of this machine and of another: 192.168.1.11 and 192.168.1.12",
     ],
     [
+      "a VIP that is the machine's own address",
+      { resolved: both, vips: ["192.168.1.100", "192.168.1.11"] },
+      "vips[1].address: 192.168.1.11 is this node's own address (on eth1) and cannot be a VIP",
+    ],
+    [
       "a mistyped interface",
       { resolved: both, interface: "eth7" },
       "keepalived.interface: this machine has no interface eth7 with an IPv4 address",
