@@ -10,7 +10,7 @@ import { ober } from "../lab/ober.ts";
 import { LOG_DIRECTORY, NODE_AS, ROUTER_AS, SEGMENT, SHARED_DIRECTORY, VIP } from "../lab/places.ts";
 import { end, type ProcessRecord, run, startDetached, until } from "../lab/process.ts";
 import { FRR_DAEMONS, loadFrr, nextHopsIn, startFrrDaemon, vtysh } from "../lab/router.ts";
-import { clusterYaml, makeServe, RELEASE, sharedLab } from "./_cluster.ts";
+import { clusterYaml, makeServe, RELEASE, ROUNDS, sharedLab } from "./_cluster.ts";
 
 /** A leaf switch on a /31 of its own, and a router two hops away. */
 const LEAF = { host: "leaf", address: "10.80.0.0", node: "10.80.0.1" };
