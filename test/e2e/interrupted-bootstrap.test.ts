@@ -104,12 +104,13 @@ async function endsAsUndisturbed(): Promise<void> {
 }
 
 /**
- * The machine without its identity, the journal, whose times differ, and what depends on the order in which packages were
+ * The machine without its identity, its network card (another one after each reset), the journal, whose times differ, and what depends on the order in which packages were
  * set up: the numbers of their users. Units that systemd runs at the first boot only are nobody's matter either.
  */
 async function comparable(): Promise<Snapshot> {
   const all = await snapshot(node);
-  const own = /^file (\/etc\/(machine-id|passwd|group|shadow|gshadow)|.*\/journal\.json)$|^active (systemd-|ldconfig)/;
+  const own =
+    /^file (\/etc\/(machine-id|passwd|group|shadow|gshadow)|.*\/journal\.json)$|^active (systemd-|ldconfig)|^link .*@if|^(address|route) .*fe80::/;
   const numbers = /^(user|group) /;
   return new Map(
     [...all].filter(([key]) => !own.test(key)).map(([key, value]) => [key, numbers.test(key) ? "" : value]),
