@@ -26,6 +26,37 @@ export class UsageError extends OberError {
   }
 }
 
+/** What the operating system refuses for a reason that an operator can cure: by errno(3), what it says and what to type. */
+const REFUSALS: Readonly<Record<string, readonly [string, string]>> = {
+  __proto__: null as never,
+  EACCES: ["no permission for", "run it as root: `sudo ober ...`"],
+  EPERM: ["no permission for", "run it as root: `sudo ober ...`"],
+  ENOSPC: ["no space left on the device for", "free some space (`df -h`, `df -i`) and run the command again"],
+  EDQUOT: ["disk quota exceeded for", "free some space and run the command again"],
+  EROFS: ["the file system is read-only at", "remount it writable and run the command again"],
+  EISDIR: ["a directory is where a file belongs:", "move it away and run the command again"],
+  ENOTDIR: ["a file is where a directory belongs:", "move it away and run the command again"],
+  ELOOP: ["a symbolic link is where a file belongs:", "remove the link and run the command again"],
+  ENAMETOOLONG: ["the name is too long:", "use a shorter one"],
+  EIO: ["the device does not read or write", "`dmesg | tail` shows what it says; replace it"],
+  EMFILE: ["too few file descriptors for", "raise the limit (`ulimit -n 1024`) and run the command again"],
+  ENFILE: ["the machine has no file descriptor left for", "`sysctl fs.file-nr` shows how many are in use"],
+  ENOMEM: ["the machine has no memory left for", "free some (`ps aux --sort -rss | head`) and run the command again"],
+  EAGAIN: ["the machine starts no further process for", "raise the limit (`ulimit -u`), or end some processes"],
+};
+
+/**
+ * The sentence for an error of the operating system that says something about the machine; undefined for any other error. `place` is
+ * what was read or written, where the error does not say.
+ */
+export function refusal(error: unknown, place?: string): OberError | undefined {
+  if (!(error instanceof Error) || !("code" in error)) return undefined;
+  const known = REFUSALS[String(error.code)];
+  if (known === undefined) return undefined;
+  const path = place ?? ("path" in error && typeof error.path === "string" ? error.path : "what ober reads or writes");
+  return new OberError(`${known[0]} ${path}`, { hint: known[1], cause: error });
+}
+
 /** What `ask` gives; undefined where an OberError says why there is nothing. For whom that is somebody else's finding. */
 export async function orUndefined<T>(ask: () => Promise<T>): Promise<T | undefined> {
   try {

@@ -13,11 +13,13 @@ async function runFast([command, ...words]: readonly string[]): Promise<number |
 
 /** Runs the command line and turns every way it can end into an exit code. */
 async function runFull(argv: readonly string[]): Promise<number> {
-  const { EXIT, OberError } = await import("./errors.ts");
+  const { EXIT, OberError, refusal } = await import("./errors.ts");
   const { ReaderGoneError, showBug, showError } = await import("./ui/output.ts");
   const { runCli } = await import("./cli.ts");
-  const codeOf = async (error: unknown) => {
-    if (error instanceof ReaderGoneError) return EXIT.done;
+  const codeOf = async (thrown: unknown) => {
+    if (thrown instanceof ReaderGoneError) return EXIT.done;
+    // A full disk or too few descriptors are no bug, wherever they are met.
+    const error = refusal(thrown) ?? thrown;
     if (error instanceof OberError) {
       await showError(error, argv.includes("--json"));
       return error.exitCode;

@@ -4,6 +4,7 @@ import { inSubnet } from "../domain/address.ts";
 import { TELLING } from "../health/sessions.ts";
 import type { HealthState } from "../health/state.ts";
 import { bfdSessions } from "../system/bgp.ts";
+import { readDrainFlag } from "../system/drain-flag.ts";
 import { readHealthState } from "../system/health-state.ts";
 import { unitState } from "../system/systemd.ts";
 import { tcpConnect } from "../system/tcp.ts";
@@ -47,7 +48,7 @@ export async function checkRoutes(host: Host): Promise<Verdict> {
   if (!host.isRoot) return skip("needs root");
   const state = await readHealthState(host.system, host.paths);
   return routesVerdict(state, {
-    drained: (await host.system.stat(host.paths.drainFlag)) !== undefined,
+    drained: (await readDrainFlag(host.system, host.paths)) !== undefined,
     now: Date.now(),
   });
 }

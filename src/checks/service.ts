@@ -6,6 +6,7 @@ import { causeOf } from "../health/drain.ts";
 import { healthNow } from "../health/once.ts";
 import { isHeldBack } from "../plan/admission.ts";
 import { localAddresses } from "../system/addresses.ts";
+import { readDrainFlag } from "../system/drain-flag.ts";
 import { type StatRow, serversOf, settledRows, showStat } from "../system/haproxy-socket.ts";
 import { type UnitState, unitState, unitStates } from "../system/systemd.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
@@ -43,7 +44,7 @@ export function unitsVerdict(states: readonly UnitState[]): Verdict {
 }
 
 export async function checkDrained({ system, paths }: Host): Promise<Verdict> {
-  const flag = paths && (await system.read(paths.drainFlag));
+  const flag = paths && (await readDrainFlag(system, paths));
   return flag === undefined ? pass("no") : warn(causeOf(flag), "ober undrain, when the work is done");
 }
 

@@ -17,6 +17,7 @@ import { generationNumbers } from "../plan/generations.ts";
 import { clusterNodes } from "../render/keepalived.ts";
 import { type LocalAddress, localAddresses } from "../system/addresses.ts";
 import { askArp } from "../system/arp.ts";
+import { readDrainFlag } from "../system/drain-flag.ts";
 import { type HandoverState, handoverState } from "../system/handover.ts";
 import {
   haproxyCommand,
@@ -145,7 +146,7 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     localNow,
     certificateStatus(node, config),
     isRoot() ? generationNumbers(system, paths) : [],
-    system.read(paths.drainFlag),
+    readDrainFlag(system, paths),
     hasHandover(config) && isRoot() ? handoverState(system) : undefined,
     config.ha_mode === "keepalived" ? vrrpStatus(node, config, { addresses: localNow, units: unitsNow }) : undefined,
     heldBack(node, config),

@@ -2,7 +2,6 @@ import { gatherPlace } from "../checks/facts.ts";
 import { ownServes } from "../checks/peers.ts";
 import type { Config } from "../config/schema.ts";
 import { hasHandover } from "../domain/units.ts";
-import { CHECK_WEIGHT } from "../domain/vrrp.ts";
 import { OberError } from "../errors.ts";
 import { isSoft } from "../health/drain.ts";
 import type { HealthState } from "../health/state.ts";
@@ -10,7 +9,16 @@ import { awaitService, bringsTraffic } from "../node/in-service.ts";
 import { isHeldBack } from "../plan/admission.ts";
 import { switchLeaving } from "../plan/leaving.ts";
 import { localAddresses } from "../system/addresses.ts";
-import { type DrainFlag, isOperatorsDrain, STOPPING, writeDrainFlag } from "../system/drain-flag.ts";
+import {
+  type DrainFlag,
+  drainFlags,
+  isOperatorsDrain,
+  readDrainFlag,
+  removeDrainFlag,
+  STOPPING,
+  writeDrainFlag,
+  writeHandicap,
+} from "../system/drain-flag.ts";
 import { readHealthState } from "../system/health-state.ts";
 import { onInterrupt } from "../system/interrupts.ts";
 import type { Output } from "../ui/output.ts";
@@ -59,12 +67,13 @@ export async function drainNode(
   const { system, paths } = node;
   const flag: DrainFlag = { by: author(), at: new Date().toISOString(), reason };
   // A soft one that was cut off goes on to the withdraw.
-  if (!(await isOperatorsDrain(system, paths)) || (await isSoft(system.root + paths.drainFlag))) {
+  if (!(await isOperatorsDrain(system, paths)) || (await isSoft(drainFlags(paths).map((file) => system.root + file)))) {
     if (soft && config.ha_mode === "bgp" && (await bringsTraffic(node, config))) {
       await writeDrainFlag(system, paths, { ...flag, soft: true });
       await leaveSoftly(node, out);
     }
-    await writeDrainFlag(system, paths, flag);
+    const trouble = await writeDrainFlag(system, paths, flag);
+    if (trouble !== undefined) out.warn(`the drain ends with the next boot: ${trouble}`);
   }
   if (!hasHandover(config)) {
     out.warn("connections are not handed over to the other nodes (`ober doctor` says why): transfers may be cut");
@@ -75,7 +84,7 @@ export async function drainNode(
       hint: "ober status; `ober stop --force` ends the session, and the routes with it",
     });
   }
-  if (config.ha_mode === "keepalived") await system.writeAtomic(paths.vrrpHandicap, `${CHECK_WEIGHT}\n`);
+  if (config.ha_mode === "keepalived") await writeHandicap(system, paths);
   await keepOrEnd(node, out, true);
 }
 
@@ -89,7 +98,7 @@ export async function undrainNode(
   config: Config,
 ): Promise<{ readonly wasDrained: boolean; readonly service?: string }> {
   const { system, paths } = node;
-  const wasDrained = (await system.stat(paths.drainFlag)) !== undefined;
+  const wasDrained = (await readDrainFlag(system, paths)) !== undefined;
   await liftDrain(node, out);
   if (!wasDrained || !(await bringsTraffic(node, config)) || (await isHeldBack(system, paths))) return { wasDrained };
   out.progress(config.ha_mode === "bgp" ? "announcing the routes" : "taking the VIPs back");
@@ -100,8 +109,7 @@ export async function undrainNode(
 async function liftDrain(node: Node, out: Output): Promise<void> {
   const { system, paths } = node;
   await keepOrEnd(node, out, false);
-  await system.remove(paths.vrrpHandicap);
-  await system.remove(paths.drainFlag);
+  await removeDrainFlag(system, paths);
 }
 
 /**
@@ -168,7 +176,7 @@ async function handOverVips(node: Node, out: Output, config: Config): Promise<bo
     (await localAddresses(system))
       .filter((own) => own.interface === link && vips.has(own.address))
       .map(({ address }) => address);
-  await system.writeAtomic(paths.vrrpHandicap, `${CHECK_WEIGHT}\n`);
+  await writeHandicap(system, paths);
   out.progress("handing the VIPs over");
   // Three advertisements and the skew, which is less than one (RFC 5798, 6.1), and half a second for the rest.
   const deadline = performance.now() + config.keepalived.advert_int * 4000 + 500;

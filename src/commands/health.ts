@@ -32,6 +32,7 @@ export default defineCommand({
     rise: { type: "string", valueHint: "N", description: "Good checks in a row before an announcement" },
     fall: { type: "string", valueHint: "N", description: "Failed checks in a row before a withdrawal" },
     drainFlag: { type: "string", valueHint: "FILE", description: "While this file exists, every VIP is withdrawn" },
+    passingDrainFlag: { type: "string", valueHint: "FILE", description: "The same, where the disk cannot be written" },
     hold: {
       type: "string",
       valueHint: "FILE",

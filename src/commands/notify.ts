@@ -3,6 +3,7 @@ import { UsageError } from "../errors.ts";
 import { drainCause, HELD_CAUSE, isDrained, isHeld } from "../health/drain.ts";
 import { appendHistory } from "../health/history.ts";
 import { healthNow } from "../health/once.ts";
+import { drainFlags } from "../system/drain-flag.ts";
 import { currentConfig, thisNode } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 
@@ -25,7 +26,7 @@ export default defineCommand({
     const [health, held, drained] = await Promise.all([
       healthNow(config.stats_port, 500),
       isHeld(node.paths.hold),
-      isDrained(node.paths.drainFlag).then((is) => (is ? drainCause(node.paths.drainFlag) : undefined)),
+      isDrained(drainFlags(node.paths)).then((is) => (is ? drainCause(drainFlags(node.paths)) : undefined)),
     ]);
     const cause = vrrpCause({
       state,

@@ -62,14 +62,14 @@ export async function bringIntoService(
   if (held) out.warn(`${held.reason}; ${held.fix}`);
   for (const name of units.filter((unit) => !isTraffic(unit))) {
     out.progress(`starting ${name}`);
-    await systemctl(system, "enable", name);
+    await enable(node, out, name);
     await systemctl(system, "start", name);
   }
   out.progress("waiting until HAProxy is healthy");
   const reason = await waitUntilHealthy(config);
   const traffic = units.filter(isTraffic);
   // A unit that waits for a first decision must not hold up the command that brings the others.
-  for (const name of traffic) await systemctl(system, "enable", name);
+  for (const name of traffic) await enable(node, out, name);
   if (reason !== undefined) {
     for (const name of traffic) await systemctl(system, "start", "--no-block", name);
     throw new OberError(`the node runs but is not healthy: ${reason}`, {
@@ -83,6 +83,16 @@ export async function bringIntoService(
   if (await isOperatorsDrain(system, paths)) return "started, and drained: traffic comes with `ober undrain`";
   if (held) return `started, and held back: ${held.fix}`;
   return `in service: ${await awaitService(node, out, config)}`;
+}
+
+/** A disk that cannot be written does not keep a node from serving now. */
+async function enable({ system }: Node, out: Output, name: UnitName): Promise<void> {
+  try {
+    await systemctl(system, "enable", name);
+  } catch (error) {
+    if (!(error instanceof OberError)) throw error;
+    out.warn(`${name} does not start by itself with the next boot: ${error.message}`);
+  }
 }
 
 async function waitUntilHealthy({ stats_port: port }: Config): Promise<string | undefined> {

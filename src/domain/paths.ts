@@ -56,6 +56,8 @@ export function pathsOf(prefix: string) {
     upgrade: under("var/upgrade"),
     upgradeRecord: under("var/upgrade/record.json"),
     drainFlag: under("var/drain"),
+    /** The same until the next boot, for a disk that cannot be written. */
+    passingDrainFlag: "/run/ober/drain",
     /** There while the node serves without being announced, for want of a real certificate; with what keepalived adds to its priorities. */
     hold: under("var/hold"),
     /** Who wants the node announced with the certificate that ober made itself. */
@@ -63,6 +65,7 @@ export function pathsOf(prefix: string) {
     /** What happened, with an older half beside it as `history.1`. */
     history: under("var/history"),
     vrrpHandicap: under("var/vrrp-handicap"),
+    passingHandicap: "/run/ober/vrrp-handicap",
     /** Addresses that names had when they last resolved. */
     knownNames: under("var/names.json"),
     run: "/run/ober",

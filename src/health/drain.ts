@@ -1,6 +1,7 @@
-/** Whether the operator has taken this node out of traffic: `ober drain` makes the file, `ober undrain` removes it. */
-export function isDrained(flag: string): Promise<boolean> {
-  return Bun.file(flag).exists();
+/** Whether the operator has taken this node out of traffic: `ober drain` makes one of the files, `ober undrain` removes it. */
+export async function isDrained(flags: readonly string[]): Promise<boolean> {
+  for (const flag of flags) if (await Bun.file(flag).exists()) return true;
+  return false;
 }
 
 /**
@@ -14,18 +15,23 @@ export function isHeld(hold: string): Promise<boolean> {
 }
 
 /** Whether the node shall stay announced as the last choice for now; `"soft": true` in the flag. */
-export async function isSoft(flag: string): Promise<boolean> {
-  return /"soft":\s*true/.test(await contentOf(flag));
+export async function isSoft(flags: readonly string[]): Promise<boolean> {
+  return /"soft":\s*true/.test(await contentOf(flags));
 }
 
 /** Why, in one line, from the flag's content: `{"by", "at", "reason"}`, each optional, or nothing at all. */
-export async function drainCause(flag: string): Promise<string> {
-  return causeOf(await contentOf(flag));
+export async function drainCause(flags: readonly string[]): Promise<string> {
+  return causeOf(await contentOf(flags));
 }
 
-async function contentOf(flag: string): Promise<string> {
+/** Of the first flag that is there. */
+async function contentOf(flags: readonly string[]): Promise<string> {
   try {
-    return await Bun.file(flag).slice(0, 4096).text();
+    for (const flag of flags) {
+      const file = Bun.file(flag);
+      if (await file.exists()) return await file.slice(0, 4096).text();
+    }
+    return "";
   } catch (error) {
     // Undrained this very moment, or unreadable for the user that ExaBGP runs us as: the file's presence is what counts.
     if (error instanceof Error && "code" in error) return "";

@@ -26,7 +26,8 @@ export type LoopOptions = {
   readonly timeoutMs: number;
   readonly rise: number;
   readonly fall: number;
-  readonly drainFlag: string;
+  /** Files that take the node out of traffic; the first that is there counts. */
+  readonly drainFlags: readonly string[];
   /** While this file exists, the node serves and is not announced; see `drain.ts`. */
   readonly hold: string;
   readonly stateFile: string;
@@ -71,6 +72,7 @@ export function readOptions(words: readonly string[], executable: string): Healt
   const texts = {
     "--url": DEFAULT_URL,
     "--drain-flag": `${varOf(executable)}/drain`,
+    "--passing-drain-flag": "/run/ober/drain",
     "--hold": `${varOf(executable)}/hold`,
     "--state": DEFAULT_STATE_FILE,
     "--history": `${varOf(executable)}/history`,
@@ -133,7 +135,7 @@ export function readOptions(words: readonly string[], executable: string): Healt
     timeoutMs: numbers["--timeout-ms"] ?? DEFAULTS["--timeout-ms"],
     rise: numbers["--rise"] ?? DEFAULTS["--rise"],
     fall: numbers["--fall"] ?? DEFAULTS["--fall"],
-    drainFlag: texts["--drain-flag"],
+    drainFlags: [texts["--passing-drain-flag"], texts["--drain-flag"]],
     hold: texts["--hold"],
     stateFile: texts["--state"],
     historyFile: texts["--history"],

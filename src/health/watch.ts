@@ -94,11 +94,11 @@ export function createWatch(group: string, options: LoopOptions, listener: Watch
   }
 
   async function eventOf(result: ProbeResult): Promise<Event> {
-    if (await isDrained(options.drainFlag)) {
-      const leaves = (state.phase === "up" || state.phase === "leaving") && (await isSoft(options.drainFlag));
+    if (await isDrained(options.drainFlags)) {
+      const leaves = (state.phase === "up" || state.phase === "leaving") && (await isSoft(options.drainFlags));
       const type = leaves ? "leaving" : "drained";
       if (!leaves || result.ok) {
-        return { type, cause: state.phase === type ? cause : await drainCause(options.drainFlag) };
+        return { type, cause: state.phase === type ? cause : await drainCause(options.drainFlags) };
       }
     }
     if (await isHeld(options.hold)) return { type: "held", cause: HELD_CAUSE };

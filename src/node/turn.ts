@@ -14,6 +14,7 @@ import { isDrained } from "../health/drain.ts";
 import { healthNow } from "../health/once.ts";
 import { setMapKey } from "../health/serves.ts";
 import { isHeldBack } from "../plan/admission.ts";
+import { drainFlags } from "../system/drain-flag.ts";
 import { onInterrupt } from "../system/interrupts.ts";
 import type { Output } from "../ui/output.ts";
 import { bringsTraffic } from "./in-service.ts";
@@ -86,7 +87,7 @@ async function servedHere(node: Node, config: Config): Promise<readonly string[]
   const { system, paths } = node;
   const [traffic, drained, held, health, said] = await Promise.all([
     bringsTraffic(node, config),
-    isDrained(system.root + paths.drainFlag),
+    isDrained(drainFlags(paths).map((flag) => system.root + flag)),
     isHeldBack(system, paths),
     healthNow(config.stats_port),
     ownServes(config.stats_port, ASK_MS),

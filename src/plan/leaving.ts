@@ -1,5 +1,6 @@
 import { readAllowList } from "../domain/allow-list.ts";
 import type { Paths } from "../domain/paths.ts";
+import { OberError } from "../errors.ts";
 import { LEAVING_WRITER } from "../render/haproxy.ts";
 import { isOperatorsDrain, removeStaleDrain } from "../system/drain-flag.ts";
 import { stageList } from "../system/haproxy-lists.ts";
@@ -20,7 +21,13 @@ export async function switchLeaving(system: System, paths: Paths, leaving: boole
   const list = { path: paths.leavingList, before: readAllowList(text), after: leaving ? EVERYWHERE : [] };
   // What is in the file need not be in memory: somebody may have been killed in between.
   const socket = (await haproxyRuns(system)) ? paths.haproxySocket : undefined;
-  await replaceLists(system, socket, [{ ...list, writer: LEAVING_WRITER }]);
+  try {
+    await replaceLists(system, socket, [{ ...list, writer: LEAVING_WRITER }]);
+  } catch (error) {
+    if (!(error instanceof OberError) || socket === undefined) throw error;
+    // A disk that cannot be written: the HAProxy that runs is what clients see.
+    await (await stageList(socket, list.path, list.after))?.commit();
+  }
 }
 
 /** The same for the HAProxy that runs now and is about to end: the next one keeps connections. */

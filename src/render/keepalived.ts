@@ -19,6 +19,7 @@ export function renderKeepalived(config: Config, facts: NodeFacts, paths: Paths)
     unicastCheck: unicast ? "    vrrp_check_unicast_src" : "",
     weight: String(CHECK_WEIGHT),
     handicapFile: paths.vrrpHandicap,
+    passingHandicapFile: paths.passingHandicap,
     holdFile: paths.hold,
     instances: clusterInstances(config, facts)
       .map((instance) => renderInstance(instance, { config, facts, paths, unicast }))

@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import * as fs from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { OberError } from "../errors.ts";
+import { refusal } from "../errors.ts";
 import type { FileStat, System } from "./system.ts";
 
 type FileFunctions = Omit<System, "run">;
@@ -20,11 +20,9 @@ export function filesUnder(root: string): FileFunctions {
         await fs.rename(at(from), at(to));
         await syncDirectory(dirname(at(to)));
       }),
-    remove: (path) =>
-      named(path, async () => {
-        await fs.rm(at(path), { force: true });
-      }),
-    removeTree: (path) => named(path, () => fs.rm(at(path), { recursive: true, force: true })),
+    remove: (path) => named(path, () => unlessAbsent(at(path), () => fs.rm(at(path), { force: true }))),
+    removeTree: (path) =>
+      named(path, () => unlessAbsent(at(path), () => fs.rm(at(path), { recursive: true, force: true }))),
     removeEmptyDirectory: (path) => removeEmptyDirectory(at(path)),
     makeDirectory: (path, mode) => named(path, () => makeDirectory(root, path, mode)),
     copy: (from, to, mode) =>
@@ -121,6 +119,16 @@ function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
+/** A file system that is read-only refuses a removal before it looks whether there is anything to remove. */
+async function unlessAbsent(path: string, remove: () => Promise<void>): Promise<void> {
+  try {
+    await remove();
+  } catch (error) {
+    const isThere = codeOf(error) !== "EROFS" || (await absentAs(undefined, () => fs.lstat(path))) !== undefined;
+    if (isThere) throw error;
+  }
+}
+
 async function absentAs<T, U>(value: U, action: () => Promise<T>, codes = ["ENOENT", "ENOTDIR"]): Promise<T | U> {
   try {
     return await action();
@@ -138,20 +146,7 @@ async function named<T>(path: string, action: () => Promise<T>): Promise<T> {
   }
 }
 
-const CURES: Readonly<Record<string, readonly [string, string]>> = {
-  EACCES: ["no permission for", "run it as root: `sudo ober ...`"],
-  EPERM: ["no permission for", "run it as root: `sudo ober ...`"],
-  ENOSPC: ["no space left on the device for", "free some space (`df -h`) and run the command again"],
-  EDQUOT: ["disk quota exceeded for", "free some space and run the command again"],
-  EROFS: ["the file system is read-only at", "remount it writable and run the command again"],
-  EISDIR: ["a directory is where a file belongs:", "move it away and run the command again"],
-  ENOTDIR: ["a file is where a directory belongs:", "move it away and run the command again"],
-};
-
 /** Turns what the operating system refuses, and an operator can cure, into an error that says how. */
 function ours(error: unknown, path?: string): unknown {
-  const cure = CURES[codeOf(error)];
-  if (!cure) return error;
-  const place = path ?? (error instanceof Error && "path" in error ? String(error.path) : "a file");
-  return new OberError(`${cure[0]} ${place}`, { hint: cure[1], cause: error });
+  return refusal(error, path) ?? error;
 }

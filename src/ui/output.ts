@@ -1,4 +1,5 @@
 import { createConsola } from "consola/basic";
+import { refusal } from "../errors.ts";
 import { fit } from "./fit.ts";
 
 /** The flags of `globalArgs` that decide how a command speaks. */
@@ -118,13 +119,10 @@ export function writeStdout(text: string): Promise<void> {
 function writeTo(stream: NodeJS.WriteStream, text: string): Promise<void> {
   return new Promise((resolve, reject) => {
     stream.write(text, (error) => {
-      if (!error) resolve();
-      else
-        reject(
-          "code" in error && error.code === "EPIPE"
-            ? new ReaderGoneError("the reader is gone", { cause: error })
-            : error,
-        );
+      if (!error) return resolve();
+      const isGone = "code" in error && error.code === "EPIPE";
+      if (isGone) return reject(new ReaderGoneError("the reader is gone", { cause: error }));
+      reject(refusal(error, stream === process.stdout ? "what ober prints" : "its messages") ?? error);
     });
   });
 }

@@ -135,7 +135,17 @@ export function startHealth(
 ) {
   const stateFile = join(directory, "health.json");
   const drainFlag = join(directory, "drain");
-  const argv = [...executable, "health", "--state", stateFile, "--drain-flag", drainFlag, ...args];
+  const argv = [
+    ...executable,
+    "health",
+    "--state",
+    stateFile,
+    "--drain-flag",
+    drainFlag,
+    "--passing-drain-flag",
+    join(directory, "passing-drain"),
+    ...args,
+  ];
   const child = Bun.spawn(argv, {
     stdin: "pipe",
     stdout: "pipe",

@@ -16,7 +16,7 @@ test("reads what ExaBGP's run line says", () => {
     timeoutMs: 150,
     rise: 2,
     fall: 3,
-    drainFlag: "/opt/ober/var/drain",
+    drainFlags: ["/run/ober/drain", "/opt/ober/var/drain"],
     hold: "/opt/ober/var/hold",
     stateFile: "/run/ober-bgp/health.json",
     historyFile: "/opt/ober/var/history",
@@ -32,7 +32,7 @@ test("takes values after a blank and after an equals sign", () => {
     timeoutMs: 60,
     rise: 1,
     fall: 7,
-    drainFlag: "/x/drain",
+    drainFlags: ["/run/ober/drain", "/x/drain"],
     hold: "/x/hold",
     stateFile: "/x/state",
   });
