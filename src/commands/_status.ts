@@ -2,6 +2,7 @@ import type { AcmeState } from "../acme/renewal.ts";
 import { readAcmeState } from "../acme/state.ts";
 import { gatherPlace } from "../checks/facts.ts";
 import { type Neighbor, neighborStatus, withWords } from "../checks/neighbors.ts";
+import { statBounds } from "../checks/peers.ts";
 import { type Saturation, saturationNow } from "../checks/saturation.ts";
 import { arpQuestions, heldOn, type VrrpView, vrrpView } from "../checks/vrrp.ts";
 import type { Config } from "../config/schema.ts";
@@ -138,7 +139,7 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     config.ha_mode === "bgp" ? readHealthState(system, paths) : undefined,
     isRoot()
       ? orNothing(() => settledRows(() => showStat(paths.haproxySocket)))
-      : settledRows(() => statByHttp(config.stats_port)),
+      : settledRows(() => statByHttp(config.stats_port, statBounds(config).bytes)),
     orNothing(async () => parseSessions(await haproxyCommand(paths.haproxySocket, "show sess"))),
     isRoot() ? orNothing(() => oldWorkers(paths.masterSocket)) : [],
     neighborStatus({ ...node, isRoot: isRoot() }, config),
@@ -234,8 +235,8 @@ function vipStatus(
 }
 
 /** The same rows as on HAProxy's socket, which is root's. */
-async function statByHttp(port: number): Promise<readonly StatRow[]> {
-  const answer = await httpText("127.0.0.1", port, "/stats;csv", 1000);
+async function statByHttp(port: number, mostBytes: number): Promise<readonly StatRow[]> {
+  const answer = await httpText("127.0.0.1", port, "/stats;csv", { timeoutMs: 1000, mostBytes });
   return answer.status === 200 ? parseStat(answer.body) : [];
 }
 

@@ -36,7 +36,7 @@ export default defineCommand({
       rates = last ? withRates(rates, { before: last.traffic, now: traffic, seconds: (at - last.at) / 1000 }) : [];
       last = { traffic, at };
       const text = [...(rates.length > 0 ? [trafficText(rates)] : []), statusText(present, out, now())].join("\n\n");
-      await out.write(redrawn(out.fit(text)));
+      await out.redraw(out.fit(text));
       await Bun.sleep(1000);
     }
     const status = await nodeStatus(node);
@@ -48,16 +48,13 @@ export default defineCommand({
 
 async function showCluster(node: Node, out: Output, watch: boolean): Promise<void> {
   while (watch && out.interactive) {
-    await out.write(redrawn(out.fit(clusterText(await clusterStatus(node), out, new Date()))));
+    await out.redraw(out.fit(clusterText(await clusterStatus(node), out, new Date())));
     await Bun.sleep(1000);
   }
   const cluster = await clusterStatus(node);
   await out.result(cluster satisfies Documents["status --all"], () => out.fit(clusterText(cluster, out, new Date())));
   if (cluster.nodes.some(({ serves, leaving }) => !serves && leaving !== true)) process.exitCode = 1;
 }
-
-/** Home, then each line with its rest erased, then everything below: no flicker. */
-const redrawn = (text: string) => `\u001b[H${text.replaceAll("\n", "\u001b[K\n")}\u001b[K\n\u001b[J`;
 
 /** The one screen. */
 export function statusText(status: NodeStatus, { style }: Pick<Output, "style">, now: Date): string {

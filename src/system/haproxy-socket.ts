@@ -1,4 +1,5 @@
 import net from "node:net";
+import { numberIn, withoutEscapes } from "../domain/foreign.ts";
 import { type RgwState, rgwState } from "../domain/rgw.ts";
 import { isUnused } from "../domain/server-state.ts";
 import { OberError, orUndefined } from "../errors.ts";
@@ -21,20 +22,22 @@ export function haproxyCommand(socketPath: string, command: string, timeoutMs = 
       socket.destroy();
       fail(`did not answer "${command}" within ${timeoutMs} ms`);
     }, timeoutMs);
-    let answer = "";
+    const pieces: string[] = [];
+    let length = 0;
     socket.setEncoding("utf8");
     // The end of what we say: the master keeps the connection open for more, where the worker closes it by itself.
     socket.on("connect", () => socket.end(`${command}\n`));
-    socket.on("data", (chunk) => {
-      answer += chunk;
-      if (answer.length <= MOST_ANSWER) return;
+    socket.on("data", (chunk: string) => {
+      pieces.push(chunk);
+      length += chunk.length;
+      if (length <= MOST_ANSWER) return;
       clearTimeout(timer);
       socket.destroy();
       fail(`said more than ${MOST_ANSWER >> 20} MiB to "${command}"`);
     });
     socket.on("end", () => {
       clearTimeout(timer);
-      resolve(answer);
+      resolve(withoutEscapes(pieces.join("")));
     });
     socket.on("error", (error) => {
       clearTimeout(timer);
@@ -82,25 +85,86 @@ export async function workerPid(socketPath: string): Promise<number | undefined>
   return pid === undefined ? undefined : Number(pid);
 }
 
-/** One row of `show stat`, by HAProxy's own column names. */
-export type StatRow = Readonly<Record<string, string>>;
+/** The columns of `show stat` that ober reads; there are more than a hundred. See HAProxy's management guide, section 9.1. */
+const COLUMNS = [
+  ...["pxname", "svname", "status", "addr", "check_status", "check_code", "check_desc", "last_chk"],
+  ...["scur", "slim", "qcur", "stot", "req_tot", "bin", "bout", "cli_abrt", "srv_abrt", "eresp"],
+] as const;
 
-/** Rows of HAProxy's `show stat` CSV. What a server said to a check may hold commas and stands in quotes then. */
-export function parseStat(csv: string): readonly StatRow[] {
-  const [header = "", ...lines] = csv.trim().split("\n");
-  const columns = header.replace(/^# /, "").split(",");
-  return lines.map((line) => {
-    const fields = line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g);
-    const values = [...fields].map(([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain ?? "");
-    return Object.fromEntries(columns.map((column, index) => [column, values[index] ?? ""]));
-  });
+/** One row of `show stat`, by HAProxy's own column names; those that ober reads. */
+export type StatRow = Readonly<Partial<Record<(typeof COLUMNS)[number], string>>>;
+
+/** HAProxy 3.4 has 120 columns. */
+const MOST_COLUMNS = 512;
+/** A row for each of 65,536 servers, and as many beside them. */
+const MOST_ROWS = 2 * 65_536;
+/** What a server said to a check may be long. */
+const LONGEST_FIELD = 256;
+
+/**
+ * Rows of HAProxy's `show stat` CSV, whoever wrote it: in one pass, without what ober does not read. What a server said to a check may hold
+ * commas and stands in quotes then; no field goes beyond its line, as in HAProxy's own.
+ */
+export function parseStat(csv: string, mostRows = MOST_ROWS): readonly StatRow[] {
+  const rows: StatRow[] = [];
+  let columns: readonly (keyof StatRow | undefined)[] | undefined;
+  for (const line of linesOf(csv.trim())) {
+    if (columns === undefined) {
+      columns = fieldsOf(line.replace(/^# /, ""), MOST_COLUMNS).map((name) =>
+        COLUMNS.find((column) => column === name),
+      );
+      continue;
+    }
+    if (rows.length >= mostRows) break;
+    if (line === "") continue;
+    const fields = fieldsOf(line, columns.length);
+    const row: Partial<Record<keyof StatRow, string>> = {};
+    for (const [index, column] of columns.entries()) if (column !== undefined) row[column] = fields[index] ?? "";
+    rows.push(row);
+  }
+  return rows;
 }
+
+/** One after the other, because a list of all would be as long as the text. */
+function* linesOf(text: string): Generator<string> {
+  for (let at = 0; at < text.length; ) {
+    const newline = text.indexOf("\n", at);
+    const end = newline < 0 ? text.length : newline;
+    yield text.slice(at, end);
+    at = end + 1;
+  }
+}
+
+/** The first `most` fields of a line of CSV, each cut to `LONGEST_FIELD`. A quotation mark that is not closed is a letter. */
+function fieldsOf(line: string, most: number): readonly string[] {
+  const fields: string[] = [];
+  for (let at = 0; at <= line.length && fields.length < most; ) {
+    const closed = line[at] === '"' ? closingQuote(line, at + 1) : undefined;
+    const comma = line.indexOf(",", closed ?? at);
+    const stop = comma < 0 ? line.length : comma;
+    const field = closed === undefined ? line.slice(at, stop) : line.slice(at + 1, closed).replaceAll('""', '"');
+    fields.push(field.slice(0, LONGEST_FIELD));
+    at = stop + 1;
+  }
+  return fields;
+}
+
+/** Where the quotation mark is that ends a field; two of them are one that stands in it. */
+function closingQuote(line: string, from: number): number | undefined {
+  for (let at = line.indexOf('"', from); at >= 0; at = line.indexOf('"', at + 2)) {
+    if (line[at + 1] !== '"') return at;
+  }
+  return undefined;
+}
+
+/** A counter of a row. What is no number counts nothing. */
+export const counted = (row: StatRow, column: keyof StatRow): number => Math.max(0, numberIn(row[column]) ?? 0);
 
 /** Requests that HAProxy is working on for the backends now: being sent, received, or waiting for a server. */
 export function requestsInFlight(rows: readonly StatRow[]): number {
   return rows
     .filter((row) => row["svname"] === "BACKEND" && !row["pxname"]?.startsWith("ober_"))
-    .reduce((sum, row) => sum + Number(row["scur"] ?? 0) + Number(row["qcur"] ?? 0), 0);
+    .reduce((sum, row) => sum + counted(row, "scur") + counted(row, "qcur"), 0);
 }
 
 /** The rows of a backend's servers, without that of the backend itself and those that their name has no address for. */
@@ -144,7 +208,7 @@ export function oldWorkers(masterSocket: string): Promise<readonly OldWorker[]> 
 
 /** What workers that a reload has left behind say of their transfers: rows of `show stat` of all of them. */
 export async function oldWorkersStat(masterSocket: string): Promise<readonly StatRow[]> {
-  return (await askOldWorkers(masterSocket, "show stat", parseStat)).flat();
+  return (await askOldWorkers(masterSocket, "show stat", (csv) => parseStat(csv))).flat();
 }
 
 async function askOldWorkers<T>(
@@ -180,5 +244,5 @@ function secondsOf(age: string): number {
 export function bytesMoved(rows: readonly StatRow[]): number {
   return rows
     .filter((row) => row["svname"] === "FRONTEND" && row["pxname"]?.startsWith("ober_s3"))
-    .reduce((sum, row) => sum + Number(row["bin"] ?? 0) + Number(row["bout"] ?? 0), 0);
+    .reduce((sum, row) => sum + counted(row, "bin") + counted(row, "bout"), 0);
 }
