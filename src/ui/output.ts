@@ -28,6 +28,9 @@ export type Output = {
   fit(text: string): string;
   /** A piece of an answer that comes in pieces. Its lines are written as they are. */
   write(text: string): Promise<void>;
+  /** A line of another program's log, with its colours; on stdout, and on stderr. */
+  log(line: string): Promise<void>;
+  logError(line: string): Promise<void>;
   /** The whole screen anew, without flicker, for `--watch`. */
   redraw(text: string): Promise<void>;
   /** What is going on; not with --quiet. */
@@ -75,6 +78,9 @@ export function output(flags: OutputFlags): Output {
       ),
     fit: (text) => (process.stdout.isTTY && process.stdout.columns > 0 ? fit(text, process.stdout.columns) : text),
     write: (text) => writeStdout(shown(text)),
+    log: (line) =>
+      writeStdout(`${json ? printableJson(line) : fitForTerminal(line, isColoured(process.stdout), ANY_COLOUR)}\n`),
+    logError: (line) => writeTo(process.stderr, `${printable(line)}\n`),
     redraw: (text) => writeStdout(redrawn(shown(text))),
     progress: (message) => log.log(printable(message)),
     detail: (message) => log.log({ message: printable(message), level: 4 }),
@@ -85,11 +91,15 @@ export function output(flags: OutputFlags): Output {
 /** ober's own colours; `fit` closes and opens them at the ends of lines. */
 const OWN_COLOUR = new RegExp(`(\\u001b\\[(?:${Object.values(CODES).flat().join("|")})m)`);
 
+/** A program that was asked for colours has more of them. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: that is what a colour begins with.
+const ANY_COLOUR = /(\u001b\[[0-9;]{0,32}m)/;
+
 /** `text` as a terminal may have it, whoever said what is in it. Colours stay where `coloured`. Pure. */
-export function fitForTerminal(text: string, coloured: boolean): string {
+export function fitForTerminal(text: string, coloured: boolean, colours = OWN_COLOUR): string {
   if (!coloured) return printable(text);
   return text
-    .split(OWN_COLOUR)
+    .split(colours)
     .map((part, index) => (index % 2 === 1 ? part : printable(part)))
     .join("");
 }
