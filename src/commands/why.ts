@@ -1,5 +1,6 @@
 import { defineCommand } from "citty";
 import type { Config } from "../config/schema.ts";
+import { several } from "../domain/foreign.ts";
 import { nearest } from "../domain/nearest.ts";
 import { UsageError } from "../errors.ts";
 import { healthNow } from "../health/once.ts";
@@ -34,7 +35,11 @@ export default defineCommand({
     );
     const out = output(args);
     await out.result({ vips: answers } satisfies Documents["why"], () =>
-      out.fit(answers.map((why) => whyText(why, out)).join("\n\n")),
+      out.fit(
+        alike(answers)
+          .map((group) => whyText(group, out))
+          .join("\n\n"),
+      ),
     );
     if (answers.some(({ served }) => !served)) process.exitCode = 1;
   },
@@ -62,10 +67,21 @@ async function groupHealth(config: Config, { backend }: Config["vips"][number]):
 
 const SIGN = { ok: "ok", note: "!!", broken: "XX" } as const;
 
+/** VIPs with the same evidence, but for their addresses, are shown once. */
+function alike(answers: readonly Why[]): readonly (readonly [Why, ...Why[]])[] {
+  const withoutVip = ({ vip, ...rest }: Why) => JSON.stringify(rest).replaceAll(vip, "");
+  return [...Map.groupBy(answers, withoutVip).values()].map((group) => group as [Why, ...Why[]]);
+}
+
+const NAMED_VIPS = 8;
+
 /** The chain, evidence first, then one sentence and what to type. */
-function whyText({ vip, served, links, conclusion, type }: Why, { style }: Pick<Output, "style">): string {
+function whyText([first, ...others]: readonly [Why, ...Why[]], { style }: Pick<Output, "style">): string {
+  const { vip, served, links, conclusion, type } = first;
   const colour = { ok: style.green, note: style.yellow, broken: style.red };
   const rows = links.map(({ link, state, text }) => [colour[state](SIGN[state]), link, text]);
   const hint = type === undefined ? "" : `\n${style.cyan("fix:")} ${type}`;
-  return `${table(["", vip, ""], rows)}\n${style.bold((served ? style.green : style.red)(conclusion))}${hint}`;
+  const addresses = others.map((other) => other.vip);
+  const same = addresses.length === 0 ? "" : `\nthe same is true of ${several(addresses, NAMED_VIPS)}`;
+  return `${table(["", vip, ""], rows)}\n${style.bold((served ? style.green : style.red)(conclusion))}${hint}${same}`;
 }

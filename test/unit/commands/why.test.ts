@@ -70,6 +70,7 @@ const bgp: NodeStatus = {
   generation: 1,
   transitions: loop.transitions,
   loop,
+  unanswered: [],
 };
 const vip = {
   vip: VIP,
