@@ -81,8 +81,7 @@ const isHidden = (row: StatRow) => row["check_status"] === "* L7OK" && row["chec
 /** Process id of the worker that answers on the socket now; undefined when none does. */
 export async function workerPid(socketPath: string): Promise<number | undefined> {
   const said = (await orUndefined(() => haproxyCommand(socketPath, "show info"))) ?? "";
-  const pid = /^Pid: (\d+)$/m.exec(said)?.[1];
-  return pid === undefined ? undefined : Number(pid);
+  return numberIn(/^Pid: (\d+)$/m.exec(said)?.[1]);
 }
 
 /** The columns of `show stat` that ober reads; there are more than a hundred. See HAProxy's management guide, section 9.1. */
@@ -202,7 +201,7 @@ export type OldWorker = { readonly pid: number; readonly uptime: string; readonl
 /** The workers that finish what they began before a reload, asked over the master's socket. See HAProxy's management guide, "show proc". */
 export function oldWorkers(masterSocket: string): Promise<readonly OldWorker[]> {
   return askOldWorkers(masterSocket, "show info", (info, { pid, uptime }) => {
-    return { pid, uptime, connections: Number(/^CurrConns: (\d+)$/m.exec(info)?.[1] ?? 0) };
+    return { pid, uptime, connections: numberIn(/^CurrConns: (\d+)$/m.exec(info)?.[1]) ?? 0 };
   });
 }
 
@@ -216,13 +215,20 @@ async function askOldWorkers<T>(
   command: string,
   read: (answer: string, worker: { readonly pid: number; readonly uptime: string }) => T,
 ): Promise<readonly T[]> {
-  const [, old = ""] = (await haproxyCommand(masterSocket, "show proc")).split("# old workers");
-  const rows = [...(old.split("#")[0] ?? "").matchAll(/^(\d+)\s+worker\s+\S+\s+(\S+)/gm)];
+  const workers = parseOldWorkers(await haproxyCommand(masterSocket, "show proc"));
   return Promise.all(
-    rows.map(async ([, pid = "", uptime = ""]) =>
-      read(await haproxyCommand(masterSocket, `@!${pid} ${command}`), { pid: Number(pid), uptime }),
-    ),
+    workers.map(async (worker) => read(await haproxyCommand(masterSocket, `@!${worker.pid} ${command}`), worker)),
   );
+}
+
+/** As many reloads within the life of one connection. */
+const MOST_OLD_WORKERS = 256;
+
+/** The old workers in what the master answers to "show proc". Pure. */
+export function parseOldWorkers(text: string): readonly { readonly pid: number; readonly uptime: string }[] {
+  const [, old = ""] = text.split("# old workers", 2);
+  const rows = [...(old.split("#", 1)[0] ?? "").matchAll(/^(\d{1,10})[^\S\n]+worker[^\S\n]+\S+[^\S\n]+(\S{1,32})/gm)];
+  return rows.slice(0, MOST_OLD_WORKERS).map(([, pid = "", uptime = ""]) => ({ pid: Number(pid), uptime }));
 }
 
 /** A request that HAProxy works on. */
