@@ -236,14 +236,20 @@ export type Session = { readonly frontend: string; readonly ageSeconds: number }
 
 /** The requests in `show sess`, without those of ober's own: statistics, health and the socket itself. */
 export function parseSessions(text: string): readonly Session[] {
-  const sessions = text.matchAll(/ fe=(ober_s3\S*) .*? age=(\S+)/g);
-  return [...sessions].map(([, frontend = "", age = ""]) => ({ frontend, ageSeconds: secondsOf(age) }));
+  return text.split("\n").flatMap((line) => {
+    const frontend = / fe=(ober_s3\S{0,64}) /.exec(line)?.[1];
+    const age = / age=(\S{1,32})/.exec(line)?.[1];
+    return frontend === undefined || age === undefined ? [] : [{ frontend, ageSeconds: secondsOf(age) }];
+  });
 }
 
 /** HAProxy writes "12s", "1m05s", "2h03m", "1d4h". */
 function secondsOf(age: string): number {
   const UNITS: Readonly<Record<string, number>> = { d: 86_400, h: 3_600, m: 60, s: 1 };
-  return [...age.matchAll(/(\d+)([dhms])/g)].reduce((sum, [, n, unit = ""]) => sum + Number(n) * (UNITS[unit] ?? 0), 0);
+  return [...age.matchAll(/(\d+)([dhms])/g)].reduce(
+    (sum, [, n, unit = ""]) => sum + (numberIn(n) ?? 0) * (UNITS[unit] ?? 0),
+    0,
+  );
 }
 
 /** Bytes that the backends have moved since HAProxy's start, both ways; a sign of life for the requests in flight. */
