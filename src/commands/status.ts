@@ -54,7 +54,8 @@ async function showCluster(node: Node, out: Output, watch: boolean): Promise<voi
   }
   const cluster = await clusterStatus(node);
   await out.result(cluster satisfies Documents["status --all"], () => out.fit(clusterText(cluster, out, new Date())));
-  if (cluster.nodes.some(({ serves, leaving }) => !serves && leaving !== true)) process.exitCode = 1;
+  const silent = cluster.nodes.some(({ serves, leaving }) => !serves && leaving !== true);
+  if (silent || cluster.unanswered.length > 0) process.exitCode = 1;
 }
 
 const NOT_KNOWN = "not known";

@@ -6,11 +6,9 @@ import { saturationOf } from "../../src/checks/saturation.ts";
 import { vrrpView } from "../../src/checks/vrrp.ts";
 import { countersOf } from "../../src/commands/_traffic.ts";
 import { parseConfig } from "../../src/config/schema.ts";
-import { parseSources } from "../../src/domain/allow-list.ts";
 import { numberIn, oneLine, printable, printableJson } from "../../src/domain/foreign.ts";
 import { parseKnownNames, parseNameStates } from "../../src/domain/names.ts";
 import { fingerprintsOf } from "../../src/domain/openpgp.ts";
-import { redact } from "../../src/domain/redact.ts";
 import { rgwState, statesText } from "../../src/domain/rgw.ts";
 import { configuredServers, parseServersState, serverStateFile } from "../../src/domain/server-state.ts";
 import { causeOf } from "../../src/health/drain.ts";
@@ -441,14 +439,14 @@ export const PARSERS: readonly Parser[] = [
     seeds: ["[default]\naws_access_key_id = A\naws_secret_access_key = b\n# x\n[profile x]\nregion=eu\n"],
     parse: parseIni,
   },
-  { name: "allow list", seeds: ["# comment\n10.0.0.0/8\nfd00::/8 # x\nrgw[1-4].example.org\n"], parse: parseSources },
   {
     name: "bgp open",
     seeds: [
       latin1(Array(16).fill(0xff), [0, 29, 1, 4, 0xfd, 0xe9, 0, 90, 10, 0, 0, 1, 8, 2, 6, 65, 4, 0, 0, 0xfd, 0xe9]),
     ],
     parse(text) {
-      const stream = [...bytes(text)];
+      // A router that says more before it has said a whole message is not listened to any longer.
+      const stream = [...bytes(text.slice(0, 65_536))];
       const message = takeMessage(stream);
       return message && parseOpen(message.body);
     },
@@ -517,7 +515,7 @@ export const PARSERS: readonly Parser[] = [
       const document = printableJson(json({ text }));
       if (/[^\P{C}\p{Co}\p{Cn}]/u.test(document)) throw new Error("a control character is left in JSON");
       if ((JSON.parse(document) as { text: string }).text !== text) throw new Error("JSON says something else");
-      return [fit(fitForTerminal(text, true), 80).length, numberIn(text), redact(text, ["secret"]).length];
+      return [fit(fitForTerminal(text, true), 80).length, numberIn(text)];
     },
   },
 ];
