@@ -61,9 +61,9 @@ function weightier(before: string | undefined, now: string | undefined): string 
 const LONGEST_REASON = 1024;
 
 /** `peer reset, message [notification received (2,2)] error[...]` in a few words. */
-export function reasonIn(said: string): string {
-  const [, direction, code, subcode] =
-    /notification (received|sent)\D*\((\d+),(\d+)\)/i.exec(said.slice(0, LONGEST_REASON)) ?? [];
+export function reasonIn(line: string): string {
+  const said = line.slice(0, LONGEST_REASON);
+  const [, direction, code, subcode] = /notification (received|sent)\D*\((\d+),(\d+)\)/i.exec(said) ?? [];
   // ExaBGP's own goodbye, at a reload for one, explains nothing.
   if (direction === "sent" && code === "6") return "ended by this node";
   if (direction !== undefined) return `NOTIFICATION ${direction}: ${meaningOf(Number(code), Number(subcode))}`;

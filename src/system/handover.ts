@@ -23,7 +23,7 @@ export type HandoverState = {
 };
 
 /** A set of 250,000 connections has 100 bytes for each. */
-const MOST_RULES = 64 << 20;
+const MOST_RULES = 32 << 20;
 
 /** Asks the kernel for the table. Needs root. */
 export async function handoverState(system: System): Promise<HandoverState> {

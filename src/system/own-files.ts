@@ -23,6 +23,12 @@ const generation = v.looseObject({ at: time, by: text, command: text, changed: t
 const transition = v.looseObject({ at: time, group: text, vips: texts, from: text, to: text, cause: text });
 
 export const OWN_FILES = {
+  /** var/journal.json: what bootstrap did. */
+  journal: v.looseObject({
+    version: v.literal(1),
+    directories: texts,
+    steps: v.array(v.looseObject({ id: text, state: v.picklist(["found", "applying", "applied"]), at: text })),
+  }),
   /** var/generations/N.json */
   generation: v.looseObject({ number: count, ...generation.entries }),
   /** var/owned.json: what stood where ober writes. */

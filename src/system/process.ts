@@ -64,7 +64,13 @@ function installed([name = ""]: readonly string[]): string {
 type Group = { readonly pid: number; readonly gentle: boolean; asked: boolean };
 
 const running = new Set<Group>();
-process.on("exit", () => endRunning());
+process.on("exit", () => {
+  if (running.size === 0) return;
+  endRunning();
+  // What does not listen would outlive the command that asked it.
+  Bun.sleepSync(PARTING_MS);
+  for (const group of running) if (!group.gentle) signalGroup(group, "SIGKILL");
+});
 
 /** Asks every program that runs to end, as Ctrl-C on the terminal would if they were on it. Does not wait. */
 export function endRunning(): void {
@@ -109,6 +115,7 @@ const MOST_OUTPUT = 16 << 20;
 /** From being asked to end to being ended; a package manager has the time to write down where it was. */
 const GRACE_MS = 250;
 const GENTLE_MS = 30_000;
+const PARTING_MS = 50;
 const DYING_MS = 1_000;
 /** A program has ended, and something that it started has its pipe: what was said before is read by then. */
 const LEFT_OPEN_MS = 500;

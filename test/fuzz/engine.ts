@@ -192,7 +192,7 @@ function growthOf(parse: Parser["parse"], random: Random, text: string): { what:
   const piece = text.slice(at, at + 1 + below(random, 64)) || " ";
   const [head, tail] = [text.slice(0, below(random, 200)), random() < 0.5 ? text.slice(at) : ""];
   const made = (length: number) => head + piece.repeat(Math.ceil(length / piece.length)) + tail;
-  const quickest = (of: string) => Math.min(...Array.from({ length: 2 }, () => timed(parse, of).ms));
+  const quickest = (of: string) => Math.min(...Array.from({ length: 5 }, () => timed(parse, of).ms));
   let before = Number.POSITIVE_INFINITY;
   for (const length of LENGTHS) {
     const grown = made(length);

@@ -16,7 +16,6 @@ import { formerIn, sessionsIn } from "../../src/health/former.ts";
 import { readAnswer } from "../../src/health/probe.ts";
 import { createSessions } from "../../src/health/sessions.ts";
 import { packagesIndex } from "../../src/install/bundle.ts";
-import { parseJournal } from "../../src/install/journal.ts";
 import { parseAvailable, parsePolicy, parseSimulation } from "../../src/system/apt-output.ts";
 import { parseArpReply } from "../../src/system/arp.ts";
 import { parseBfdSessions, parseSessions as parseBgpSessions } from "../../src/system/bgp.ts";
@@ -166,6 +165,11 @@ const GENERATION = {
 };
 /** A real one of each file of ober's own. */
 const OWN: Readonly<Record<keyof typeof OWN_FILES, string>> = {
+  journal: json({
+    version: 1,
+    directories: ["/opt/ober"],
+    steps: [{ id: "x", state: "applied", at: "2026-01-01T12:00:00Z", record: [] }],
+  }),
   generation: json({ number: 3, ...GENERATION }),
   owned: json({ "/etc/x": null, "/etc/y": { content: "y", mode: 420 } }),
   openings: json({ firewall: "ufw", openings: [{ service: "vrrp", from: "10.0.0.2" }] }),
@@ -473,17 +477,6 @@ export const PARSERS: readonly Parser[] = [
   { name: "former health state", seeds: [HEALTH], parse: (text) => [formerIn(text, []), sessionsIn(text, 6)] },
   { name: "known names", seeds: [NAMES], parse: (text) => [parseKnownNames(text), parseNameStates(text)] },
   { name: "history", seeds: [HISTORY], parse: parseHistory },
-  {
-    name: "journal of bootstrap",
-    seeds: [
-      json({
-        version: 1,
-        directories: ["/opt/ober"],
-        steps: [{ id: "x", state: "applied", at: "2026-01-01T12:00:00Z" }],
-      }),
-    ],
-    parse: parseJournal,
-  },
   ...Object.entries(OWN).map(
     ([name, seed]): Parser => ({
       name: `own file: ${name}`,
