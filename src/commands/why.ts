@@ -27,12 +27,9 @@ export default defineCommand({
     // Keepalived tells its state to nobody else, and without it there is no why.
     if (config.ha_mode === "keepalived") requireRoot();
     const status = await nodeStatus(node);
-    const answers = await Promise.all(
-      vips.map(async (vip) => {
-        const facts: WhyFacts = { status, now: Date.now(), groupHealth: await groupHealth(config, vip) };
-        return whyOf(vip.address, facts);
-      }),
-    );
+    const health = await groupHealth(config, vips);
+    const now = Date.now();
+    const answers = vips.map((vip) => whyOf(vip.address, { status, now, groupHealth: health(vip) }));
     const out = output(args);
     await out.result({ vips: answers } satisfies Documents["why"], () =>
       out.fit(
@@ -58,11 +55,25 @@ function wanted({ vips }: Config, given: string | undefined): Config["vips"] {
   );
 }
 
-/** The health that decides about the VIP: its group's in BGP mode, the node's in keepalived mode. */
-async function groupHealth(config: Config, { backend }: Config["vips"][number]): Promise<WhyFacts["groupHealth"]> {
+/** The health that decides about each VIP: its group's in BGP mode, the node's in keepalived mode. Asked once for all VIPs of a group. */
+async function groupHealth(
+  config: Config,
+  vips: Config["vips"],
+): Promise<(vip: Config["vips"][number]) => WhyFacts["groupHealth"]> {
   const own = config.ha_mode === "bgp" && config.backends.length > 1;
-  const result = await healthNow(config.stats_port, 1000, own ? `/health/${backend}` : "/health");
-  return { ok: result.ok, latencyMs: result.latencyMs, reason: result.ok ? "" : result.reason };
+  const pathOf = ({ backend }: Config["vips"][number]) => (own ? `/health/${backend}` : "/health");
+  const answers = new Map(
+    await Promise.all(
+      [...new Set(vips.map(pathOf))].map(
+        async (path) => [path, await healthNow(config.stats_port, 1000, path)] as const,
+      ),
+    ),
+  );
+  return (vip) => {
+    const result = answers.get(pathOf(vip));
+    if (result === undefined) throw new Error(`nobody asked for the health of ${vip.address}`);
+    return { ok: result.ok, latencyMs: result.latencyMs, reason: result.ok ? "" : result.reason };
+  };
 }
 
 const SIGN = { ok: "ok", note: "!!", broken: "XX" } as const;

@@ -1,5 +1,3 @@
-import { several } from "./foreign.ts";
-
 /** The states of an RGW, as HAProxy's checks see them. Pure. */
 
 /**
@@ -62,15 +60,8 @@ export function statesText(servers: readonly NamedState[]): string {
     ({ state, reason }) => `${state}: ${reason}`,
   );
   return [
-    ...(out.length === 0
-      ? []
-      : [
-          several(
-            out.map(({ name, status, reason }) => `${name} is ${status} (${reason || "no reason"})`),
-            TOLD,
-            "; ",
-          ),
-        ]),
+    ...out.slice(0, TOLD).map(({ name, status, reason }) => `${name} is ${status} (${reason || "no reason"})`),
+    ...(out.length > TOLD ? [`${out.length - TOLD} more are out`] : []),
     ...[...alike].map(([what, same]) => `${namesOf(same)} ${same.length === 1 ? "is" : "are"} ${what}`),
   ].join("; ");
 }
