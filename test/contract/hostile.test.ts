@@ -260,6 +260,7 @@ describe("on the node itself", () => {
         `${JSON.stringify({ at: new Date().toISOString(), kind: "command", vips: [], to: ESCAPES, cause: "x", by: ESCAPES })}\n{"at":"x"}\n`,
       ),
     ],
+    ["the journal", "with escapes", "logs", program("journalctl", printf(`{"MESSAGE":"${ESCAPES}"}\n`))],
     ["a certificate's name", "with escapes", "certs list", file("node/etc/certs/\u001b[2J\u202e.pem", "x")],
   ])(
     "%s %s",
