@@ -87,7 +87,7 @@ async function hook({ system, certs }: DnsInput): Promise<Dns> {
     throw new OberError(`${program} can be changed by others`, { hint: `chmod go-w ${program}` });
   const run = async (action: "add" | "remove", name: string, value: string) => {
     const env = { OBER_ACME_ACTION: action, OBER_ACME_NAME: name, OBER_ACME_VALUE: value };
-    await system.run([program, action, name, value], { env, timeoutMs: HOOK_MS });
+    await system.run([program, action, name, value], { env, timeoutMs: HOOK_MS, gentle: true });
   };
   return {
     what: `the program ${program}`,

@@ -6,6 +6,7 @@ import { handoverPeers } from "../render/handover.ts";
 import { nextRouter } from "../system/addresses.ts";
 import { askArp } from "../system/arp.ts";
 import { handoverRefusal, handoverState } from "../system/handover.ts";
+import { parseIpRoutes } from "../system/ip-json.ts";
 import { isInstalled } from "../system/programs.ts";
 import { readSysctl } from "../system/sysctl.ts";
 import type { System } from "../system/system.ts";
@@ -75,7 +76,7 @@ async function whyMissing(system: System, rules: string): Promise<Verdict | unde
 async function isStrict(system: System, link: string): Promise<string | undefined> {
   const values = await Promise.all(["all", link].map((name) => readSysctl(system, `net.ipv4.conf.${name}.rp_filter`)));
   const routes = (await system.run(["ip", "-json", "route", "show", "default"], { accept: [0, 1, 2] })).stdout;
-  const ways = (JSON.parse(routes || "[]") as { dev?: string }[]).map(({ dev }) => dev);
+  const ways = parseIpRoutes(routes).map(({ dev }) => dev);
   if (Math.max(...values.map(Number)) !== 1 || ways.every((dev) => dev === link)) return undefined;
   return `rp_filter is strict on ${link} and clients are reached by ${ways.join(", ")}: packets from peers are dropped`;
 }

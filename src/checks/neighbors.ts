@@ -2,6 +2,7 @@ import type { Config } from "../config/schema.ts";
 import { parseAddress } from "../domain/address.ts";
 import type { Paths } from "../domain/paths.ts";
 import type { HealthState } from "../health/state.ts";
+import type { Ask } from "../node/sight.ts";
 import { bfdSessions, bgpPeersConnected } from "../system/bgp.ts";
 import { askNames, COMMAND_MS, KNOWN_MS, knownNames } from "../system/resolve.ts";
 import type { System } from "../system/system.ts";
@@ -16,38 +17,60 @@ export type Neighbor = {
 };
 
 type Place = { readonly system: System; readonly paths: Paths; readonly isRoot: boolean };
-type Found = Neighbor & { readonly addresses: readonly string[] };
+/** `seen`: somebody could look whether there is a connection. */
+type Found = Neighbor & { readonly addresses: readonly string[]; readonly seen: boolean };
 
 /** The state of the session with each router. */
-export async function neighborStatus({ system, paths, isRoot }: Place, config: Config): Promise<readonly Found[]> {
+export async function neighborStatus(
+  { system, paths, isRoot }: Place,
+  config: Config,
+  ask: Ask = (_question, asked) => asked(),
+): Promise<readonly Found[]> {
   if (config.ha_mode !== "bgp") return [];
   const { neighbors } = config.bgp;
   const [connected, bfd, found] = await Promise.all([
-    bgpPeersConnected(system),
-    config.bgp.bfd_enabled && isRoot ? bfdSessions(system, paths.bfdSocket) : undefined,
-    addressesOf({ system, paths }, neighbors),
+    ask<readonly string[] | undefined>("sessions", () => bgpPeersConnected(system), undefined),
+    ask(
+      "bfd",
+      async () => (config.bgp.bfd_enabled && isRoot ? bfdSessions(system, paths.bfdSocket) : undefined),
+      undefined,
+    ),
+    ask(
+      "routers",
+      () => addressesOf({ system, paths }, neighbors),
+      (neighbor) =>
+        parseAddress(neighbor) === undefined
+          ? { addresses: [], problem: "nobody could be asked" }
+          : { addresses: [neighbor] },
+    ),
   ]);
   return neighbors.map((neighbor) => {
     const { addresses, problem } = found(neighbor);
     return {
       neighbor,
       addresses,
-      session: addresses.some((address) => connected.includes(address)),
+      seen: connected !== undefined,
+      session: addresses.some((address) => connected?.includes(address)),
       reason: addresses.length > 0 ? undefined : `its name does not resolve: ${problem}`,
       bfd: bfdWord(
         { config, isRoot },
-        addresses.map((address) => bfd?.[address]).find((state) => state !== undefined),
+        bfd === undefined ? "not known" : addresses.map((address) => bfd[address]).find((state) => state !== undefined),
       ),
     };
   });
 }
 
 /** The addresses of neighbors: those that they had before where their names do not resolve now. */
-async function addressesOf({ system, paths }: Pick<Place, "system" | "paths">, neighbors: readonly string[]) {
+type AddressesOf = (neighbor: string) => { readonly addresses: readonly string[]; readonly problem?: string };
+
+async function addressesOf(
+  { system, paths }: Pick<Place, "system" | "paths">,
+  neighbors: readonly string[],
+): Promise<AddressesOf> {
   const names = neighbors.filter((neighbor) => parseAddress(neighbor) === undefined);
   const known = names.length === 0 ? undefined : await knownNames(system, paths);
   const answers = await askNames(system, names, (name) => (known?.has(name) ? KNOWN_MS : COMMAND_MS));
-  return (neighbor: string): { addresses: readonly string[]; problem?: string } => {
+  return (neighbor) => {
     const answer = answers.get(neighbor);
     if (answer === undefined) return { addresses: [neighbor] };
     return "addresses" in answer ? answer : { addresses: known?.get(neighbor)?.addresses ?? [], ...answer };
@@ -55,13 +78,13 @@ async function addressesOf({ system, paths }: Pick<Place, "system" | "paths">, n
 }
 
 /** A connection on port 179 is no session yet; what ExaBGP says of it is, where it has said anything since its loop began. */
-export function withWords({ addresses, ...neighbor }: Found, health: HealthState | undefined): Neighbor {
+export function withWords({ addresses, seen, ...neighbor }: Found, health: HealthState | undefined): Neighbor {
   const said = health?.sessions?.find((session) => addresses.includes(session.neighbor));
   if (said === undefined) return neighbor;
-  return { ...neighbor, session: neighbor.session && said.state === "up", reason: said.reason };
+  return { ...neighbor, session: (neighbor.session || !seen) && said.state === "up", reason: said.reason };
 }
 
 function bfdWord({ config, isRoot }: { config: Config; isRoot: boolean }, state: string | undefined): string {
   if (!config.bgp.bfd_enabled) return "off";
-  return state ?? (isRoot ? "no session" : "needs root");
+  return isRoot ? (state ?? "no session") : "needs root";
 }

@@ -98,7 +98,10 @@ export async function checkClientPaths(
   const { system, isRoot } = host;
   const handover = hasHandover(config) && isRoot ? await handoverState(system) : undefined;
   const [address = ""] = config.vips.map((vip) => vip.address);
-  const { stdout } = await system.run(["ss", "-Htni", "state", "established", "src", address], { accept: [0, 1, 255] });
+  const { stdout } = await system.run(["ss", "-Htni", "state", "established", "src", address], {
+    accept: [0, 1, 255],
+    mostBytes: 64 << 20,
+  });
   const way = await routeTo(system, config.ha_mode === "bgp" ? (config.bgp.neighbors[0] ?? "") : address);
   const mtu = way && Number(await system.read(`/sys/class/net/${way.interface}/mtu`));
   return clientPathsVerdict({

@@ -1,15 +1,16 @@
 /** What every node of the cluster says of itself on its statistics port, and in what they differ. */
 import type { Config } from "../config/schema.ts";
-import { isAddress } from "../domain/address.ts";
 import { type ClusterWord, disagreements } from "../domain/agreement.ts";
 import { OWN_VERSION } from "../domain/build.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { nodeAddresses } from "../domain/nodes.ts";
 import type { RgwState } from "../domain/rgw.ts";
+import { serversOfAName } from "../domain/server-state.ts";
 import type { PeerWord, Turn } from "../domain/turn.ts";
 import { IDENTITY_PATH, type Identity, sectionHashes } from "../render/identity.ts";
 import { parseStat, requestsInFlight, type StatRow, serversOf } from "../system/haproxy-socket.ts";
 import { type HttpText, httpText } from "../system/http.ts";
+import { parseGlobalMetrics, parseIdentity } from "../system/peer-words.ts";
 
 /** A node of the cluster as `ober.yaml` names it. */
 export type ClusterNode = { readonly node: string; readonly address: string; readonly own: boolean };
@@ -49,7 +50,7 @@ export type PeerStatus = ClusterNode & {
 
 /** What a node says to the one question that decides whether another may leave; see domain/turn.ts. */
 export async function askTurn(member: ClusterNode, port: number, timeoutMs: number): Promise<PeerWord> {
-  return turnWord(member.node, parseIdentity(await httpText(member.address, port, IDENTITY_PATH, timeoutMs)));
+  return turnWord(member.node, identityIn(await httpText(member.address, port, IDENTITY_PATH, { timeoutMs })));
 }
 
 /** Whom a node takes for itself and for the others; undefined where it does not answer, or has an ober that does not say so. */
@@ -58,7 +59,7 @@ export async function askCluster(
   port: number,
   timeoutMs: number,
 ): Promise<ClusterWord | undefined> {
-  const said = parseIdentity(await httpText(member.address, port, IDENTITY_PATH, timeoutMs));
+  const said = identityIn(await httpText(member.address, port, IDENTITY_PATH, { timeoutMs }));
   return said?.node.cluster;
 }
 
@@ -67,7 +68,7 @@ export async function ownServes(
   port: number,
   timeoutMs: number,
 ): Promise<Readonly<Record<string, number>> | undefined> {
-  const said = parseIdentity(await httpText("127.0.0.1", port, IDENTITY_PATH, timeoutMs));
+  const said = identityIn(await httpText("127.0.0.1", port, IDENTITY_PATH, { timeoutMs }));
   return said !== undefined && isRenewed(said) ? turnWord("", said).said?.serves : undefined;
 }
 
@@ -127,10 +128,13 @@ export function askPeers(
 ): Promise<readonly PeerStatus[]> {
   return Promise.all(
     members.map(async (member) => {
-      const ask = (path: string) =>
-        httpText(member.own ? "127.0.0.1" : member.address, config.stats_port, path, timeoutMs);
-      const paths = [IDENTITY_PATH, "/stats;csv", "/metrics?scope=global"] as const;
-      const [identity, stat, metrics] = (await Promise.all(paths.map(ask))) as [HttpText, HttpText, HttpText];
+      const ask = (path: string, mostBytes?: number) =>
+        httpText(member.own ? "127.0.0.1" : member.address, config.stats_port, path, { timeoutMs, mostBytes });
+      const [identity, stat, metrics] = await Promise.all([
+        ask(IDENTITY_PATH),
+        ask("/stats;csv", statBounds(config).bytes),
+        ask("/metrics?scope=global"),
+      ]);
       return peerStatus(member, { identity, stat, metrics }, { config, timeoutMs });
     }),
   );
@@ -142,10 +146,9 @@ export function peerStatus(
   { identity, stat, metrics }: PeerAnswers,
   { config, timeoutMs }: { readonly config: Config; readonly timeoutMs: number },
 ): PeerStatus {
-  const said = parseIdentity(identity);
-  const rows = stat.status === 200 ? parseStat(stat.body) : [];
-  const metric = (pattern: RegExp) => (metrics.status === 200 ? pattern.exec(metrics.body)?.[1] : undefined);
-  const startedAt = metric(/^haproxy_process_start_time_seconds (\S+)$/m);
+  const said = identityIn(identity);
+  const rows = stat.status === 200 ? parseStat(stat.body, statBounds(config).rows) : [];
+  const { version, since } = parseGlobalMetrics(metrics.status === 200 ? metrics.body : "");
   const backends = config.backends.map(({ name }) => groupOf(name, rows));
   const leaving = said?.leaving;
   const answers = [identity, stat, metrics].some(({ status }) => status !== undefined);
@@ -156,10 +159,10 @@ export function peerStatus(
       rows.some(
         (row) => row["svname"] === "BACKEND" && !row["pxname"]?.startsWith("ober_") && row["status"] === "UP",
       ) && leaving !== true,
-    ...trouble(member, { identity, said, answers, config, timeoutMs }),
+    ...trouble(member, { identity, stat, rows, said, answers, config, timeoutMs }),
     ober: said?.node.ober,
-    haproxy: metric(/^haproxy_process_build_info\{version="([^"]*)"\}/m),
-    since: startedAt === undefined ? undefined : new Date(Number(startedAt) * 1000).toISOString(),
+    haproxy: version,
+    since,
     leaving,
     inFlight: stat.status === 200 ? requestsInFlight(rows) : undefined,
     backends: stat.status === 200 ? backends : [],
@@ -168,35 +171,20 @@ export function peerStatus(
   };
 }
 
-function parseIdentity(answer: HttpText): Identity | undefined {
-  if (answer.status !== 200) return undefined;
-  try {
-    const said = JSON.parse(answer.body) as Partial<Identity>;
-    const isWhole =
-      typeof said.leaving === "boolean" &&
-      typeof said.now === "number" &&
-      isObject(said.serves) &&
-      isObject(said.turn) &&
-      typeof said.node?.ober === "string" &&
-      typeof said.node.config === "object" &&
-      said.node.config !== null;
-    if (!isWhole) return undefined;
-    const { cluster, ...node } = (said as Identity).node;
-    return { ...(said as Identity), node: { ...node, ...(isClusterWord(cluster) ? { cluster } : {}) } };
-  } catch {
-    return undefined;
-  }
-}
+const identityIn = (answer: HttpText): Identity | undefined =>
+  answer.status === 200 ? parseIdentity(answer.body) : undefined;
 
-/** What another node says is a text from outside until each part has the form that it should have. */
-function isClusterWord(word: unknown): word is ClusterWord {
-  if (typeof word !== "object" || word === null) return false;
-  const { address, members, owners = "" } = word as Partial<ClusterWord>;
-  const isIp = (value: unknown) => typeof value === "string" && isAddress(value);
-  return isIp(address) && Array.isArray(members) && members.every(isIp) && /^[0-9a-f]*$/.test(String(owners));
-}
+/** A row of statistics has some 500 bytes, and up to three times that where a check says much. */
+const ROW_BYTES = 1536;
+/** Rows beside those of servers; and room for a node that has more RGWs than this one knows of yet. */
+const MORE_ROWS = 1024;
 
-const isObject = (value: unknown) => typeof value === "object" && value !== null;
+/** How long the statistics of a node of this cluster can be. */
+export function statBounds({ backends }: Pick<Config, "backends">): { readonly rows: number; readonly bytes: number } {
+  const listed = backends.reduce((sum, { servers }) => sum + servers.length, 0);
+  const rows = MORE_ROWS + 2 * listed * serversOfAName(listed);
+  return { rows, bytes: rows * ROW_BYTES };
+}
 
 function groupOf(name: string, rows: readonly StatRow[]): PeerGroup {
   const servers = serversOf(rows, name);
@@ -219,16 +207,30 @@ function trouble(
   { node, address, own }: ClusterNode,
   asked: {
     readonly identity: HttpText;
+    readonly stat: HttpText;
+    readonly rows: readonly StatRow[];
     readonly said: Identity | undefined;
     readonly answers: boolean;
     readonly config: Config;
     readonly timeoutMs: number;
   },
 ): { readonly reason: string | undefined; readonly fix: string | undefined } {
-  const { identity, said, answers, config, timeoutMs } = asked;
+  const { identity, stat, rows, said, answers, config, timeoutMs } = asked;
   const on = own ? "" : `on ${node}: `;
   const port = config.stats_port;
-  if (said !== undefined) return { reason: undefined, fix: undefined };
+  if (said !== undefined && rows.length > 0) return { reason: undefined, fix: undefined };
+  const long = [identity, stat].some((answer) => answer.status === undefined && answer.code === "EMSGSIZE");
+  if (long) {
+    return {
+      reason: "it says more than a node of this cluster can have to say, and was not read to the end",
+      fix: `what listens at ${address}:${port}? ${on}ober status`,
+    };
+  }
+  if (said !== undefined) {
+    const word =
+      stat.status === undefined ? stat.code : stat.status === 200 ? "no statistics" : `status ${stat.status}`;
+    return { reason: `what it says of its RGWs cannot be read: ${word}`, fix: `${on}ober why; ober doctor` };
+  }
   if (identity.status !== undefined || answers) {
     return {
       reason: "its HAProxy has a configuration of an ober that says nothing of itself",

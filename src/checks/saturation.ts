@@ -1,6 +1,6 @@
 /** Whether clients use up what the node has: its connections, and the kernel's queues before HAProxy. */
-import type { StatRow } from "../system/haproxy-socket.ts";
-import { showStat } from "../system/haproxy-socket.ts";
+import { numberIn } from "../domain/foreign.ts";
+import { counted, type StatRow, showStat } from "../system/haproxy-socket.ts";
 import type { System } from "../system/system.ts";
 import { unitState } from "../system/systemd.ts";
 import { pass, skip, type Verdict, warn } from "./check.ts";
@@ -45,17 +45,17 @@ export function saturationOf(from: {
   const { rows, listeners, netstat } = from;
   const fronts = rows.filter(({ svname, pxname }) => svname === "FRONTEND" && pxname?.startsWith("ober_s3"));
   const backs = rows.filter(({ svname, pxname }) => svname === "BACKEND" && !pxname?.startsWith("ober_"));
-  const total = (list: readonly StatRow[], column: string) =>
-    list.reduce((sum, row) => sum + Number(row[column] ?? 0), 0);
+  const total = (list: readonly StatRow[], column: keyof StatRow) =>
+    list.reduce((sum, row) => sum + counted(row, column), 0);
   const queues = listeners
     .split("\n")
     .map((line) => line.trim().split(/\s+/))
-    .map(([, waiting = "", room = ""]) => ({ waiting: Number(waiting), room: Number(room) }))
+    .map(([, waiting, room]) => ({ waiting: numberIn(waiting) ?? 0, room: numberIn(room) ?? 0 }))
     .sort((a, b) => b.waiting - a.waiting);
   return {
     connections: total(fronts, "scur"),
     // All frontends have the same limit, and it holds for all of them together.
-    limit: Math.max(0, ...fronts.map((row) => Number(row["slim"] ?? 0))),
+    limit: fronts.reduce((most, row) => Math.max(most, counted(row, "slim")), 0),
     queued: total(backs, "qcur"),
     backlog: queues[0]?.waiting ?? 0,
     backlogLimit: queues[0]?.room ?? 0,
@@ -69,7 +69,7 @@ function overflowsIn(netstat: string): number {
     .split("\n")
     .filter((line) => line.startsWith("TcpExt:"))
     .map((line) => line.split(" "));
-  return Number(numbers[names.indexOf("ListenOverflows")] ?? 0);
+  return numberIn(numbers[names.indexOf("ListenOverflows")]) ?? 0;
 }
 
 /** "full": new clients wait, or are turned away. */

@@ -13,6 +13,7 @@ import { workerPid } from "../system/haproxy-socket.ts";
 import { type Asker, haproxyAsker } from "../system/haproxy-verdict.ts";
 import { impatient } from "../system/impatient.ts";
 import { isLocked, withLock } from "../system/lock.ts";
+import { parseOwn } from "../system/own-files.ts";
 import type { System } from "../system/system.ts";
 import { letIn } from "./_admission.ts";
 import type { Node } from "./_node.ts";
@@ -283,5 +284,6 @@ export async function lacksFirst({ system, paths }: Node, { certs }: Config): Pr
 
 async function readGiven(system: System, path: string): Promise<Given | undefined> {
   const text = await system.read(path);
-  return text === undefined ? undefined : (JSON.parse(text) as Given);
+  // What is damaged is as good as none: HAProxy is asked what it has.
+  return text === undefined ? undefined : parseOwn("given", text);
 }

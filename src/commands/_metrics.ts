@@ -1,5 +1,6 @@
 import { type RgwState, takesRequests } from "../domain/rgw.ts";
 import { LATENCY_BOUNDS_MS } from "../health/tally.ts";
+import type { Question } from "../node/sight.ts";
 import type { Histogram, Metric, Sample } from "../ui/prometheus.ts";
 import type { NodeStatus } from "./_status.ts";
 
@@ -16,6 +17,9 @@ export type MetricFacts = {
 /** ober's own metrics; HAProxy has its own at /metrics of the statistics port. Pure. */
 export function metricsOf({ status, version, commit, drift, sections }: MetricFacts): readonly (Metric | Histogram)[] {
   const { loop } = status;
+  /** Nothing is said of what could not be found out: no number is better than one that is not true. */
+  const unless = (question: Question, samples: readonly Sample[]): readonly Sample[] =>
+    status.unanswered.some((one) => one.question === question) ? [] : samples;
   // Where nobody may ask keepalived, its state is no number.
   const vrrp = status.vrrp?.vips.some(({ state }) => state === "needs root") ? undefined : status.vrrp;
   const gauge = (name: string, help: string, samples: readonly Sample[]): Metric => ({
@@ -57,6 +61,11 @@ export function metricsOf({ status, version, commit, drift, sections }: MetricFa
       "Whether the node serves and is not announced, for want of a real certificate.",
       one(flag(status.held !== null)),
     ),
+    gauge(
+      "unanswered_questions",
+      "Questions about the node that had no answer in time, because a program hangs or fails: what they tell is missing here.",
+      one(status.unanswered.length),
+    ),
     gauge("generation", "Number of the configuration that is live.", one(status.generation)),
     gauge("drift_files", "Generated files that were changed by hand.", one(drift)),
     gauge(
@@ -72,18 +81,24 @@ export function metricsOf({ status, version, commit, drift, sections }: MetricFa
     gauge(
       "vip_on_interface",
       "Whether the VIP's address is on this machine.",
-      [...status.vips, ...(vrrp?.vips ?? [])].map(({ vip, onInterface }) => ({
-        labels: { vip },
-        value: flag(onInterface),
-      })),
+      unless(
+        "addresses",
+        [...status.vips, ...(vrrp?.vips ?? [])].map(({ vip, onInterface }) => ({
+          labels: { vip },
+          value: flag(onInterface),
+        })),
+      ),
     ),
     gauge(
       "vip_announced",
       "Whether the VIP's route is announced, as ExaBGP confirmed it.",
-      status.vips.map(({ vip, announced, acknowledged }) => ({
-        labels: { vip },
-        value: flag(announced && acknowledged),
-      })),
+      unless(
+        "health",
+        status.vips.map(({ vip, announced, acknowledged }) => ({
+          labels: { vip },
+          value: flag(announced && acknowledged),
+        })),
+      ),
     ),
     gauge(
       "vip_master",
@@ -108,13 +123,16 @@ export function metricsOf({ status, version, commit, drift, sections }: MetricFa
     gauge(
       "bgp_session_up",
       "Whether the BGP session with the router is up.",
-      status.neighbors.map(({ neighbor, session }) => ({ labels: { neighbor }, value: flag(session) })),
+      unless(
+        "sessions",
+        status.neighbors.map(({ neighbor, session }) => ({ labels: { neighbor }, value: flag(session) })),
+      ),
     ),
     gauge(
       "bfd_session_up",
       "Whether the BFD session with the router is up.",
       status.neighbors
-        .filter(({ bfd }) => !["off", "needs root"].includes(bfd))
+        .filter(({ bfd }) => !["off", "needs root", "not known"].includes(bfd))
         .map(({ neighbor, bfd }) => ({ labels: { neighbor }, value: flag(bfd === "Up") })),
     ),
     inState("backend_servers_up", "RGWs of the group that take requests, busy ones included.", takesRequests),
@@ -136,11 +154,15 @@ export function metricsOf({ status, version, commit, drift, sections }: MetricFa
     gauge("client_connections", "Connections of clients.", known(status.clients.connections)),
     gauge("client_connections_limit", "Connections of clients that the node takes.", known(status.clients.limit)),
     gauge("requests_queued", "Requests that wait because no RGW takes one more.", known(status.clients.queued)),
-    gauge("accept_queue", "Connections that HAProxy has not taken yet, of one listener.", one(status.clients.backlog)),
+    gauge(
+      "accept_queue",
+      "Connections that HAProxy has not taken yet, of one listener.",
+      unless("clients", one(status.clients.backlog)),
+    ),
     counter(
       "accept_queue_overflows_total",
       "Connections that the kernel refused since boot because a queue was full, on all listeners of the machine.",
-      one(status.clients.overflows),
+      unless("clients", one(status.clients.overflows)),
     ),
     gauge("requests_in_flight", "Requests that HAProxy is working on.", one(status.inFlight)),
     gauge(

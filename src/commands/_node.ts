@@ -3,6 +3,7 @@ import { posix, resolve } from "node:path";
 import type { Config } from "../config/schema.ts";
 import { parseConfig } from "../config/schema.ts";
 import { parseYaml } from "../config/store.ts";
+import { oneLine, printable } from "../domain/foreign.ts";
 import { type Paths, pathsOf } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
 import { readJournal } from "../install/journal.ts";
@@ -83,5 +84,8 @@ export async function configFrom(file: string | undefined): Promise<Config> {
 
 /** Who to name in the record of a change: the person behind sudo, where there is one. */
 export function author(): string {
-  return process.env["SUDO_USER"] ?? userInfo().username;
+  return oneLine(printable(process.env["SUDO_USER"] ?? userInfo().username), LONGEST_NAME);
 }
+
+/** Of a user: useradd(8) takes 32 characters, a directory's names with their domain are longer. */
+const LONGEST_NAME = 64;

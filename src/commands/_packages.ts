@@ -7,6 +7,7 @@ import { inTurn } from "../node/turn.ts";
 import { isHeldBack } from "../plan/admission.ts";
 import { liftStaleDrain } from "../plan/leaving.ts";
 import { isOperatorsDrain } from "../system/drain-flag.ts";
+import { readOwnFile } from "../system/own-files.ts";
 import type { PackageManager, PackageVersion } from "../system/packages.ts";
 import { systemctl, unitState } from "../system/systemd.ts";
 import { waitForTransfers } from "../system/traffic.ts";
@@ -107,7 +108,7 @@ export async function finishUpgrade(node: Node, out: Output, manager: PackageMan
   const { system, paths } = node;
   const text = await system.read(paths.upgradeRecord);
   if (text === undefined) return [];
-  const { at, by, packages } = JSON.parse(text) as UpgradeRecord;
+  const { at, by, packages } = readOwnFile("upgrade", text, paths.upgradeRecord) as unknown as UpgradeRecord;
   out.progress(`the upgrade of ${at} by ${by} was cut off; putting the old packages back`);
   await manager.installFiles(oldFiles(packages), out.detail);
   for (const { name } of packages) await bring(node, out, { name, wasHealthy: false });

@@ -135,6 +135,7 @@ async function replace(
   const { code, stderr } = await system.run([paths.executable, "apply", "--yes", ...turn], {
     accept: [0, 1, 2, 70],
     timeoutMs: 300_000,
+    gentle: true,
   });
   if (code !== 0) {
     await withLock(paths.prefix, "upgrade", () => system.rename(paths.previousExecutable, paths.executable));

@@ -1,14 +1,21 @@
 import { hostname } from "node:os";
 import { gatherPlace } from "../checks/facts.ts";
-import { askPeers, clusterMembers, type Drift, driftOf, type PeerStatus } from "../checks/peers.ts";
+import { askCluster, askPeers, clusterMembers, type Drift, driftOf, type PeerStatus } from "../checks/peers.ts";
 import { age } from "../domain/age.ts";
 import { OberError } from "../errors.ts";
+import { PROGRAM_MS, sight, type Unanswered, unansweredText } from "../node/sight.ts";
+import { impatient } from "../system/impatient.ts";
 import type { Output } from "../ui/output.ts";
 import { table } from "../ui/table.ts";
 import { currentConfig, type Node } from "./_node.ts";
 
 /** Every node as it says of itself; the document of `status --all --json`, so its keys are a promise. */
-export type ClusterStatus = { readonly nodes: readonly PeerStatus[]; readonly drift: readonly Drift[] };
+export type ClusterStatus = {
+  readonly nodes: readonly PeerStatus[];
+  readonly drift: readonly Drift[];
+  /** Why this node could not find out who it is; the others are shown all the same. */
+  readonly unanswered: readonly Unanswered[];
+};
 
 /** An answer takes some milliseconds; a node that takes longer is not well. */
 const ASK_MS = 1500;
@@ -16,15 +23,25 @@ const ASK_MS = 1500;
 /** Asks every node. Throws an OberError where `ober.yaml` names no other. */
 export async function clusterStatus(node: Node): Promise<ClusterStatus> {
   const { config } = await currentConfig(node);
-  const members = clusterMembers(config, { hostname: hostname(), ...(await gatherPlace(node, config)) });
+  const { ask, unanswered } = sight();
+  const system = impatient(node.system, PROGRAM_MS);
+  const place = await ask("addresses", () => gatherPlace({ ...node, system }, config), undefined);
+  // Its HAProxy has been told who it is.
+  const own = { node: hostname(), address: "127.0.0.1", own: true };
+  const address = place?.address ?? (await askCluster(own, config.stats_port, ASK_MS))?.address ?? own.address;
+  const members = clusterMembers(config, { resolved: {}, ...place, hostname: hostname(), address });
   if (members.length < 2) {
     throw new OberError("ober.yaml names no other node", { hint: "list all of them under `nodes`, then ober apply" });
   }
   const nodes = await askPeers(members, config, ASK_MS);
-  return { nodes, drift: driftOf(nodes) };
+  return { nodes, drift: driftOf(nodes), unanswered: unanswered() };
 }
 
-export function clusterText({ nodes, drift }: ClusterStatus, { style }: Pick<Output, "style">, now: Date): string {
+export function clusterText(
+  { nodes, drift, unanswered }: ClusterStatus,
+  { style }: Pick<Output, "style">,
+  now: Date,
+): string {
   const groups = [...new Set(nodes.flatMap(({ backends }) => backends.map(({ name }) => name)))];
   const rows = nodes.map((node) => [
     node.own ? style.bold(node.node) : node.node,
@@ -46,6 +63,7 @@ export function clusterText({ nodes, drift }: ClusterStatus, { style }: Pick<Out
     node.haproxy ?? "",
   ]);
   const lines = [
+    ...unanswered.map((one) => line(style.yellow("!!"), `this node: ${unansweredText(one)}`, "ober doctor", style)),
     ...nodes.flatMap(({ node, reason, fix, answers }) =>
       reason === undefined
         ? []
@@ -54,7 +72,7 @@ export function clusterText({ nodes, drift }: ClusterStatus, { style }: Pick<Out
     ...drift.map(({ node, text, fix }) => line(style.yellow("!!"), `${node}: ${text}`, fix, style)),
   ];
   const heading = ["node", "state", "up", "in flight", ...groups.map((group) => `rgw ${group}`), "ober", "HAProxy"];
-  const all = nodes.every(({ answers }) => answers) && drift.length === 0;
+  const all = nodes.every(({ answers }) => answers) && drift.length + unanswered.length === 0;
   return [
     table(heading, rows),
     ...(lines.length > 0 ? [lines.join("\n")] : []),

@@ -2,6 +2,7 @@ import type { AcmeState } from "../acme/renewal.ts";
 import { readAcmeState } from "../acme/state.ts";
 import { gatherPlace } from "../checks/facts.ts";
 import { type Neighbor, neighborStatus, withWords } from "../checks/neighbors.ts";
+import { statBounds } from "../checks/peers.ts";
 import { type Saturation, saturationNow } from "../checks/saturation.ts";
 import { arpQuestions, heldOn, type VrrpView, vrrpView } from "../checks/vrrp.ts";
 import type { Config } from "../config/schema.ts";
@@ -13,6 +14,7 @@ import { orUndefined } from "../errors.ts";
 import { causeOf } from "../health/drain.ts";
 import { healthNow } from "../health/once.ts";
 import type { HealthState } from "../health/state.ts";
+import { PROGRAM_MS, sight, type Unanswered } from "../node/sight.ts";
 import { generationNumbers } from "../plan/generations.ts";
 import { clusterNodes } from "../render/keepalived.ts";
 import { type LocalAddress, localAddresses } from "../system/addresses.ts";
@@ -33,6 +35,7 @@ import {
 } from "../system/haproxy-socket.ts";
 import { readHealthState } from "../system/health-state.ts";
 import { httpText } from "../system/http.ts";
+import { impatient } from "../system/impatient.ts";
 import { nameStates } from "../system/server-names.ts";
 import { type UnitState, unitStates } from "../system/systemd.ts";
 import { sentence } from "../system/traffic.ts";
@@ -76,6 +79,8 @@ export type NodeStatus = {
   readonly transitions: HealthState["transitions"];
   /** What the health loop last wrote of itself; it outlives the loop until the machine boots. */
   readonly loop: HealthState | undefined;
+  /** Questions without an answer, each with the reason: what they would have told is missing above, and says nothing. */
+  readonly unanswered: readonly Unanswered[];
 };
 
 /** As `ober certs renew` leaves it; times in ISO. */
@@ -111,12 +116,27 @@ export type ServerStatus = {
   readonly nameProblem?: string;
 };
 
-/** Looks at the node now. Changes nothing; what cannot be seen is said in the answer. */
-export async function nodeStatus(node: Node): Promise<NodeStatus> {
-  const { system, paths } = node;
+/**
+ * Looks at the node now. Changes nothing; what cannot be seen is said in the answer. Every question has its own deadline: a program that
+ * hangs costs its piece and some seconds.
+ */
+export async function nodeStatus({ system: patient, paths }: Node): Promise<NodeStatus> {
+  const system = impatient(patient, PROGRAM_MS);
+  const node = { system, paths };
   const { config } = await currentConfig(node);
+  const { ask, unanswered } = sight();
   const localNow = localAddresses(system);
   const unitsNow = unitStates(system, unitsOf(config));
+  // Whoever asks for them hears of a failure.
+  for (const shared of [localNow, unitsNow]) shared.catch(() => {});
+  const bounds = statBounds(config);
+  const rowsNow = ask<readonly StatRow[]>(
+    "servers",
+    isRoot()
+      ? () => orNothing(() => settledRows(() => showStat(paths.haproxySocket)))
+      : () => settledRows(() => statByHttp(config.stats_port, bounds)),
+    [],
+  );
   const [
     units,
     healthy,
@@ -133,27 +153,47 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     vrrp,
     held,
     names,
+    clients,
+    renewal,
   ] = await Promise.all([
-    unitsNow,
+    ask("units", () => unitsNow, []),
     healthNow(config.stats_port),
-    config.ha_mode === "bgp" ? readHealthState(system, paths) : undefined,
-    isRoot()
-      ? orNothing(() => settledRows(() => showStat(paths.haproxySocket)))
-      : settledRows(() => statByHttp(config.stats_port)),
-    orNothing(async () => parseSessions(await haproxyCommand(paths.haproxySocket, "show sess"))),
-    isRoot() ? orNothing(() => oldWorkers(paths.masterSocket)) : [],
-    neighborStatus({ ...node, isRoot: isRoot() }, config),
-    localNow,
-    certificateStatus(node, config),
-    isRoot() ? generationNumbers(system, paths) : [],
-    readDrainFlag(system, paths),
-    hasHandover(config) && isRoot() ? handoverState(system) : undefined,
-    config.ha_mode === "keepalived" ? vrrpStatus(node, config, { addresses: localNow, units: unitsNow }) : undefined,
-    heldBack(node, config),
-    nameStates(node),
+    ask("health", async () => (config.ha_mode === "bgp" ? readHealthState(system, paths) : undefined), undefined),
+    rowsNow,
+    ask(
+      "transfers",
+      () => orNothing(async () => parseSessions(await haproxyCommand(paths.haproxySocket, "show sess"))),
+      [],
+    ),
+    ask("workers", async () => (isRoot() ? orNothing(() => oldWorkers(paths.masterSocket)) : []), []),
+    neighborStatus({ ...node, isRoot: isRoot() }, config, ask),
+    ask("addresses", () => localNow, []),
+    ask("certificates", () => certificateStatus(node, config), []),
+    ask("generation", async () => (isRoot() ? generationNumbers(system, paths) : []), []),
+    ask("held", () => readDrainFlag(system, paths), undefined),
+    ask("handover", async () => (hasHandover(config) && isRoot() ? handoverState(system) : undefined), undefined),
+    ask(
+      "vrrp",
+      async () =>
+        config.ha_mode === "keepalived"
+          ? vrrpStatus(node, config, { addresses: localNow, units: unitsNow })
+          : undefined,
+      undefined,
+    ),
+    ask("held", () => heldBack(node, config), undefined),
+    ask<NameStates>("names", () => nameStates(node), new Map()),
+    ask("clients", async () => saturationNow(system, await rowsNow), NOBODY),
+    ask(
+      "renewal",
+      async () => (config.certs.acme_enabled && isRoot() ? readAcmeState(system, paths) : undefined),
+      undefined,
+    ),
   ]);
+  const unseen = unanswered();
   const local = new Set(addresses.map(({ address }) => address));
-  const alive = units.some(({ name, active }) => name === "ober-bgp.service" && active === "active");
+  const alive = unseen.some(({ question }) => question === "units")
+    ? health !== undefined && !health.stopped && Date.now() - Date.parse(health.updatedAt) < LOOP_SILENT_MS
+    : units.some(({ name, active }) => name === "ober-bgp.service" && active === "active");
   return {
     mode: config.ha_mode,
     units,
@@ -164,7 +204,7 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     ),
     neighbors: neighbors.map((neighbor) => withWords(neighbor, alive ? health : undefined)),
     backends: config.backends.map(({ name }) => backendStatus(name, rows, names)),
-    clients: await saturationNow(system, rows),
+    clients,
     inFlight: requestsInFlight(rows),
     transfers: sentence(requestsInFlight(rows), sessions),
     traffic: countersOf(rows),
@@ -174,12 +214,19 @@ export async function nodeStatus(node: Node): Promise<NodeStatus> {
     drainCause: flag === undefined ? undefined : causeOf(flag),
     held: held ?? null,
     certificates,
-    renewal: config.certs.acme_enabled && isRoot() ? await readAcmeState(system, paths) : undefined,
+    renewal,
     generation: generations.at(-1),
     transitions: health?.transitions ?? [],
     loop: health,
+    unanswered: unseen,
   };
 }
+
+/** A living loop writes its state every few seconds. */
+export const LOOP_SILENT_MS = 15_000;
+
+/** Where nobody could ask. */
+const NOBODY: Saturation = { connections: 0, limit: 0, queued: 0, backlog: 0, backlogLimit: 0, overflows: 0 };
 
 /** An answer to ARP takes less than a millisecond where the segment is well; so long only where a node does not answer. */
 const ASK_MS = 200;
@@ -235,9 +282,9 @@ function vipStatus(
 }
 
 /** The same rows as on HAProxy's socket, which is root's. */
-async function statByHttp(port: number): Promise<readonly StatRow[]> {
-  const answer = await httpText("127.0.0.1", port, "/stats;csv", 1000);
-  return answer.status === 200 ? parseStat(answer.body) : [];
+async function statByHttp(port: number, bounds: ReturnType<typeof statBounds>): Promise<readonly StatRow[]> {
+  const answer = await httpText("127.0.0.1", port, "/stats;csv", { timeoutMs: 1000, mostBytes: bounds.bytes });
+  return answer.status === 200 ? parseStat(answer.body, bounds.rows) : [];
 }
 
 /** What HAProxy says; nothing where it does not run. */

@@ -1,5 +1,5 @@
 import { isUnused } from "../domain/server-state.ts";
-import type { StatRow } from "../system/haproxy-socket.ts";
+import { counted, type StatRow } from "../system/haproxy-socket.ts";
 import { short, sparkline } from "../ui/sparkline.ts";
 import { table } from "../ui/table.ts";
 
@@ -7,12 +7,11 @@ import { table } from "../ui/table.ts";
 export type Counters = { readonly name: string; readonly requests: number; readonly bytes: number };
 
 export function countersOf(rows: readonly StatRow[]): readonly Counters[] {
-  const number = (row: StatRow, column: string) => Number(row[column] ?? 0);
-  const bytes = (row: StatRow) => number(row, "bin") + number(row, "bout");
+  const bytes = (row: StatRow) => counted(row, "bin") + counted(row, "bout");
   const fronts = rows.filter((row) => row["svname"] === "FRONTEND" && row["pxname"]?.startsWith("ober_s3"));
   const total = {
     name: "clients",
-    requests: fronts.reduce((sum, row) => sum + number(row, "req_tot"), 0),
+    requests: fronts.reduce((sum, row) => sum + counted(row, "req_tot"), 0),
     bytes: fronts.reduce((sum, row) => sum + bytes(row), 0),
   };
   const servers = rows.filter(
@@ -23,7 +22,7 @@ export function countersOf(rows: readonly StatRow[]): readonly Counters[] {
     total,
     ...servers.map((row) => ({
       name: `${row["pxname"]} ${row["svname"]}`,
-      requests: number(row, "stot"),
+      requests: counted(row, "stot"),
       bytes: bytes(row),
     })),
   ];

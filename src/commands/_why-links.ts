@@ -3,11 +3,9 @@ import { saturationState, saturationText } from "../checks/saturation.ts";
 import type { VrrpVip } from "../checks/vrrp.ts";
 import { age } from "../domain/age.ts";
 import { statesText, takesRequests, verbOf } from "../domain/rgw.ts";
-import type { VipStatus } from "./_status.ts";
+import { QUESTIONS, type Question } from "../node/sight.ts";
+import { LOOP_SILENT_MS, type VipStatus } from "./_status.ts";
 import type { Link, WhyFacts } from "./_why.ts";
-
-/** A living loop writes its state every few seconds. */
-const LOOP_SILENT_MS = 15_000;
 
 const ok = (link: string, text: string): Link => ({ link, text, state: "ok" });
 const note = (link: string, text: string): Link => ({ link, text, state: "note" });
@@ -17,6 +15,12 @@ const broken = (link: string, text: string, reason: { because: string; type: str
   state: "broken",
   ...reason,
 });
+
+/** A remark in the place of a link of which nothing is known; undefined where there was an answer. */
+export function unknownLink({ status }: WhyFacts, question: Question, link: string): Link | undefined {
+  const found = status.unanswered.find((one) => one.question === question);
+  return found && note(link, `${QUESTIONS[question]}: not known: ${found.problem}`);
+}
 
 /** What systemd says of a unit that must run; undefined when it does. */
 function unitProblem({ status }: WhyFacts, name: string, title: string): Link | undefined {
@@ -36,7 +40,7 @@ function unitProblem({ status }: WhyFacts, name: string, title: string): Link | 
 }
 
 export function haproxyLink(facts: WhyFacts): Link {
-  const problem = unitProblem(facts, "ober-http.service", "HAProxy");
+  const problem = unknownLink(facts, "units", "HAProxy") ?? unitProblem(facts, "ober-http.service", "HAProxy");
   if (problem) return problem;
   const unit = facts.status.units.find(({ name }) => name === "ober-http.service");
   const since = unit?.since === undefined ? "" : ` since ${age(facts.now - unit.since)}`;
@@ -75,8 +79,12 @@ export function rgwLinks({ status }: WhyFacts, group: string | undefined): reado
 }
 
 /** A node that takes no more clients still serves those that it has, so this is never the reason for a lost VIP. */
-export function clientsLink({ status: { clients } }: WhyFacts): Link {
-  return (saturationState(clients) === "free" ? ok : note)("clients", saturationText(clients));
+export function clientsLink(facts: WhyFacts): Link {
+  const { clients } = facts.status;
+  return (
+    unknownLink(facts, "clients", "clients") ??
+    (saturationState(clients) === "free" ? ok : note)("clients", saturationText(clients))
+  );
 }
 
 export function healthLink({ groupHealth }: WhyFacts): Link {
@@ -99,7 +107,9 @@ export function admissionLinks({ status }: WhyFacts): readonly Link[] {
   return [broken("certificate", held.reason, { because, type: held.fix })];
 }
 
-export function addressLink({ vip, onInterface }: VipStatus): Link {
+export function addressLink({ vip, onInterface }: VipStatus, facts: WhyFacts): Link {
+  const unknown = unknownLink(facts, "addresses", "address");
+  if (unknown) return unknown;
   if (onInterface) return ok("address", `${vip} is on this machine`);
   const reason = { because: "its address is not on this machine", type: "ober doctor --fix" };
   return broken("address", `${vip} is on no interface`, reason);
@@ -140,10 +150,13 @@ export function routeLink({ announced, leaving, acknowledged, since, cause }: Vi
 }
 
 /** A router with a session takes the route; only when none has one nobody does. */
-export function sessionLinks({ status }: WhyFacts): readonly Link[] {
+export function sessionLinks(facts: WhyFacts): readonly Link[] {
+  const { status } = facts;
   const anySession = status.neighbors.some(({ session }) => session);
   return status.neighbors.map(({ neighbor, session, reason }): Link => {
     if (session) return ok(`BGP ${neighbor}`, "up");
+    const unknown = unknownLink(facts, "sessions", `BGP ${neighbor}`);
+    if (unknown) return unknown;
     const why = reason === undefined ? "" : `: ${reason}`;
     if (anySession) return note(`BGP ${neighbor}`, `no session${why}`);
     return broken(`BGP ${neighbor}`, `no session${why}`, {

@@ -3,6 +3,7 @@
  * causes the next. Pure; the first broken link is the reason, and those behind it are its consequences.
  */
 import type { VrrpVip } from "../checks/vrrp.ts";
+import { QUESTIONS, type Question } from "../node/sight.ts";
 import type { NodeStatus } from "./_status.ts";
 import {
   addressLink,
@@ -17,6 +18,7 @@ import {
   rgwLinks,
   routeLink,
   sessionLinks,
+  unknownLink,
   vrrpLinks,
 } from "./_why-links.ts";
 
@@ -50,7 +52,8 @@ export function whyOf(vip: string, facts: WhyFacts): Why {
   const { status } = facts;
   const bgp = status.vips.find((one) => one.vip === vip);
   const vrrp = status.vrrp?.vips.find((one) => one.vip === vip);
-  if (bgp === undefined && vrrp === undefined) throw new Error(`${vip} is no VIP of this node`);
+  const unseen = status.mode === "keepalived" ? unknownLink(facts, "vrrp", "VRRP") : undefined;
+  if (bgp === undefined && vrrp === undefined && unseen === undefined) throw new Error(`${vip} is no VIP of this node`);
   const common = [
     ...certificateLinks(facts),
     haproxyLink(facts),
@@ -61,10 +64,31 @@ export function whyOf(vip: string, facts: WhyFacts): Why {
     ...admissionLinks(facts),
   ];
   const links = bgp
-    ? [...common, addressLink(bgp), loopLink(facts), routeLink(bgp, facts), ...sessionLinks(facts), ...bfdLinks(facts)]
-    : [...common, ...(vrrp ? vrrpLinks(vrrp, facts) : [])];
+    ? [
+        ...common,
+        addressLink(bgp, facts),
+        loopLink(facts),
+        routeLink(bgp, facts),
+        ...sessionLinks(facts),
+        ...bfdLinks(facts),
+      ]
+    : [...common, ...(vrrp ? vrrpLinks(vrrp, facts) : []), ...(unseen ? [unseen] : [])];
+  const doubt = doubtOf(status);
+  if (doubt !== undefined && links.every(({ state }) => state !== "broken")) {
+    const conclusion = `whether ${vip} is served from this node is not known: ${doubt}`;
+    return { vip, here: false, served: false, links, conclusion, type: "ober doctor" };
+  }
   const here = bgp ? links.every(({ state }) => state !== "broken") : vrrp?.state === "MASTER" && vrrp.onInterface;
   return { vip, here: here === true, links, ...concluded(vip, links, here === true ? undefined : vrrp) };
+}
+
+/** What is not known and decides; undefined where the rest is proof enough. */
+function doubtOf({ unanswered, neighbors, mode }: NodeStatus): string | undefined {
+  const proven = neighbors.some(({ session }) => session);
+  const decides = (question: Question) =>
+    question === "addresses" || (mode === "keepalived" ? question === "vrrp" : question === "sessions" && !proven);
+  const found = unanswered.find(({ question }) => decides(question));
+  return found && `${QUESTIONS[found.question]}: ${found.problem}`;
 }
 
 /** `elsewhere` is how things stand with a VIP in keepalived mode that is not here. */

@@ -2,7 +2,8 @@ import { defineCommand } from "citty";
 import { LOG_NAMESPACE } from "../domain/paths.ts";
 import { type Service, TRIGGERED, UNITS } from "../domain/units.ts";
 import { UsageError } from "../errors.ts";
-import { runAttached } from "../system/process.ts";
+import { runShown } from "../system/process.ts";
+import { isColoured, output } from "../ui/output.ts";
 import { globalArgs } from "./_shared.ts";
 
 export default defineCommand({
@@ -22,7 +23,14 @@ export default defineCommand({
   async run({ args }) {
     if (!/^\d+$/.test(args.lines))
       throw new UsageError(`-n "${args.lines}" is not a number of lines`, "ober logs -n 100");
-    process.exitCode = await runAttached(journalctl({ ...args, service: args.service as Service | "all" }));
+    const { log, logError, json } = output(args);
+    const coloured = !json && isColoured(process.stdout);
+    process.exitCode = await runShown(journalctl({ ...args, service: args.service as Service | "all" }), {
+      // Colours as on a terminal where there is one, and no links.
+      env: { SYSTEMD_COLORS: coloured ? "16" : "0", SYSTEMD_URLIFY: "0" },
+      onLine: log,
+      onWarning: logError,
+    });
   },
 });
 

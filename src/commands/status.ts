@@ -3,6 +3,7 @@ import { saturationState, saturationText } from "../checks/saturation.ts";
 import type { VrrpView } from "../checks/vrrp.ts";
 import { age, toSecond } from "../domain/age.ts";
 import { togetherInLines } from "../domain/names.ts";
+import { type Question, unansweredText } from "../node/sight.ts";
 import { requireSystemd } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
 import { table } from "../ui/table.ts";
@@ -36,7 +37,7 @@ export default defineCommand({
       rates = last ? withRates(rates, { before: last.traffic, now: traffic, seconds: (at - last.at) / 1000 }) : [];
       last = { traffic, at };
       const text = [...(rates.length > 0 ? [trafficText(rates)] : []), statusText(present, out, now())].join("\n\n");
-      await out.write(redrawn(out.fit(text)));
+      await out.redraw(out.fit(text));
       await Bun.sleep(1000);
     }
     const status = await nodeStatus(node);
@@ -48,33 +49,41 @@ export default defineCommand({
 
 async function showCluster(node: Node, out: Output, watch: boolean): Promise<void> {
   while (watch && out.interactive) {
-    await out.write(redrawn(out.fit(clusterText(await clusterStatus(node), out, new Date()))));
+    await out.redraw(out.fit(clusterText(await clusterStatus(node), out, new Date())));
     await Bun.sleep(1000);
   }
   const cluster = await clusterStatus(node);
   await out.result(cluster satisfies Documents["status --all"], () => out.fit(clusterText(cluster, out, new Date())));
-  if (cluster.nodes.some(({ serves, leaving }) => !serves && leaving !== true)) process.exitCode = 1;
+  const silent = cluster.nodes.some(({ serves, leaving }) => !serves && leaving !== true);
+  if (silent || cluster.unanswered.length > 0) process.exitCode = 1;
 }
 
-/** Home, then each line with its rest erased, then everything below: no flicker. */
-const redrawn = (text: string) => `\u001b[H${text.replaceAll("\n", "\u001b[K\n")}\u001b[K\n\u001b[J`;
+const NOT_KNOWN = "not known";
 
 /** The one screen. */
 export function statusText(status: NodeStatus, { style }: Pick<Output, "style">, now: Date): string {
   const good = (ok: boolean, text: string) => (ok ? style.green(text) : style.red(text));
   const ago = (time: number | string | undefined) =>
     time === undefined ? "" : age(now.getTime() - new Date(time).getTime());
+  const unknown = (question: Question) => status.unanswered.some((one) => one.question === question);
   const sections = [
     `${style.bold("node")}  ${good(status.healthy.ok, status.healthy.ok ? "healthy" : "not healthy")}: ${status.healthy.reason}${status.drained ? `, ${style.yellow("drained")}` : ""}${status.held ? `, ${style.yellow("held back")}` : ""}, ${status.transfers} in flight`,
-    table(
-      ["unit", "state", "since", "restarts"],
-      status.units.map(({ name, active, sub, since, restarts }) => [
-        name,
-        good(active === "active", `${active} (${sub})`),
-        ago(since),
-        `${restarts}`,
-      ]),
-    ),
+    ...(status.unanswered.length === 0
+      ? []
+      : [status.unanswered.map((one) => `${style.yellow("!!")}  ${unansweredText(one)}`).join("\n")]),
+    ...(status.units.length === 0
+      ? []
+      : [
+          table(
+            ["unit", "state", "since", "restarts"],
+            status.units.map(({ name, active, sub, since, restarts }) => [
+              name,
+              good(active === "active", `${active} (${sub})`),
+              ago(since),
+              `${restarts}`,
+            ]),
+          ),
+        ]),
     ...(status.vrrp ? vrrpSections(status.vrrp, { style, ago }) : []),
     ...(status.vips.length === 0
       ? []
@@ -84,7 +93,7 @@ export function statusText(status: NodeStatus, { style }: Pick<Output, "style">,
             status.vips.map((vip) => [
               vip.vip,
               vip.backend,
-              good(vip.onInterface, vip.onInterface ? "present" : "missing"),
+              unknown("addresses") ? NOT_KNOWN : good(vip.onInterface, vip.onInterface ? "present" : "missing"),
               good(vip.announced && vip.acknowledged, routeWord(vip)),
               ago(vip.since),
               vip.cause,
@@ -98,8 +107,8 @@ export function statusText(status: NodeStatus, { style }: Pick<Output, "style">,
             ["neighbor", "bgp", "bfd"],
             status.neighbors.map(({ neighbor, session, bfd }) => [
               neighbor,
-              good(session, session ? "connected" : "down"),
-              ["off", "needs root"].includes(bfd) ? bfd : good(bfd === "Up", bfd),
+              !session && unknown("sessions") ? NOT_KNOWN : good(session, session ? "connected" : "down"),
+              ["off", "needs root", NOT_KNOWN].includes(bfd) ? bfd : good(bfd === "Up", bfd),
             ]),
           ),
         ]),

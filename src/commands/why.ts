@@ -1,5 +1,6 @@
 import { defineCommand } from "citty";
 import type { Config } from "../config/schema.ts";
+import { several } from "../domain/foreign.ts";
 import { nearest } from "../domain/nearest.ts";
 import { UsageError } from "../errors.ts";
 import { healthNow } from "../health/once.ts";
@@ -26,15 +27,16 @@ export default defineCommand({
     // Keepalived tells its state to nobody else, and without it there is no why.
     if (config.ha_mode === "keepalived") requireRoot();
     const status = await nodeStatus(node);
-    const answers = await Promise.all(
-      vips.map(async (vip) => {
-        const facts: WhyFacts = { status, now: Date.now(), groupHealth: await groupHealth(config, vip) };
-        return whyOf(vip.address, facts);
-      }),
-    );
+    const health = await groupHealth(config, vips);
+    const now = Date.now();
+    const answers = vips.map((vip) => whyOf(vip.address, { status, now, groupHealth: health(vip) }));
     const out = output(args);
     await out.result({ vips: answers } satisfies Documents["why"], () =>
-      out.fit(answers.map((why) => whyText(why, out)).join("\n\n")),
+      out.fit(
+        alike(answers)
+          .map((group) => whyText(group, out))
+          .join("\n\n"),
+      ),
     );
     if (answers.some(({ served }) => !served)) process.exitCode = 1;
   },
@@ -53,19 +55,44 @@ function wanted({ vips }: Config, given: string | undefined): Config["vips"] {
   );
 }
 
-/** The health that decides about the VIP: its group's in BGP mode, the node's in keepalived mode. */
-async function groupHealth(config: Config, { backend }: Config["vips"][number]): Promise<WhyFacts["groupHealth"]> {
+/** The health that decides about each VIP: its group's in BGP mode, the node's in keepalived mode. Asked once for all VIPs of a group. */
+async function groupHealth(
+  config: Config,
+  vips: Config["vips"],
+): Promise<(vip: Config["vips"][number]) => WhyFacts["groupHealth"]> {
   const own = config.ha_mode === "bgp" && config.backends.length > 1;
-  const result = await healthNow(config.stats_port, 1000, own ? `/health/${backend}` : "/health");
-  return { ok: result.ok, latencyMs: result.latencyMs, reason: result.ok ? "" : result.reason };
+  const pathOf = ({ backend }: Config["vips"][number]) => (own ? `/health/${backend}` : "/health");
+  const answers = new Map(
+    await Promise.all(
+      [...new Set(vips.map(pathOf))].map(
+        async (path) => [path, await healthNow(config.stats_port, 1000, path)] as const,
+      ),
+    ),
+  );
+  return (vip) => {
+    const result = answers.get(pathOf(vip));
+    if (result === undefined) throw new Error(`nobody asked for the health of ${vip.address}`);
+    return { ok: result.ok, latencyMs: result.latencyMs, reason: result.ok ? "" : result.reason };
+  };
 }
 
 const SIGN = { ok: "ok", note: "!!", broken: "XX" } as const;
 
+/** VIPs with the same evidence, but for their addresses, are shown once. */
+function alike(answers: readonly Why[]): readonly (readonly [Why, ...Why[]])[] {
+  const withoutVip = ({ vip, ...rest }: Why) => JSON.stringify(rest).replaceAll(vip, "");
+  return [...Map.groupBy(answers, withoutVip).values()].map((group) => group as [Why, ...Why[]]);
+}
+
+const NAMED_VIPS = 8;
+
 /** The chain, evidence first, then one sentence and what to type. */
-function whyText({ vip, served, links, conclusion, type }: Why, { style }: Pick<Output, "style">): string {
+function whyText([first, ...others]: readonly [Why, ...Why[]], { style }: Pick<Output, "style">): string {
+  const { vip, served, links, conclusion, type } = first;
   const colour = { ok: style.green, note: style.yellow, broken: style.red };
   const rows = links.map(({ link, state, text }) => [colour[state](SIGN[state]), link, text]);
   const hint = type === undefined ? "" : `\n${style.cyan("fix:")} ${type}`;
-  return `${table(["", vip, ""], rows)}\n${style.bold((served ? style.green : style.red)(conclusion))}${hint}`;
+  const addresses = others.map((other) => other.vip);
+  const same = addresses.length === 0 ? "" : `\nthe same is true of ${several(addresses, NAMED_VIPS)}`;
+  return `${table(["", vip, ""], rows)}\n${style.bold((served ? style.green : style.red)(conclusion))}${hint}${same}`;
 }

@@ -1,5 +1,7 @@
 /** Whether two nodes mean the same machines when they speak of the cluster. Pure. */
 
+import { several } from "./foreign.ts";
+
 /** Who a node thinks that it is, and that the others are. Two that disagree may each hold a VIP. */
 export type ClusterWord = {
   readonly address: string;
@@ -16,6 +18,9 @@ export type Disagreement = {
   readonly fix: string;
   readonly confused: boolean;
 };
+
+/** More are a number. */
+const NAMED = 8;
 
 const SAME_LIST =
   "write the same addresses for all nodes (nodes, keepalived.peers) in ober.yaml of both, then ober apply";
@@ -38,12 +43,13 @@ export function disagreements(
   if (!said.members.includes(own.address) && other !== undefined) {
     return found(true, `it takes this node for ${other}, and here it is ${own.address}`);
   }
-  const lacks = own.members.filter((member) => !said.members.includes(member));
-  const more = said.members.filter((member) => !own.members.includes(member));
+  const [here, there] = [new Set(own.members), new Set(said.members)];
+  const lacks = [...here].filter((member) => !there.has(member));
+  const more = [...there].filter((member) => !here.has(member));
   if (lacks.length + more.length > 0) {
     const parts = [
-      ...(lacks.length > 0 ? [`does not count ${lacks.join(", ")}`] : []),
-      ...(more.length > 0 ? [`counts ${more.join(", ")} too`] : []),
+      ...(lacks.length > 0 ? [`does not count ${several(lacks, NAMED)}`] : []),
+      ...(more.length > 0 ? [`counts ${several(more, NAMED)} too`] : []),
     ];
     return found(false, `it ${parts.join(" and ")}`);
   }

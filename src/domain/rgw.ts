@@ -47,6 +47,8 @@ export type NamedState = {
   readonly reason: string;
 };
 
+/** More that are out than these are a number: what is wrong with so many is wrong with something else. */
+const TOLD = 8;
 /** More names than these, all for the same reason, are a number. */
 const NAMED = 3;
 
@@ -58,7 +60,8 @@ export function statesText(servers: readonly NamedState[]): string {
     ({ state, reason }) => `${state}: ${reason}`,
   );
   return [
-    ...out.map(({ name, status, reason }) => `${name} is ${status} (${reason || "no reason"})`),
+    ...out.slice(0, TOLD).map(({ name, status, reason }) => `${name} is ${status} (${reason || "no reason"})`),
+    ...(out.length > TOLD ? [`${out.length - TOLD} more are out`] : []),
     ...[...alike].map(([what, same]) => `${namesOf(same)} ${same.length === 1 ? "is" : "are"} ${what}`),
   ].join("; ");
 }

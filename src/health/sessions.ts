@@ -57,8 +57,12 @@ function weightier(before: string | undefined, now: string | undefined): string 
   return before !== undefined && TELLING.test(before) && !TELLING.test(now) ? before : now;
 }
 
+/** ExaBGP's own words are some dozens; the rest is what a router sent. */
+const LONGEST_REASON = 1024;
+
 /** `peer reset, message [notification received (2,2)] error[...]` in a few words. */
-export function reasonIn(said: string): string {
+export function reasonIn(line: string): string {
+  const said = line.slice(0, LONGEST_REASON);
   const [, direction, code, subcode] = /notification (received|sent)\D*\((\d+),(\d+)\)/i.exec(said) ?? [];
   // ExaBGP's own goodbye, at a reload for one, explains nothing.
   if (direction === "sent" && code === "6") return "ended by this node";

@@ -2,6 +2,7 @@
 import { posix } from "node:path";
 import type { Paths } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
+import { parseOwn } from "../system/own-files.ts";
 import type { System } from "../system/system.ts";
 
 export type Journal = {
@@ -30,17 +31,7 @@ export async function readJournal(system: System, paths: Paths): Promise<Journal
   });
 }
 
-export function parseJournal(text: string): Journal | undefined {
-  try {
-    const journal = JSON.parse(text) as Journal;
-    return journal.version === 1 && Array.isArray(journal.steps) && Array.isArray(journal.directories)
-      ? journal
-      : undefined;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
-}
+export const parseJournal = (text: string): Journal | undefined => parseOwn("journal", text) as Journal | undefined;
 
 /**
  * Makes the directory that the journal lives in, together with the journal itself: one rename brings both, so that even

@@ -17,6 +17,7 @@ import {
   type Opening,
   openAlready,
 } from "../system/firewall.ts";
+import { readOwnFile } from "../system/own-files.ts";
 import type { System } from "../system/system.ts";
 
 type Added = { readonly firewall: Firewall; readonly openings: readonly Opening[] };
@@ -52,7 +53,7 @@ export const forRouters = (routers: readonly string[]): readonly Opening[] =>
 
 async function added({ system, paths }: Machine): Promise<Added> {
   const text = await system.read(fileOf(paths));
-  return text === undefined ? NOTHING : (JSON.parse(text) as Added);
+  return text === undefined ? NOTHING : readOwnFile("openings", text, fileOf(paths));
 }
 
 async function remember({ system, paths }: Machine, record: Added): Promise<void> {

@@ -4,6 +4,7 @@
  */
 import type { Paths } from "../domain/paths.ts";
 import { parseSysctl } from "../render/sysctl.ts";
+import { readOwnFile } from "../system/own-files.ts";
 import { readSysctl } from "../system/sysctl.ts";
 import type { System } from "../system/system.ts";
 import type { Change } from "./diff.ts";
@@ -18,7 +19,7 @@ export async function valuesFor(
   { before, after }: Pick<Change, "before" | "after">,
 ): Promise<readonly Value[]> {
   const [old, fresh] = [parseSysctl(before?.content ?? ""), parseSysctl(after?.content ?? "")];
-  const known = JSON.parse((await system.read(fileOf(paths))) ?? "{}") as Readonly<Record<string, string>>;
+  const known = readOwnFile("sysctls", (await system.read(fileOf(paths))) ?? "{}", fileOf(paths));
   const coming = missingIn(old, fresh);
   const present = await Promise.all(coming.map(async (key) => [key, await readSysctl(system, key)] as const));
   const added = present.flatMap(([key, value]) => (value === undefined ? [] : [[key, value] as const]));

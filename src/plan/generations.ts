@@ -1,6 +1,7 @@
 import type { Paths } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
 import type { RenderedFile } from "../render/file.ts";
+import { readOwnFile } from "../system/own-files.ts";
 import type { System } from "../system/system.ts";
 import { currentFile } from "./current-file.ts";
 import type { Change } from "./diff.ts";
@@ -28,7 +29,7 @@ export async function generationNumbers(system: System, paths: Paths): Promise<r
 /** Throws an OberError that lists what there is when generation `number` is not kept. */
 export async function readGeneration(system: System, paths: Paths, number: number): Promise<Generation> {
   const text = await system.read(fileOf(paths, number));
-  if (text !== undefined) return JSON.parse(text) as Generation;
+  if (text !== undefined) return readOwnFile("generation", text, fileOf(paths, number)) as Generation;
   const kept = await generationNumbers(system, paths);
   throw new OberError(`there is no generation ${number}`, {
     hint:

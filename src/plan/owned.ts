@@ -3,6 +3,7 @@
  * path, read by `uninstall`: what ober made goes, what it replaced comes back.
  */
 import type { Paths } from "../domain/paths.ts";
+import { readOwnFile } from "../system/own-files.ts";
 import type { System } from "../system/system.ts";
 import type { Change, CurrentFile } from "./diff.ts";
 
@@ -13,7 +14,7 @@ const fileOf = (paths: Paths) => `${paths.var}/owned.json`;
 
 export async function readOwned(system: System, paths: Paths): Promise<Owned> {
   const text = await system.read(fileOf(paths));
-  return text === undefined ? {} : (JSON.parse(text) as Owned);
+  return text === undefined ? {} : readOwnFile("owned", text, fileOf(paths));
 }
 
 /** Adds the paths of `changes` that are not yet known. */

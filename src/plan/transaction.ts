@@ -5,6 +5,7 @@
 import { posix } from "node:path";
 import type { Paths } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
+import { parseOwn, readOwnFile } from "../system/own-files.ts";
 import type { System } from "../system/system.ts";
 import type { Change, CurrentFile } from "./diff.ts";
 import type { Generation } from "./generations.ts";
@@ -108,8 +109,9 @@ export async function restore(system: System, { before }: Pending): Promise<void
 }
 
 function parseState(text: string, file: string): Pending {
-  const state = JSON.parse(text) as Pending;
-  if (state.version === 1) return state;
+  const state = parseOwn("transaction", text);
+  if (state !== undefined) return state as Pending;
+  if (!/"version": ?(?!1\b)\d/.test(text)) return readOwnFile("transaction", text, file) as Pending;
   throw new OberError(`${file} was written by another version of ober`, {
     hint: "run the ober that wrote it (`ober rollback`), or restore the previous executable",
   });

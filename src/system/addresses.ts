@@ -1,3 +1,4 @@
+import { parseIpAddresses, parseIpRoutes } from "./ip-json.ts";
 import type { System } from "./system.ts";
 
 /** An address on an interface of this machine. */
@@ -9,16 +10,10 @@ export type LocalAddress = {
   readonly secondary?: boolean;
 };
 
-type IpAddr = {
-  ifname: string;
-  addr_info?: { local?: string; prefixlen?: number; scope?: string; secondary?: boolean }[];
-}[];
-type IpRoute = { dev?: string; prefsrc?: string; gateway?: string }[];
-
 /** Every address of this machine. See ip-address(8), `-json`. */
 export async function localAddresses(system: System): Promise<readonly LocalAddress[]> {
   const { stdout } = await system.run(["ip", "-json", "addr", "show"]);
-  return (JSON.parse(stdout || "[]") as IpAddr).flatMap(({ ifname, addr_info: addresses = [] }) =>
+  return parseIpAddresses(stdout).flatMap(({ ifname, addr_info: addresses }) =>
     addresses.flatMap(({ local, prefixlen, secondary = false }) =>
       local === undefined ? [] : [{ interface: ifname, address: local, prefixLength: prefixlen ?? 0, secondary }],
     ),
@@ -31,7 +26,7 @@ export type Route = { readonly interface: string; readonly address: string; read
 /** The kernel's way to `destination`; undefined when there is none. */
 export async function routeTo(system: System, destination: string): Promise<Route | undefined> {
   const { code, stdout } = await system.run(["ip", "-json", "route", "get", destination], { accept: [0, 1, 2] });
-  const [route] = code === 0 ? (JSON.parse(stdout || "[]") as IpRoute) : [];
+  const [route] = code === 0 ? parseIpRoutes(stdout) : [];
   if (!route?.dev || !route.prefsrc) return undefined;
   const { dev, prefsrc, gateway } = route;
   return { interface: dev, address: prefsrc, ...(gateway === undefined ? {} : { gateway }) };

@@ -47,7 +47,12 @@ export function apt(system: System, given: PackageOptions = {}): PackageManager 
   const run = async (argv: readonly string[], onLine?: (line: string) => void) => {
     for (let again = 0; ; again++) {
       try {
-        return await system.run(argv, { env: WITHOUT_QUESTIONS, timeoutMs, ...(onLine ? { onLine } : {}) });
+        return await system.run(argv, {
+          env: WITHOUT_QUESTIONS,
+          timeoutMs,
+          gentle: true,
+          ...(onLine ? { onLine } : {}),
+        });
       } catch (error) {
         // Somebody was quicker after the lock had been seen to be free.
         const locked = error instanceof OberError && /Could not get lock|Unable to (lock|acquire)/.test(error.message);
@@ -77,7 +82,7 @@ export function apt(system: System, given: PackageOptions = {}): PackageManager 
     if (stdout.trim() === "" && !interrupted) return;
     // A package that cannot be set up is apt's to name, or may be what is about to be replaced.
     const configure = ["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"];
-    await system.run(configure, { env: WITHOUT_QUESTIONS, timeoutMs, accept: [0, 1, 2] });
+    await system.run(configure, { env: WITHOUT_QUESTIONS, timeoutMs, gentle: true, accept: [0, 1, 2] });
   };
 
   const refresh = async () => {

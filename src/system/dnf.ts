@@ -30,7 +30,7 @@ export function dnf(system: System, given: PackageOptions = {}): PackageManager 
   const options = ["-y", "--setopt=install_weak_deps=False", ...sources];
   const run = async (argv: readonly string[], onLine?: (line: string) => void, accept: readonly number[] = [0]) => {
     await waitForLocks(system, LOCKS, { mostMs: lockMs, tell });
-    return system.run(argv, { timeoutMs, accept, ...(onLine ? { onLine } : {}) });
+    return system.run(argv, { timeoutMs, gentle: true, accept, ...(onLine ? { onLine } : {}) });
   };
   const query = async (format: string, names: readonly string[]) =>
     (await system.run(["rpm", "-q", "--qf", `${format}\\n`, ...names], { accept: ANY_CODE })).stdout

@@ -22,9 +22,15 @@ export type HandoverState = {
   readonly flows: Readonly<Record<string, number>>;
 };
 
+/** A set of 250,000 connections has 100 bytes for each. */
+const MOST_RULES = 32 << 20;
+
 /** Asks the kernel for the table. Needs root. */
 export async function handoverState(system: System): Promise<HandoverState> {
-  const { code, stdout } = await system.run(["nft", "list", "table", "ip", "ober"], { accept: [0, 1] });
+  const { code, stdout } = await system.run(["nft", "list", "table", "ip", "ober"], {
+    accept: [0, 1],
+    mostBytes: MOST_RULES,
+  });
   return parseHandover(code === 0 ? stdout : "");
 }
 

@@ -17,11 +17,19 @@ export async function servedFiles(socket: string): Promise<readonly string[]> {
 
 /** Undefined when HAProxy has nothing from this file. */
 export async function servedFrom(socket: string, file: string): Promise<Served | undefined> {
-  const said = await haproxyCommand(socket, `show ssl cert ${file}`);
+  return parseServed(await haproxyCommand(socket, `show ssl cert ${file}`));
+}
+
+/** The answer to `show ssl cert FILE`; undefined for one that is not of a certificate. Pure. */
+export function parseServed(said: string): Served | undefined {
   const value = (name: string) => new RegExp(`^${name}: (.*)$`, "m").exec(said)?.[1];
   const [fingerprint, notAfter] = [value("SHA1 FingerPrint"), value("notAfter")];
-  if (fingerprint === undefined || notAfter === undefined) return undefined;
-  return { fingerprint, notAfter: new Date(notAfter), chain: [...said.matchAll(/^Chain Subject: /gm)].length };
+  if (fingerprint === undefined || notAfter === undefined || Number.isNaN(Date.parse(notAfter))) return undefined;
+  return {
+    fingerprint: fingerprint.slice(0, 64),
+    notAfter: new Date(notAfter),
+    chain: [...said.matchAll(/^Chain Subject: /gm)].length,
+  };
 }
 
 /** What HAProxy has from `place`, by file. */

@@ -1,4 +1,5 @@
 import net from "node:net";
+import { numberIn, withoutEscapes } from "../domain/foreign.ts";
 import { type RgwState, rgwState } from "../domain/rgw.ts";
 import { isUnused } from "../domain/server-state.ts";
 import { OberError, orUndefined } from "../errors.ts";
@@ -21,20 +22,22 @@ export function haproxyCommand(socketPath: string, command: string, timeoutMs = 
       socket.destroy();
       fail(`did not answer "${command}" within ${timeoutMs} ms`);
     }, timeoutMs);
-    let answer = "";
+    const pieces: string[] = [];
+    let length = 0;
     socket.setEncoding("utf8");
     // The end of what we say: the master keeps the connection open for more, where the worker closes it by itself.
     socket.on("connect", () => socket.end(`${command}\n`));
-    socket.on("data", (chunk) => {
-      answer += chunk;
-      if (answer.length <= MOST_ANSWER) return;
+    socket.on("data", (chunk: string) => {
+      pieces.push(chunk);
+      length += chunk.length;
+      if (length <= MOST_ANSWER) return;
       clearTimeout(timer);
       socket.destroy();
       fail(`said more than ${MOST_ANSWER >> 20} MiB to "${command}"`);
     });
     socket.on("end", () => {
       clearTimeout(timer);
-      resolve(answer);
+      resolve(withoutEscapes(pieces.join("")));
     });
     socket.on("error", (error) => {
       clearTimeout(timer);
@@ -78,29 +81,89 @@ const isHidden = (row: StatRow) => row["check_status"] === "* L7OK" && row["chec
 /** Process id of the worker that answers on the socket now; undefined when none does. */
 export async function workerPid(socketPath: string): Promise<number | undefined> {
   const said = (await orUndefined(() => haproxyCommand(socketPath, "show info"))) ?? "";
-  const pid = /^Pid: (\d+)$/m.exec(said)?.[1];
-  return pid === undefined ? undefined : Number(pid);
+  return numberIn(/^Pid: (\d+)$/m.exec(said)?.[1]);
 }
 
-/** One row of `show stat`, by HAProxy's own column names. */
-export type StatRow = Readonly<Record<string, string>>;
+/** The columns of `show stat` that ober reads; there are more than a hundred. See HAProxy's management guide, section 9.1. */
+const COLUMNS = [
+  ...["pxname", "svname", "status", "addr", "check_status", "check_code", "check_desc", "last_chk"],
+  ...["scur", "slim", "qcur", "stot", "req_tot", "bin", "bout", "cli_abrt", "srv_abrt", "eresp"],
+] as const;
 
-/** Rows of HAProxy's `show stat` CSV. What a server said to a check may hold commas and stands in quotes then. */
-export function parseStat(csv: string): readonly StatRow[] {
-  const [header = "", ...lines] = csv.trim().split("\n");
-  const columns = header.replace(/^# /, "").split(",");
-  return lines.map((line) => {
-    const fields = line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g);
-    const values = [...fields].map(([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain ?? "");
-    return Object.fromEntries(columns.map((column, index) => [column, values[index] ?? ""]));
-  });
+/** One row of `show stat`, by HAProxy's own column names; those that ober reads. */
+export type StatRow = Readonly<Partial<Record<(typeof COLUMNS)[number], string>>>;
+
+/** HAProxy 3.4 has 120 columns. */
+const MOST_COLUMNS = 512;
+/** A row for each of 65,536 servers, and as many beside them. */
+const MOST_ROWS = 2 * 65_536;
+/** What a server said to a check may be long. */
+const LONGEST_FIELD = 256;
+
+/**
+ * Rows of HAProxy's `show stat` CSV, whoever wrote it: in one pass, without what ober does not read. What a server said to a check may hold
+ * commas and stands in quotes then; no field goes beyond its line, as in HAProxy's own.
+ */
+export function parseStat(csv: string, mostRows = MOST_ROWS): readonly StatRow[] {
+  const rows: StatRow[] = [];
+  let columns: readonly (keyof StatRow | undefined)[] | undefined;
+  for (const line of linesOf(csv.trim())) {
+    if (columns === undefined) {
+      columns = fieldsOf(line.replace(/^# /, ""), MOST_COLUMNS).map((name) =>
+        COLUMNS.find((column) => column === name),
+      );
+      continue;
+    }
+    if (rows.length >= mostRows) break;
+    if (line === "") continue;
+    const fields = fieldsOf(line, columns.length);
+    const row: Partial<Record<keyof StatRow, string>> = {};
+    for (const [index, column] of columns.entries()) if (column !== undefined) row[column] = fields[index] ?? "";
+    rows.push(row);
+  }
+  return rows;
 }
+
+/** One after the other, because a list of all would be as long as the text. */
+function* linesOf(text: string): Generator<string> {
+  for (let at = 0; at < text.length; ) {
+    const newline = text.indexOf("\n", at);
+    const end = newline < 0 ? text.length : newline;
+    yield text.slice(at, end);
+    at = end + 1;
+  }
+}
+
+/** The first `most` fields of a line of CSV, each cut to `LONGEST_FIELD`. A quotation mark that is not closed is a letter. */
+function fieldsOf(line: string, most: number): readonly string[] {
+  const fields: string[] = [];
+  for (let at = 0; at <= line.length && fields.length < most; ) {
+    const closed = line[at] === '"' ? closingQuote(line, at + 1) : undefined;
+    const comma = line.indexOf(",", closed ?? at);
+    const stop = comma < 0 ? line.length : comma;
+    const field = closed === undefined ? line.slice(at, stop) : line.slice(at + 1, closed).replaceAll('""', '"');
+    fields.push(field.slice(0, LONGEST_FIELD));
+    at = stop + 1;
+  }
+  return fields;
+}
+
+/** Where the quotation mark is that ends a field; two of them are one that stands in it. */
+function closingQuote(line: string, from: number): number | undefined {
+  for (let at = line.indexOf('"', from); at >= 0; at = line.indexOf('"', at + 2)) {
+    if (line[at + 1] !== '"') return at;
+  }
+  return undefined;
+}
+
+/** A counter of a row. What is no number counts nothing. */
+export const counted = (row: StatRow, column: keyof StatRow): number => Math.max(0, numberIn(row[column]) ?? 0);
 
 /** Requests that HAProxy is working on for the backends now: being sent, received, or waiting for a server. */
 export function requestsInFlight(rows: readonly StatRow[]): number {
   return rows
     .filter((row) => row["svname"] === "BACKEND" && !row["pxname"]?.startsWith("ober_"))
-    .reduce((sum, row) => sum + Number(row["scur"] ?? 0) + Number(row["qcur"] ?? 0), 0);
+    .reduce((sum, row) => sum + counted(row, "scur") + counted(row, "qcur"), 0);
 }
 
 /** The rows of a backend's servers, without that of the backend itself and those that their name has no address for. */
@@ -138,13 +201,13 @@ export type OldWorker = { readonly pid: number; readonly uptime: string; readonl
 /** The workers that finish what they began before a reload, asked over the master's socket. See HAProxy's management guide, "show proc". */
 export function oldWorkers(masterSocket: string): Promise<readonly OldWorker[]> {
   return askOldWorkers(masterSocket, "show info", (info, { pid, uptime }) => {
-    return { pid, uptime, connections: Number(/^CurrConns: (\d+)$/m.exec(info)?.[1] ?? 0) };
+    return { pid, uptime, connections: numberIn(/^CurrConns: (\d+)$/m.exec(info)?.[1]) ?? 0 };
   });
 }
 
 /** What workers that a reload has left behind say of their transfers: rows of `show stat` of all of them. */
 export async function oldWorkersStat(masterSocket: string): Promise<readonly StatRow[]> {
-  return (await askOldWorkers(masterSocket, "show stat", parseStat)).flat();
+  return (await askOldWorkers(masterSocket, "show stat", (csv) => parseStat(csv))).flat();
 }
 
 async function askOldWorkers<T>(
@@ -152,13 +215,20 @@ async function askOldWorkers<T>(
   command: string,
   read: (answer: string, worker: { readonly pid: number; readonly uptime: string }) => T,
 ): Promise<readonly T[]> {
-  const [, old = ""] = (await haproxyCommand(masterSocket, "show proc")).split("# old workers");
-  const rows = [...(old.split("#")[0] ?? "").matchAll(/^(\d+)\s+worker\s+\S+\s+(\S+)/gm)];
+  const workers = parseOldWorkers(await haproxyCommand(masterSocket, "show proc"));
   return Promise.all(
-    rows.map(async ([, pid = "", uptime = ""]) =>
-      read(await haproxyCommand(masterSocket, `@!${pid} ${command}`), { pid: Number(pid), uptime }),
-    ),
+    workers.map(async (worker) => read(await haproxyCommand(masterSocket, `@!${worker.pid} ${command}`), worker)),
   );
+}
+
+/** As many reloads within the life of one connection. */
+const MOST_OLD_WORKERS = 256;
+
+/** The old workers in what the master answers to "show proc". Pure. */
+export function parseOldWorkers(text: string): readonly { readonly pid: number; readonly uptime: string }[] {
+  const [, old = ""] = text.split("# old workers", 2);
+  const rows = [...(old.split("#", 1)[0] ?? "").matchAll(/^(\d{1,10})[^\S\n]+worker[^\S\n]+\S+[^\S\n]+(\S{1,32})/gm)];
+  return rows.slice(0, MOST_OLD_WORKERS).map(([, pid = "", uptime = ""]) => ({ pid: Number(pid), uptime }));
 }
 
 /** A request that HAProxy works on. */
@@ -166,19 +236,25 @@ export type Session = { readonly frontend: string; readonly ageSeconds: number }
 
 /** The requests in `show sess`, without those of ober's own: statistics, health and the socket itself. */
 export function parseSessions(text: string): readonly Session[] {
-  const sessions = text.matchAll(/ fe=(ober_s3\S*) .*? age=(\S+)/g);
-  return [...sessions].map(([, frontend = "", age = ""]) => ({ frontend, ageSeconds: secondsOf(age) }));
+  return text.split("\n").flatMap((line) => {
+    const frontend = / fe=(ober_s3\S{0,64}) /.exec(line)?.[1];
+    const age = / age=(\S{1,32})/.exec(line)?.[1];
+    return frontend === undefined || age === undefined ? [] : [{ frontend, ageSeconds: secondsOf(age) }];
+  });
 }
 
 /** HAProxy writes "12s", "1m05s", "2h03m", "1d4h". */
 function secondsOf(age: string): number {
   const UNITS: Readonly<Record<string, number>> = { d: 86_400, h: 3_600, m: 60, s: 1 };
-  return [...age.matchAll(/(\d+)([dhms])/g)].reduce((sum, [, n, unit = ""]) => sum + Number(n) * (UNITS[unit] ?? 0), 0);
+  return [...age.matchAll(/(\d+)([dhms])/g)].reduce(
+    (sum, [, n, unit = ""]) => sum + (numberIn(n) ?? 0) * (UNITS[unit] ?? 0),
+    0,
+  );
 }
 
 /** Bytes that the backends have moved since HAProxy's start, both ways; a sign of life for the requests in flight. */
 export function bytesMoved(rows: readonly StatRow[]): number {
   return rows
     .filter((row) => row["svname"] === "FRONTEND" && row["pxname"]?.startsWith("ober_s3"))
-    .reduce((sum, row) => sum + Number(row["bin"] ?? 0) + Number(row["bout"] ?? 0), 0);
+    .reduce((sum, row) => sum + counted(row, "bin") + counted(row, "bout"), 0);
 }

@@ -1,9 +1,10 @@
 import type { Paths } from "../domain/paths.ts";
 import type { HealthState } from "../health/state.ts";
+import { parseHealthState } from "./own-files.ts";
 import type { System } from "./system.ts";
 
-/** What the health loop last wrote of itself; undefined when it never ran since the machine booted. */
+/** What the health loop last wrote of itself; undefined when it never ran since the machine booted, and when the file is damaged. */
 export async function readHealthState(system: System, paths: Paths): Promise<HealthState | undefined> {
   const text = await system.read(paths.healthState);
-  return text === undefined || text === "" ? undefined : (JSON.parse(text) as HealthState);
+  return text === undefined ? undefined : parseHealthState(text);
 }

@@ -1,8 +1,9 @@
 import type { Paths } from "../domain/paths.ts";
 import type { HistoryEntry } from "../health/history.ts";
+import { parseOwn } from "./own-files.ts";
 import type { System } from "./system.ts";
 
-/** Everything that is remembered since `since`, oldest first. A line that a power cut left half is skipped. */
+/** Everything that is remembered since `since`, oldest first. A line that a power cut left half, or that is something else, is skipped. */
 export async function readHistory(system: System, paths: Paths, since: Date): Promise<readonly HistoryEntry[]> {
   const halves = await Promise.all([`${paths.history}.1`, paths.history].map((path) => system.read(path)));
   return parseHistory(halves.join("")).filter(({ at }) => Date.parse(at) >= since.getTime());
@@ -14,11 +15,6 @@ export function parseHistory(text: string): readonly HistoryEntry[] {
 }
 
 function entryIn(line: string): readonly HistoryEntry[] {
-  try {
-    const entry = JSON.parse(line) as HistoryEntry;
-    return Number.isNaN(Date.parse(entry.at)) || !Array.isArray(entry.vips) ? [] : [entry];
-  } catch (error) {
-    if (error instanceof SyntaxError || error instanceof TypeError) return [];
-    throw error;
-  }
+  const entry = parseOwn("history", line);
+  return entry === undefined ? [] : [entry as HistoryEntry];
 }

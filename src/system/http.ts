@@ -1,6 +1,7 @@
 import http from "node:http";
 import https from "node:https";
 import net from "node:net";
+import { withoutEscapes } from "../domain/foreign.ts";
 import { OberError } from "../errors.ts";
 
 /** How a server by https:// is judged: by this CA (PEM; the system's without), under this name, or not at all. */
@@ -44,14 +45,19 @@ export type HttpText =
   /** `code` is the kernel's word for it; ETIMEDOUT when `timeoutMs` was over, ECONNRESET for a connection that ended before an answer. */
   | { readonly status: undefined; readonly code: string };
 
-/** More than HAProxy says of ten thousand servers; a server that says more is not the one we ask. */
-const LONGEST_TEXT = 16 * 1024 * 1024;
+/** Ten times what a node says of itself, or HAProxy's /metrics of the process; a server that says more is not the one we ask. */
+const LONGEST_TEXT = 256 * 1024;
 
 /**
- * The answer to a GET by HTTP/1.0, which ends with its connection. Never throws: the kernel's code for a failure tells who asks
- * what to do about it, and http.get hides it.
+ * The answer to a GET by HTTP/1.0, which ends with its connection; EMSGSIZE where it has more than `mostBytes`. Never throws: the kernel's
+ * code for a failure tells who asks what to do about it, and http.get hides it.
  */
-export function httpText(host: string, port: number, path: string, timeoutMs: number): Promise<HttpText> {
+export function httpText(
+  host: string,
+  port: number,
+  path: string,
+  { timeoutMs, mostBytes = LONGEST_TEXT }: { readonly timeoutMs: number; readonly mostBytes?: number | undefined },
+): Promise<HttpText> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let length = 0;
@@ -64,12 +70,16 @@ export function httpText(host: string, port: number, path: string, timeoutMs: nu
     const timer = setTimeout(() => settle({ status: undefined, code: "ETIMEDOUT" }), timeoutMs);
     socket.on("connect", () => socket.write(`GET ${path} HTTP/1.0\r\nhost: ${host}\r\nuser-agent: ober\r\n\r\n`));
     socket.on("data", (chunk: Buffer) => {
-      chunks.push(chunk);
       length += chunk.length;
-      if (length > LONGEST_TEXT) settle({ status: undefined, code: "EMSGSIZE" });
+      if (length > mostBytes) return settle({ status: undefined, code: "EMSGSIZE" });
+      chunks.push(chunk);
     });
     socket.on("error", (error) => settle({ status: undefined, code: (error as NodeJS.ErrnoException).code ?? "EIO" }));
-    socket.on("close", () => settle(parseHttpText(Buffer.concat(chunks).toString("utf8"))));
+    socket.on("close", () => {
+      const whole = Buffer.concat(chunks).toString("utf8");
+      chunks.length = 0;
+      settle(parseHttpText(whole));
+    });
   });
 }
 
@@ -84,8 +94,11 @@ export function parseHttpText(text: string): HttpText {
   const body = chunked ? joinChunks(rest) : rest;
   const cut = headEnd < 0 || body === undefined || (length !== undefined && Buffer.byteLength(body) < Number(length));
   if (status === undefined || cut) return { status: undefined, code: text === "" ? "ECONNRESET" : "EPROTO" };
-  return { status: Number(status), body };
+  return { status: Number(status), body: withoutEscapes(body) };
 }
+
+/** The digits of a chunk's length, and as much of an extension as a line may have. */
+const LONGEST_CHUNK_LINE = 256;
 
 /** The chunks as one text; undefined when the last one is missing. Their lengths are in bytes. */
 function joinChunks(text: string): string | undefined {
@@ -93,7 +106,10 @@ function joinChunks(text: string): string | undefined {
   const parts: Buffer[] = [];
   for (let at = 0; ; ) {
     const end = bytes.indexOf("\r\n", at);
-    const length = end < 0 ? Number.NaN : Number.parseInt(bytes.toString("latin1", at, end), 16);
+    if (end < 0 || end - at > LONGEST_CHUNK_LINE) return undefined;
+    // Digits alone: a length below zero would lead back to the same line for ever.
+    const digits = /^[0-9a-f]{1,8}(?=$|[ ;])/i.exec(bytes.toString("latin1", at, end))?.[0];
+    const length = digits === undefined ? Number.NaN : Number.parseInt(digits, 16);
     if (Number.isNaN(length) || bytes.length < end + 2 + length) return undefined;
     if (length === 0) return Buffer.concat(parts).toString();
     parts.push(bytes.subarray(end + 2, end + 2 + length));

@@ -1,3 +1,5 @@
+import { endRunning } from "./process.ts";
+
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
@@ -33,6 +35,8 @@ export function onInterrupt(undo: () => Promise<void>): () => void {
     const listeners = process.listeners(signal);
     const act = () => {
       forget();
+      // They would go on with what is undone.
+      endRunning();
       undo().finally(() => process.kill(process.pid, signal));
     };
     process.removeAllListeners(signal);

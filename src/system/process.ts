@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { withoutEscapes } from "../domain/foreign.ts";
 import { OberError } from "../errors.ts";
 import type { RunOptions, RunResult } from "./system.ts";
 
@@ -6,30 +7,32 @@ import type { RunOptions, RunResult } from "./system.ts";
  * Runs a program to its end and returns what it said. The only place that spawns.
  *
  * Throws an OberError when the program is missing, ends with a code that is not accepted, runs past `timeoutMs`, or says more
- * than `MOST_OUTPUT`. The message carries the last lines of its output, because the program knows better than ober what went wrong.
+ * than `mostBytes`. The message carries the last lines of its output, because the program knows better than ober what went wrong.
  *
- * Never waits longer than `timeoutMs` and a moment: not for a program that the kernel cannot end, nor for a pipe that the
- * program has left open in something that it started.
+ * It is the first of a session and process group of its own, without a terminal: Ctrl-C reaches ober alone, which passes it on (see
+ * `endRunning`), and all that the program has started ends with it. Never waits longer than `timeoutMs` and a moment: not for a program that
+ * the kernel cannot end, nor for a pipe that the program has left open in something that it started.
  */
 export async function runProcess(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-  const { accept = [0], input, timeoutMs = 60_000, env, onLine } = options;
-  const name = argv[0] ?? "";
-  const path = searchPath(process.env["PATH"]);
-  if (Bun.which(name, { PATH: path }) === null) {
-    throw new OberError(`"${name}" is not installed on this machine`, { hint: `install the package that has ${name}` });
-  }
+  const { accept = [0], input, timeoutMs = 60_000, mostBytes = MOST_OUTPUT, gentle = false, env, onLine } = options;
+  const path = installed(argv);
   const child = Bun.spawn([...argv], {
     stdin: input === undefined ? "ignore" : new TextEncoder().encode(input),
     stdout: "pipe",
     stderr: "pipe",
+    detached: true,
     // A fixed locale keeps messages parseable.
     env: { ...process.env, PATH: path, LC_ALL: "C.UTF-8", ...env },
   });
-  const [stdout, stderr] = [collect(child.stdout, onLine), collect(child.stderr, onLine)];
+  const group: Group = { pid: child.pid, gentle, asked: false };
+  running.add(group);
+  const [stdout, stderr] = [collect(child.stdout, mostBytes, onLine), collect(child.stderr, mostBytes, onLine)];
   const late = timer(timeoutMs);
   try {
     const ended = child.exited.then(async (code) => {
-      await Promise.all([stdout, stderr].map(untilQuiet));
+      const closed = await closedSoon([stdout, stderr]);
+      // What holds the pipes was not made a daemon: it was left behind.
+      if (!closed && !gentle) signalGroup(group, "SIGKILL");
       return code;
     });
     const flood = Promise.race([stdout.flooded, stderr.flooded]);
@@ -39,21 +42,65 @@ export async function runProcess(argv: readonly string[], options: RunOptions = 
       const said = lastLines(stderr.text() || stdout.text());
       throw new OberError(`\`${argv.join(" ")}\` failed with code ${end}${said}`);
     }
-    // What it has started goes as well: it would go on with what nobody waits for.
-    for (const pid of [...descendants(child.pid), child.pid]) kill(pid);
-    // One that waits for a disk or a network file system that hangs does not end.
-    const dying = timer(DYING_MS);
-    await Promise.race([child.exited, dying.over]);
-    dying.cancel();
-    child.unref();
+    await endGroup(group, child);
     if (end === "late")
       throw new OberError(`\`${argv.join(" ")}\` was ended after ${timeoutMs / 1000} s without a result`);
-    throw new OberError(`\`${argv.join(" ")}\` was ended: it said more than ${MOST_OUTPUT >> 20} MiB`);
+    throw new OberError(`\`${argv.join(" ")}\` was ended: it said more than ${mostBytes >> 20} MiB`);
   } finally {
+    running.delete(group);
     late.cancel();
     for (const output of [stdout, stderr]) output.stop();
   }
 }
+
+/** Where programs are looked for. Throws an OberError where this one is not. */
+function installed([name = ""]: readonly string[]): string {
+  const path = searchPath(process.env["PATH"]);
+  if (Bun.which(name, { PATH: path }) !== null) return path;
+  throw new OberError(`"${name}" is not installed on this machine`, { hint: `install the package that has ${name}` });
+}
+
+/** A program that runs, the first of its process group. `asked`: to end. */
+type Group = { readonly pid: number; readonly gentle: boolean; asked: boolean };
+
+const running = new Set<Group>();
+process.on("exit", () => {
+  if (running.size === 0) return;
+  endRunning();
+  // What does not listen would outlive the command that asked it.
+  Bun.sleepSync(PARTING_MS);
+  for (const group of running) if (!group.gentle) signalGroup(group, "SIGKILL");
+});
+
+/** Asks every program that runs to end, as Ctrl-C on the terminal would if they were on it. Does not wait. */
+export function endRunning(): void {
+  for (const group of running) {
+    signalGroup(group, group.asked ? "SIGKILL" : group.gentle ? "SIGINT" : "SIGTERM");
+    group.asked = true;
+  }
+}
+
+/** Ends the program with all that it has started, what has left its group too: it would go on with what nobody waits for. */
+async function endGroup(group: Group, child: Bun.Subprocess): Promise<void> {
+  const below = descendants(group.pid);
+  const signal = (name: "SIGTERM" | "SIGKILL") => {
+    for (const pid of below) kill(pid, name);
+    signalGroup(group, name);
+  };
+  group.asked = true;
+  signal("SIGTERM");
+  const grace = timer(group.gentle ? GENTLE_MS : GRACE_MS);
+  await Promise.race([child.exited, grace.over]);
+  grace.cancel();
+  signal("SIGKILL");
+  // One that waits for a disk or a network file system that hangs does not end.
+  const dying = timer(DYING_MS);
+  await Promise.race([child.exited, dying.over]);
+  dying.cancel();
+  child.unref();
+}
+
+const signalGroup = ({ pid }: Group, signal: NodeJS.Signals) => kill(-pid, signal);
 
 const SYSTEM_DIRECTORIES = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
@@ -63,11 +110,15 @@ export function searchPath(path = ""): string {
   return [...given, ...SYSTEM_DIRECTORIES.filter((directory) => !given.includes(directory))].join(":");
 }
 
-/** More than any program says that ober asks: 100,000 connections in `ss` are a tenth of it. */
-const MOST_OUTPUT = 128 << 20;
+/** More than programs say; the few of which that is not so have a bound of their own. */
+const MOST_OUTPUT = 16 << 20;
+/** From being asked to end to being ended; a package manager has the time to write down where it was. */
+const GRACE_MS = 250;
+const GENTLE_MS = 30_000;
+const PARTING_MS = 50;
 const DYING_MS = 1_000;
 /** A program has ended, and something that it started has its pipe: what was said before is read by then. */
-const QUIET_MS = 1_000;
+const LEFT_OPEN_MS = 500;
 
 /** Every process below `pid`, by proc(5). */
 function descendants(pid: number): readonly number[] {
@@ -85,24 +136,59 @@ function childrenOf(pid: number): readonly number[] {
   }
 }
 
-function kill(pid: number): void {
+/** A negative number is a whole process group; see kill(2). */
+function kill(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(pid, "SIGKILL");
+    process.kill(pid, signal);
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+    // It has ended meanwhile, or has become another user's.
+    if (!(error instanceof Error && "code" in error && ["ESRCH", "EPERM"].includes(String(error.code)))) throw error;
   }
 }
 
-/** Runs a program with this terminal as its own and returns its exit code; for pagers and `journalctl -f`. */
-export async function runAttached(argv: readonly string[]): Promise<number> {
-  const env = { ...process.env, PATH: searchPath(process.env["PATH"]) };
-  return Bun.spawn([...argv], { stdin: "inherit", stdout: "inherit", stderr: "inherit", env }).exited;
+/**
+ * Runs a program whose output is shown as it comes, line by line: `onLine` and `onWarning` are waited for, so that it does not run ahead of
+ * who reads it. Returns its exit code; ends it when a line cannot be shown. It stays on this terminal, where Ctrl-C ends it. For `journalctl -f`.
+ */
+export async function runShown(
+  argv: readonly string[],
+  options: {
+    readonly env: Readonly<Record<string, string>>;
+    readonly onLine: (line: string) => Promise<void>;
+    readonly onWarning: (line: string) => Promise<void>;
+  },
+): Promise<number> {
+  const path = installed(argv);
+  const env = { ...process.env, PATH: path, ...options.env };
+  const child = Bun.spawn([...argv], { stdin: "ignore", stdout: "pipe", stderr: "pipe", env });
+  try {
+    await Promise.all([eachLine(child.stdout, options.onLine), eachLine(child.stderr, options.onWarning)]);
+    return await child.exited;
+  } finally {
+    if (child.exitCode === null) child.kill("SIGTERM");
+  }
 }
+
+async function eachLine(stream: ReadableStream<Uint8Array>, show: (line: string) => Promise<void>): Promise<void> {
+  const decoder = new TextDecoder();
+  let pending = "";
+  for await (const bytes of stream) {
+    const lines = (pending + decoder.decode(bytes, { stream: true })).split("\n");
+    pending = lines.pop() ?? "";
+    for (const line of lines) await show(line);
+    if (pending.length > LONGEST_LINE) {
+      await show(pending);
+      pending = "";
+    }
+  }
+  if (pending !== "") await show(pending);
+}
+
+/** What goes on without a line end is cut there. */
+const LONGEST_LINE = 64 << 10;
 
 type Output = {
   text(): string;
-  /** Bytes so far. */
-  readonly length: number;
   /** The pipe was closed, or `stop` called. */
   readonly closed: Promise<void>;
   readonly flooded: Promise<"flood">;
@@ -110,7 +196,7 @@ type Output = {
   stop(): void;
 };
 
-function collect(stream: ReadableStream<Uint8Array>, onLine?: (line: string) => void): Output {
+function collect(stream: ReadableStream<Uint8Array>, mostBytes: number, onLine?: (line: string) => void): Output {
   const decoder = new TextDecoder();
   const pieces: string[] = [];
   const reader = stream.getReader();
@@ -121,8 +207,10 @@ function collect(stream: ReadableStream<Uint8Array>, onLine?: (line: string) => 
     pieces.push(piece);
     if (!onLine) return;
     const lines = (pending + piece).split("\n");
-    pending = lines.pop() ?? "";
-    for (const line of lines) onLine(line);
+    const rest = lines.pop() ?? "";
+    // A line without an end would be put together anew with each piece.
+    pending = rest.length > LONGEST_LINE ? "" : rest;
+    for (const line of pending === rest ? lines : [...lines, rest]) onLine(line);
   };
   const read = async () => {
     for (;;) {
@@ -130,9 +218,11 @@ function collect(stream: ReadableStream<Uint8Array>, onLine?: (line: string) => 
       if (done) break;
       length += value.length;
       take(decoder.decode(value, { stream: true }));
-      if (length > MOST_OUTPUT) {
+      if (length > mostBytes) {
         flood("flood");
-        break;
+        // Nobody will read it.
+        pieces.length = 0;
+        return;
       }
     }
     take(decoder.decode());
@@ -140,25 +230,20 @@ function collect(stream: ReadableStream<Uint8Array>, onLine?: (line: string) => 
     pending = "";
   };
   return {
-    text: () => pieces.join(""),
-    get length() {
-      return length;
-    },
+    text: () => withoutEscapes(pieces.join("")),
     closed: read(),
     flooded,
     stop: () => void reader.cancel().catch(() => {}),
   };
 }
 
-/** Resolves when the pipe is closed, or when nothing comes through it any more. */
-async function untilQuiet(output: Output): Promise<void> {
-  for (let seen = -1; seen !== output.length; ) {
-    seen = output.length;
-    const quiet = timer(QUIET_MS);
-    const closed = await Promise.race([output.closed.then(() => true), quiet.over.then(() => false)]);
-    quiet.cancel();
-    if (closed) return;
-  }
+/** Whether all pipes of a program that has ended are closed within a moment. */
+async function closedSoon(outputs: readonly Output[]): Promise<boolean> {
+  const moment = timer(LEFT_OPEN_MS);
+  const closed = Promise.all(outputs.map((output) => output.closed)).then(() => true);
+  const all = await Promise.race([closed, moment.over.then(() => false)]);
+  moment.cancel();
+  return all;
 }
 
 function timer(ms: number): { readonly over: Promise<void>; cancel(): void } {

@@ -59,7 +59,7 @@ async function askName(system: System, name: string, deadlineMs: number): Promis
 }
 
 /** The addresses in what `getent ahosts` prints, in its order. One with a zone (fe80::1%eth0) is none that a server could have. */
-function streamAddresses(lines: readonly string[]): readonly string[] {
+export function streamAddresses(lines: readonly string[]): readonly string[] {
   const addresses = lines.flatMap((line) => {
     const [address = "", type] = line.split(/\s+/);
     return type === "STREAM" ? (parseAddress(address)?.text ?? []) : [];

@@ -35,6 +35,13 @@ export type RunOptions = {
   readonly accept?: readonly number[];
   readonly input?: string;
   readonly timeoutMs?: number;
+  /** What it may say on each of its pipes; more ends it. */
+  readonly mostBytes?: number;
+  /**
+   * It changes the machine in steps that a sudden end would leave half done (a package manager, a script of the site): it has half a minute to
+   * end when it is asked to, and what it leaves in the background stays.
+   */
+  readonly gentle?: boolean;
   readonly env?: Readonly<Record<string, string>>;
   /** Called with each line of output as it comes, for progress. */
   readonly onLine?: (line: string) => void;

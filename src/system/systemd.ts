@@ -1,3 +1,4 @@
+import { isoTime, numberIn } from "../domain/foreign.ts";
 import { LOG_NAMESPACE } from "../domain/paths.ts";
 import { OberError, orUndefined } from "../errors.ts";
 import type { System } from "./system.ts";
@@ -37,7 +38,12 @@ export async function unitStates(system: System, names: readonly string[]): Prom
     `--property=Id,${Object.values(PROPERTIES).join(",")}`,
     ...names,
   ]);
-  const blocks = stdout.trim().split(/\n\n+/);
+  return parseUnitStates(stdout, names);
+}
+
+/** What `systemctl show` prints of `names`, a block each. Pure. */
+export function parseUnitStates(text: string, names: readonly string[]): readonly UnitState[] {
+  const blocks = text.trim().split(/\n\n+/, names.length);
   return names.map((name, index) => parseUnitState(name, blocks[index] ?? ""));
 }
 
@@ -47,16 +53,16 @@ function parseUnitState(name: string, block: string): UnitState {
   );
   const text = (key: keyof typeof PROPERTIES) => values.get(PROPERTIES[key]) ?? "";
   const time = text("active") === "active" ? text("activated") : text("changed");
-  const since = /^@(\d+)/.exec(time)?.[1];
+  const seconds = numberIn(/^@(\d+)/.exec(time)?.[1]);
   return {
     name,
     load: text("load"),
     active: text("active"),
     sub: text("sub"),
     enabled: text("enabled"),
-    mainPid: Number(text("mainPid")) || 0,
-    restarts: Number(text("restarts")) || 0,
-    since: since === undefined ? undefined : Number(since) * 1000,
+    mainPid: numberIn(text("mainPid")) ?? 0,
+    restarts: numberIn(text("restarts")) ?? 0,
+    since: seconds === undefined || isoTime(seconds) === undefined ? undefined : seconds * 1000,
     result: text("result"),
   };
 }

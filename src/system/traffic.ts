@@ -1,3 +1,4 @@
+import { numberIn } from "../domain/foreign.ts";
 import type { Paths } from "../domain/paths.ts";
 import {
   bytesMoved,
@@ -22,7 +23,7 @@ export async function trafficNow(
   { haproxySocket, masterSocket }: Pick<Paths, "haproxySocket" | "masterSocket">,
 ): Promise<Traffic> {
   const rows = [...(await showStat(haproxySocket)), ...(await oldWorkersStat(masterSocket))];
-  const { stdout } = await system.run(["ss", "-Htn", "sport = :443 or sport = :80"]);
+  const { stdout } = await system.run(["ss", "-Htn", "sport = :443 or sport = :80"], { mostBytes: MOST_SOCKETS });
   const queued = unacknowledged(stdout);
   const bytes = queued.reduce((sum, queue) => sum + queue, 0);
   return { inFlight: Math.max(requestsInFlight(rows), queued.length), moved: `${bytesMoved(rows)} ${bytes}` };
@@ -32,10 +33,12 @@ export async function trafficNow(
 export function unacknowledged(ss: string): readonly number[] {
   return ss
     .split("\n")
-    .map((line) => Number(line.trim().split(/\s+/)[2] ?? 0))
+    .map((line) => numberIn(line.trim().split(/\s+/, 3)[2]) ?? 0)
     .filter((queue) => queue > 0);
 }
 
+/** 500,000 connections. */
+const MOST_SOCKETS = 64 << 20;
 const MOST_LISTED = 1000;
 
 /** What is in flight, in words: "12 transfers (10 HTTPS, 2 HTTP), the longest for 57 s". */

@@ -1,3 +1,4 @@
+import { isoTime, numberIn } from "../domain/foreign.ts";
 import { OberError } from "../errors.ts";
 import type { System } from "./system.ts";
 import { type UnitState, unitState } from "./systemd.ts";
@@ -51,33 +52,46 @@ export async function vrrpStates(
   }
 }
 
+/** VRIDs of both families, and as many again. */
+const MOST_INSTANCES = 1024;
+
 /** The instances in keepalived's dump, 2.2 and 2.3. */
 export function parseVrrpData(text: string): readonly VrrpState[] {
   const topology = text.split("------< VRRP Topology >------")[1]?.split("------< VRRP Sockpool >------")[0] ?? "";
   return topology
     .split(/^ VRRP Instance = /m)
-    .slice(1)
-    .map(parseInstance);
+    .slice(1, MOST_INSTANCES + 1)
+    .flatMap(parseInstance);
 }
 
-function parseInstance(block: string): VrrpState {
+const STATES: readonly string[] = ["INIT", "BACKUP", "MASTER", "FAULT"] satisfies readonly VrrpState["state"][];
+const isState = (word: string | undefined): word is VrrpState["state"] => word !== undefined && STATES.includes(word);
+
+/** A VIP in a state that keepalived has; what is something else is none. */
+function parseInstance(block: string): readonly VrrpState[] {
   const value = (key: string) => new RegExp(`^ +${key} = (.*)$`, "m").exec(block)?.[1];
-  const seconds = (key: string) => {
-    const number = Number.parseFloat(value(key) ?? "");
-    return number > 0 ? number * 1000 : undefined;
+  // "1764190000.123456 (Wed Nov 26 ...)", "3.612 sec"
+  const number = (key: string) => numberIn(/^-?[\d.]{1,32}/.exec(value(key) ?? "")?.[0]);
+  const time = (key: string) => {
+    const ms = (number(key) ?? 0) * 1000;
+    return ms > 0 && isoTime(ms / 1000) !== undefined ? ms : undefined;
   };
-  const state = value("State") as VrrpState["state"];
-  const timeout = seconds("Read timeout");
-  const downTimer = Number.parseInt(value("Master down timer") ?? "", 10) / 1000;
+  const state = value("State");
+  const vip = /^ +Virtual IP \(\d+\):\n +(\S{1,64}?)(?:\/\d+)? /m.exec(block)?.[1];
+  if (!isState(state) || vip === undefined) return [];
+  const timeout = time("Read timeout");
+  const downTimer = (number("Master down timer") ?? 0) / 1000;
   const backup = state === "BACKUP";
-  return {
-    vip: /^ +Virtual IP \(\d+\):\n +(\S+?)(?:\/\d+)? /m.exec(block)?.[1] ?? "",
-    state,
-    vrid: Number(value("Virtual Router ID")),
-    effectivePriority: Number(value("Effective priority")),
-    master: backup ? value("Master router") : undefined,
-    // Each advertisement puts the time-out one down timer ahead.
-    heardAt: backup && timeout !== undefined && downTimer > 0 ? timeout - downTimer : undefined,
-    since: seconds("Last transition"),
-  };
+  return [
+    {
+      vip,
+      state,
+      vrid: number("Virtual Router ID") ?? 0,
+      effectivePriority: number("Effective priority") ?? 0,
+      master: backup ? value("Master router") : undefined,
+      // Each advertisement puts the time-out one down timer ahead.
+      heardAt: backup && timeout !== undefined && downTimer > 0 ? timeout - downTimer : undefined,
+      since: time("Last transition"),
+    },
+  ];
 }

@@ -1,4 +1,5 @@
 import { createConsola } from "consola/basic";
+import { printable, printableJson } from "../domain/foreign.ts";
 import { refusal } from "../errors.ts";
 import { fit } from "./fit.ts";
 
@@ -12,6 +13,9 @@ export type OutputFlags = {
 /**
  * How a command speaks to people and programs: the answer goes to stdout, everything else to stderr.
  * Nothing below the commands prints; effects return what they did.
+ *
+ * This is also the one border of what other machines, programs and files say: whatever a text holds that a terminal would obey (control
+ * characters, escape sequences, marks that turn or hide text) is replaced here, on stdout and on stderr, and escaped in JSON.
  */
 export type Output = {
   readonly json: boolean;
@@ -23,8 +27,13 @@ export type Output = {
   result(document: unknown, text: string | (() => string)): Promise<void>;
   /** `text` with its long lines broken to the terminal's width; as it is where stdout is none. For what people read, not for what they copy. */
   fit(text: string): string;
-  /** A piece of an answer that comes in pieces (`logs`, `--watch`). Written as it is. */
+  /** A piece of an answer that comes in pieces. Its lines are written as they are. */
   write(text: string): Promise<void>;
+  /** A line of another program's log, with its colours; on stdout, and on stderr. */
+  log(line: string): Promise<void>;
+  logError(line: string): Promise<void>;
+  /** The whole screen anew, without flicker, for `--watch`. */
+  redraw(text: string): Promise<void>;
   /** What is going on; not with --quiet. */
   progress(message: string): void;
   /** A detail for --verbose. */
@@ -57,6 +66,7 @@ export function output(flags: OutputFlags): Output {
     stderr: process.stderr,
     formatOptions: { date: false, colors: false, compact: true },
   });
+  const shown = (text: string) => fitForTerminal(text, isColoured(process.stdout));
   return {
     json,
     quiet,
@@ -64,18 +74,47 @@ export function output(flags: OutputFlags): Output {
     interactive: !json && process.stdout.isTTY === true,
     style: styleFor(process.stdout),
     result: (document, text) =>
-      writeStdout(`${json ? JSON.stringify(document, null, 2) : typeof text === "string" ? text : text()}\n`),
+      writeStdout(
+        `${json ? printableJson(JSON.stringify(document, null, 2)) : shown(typeof text === "string" ? text : text())}\n`,
+      ),
     fit: (text) => (process.stdout.isTTY && process.stdout.columns > 0 ? fit(text, process.stdout.columns) : text),
-    write: writeStdout,
-    progress: (message) => log.log(message),
-    detail: (message) => log.log({ message, level: 4 }),
-    warn: (message) => log.warn(message),
+    write: (text) => writeStdout(shown(text)),
+    log: (line) =>
+      writeStdout(`${json ? printableJson(line) : fitForTerminal(line, isColoured(process.stdout), ANY_COLOUR)}\n`),
+    logError: (line) => writeTo(process.stderr, `${printable(line)}\n`),
+    redraw: (text) => writeStdout(redrawn(shown(text))),
+    progress: (message) => log.log(printable(message)),
+    detail: (message) => log.log({ message: printable(message), level: 4 }),
+    warn: (message) => log.warn(printable(message)),
   };
 }
 
-/** The colours that suit a stream: none when it is not a terminal, or when NO_COLOR (no-color.org) is set and not empty. */
+/** ober's own colours; `fit` closes and opens them at the ends of lines. */
+const OWN_COLOUR = new RegExp(`(\\u001b\\[(?:${Object.values(CODES).flat().join("|")})m)`);
+
+/** A program that was asked for colours has more of them. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: that is what a colour begins with.
+const ANY_COLOUR = /(\u001b\[[0-9;]{0,32}m)/;
+
+/** `text` as a terminal may have it, whoever said what is in it. Colours stay where `coloured`. Pure. */
+export function fitForTerminal(text: string, coloured: boolean, colours = OWN_COLOUR): string {
+  if (!coloured) return printable(text);
+  return text
+    .split(colours)
+    .map((part, index) => (index % 2 === 1 ? part : printable(part)))
+    .join("");
+}
+
+/** Home, then each line with its rest erased, then everything below. */
+const redrawn = (text: string) => `\u001b[H${text.replaceAll("\n", "\u001b[K\n")}\u001b[K\n\u001b[J`;
+
+/** Not where the stream is no terminal, or where NO_COLOR (no-color.org) is set and not empty. */
+export const isColoured = (stream: { readonly isTTY?: boolean }): boolean =>
+  stream.isTTY === true && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb";
+
+/** The colours that suit a stream. */
 export function styleFor(stream: { readonly isTTY?: boolean }): Style {
-  const colour = stream.isTTY === true && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb";
+  const colour = isColoured(stream);
   const painter = ([on, off]: readonly [number, number]) =>
     colour ? (text: string) => `\u001b[${on}m${text}\u001b[${off}m` : (text: string) => text;
   return {
@@ -91,11 +130,12 @@ export function styleFor(stream: { readonly isTTY?: boolean }): Style {
 /** Shows an error that has a remedy: two lines for people, and with --json a document for programs as well. */
 export async function showError(error: { readonly message: string; readonly hint: string | undefined }, json: boolean) {
   const style = styleFor(process.stderr);
-  const hint = error.hint === undefined ? "" : `${style.cyan("hint:")}  ${error.hint}\n`;
-  await writeTo(process.stderr, `${style.red("error:")} ${error.message}\n${hint}`);
+  const hint = error.hint === undefined ? "" : `${style.cyan("hint:")}  ${printable(error.hint)}\n`;
+  await writeTo(process.stderr, `${style.red("error:")} ${printable(error.message)}\n${hint}`);
   if (json) {
     const { message, hint } = error;
-    await writeStdout(`${JSON.stringify({ error: { message, ...(hint === undefined ? {} : { hint }) } }, null, 2)}\n`);
+    const document = { error: { message, ...(hint === undefined ? {} : { hint }) } };
+    await writeStdout(`${printableJson(JSON.stringify(document, null, 2))}\n`);
   }
 }
 
@@ -105,7 +145,7 @@ export async function showBug(error: unknown) {
   const cause = error instanceof Error && error.cause !== undefined ? `\ncaused by: ${Bun.inspect(error.cause)}` : "";
   await writeTo(
     process.stderr,
-    `bug: ${text}${cause}\nhint: this is a bug in ober; please report it with the lines above\n`,
+    `bug: ${printable(`${text}${cause}`)}\nhint: this is a bug in ober; please report it with the lines above\n`,
   );
 }
 

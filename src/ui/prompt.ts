@@ -1,3 +1,4 @@
+import { printable } from "../domain/foreign.ts";
 import { CancelledError, OberError } from "../errors.ts";
 
 /** Why an answer is refused, or undefined when it is taken. */
@@ -41,11 +42,11 @@ export async function terminalPrompts(hint: string): Promise<Prompts> {
     return given as Exclude<T, symbol>;
   };
   return {
-    section: (title) => clack.log.step(title, { output }),
+    section: (title) => clack.log.step(printable(title), { output }),
     text: ({ message, initial, placeholder, judge }) =>
       answered(
         clack.text({
-          message,
+          message: printable(message),
           initialValue: initial,
           ...(placeholder === undefined ? {} : { placeholder }),
           validate: (answer) => judge(answer ?? ""),
@@ -53,13 +54,14 @@ export async function terminalPrompts(hint: string): Promise<Prompts> {
         }),
       ).then((answer) => answer ?? ""),
     secret: ({ message, judge }) =>
-      answered(clack.password({ message, validate: (answer) => judge(answer ?? ""), output })),
-    confirm: ({ message, initial }) => answered(clack.confirm({ message, initialValue: initial, output })),
+      answered(clack.password({ message: printable(message), validate: (answer) => judge(answer ?? ""), output })),
+    confirm: ({ message, initial }) =>
+      answered(clack.confirm({ message: printable(message), initialValue: initial, output })),
     choose: ({ message, options, initial }) =>
       answered(
         clack.select<string>({
-          message,
-          options: options.map((option) => ({ ...option })),
+          message: printable(message),
+          options: options.map(({ value, label }) => ({ value, label: printable(label) })),
           initialValue: initial,
           output,
         }),

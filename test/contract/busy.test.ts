@@ -247,7 +247,7 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
         const options = { to: NODE, port: STATS_PORT, from: NODE };
         for (const path of ["/ober", "/stats;csv", "/metrics"])
           expect((await request(get(path), options)).status).toBe(200);
-        const read = await httpText(NODE, STATS_PORT, "/stats;csv", 5_000);
+        const read = await httpText(NODE, STATS_PORT, "/stats;csv", { timeoutMs: 5_000 });
         expect(parseStat("body" in read ? read.body : "").some((line) => line["svname"] === "BACKEND")).toBe(true);
         expect(await scur("ober_stats")).toBeLessThanOrEqual(41);
         expect((await scur("ober_s3")) + (await scur("ober_s3_plain"))).toBeLessThanOrEqual(200);

@@ -70,6 +70,7 @@ const bgp: NodeStatus = {
   generation: 1,
   transitions: loop.transitions,
   loop,
+  unanswered: [],
 };
 const vip = {
   vip: VIP,
@@ -333,4 +334,39 @@ test("one dead RGW or one lost router of several is a remark and no reason", () 
     "BGP 10.0.0.2: no session: timed out",
     "BFD 10.0.0.2: Down",
   ]);
+});
+
+describe("what is not known", () => {
+  const without = (question: "units" | "addresses" | "sessions" | "clients" | "vrrp", of: NodeStatus): NodeStatus => ({
+    ...of,
+    unanswered: [{ question, problem: "timed out after 4 s" }],
+  });
+
+  test("is a remark, and no claim, where it decides", () => {
+    const hung = without("addresses", { ...bgp, vips: [{ ...route, onInterface: false }] });
+    const { served, here, conclusion, type, links } = why(hung);
+    expect({ served, here, type }).toEqual({ served: false, here: false, type: "ober doctor" });
+    expect(conclusion).toBe(
+      `whether ${VIP} is served from this node is not known: addresses of this machine: timed out after 4 s`,
+    );
+    expect(links.find(({ link }) => link === "address")).toMatchObject({ state: "note" });
+  });
+
+  test.each(["units", "clients"] as const)("is a remark alone where others prove it: %s", (question) => {
+    expect(why(without(question, { ...bgp, ...(question === "units" ? { units: [] } : {}) }))).toMatchObject({
+      served: true,
+      conclusion: `${VIP} is served from this node`,
+    });
+  });
+
+  test("counts for nothing beside what is broken", () => {
+    const drained = without("sessions", { ...bgp, drained: true, drainCause: "drained by ann", neighbors: [] });
+    expect(why(drained).conclusion).toBe(`${VIP} is not served from this node: the node is drained by ann`);
+  });
+
+  test("is all of VRRP where keepalived hangs", () => {
+    const { links, conclusion } = why(without("vrrp", { ...keepalived, vrrp: undefined }));
+    expect(links.at(-1)).toMatchObject({ link: "VRRP", state: "note" });
+    expect(conclusion).toContain("is not known: VRRP: timed out after 4 s");
+  });
 });

@@ -1,0 +1,46 @@
+/** What ip(8) says with `-json`. Pure. */
+import * as v from "valibot";
+import { OberError } from "../errors.ts";
+
+const ADDRESSES = v.array(
+  v.looseObject({
+    ifname: v.optional(v.string(), ""),
+    addr_info: v.optional(
+      v.array(
+        v.looseObject({
+          local: v.optional(v.string()),
+          prefixlen: v.optional(v.number()),
+          secondary: v.optional(v.boolean()),
+        }),
+      ),
+      [],
+    ),
+  }),
+);
+const ROUTES = v.array(
+  v.looseObject({
+    dev: v.optional(v.string()),
+    prefsrc: v.optional(v.string()),
+    gateway: v.optional(v.string()),
+  }),
+);
+
+/** `ip -json address`. Throws an OberError for anything else. */
+export const parseIpAddresses = (text: string) => parsed(ADDRESSES, text);
+
+/** `ip -json route`. Throws an OberError for anything else. */
+export const parseIpRoutes = (text: string) => parsed(ROUTES, text);
+
+function parsed<T extends v.GenericSchema>(schema: T, text: string): v.InferOutput<T> {
+  let said: unknown;
+  try {
+    said = JSON.parse(text.trim() === "" ? "[]" : text);
+  } catch {
+    said = undefined;
+  }
+  const found = v.safeParse(schema, said);
+  if (found.success) return found.output;
+  throw new OberError("`ip -json` says something that ober does not understand", {
+    hint: "ip -V; ip -json address: iproute2 of this machine's release is needed",
+  });
+}

@@ -1,0 +1,111 @@
+/**
+ * What another node says on its statistics port, read by a schema: every part has the form that it should have, or is not there. Another
+ * node may be of another release, out of order, or no node at all. Pure.
+ */
+import * as v from "valibot";
+import { isAddress } from "../domain/address.ts";
+import { isoTime, numberIn, oneLine } from "../domain/foreign.ts";
+import type { Identity } from "../render/identity.ts";
+
+/** Longer than any version, hash or name of a section. */
+const LONGEST_WORD = 64;
+/** keepalived mode has at most some dozens of nodes; 255 is where VRRP ends, and BGP mode goes on a little. */
+const MOST_MEMBERS = 4096;
+const MOST_SECTIONS = 256;
+const MOST_VIPS = 4096;
+
+const seconds = v.pipe(v.number(), v.finite());
+const word = v.pipe(
+  v.string(),
+  v.transform((text) => oneLine(text, LONGEST_WORD)),
+);
+const address = v.pipe(v.string(), v.maxLength(LONGEST_WORD), v.check(isAddress));
+/** A map without a prototype that keys could reach, as JSON has it. */
+const mapping = <T>(value: v.GenericSchema<T>, most: number) =>
+  v.pipe(
+    v.custom<Readonly<Record<string, unknown>>>(
+      (input) =>
+        typeof input === "object" && input !== null && !Array.isArray(input) && Object.keys(input).length <= most,
+    ),
+    v.transform((input) =>
+      Object.fromEntries(
+        Object.entries(input).flatMap(([key, said]) => {
+          const found = v.safeParse(value, said);
+          return key.length <= LONGEST_WORD && found.success ? [[key, found.output] as const] : [];
+        }),
+      ),
+    ),
+  );
+const nothing = v.pipe(
+  v.looseObject({}),
+  v.transform(() => ({})),
+);
+
+const serves = v.union([v.object({ at: seconds, vips: v.fallback(mapping(seconds, MOST_VIPS), {}) }), nothing]);
+const turn = v.union([
+  v.object({
+    at: seconds,
+    phase: v.picklist(["asks", "leaves"]),
+    id: word,
+    command: v.fallback(
+      v.pipe(
+        word,
+        v.transform((text) => text.replaceAll("_", " ")),
+      ),
+      "ober",
+    ),
+  }),
+  nothing,
+]);
+const cluster = v.object({
+  address,
+  members: v.pipe(v.array(address), v.maxLength(MOST_MEMBERS)),
+  owners: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{0,64}$/))),
+});
+const identity = v.object({
+  leaving: v.boolean(),
+  now: seconds,
+  serves,
+  turn,
+  node: v.object({
+    ober: word,
+    config: mapping(word, MOST_SECTIONS),
+    cluster: v.fallback(v.optional(cluster), undefined),
+  }),
+});
+
+/** What a node says of itself at IDENTITY_PATH; undefined where it says something else. */
+export function parseIdentity(body: string): Identity | undefined {
+  const found = v.safeParse(identity, parsed(body));
+  if (!found.success) return undefined;
+  const { cluster, ...node } = found.output.node;
+  return {
+    ...found.output,
+    node: { ...node, ...(cluster === undefined ? {} : { cluster: wordOf(cluster) }) },
+  } as Identity;
+}
+
+const wordOf = ({ owners, ...rest }: v.InferOutput<typeof cluster>) => ({
+  ...rest,
+  ...(owners === undefined ? {} : { owners }),
+});
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** HAProxy's version and start, from `/metrics?scope=global`. */
+export function parseGlobalMetrics(text: string): {
+  readonly version: string | undefined;
+  readonly since: string | undefined;
+} {
+  const version = /^haproxy_process_build_info\{version="([^"\n]*)"\}/m.exec(text)?.[1];
+  return {
+    version: version === undefined ? undefined : oneLine(version, LONGEST_WORD),
+    since: isoTime(numberIn(/^haproxy_process_start_time_seconds (\S{1,32})$/m.exec(text)?.[1])),
+  };
+}
