@@ -27,6 +27,8 @@ async function runFull(argv: readonly string[]): Promise<number> {
     await showBug(error);
     return EXIT.bug;
   };
+  // Each write tells its own caller; what is written without waiting is for nobody who could be told.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   // `health` ends in its own way, however it is called: it has routes to withdraw.
   if (!argv.includes("health")) {
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(EXIT.cancelled));

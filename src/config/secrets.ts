@@ -120,6 +120,12 @@ async function readPrivate(system: System, path: string): Promise<string> {
   if (stat === undefined) return "";
   if (stat.kind !== "file")
     throw new OberError(`${path} is no regular file`, { hint: "move it away and run the command again" });
+  const self = process.getuid?.() ?? 0;
+  if (![0, self].includes(stat.uid)) {
+    throw new OberError(`${path} belongs to the user with the ID ${stat.uid}, who can change it`, {
+      hint: `look at what it says, then: chown ${self} ${path}`,
+    });
+  }
   if ((stat.mode & 0o077) !== 0) throw new OberError(`${path} can be read by others`, { hint: `chmod 600 ${path}` });
   return (await system.read(path)) ?? "";
 }

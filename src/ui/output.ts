@@ -1,6 +1,6 @@
 import { createConsola } from "consola/basic";
 import { printable, printableJson } from "../domain/foreign.ts";
-import { refusal } from "../errors.ts";
+import { orUndefined, refusal } from "../errors.ts";
 import { fit } from "./fit.ts";
 
 /** The flags of `globalArgs` that decide how a command speaks. */
@@ -135,7 +135,8 @@ export async function showError(error: { readonly message: string; readonly hint
   if (json) {
     const { message, hint } = error;
     const document = { error: { message, ...(hint === undefined ? {} : { hint }) } };
-    await writeStdout(`${printableJson(JSON.stringify(document, null, 2))}\n`);
+    // Where stdout is what failed, the message above and the exit code are all that there is.
+    await orUndefined(() => writeStdout(`${printableJson(JSON.stringify(document, null, 2))}\n`));
   }
 }
 
@@ -159,10 +160,11 @@ export function writeStdout(text: string): Promise<void> {
 function writeTo(stream: NodeJS.WriteStream, text: string): Promise<void> {
   return new Promise((resolve, reject) => {
     stream.write(text, (error) => {
-      if (!error) return resolve();
+      // Messages that nobody can take end no command: its answer and its exit code stand.
+      if (!error || stream === process.stderr) return resolve();
       const isGone = "code" in error && error.code === "EPIPE";
       if (isGone) return reject(new ReaderGoneError("the reader is gone", { cause: error }));
-      reject(refusal(error, stream === process.stdout ? "what ober prints" : "its messages") ?? error);
+      reject(refusal(error, "what ober prints") ?? error);
     });
   });
 }
