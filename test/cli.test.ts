@@ -152,4 +152,22 @@ describe("the command line", () => {
     const shell = Bun.spawn(["sh", "-c", script, "sh", ...OBER, "--help"], { stdout: "ignore", stderr: "pipe" });
     expect(await shell.stderr.text()).toBe("code 0\n");
   });
+
+  // A loop here took all memory of a machine; the bound is far beyond what one answer takes.
+  const NO_SPACE = "error: no space left on the device for what ober prints\n";
+  test.each([
+    ["its answer", '"$@" --help > /dev/full', 1, NO_SPACE],
+    ["its answer as a document", '"$@" --version --json > /dev/full', 1, NO_SPACE],
+    ["its messages", '"$@" nonsense 2> /dev/full', 2, ""],
+    ["both", '"$@" nonsense --json > /dev/full 2>&1', 2, ""],
+  ])(
+    "says in a sentence that a machine does not take %s, and ends",
+    async (_, script, code, said) => {
+      const words = ["timeout", "-s", "KILL", "20", "sh", "-c", script, "sh", ...OBER];
+      const shell = Bun.spawn(words, { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
+      const text = await shell.stderr.text();
+      expect([await shell.exited, text.slice(0, said.length), text.includes("bug:")]).toEqual([code, said, false]);
+    },
+    30_000,
+  );
 });

@@ -6,7 +6,7 @@ import type { Paths } from "../domain/paths.ts";
 import { serverStateFile } from "../domain/server-state.ts";
 import { UNIT_FILES } from "../domain/units.ts";
 import { atLeast, type Version } from "../domain/version.ts";
-import { OberError } from "../errors.ts";
+import { OberError, orUndefined } from "../errors.ts";
 import type { RenderedFile } from "../render/file.ts";
 import type { System } from "../system/system.ts";
 import { mask } from "./diff.ts";
@@ -76,6 +76,8 @@ export async function validate(
   const references = [
     ...fresh.filter(({ path }) => path.startsWith(`${paths.etc}/`)).map(({ path }) => path),
     paths.serverState,
+    // keepalived 2.3.3 crashes, or runs for ever, over a tracked file whose directory is missing, as it is before HAProxy first starts.
+    paths.passingHandicap,
   ];
   await system.makeDirectory(posix.dirname(staged(paths.serverState)), 0o700);
   await system.writeAtomic(
@@ -112,12 +114,13 @@ export async function validateAside(
 
 /**
  * Has every program read the files that stand on the machine now. Throws an OberError with the program's own words when one refuses; returns
- * the warnings. Changes nothing.
+ * the warnings. Changes nothing but makes the directory for what runs, where it is missing: keepalived 2.3.3 crashes without it.
  */
 export async function validateInPlace(
   system: System,
   { files, paths, exabgp }: { files: readonly RenderedFile[]; paths: Paths; exabgp: Version | undefined },
 ): Promise<readonly string[]> {
+  await orUndefined(() => system.makeDirectory(paths.run));
   const present = new Set(files.map(({ path }) => path));
   const concerned = validators(paths, { exabgp }).filter(({ reads }) => reads.some((path) => present.has(path)));
   // One question about all units: systemd-analyze reads the whole machine's for each.

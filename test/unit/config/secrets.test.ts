@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { chmodSync } from "node:fs";
+import { chmodSync, chownSync } from "node:fs";
 import { join } from "node:path";
 import { hasSecret, readSecrets, secretProblem, secretsPath, writeSecrets } from "../../../src/config/secrets.ts";
 import { OberError } from "../../../src/errors.ts";
@@ -37,6 +37,16 @@ describe("readSecrets", () => {
     const error = await readSecrets(system, {}, LOGIN).catch((error: unknown) => error as OberError);
     expect(error).toBeInstanceOf(OberError);
     expect(error).toMatchObject({ message: `${LOGIN} can be read by others`, hint: `chmod 600 ${LOGIN}` });
+  });
+
+  test("refuses a file that another user owns", async () => {
+    using system = await systemWith("bgp_password=hunter2\n");
+    chownSync(join(system.root, LOGIN), 65_534, 0);
+    const error = await readSecrets(system, {}, LOGIN).catch((error: unknown) => error as OberError);
+    expect(error).toMatchObject({
+      message: `${LOGIN} belongs to the user with the ID 65534, who can change it`,
+      hint: `look at what it says, then: chown 0 ${LOGIN}`,
+    });
   });
 
   test("refuses a link in place of the file", async () => {
