@@ -1,3 +1,4 @@
+import { withoutCapturedBytes } from "../domain/captured-errors.ts";
 import type { Paths } from "../domain/paths.ts";
 import { UNITS } from "../domain/units.ts";
 import { OberError } from "../errors.ts";
@@ -44,7 +45,10 @@ export async function machinePieces(system: System, paths: Paths): Promise<reado
     }),
   );
   const haproxy = ["show info", "show stat", "show servers state", "show errors"].map((command) =>
-    piece(`haproxy/${command.replaceAll(" ", "-")}.txt`, () => haproxyCommand(paths.haproxySocket, command)),
+    piece(`haproxy/${command.replaceAll(" ", "-")}.txt`, async () => {
+      const answer = await haproxyCommand(paths.haproxySocket, command);
+      return command === "show errors" ? withoutCapturedBytes(answer) : answer;
+    }),
   );
   // Lists and secrets of the operator's stay here; generations hold old passwords.
   const files = [

@@ -1,4 +1,5 @@
-import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { defineCommand } from "citty";
@@ -77,10 +78,17 @@ async function pack({ system }: Node, archive: string, pieces: readonly Piece[])
       await mkdir(dirname(path), { recursive: true });
       await writeFile(path, text);
     }
-    // Nobody but root reads it, from its first byte on.
-    await writeFile(archive, "", { mode: 0o600 });
-    await chmod(archive, 0o600);
-    await system.run(["tar", "-C", directory, "-czf", archive, name]);
+    // Packed where only root can write, then written beside the archive under a name that nobody can guess and that must not
+    // exist: a link planted in a directory that others may write is replaced, never followed.
+    const packed = join(directory, "packed");
+    await system.run(["tar", "-C", directory, "-czf", packed, name]);
+    const beside = join(dirname(archive), `.${basename(archive)}.${randomUUID()}`);
+    try {
+      await writeFile(beside, await readFile(packed), { mode: 0o600, flag: "wx" });
+      await rename(beside, archive);
+    } finally {
+      await rm(beside, { force: true });
+    }
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
