@@ -5,7 +5,7 @@ import { fuzz } from "../fuzz/engine.ts";
 import { PARSERS } from "../fuzz/parsers.ts";
 
 test.each(PARSERS.map((parser) => [parser.name, parser] as const))("%s", (_, parser) => {
-  expect(fuzz(parser, { seed: 1, inputs: 300 }).found).toEqual([]);
+  expect(fuzz(parser, { seed: 1, inputs: 1200 }).found).toEqual([]);
 });
 
 test("every seed is understood", () => {
@@ -38,6 +38,7 @@ test.each<[what: string, parse: (text: string) => unknown, kind: string]>([
   ["quadratic time", quadratic, "time"],
 ])("%s is found", (_what, parse, kind) => {
   const { found } = fuzz({ name: "x", seeds: ["1 2 3 4 5 6 7 8".repeat(40)], parse }, { seed: 1, inputs: 300 });
+  // A machine that is busy hides one measurement, not all of them.
   expect(found[0]?.kind).toBe(kind as never);
 });
 
