@@ -1,5 +1,4 @@
-import { randomUUID } from "node:crypto";
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { defineCommand } from "citty";
@@ -78,17 +77,10 @@ async function pack({ system }: Node, archive: string, pieces: readonly Piece[])
       await mkdir(dirname(path), { recursive: true });
       await writeFile(path, text);
     }
-    // Packed where only root can write, then written beside the archive under a name that nobody can guess and that must not
-    // exist: a link planted in a directory that others may write is replaced, never followed.
+    // Packed where only root can write: a link planted where the archive belongs is replaced, never followed.
     const packed = join(directory, "packed");
     await system.run(["tar", "-C", directory, "-czf", packed, name]);
-    const beside = join(dirname(archive), `.${basename(archive)}.${randomUUID()}`);
-    try {
-      await writeFile(beside, await readFile(packed), { mode: 0o600, flag: "wx" });
-      await rename(beside, archive);
-    } finally {
-      await rm(beside, { force: true });
-    }
+    await system.writeAtomic(archive, await readFile(packed), { mode: 0o600 });
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
