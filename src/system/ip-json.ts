@@ -1,6 +1,7 @@
 /** What ip(8) says with `-json`. Pure. */
 import * as v from "valibot";
 import { OberError } from "../errors.ts";
+import { jsonAs } from "./json.ts";
 
 const ADDRESSES = v.array(
   v.looseObject({
@@ -32,14 +33,8 @@ export const parseIpAddresses = (text: string) => parsed(ADDRESSES, text);
 export const parseIpRoutes = (text: string) => parsed(ROUTES, text);
 
 function parsed<T extends v.GenericSchema>(schema: T, text: string): v.InferOutput<T> {
-  let said: unknown;
-  try {
-    said = JSON.parse(text.trim() === "" ? "[]" : text);
-  } catch {
-    said = undefined;
-  }
-  const found = v.safeParse(schema, said);
-  if (found.success) return found.output;
+  const found = jsonAs(schema, text.trim() === "" ? "[]" : text);
+  if (found !== undefined) return found;
   throw new OberError("`ip -json` says something that ober does not understand", {
     hint: "ip -V; ip -json address: iproute2 of this machine's release is needed",
   });

@@ -6,6 +6,7 @@ import * as v from "valibot";
 import type { AcmeState } from "../acme/renewal.ts";
 import { OberError } from "../errors.ts";
 import type { HealthState } from "../health/state.ts";
+import { jsonAs } from "./json.ts";
 
 const text = v.string();
 const texts = v.array(text);
@@ -135,14 +136,7 @@ type Name = keyof typeof OWN_FILES;
 
 /** What stands in a file of ober's, or undefined where it is something else. Pure. */
 export function parseOwn<N extends Name>(name: N, content: string): v.InferOutput<(typeof OWN_FILES)[N]> | undefined {
-  let document: unknown;
-  try {
-    document = JSON.parse(content);
-  } catch {
-    return undefined;
-  }
-  const found = v.safeParse(OWN_FILES[name] as v.GenericSchema, document);
-  return found.success ? (found.output as v.InferOutput<(typeof OWN_FILES)[N]>) : undefined;
+  return jsonAs(OWN_FILES[name], content);
 }
 
 /** The same; throws an OberError that names the file where it is damaged. */

@@ -6,6 +6,7 @@ import * as v from "valibot";
 import { isAddress } from "../domain/address.ts";
 import { isoTime, numberIn, oneLine } from "../domain/foreign.ts";
 import type { Identity } from "../render/identity.ts";
+import { jsonAs } from "./json.ts";
 
 /** Longer than any version, hash or name of a section. */
 const LONGEST_WORD = 64;
@@ -76,11 +77,11 @@ const identity = v.object({
 
 /** What a node says of itself at IDENTITY_PATH; undefined where it says something else. */
 export function parseIdentity(body: string): Identity | undefined {
-  const found = v.safeParse(identity, parsed(body));
-  if (!found.success) return undefined;
-  const { cluster, ...node } = found.output.node;
+  const said = jsonAs(identity, body);
+  if (said === undefined) return undefined;
+  const { cluster, ...node } = said.node;
   return {
-    ...found.output,
+    ...said,
     node: { ...node, ...(cluster === undefined ? {} : { cluster: wordOf(cluster) }) },
   } as Identity;
 }
@@ -89,14 +90,6 @@ const wordOf = ({ owners, ...rest }: v.InferOutput<typeof cluster>) => ({
   ...rest,
   ...(owners === undefined ? {} : { owners }),
 });
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
 
 /** HAProxy's version and start, from `/metrics?scope=global`. */
 export function parseGlobalMetrics(text: string): {
