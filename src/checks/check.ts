@@ -1,3 +1,5 @@
+import { inTime } from "../system/in-time.ts";
+
 /** One question about the machine and its answer. `fix` says what to type; the type demands it where something is wrong. */
 export type Check<F> = {
   readonly id: string;
@@ -35,24 +37,17 @@ export function runChecks<F>(checks: readonly Check<F>[], facts: F, deadlineMs: 
 }
 
 async function withDeadline(run: () => Verdict | Promise<Verdict>, deadlineMs: number): Promise<Verdict> {
-  const late = Promise.withResolvers<Verdict>();
-  const timer = setTimeout(
-    () =>
-      late.resolve({
-        status: "warn",
-        detail: `could not be found out within ${deadlineMs / 1000} s: something that it asks hangs`,
-        fix: "uptime; dmesg | tail: is the machine overloaded, or does a disk or a name server hang?",
-      }),
-    deadlineMs,
-  );
   try {
-    return await Promise.race([Promise.resolve().then(run), late.promise]);
+    return await inTime(run, deadlineMs, () =>
+      warn(
+        `could not be found out within ${deadlineMs / 1000} s: something that it asks hangs`,
+        "uptime; dmesg | tail: is the machine overloaded, or does a disk or a name server hang?",
+      ),
+    );
   } catch (error) {
     const hint = error instanceof Error && "hint" in error && typeof error.hint === "string" ? error.hint : undefined;
     const detail = error instanceof Error ? error.message : String(error);
     return { status: "fail", detail, fix: hint ?? "ober support" };
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -1,6 +1,7 @@
 /** Looking at a node piece by piece: what hangs or fails costs its own piece, and the others are shown. */
 import { oneLine, printable } from "../domain/foreign.ts";
 import { OberError } from "../errors.ts";
+import { inTime } from "../system/in-time.ts";
 
 /** Everything that a look at a node asks for, and what an operator calls it. */
 export const QUESTIONS = {
@@ -50,19 +51,15 @@ const LONGEST_PROBLEM = 200;
 export function sight(deadlineMs = QUESTION_MS): Sight {
   const problems = new Map<Question, string>();
   const ask: Ask = async (question, asked, instead) => {
-    const late = Promise.withResolvers<typeof instead>();
-    const timer = setTimeout(() => {
-      problems.set(question, `timed out after ${deadlineMs / 1000} s`);
-      late.resolve(instead);
-    }, deadlineMs);
     try {
-      return await Promise.race([asked(), late.promise]);
+      return await inTime(asked, deadlineMs, () => {
+        problems.set(question, `timed out after ${deadlineMs / 1000} s`);
+        return instead;
+      });
     } catch (error) {
       if (!(error instanceof OberError)) throw error;
       problems.set(question, oneLine(printable(error.message), LONGEST_PROBLEM));
       return instead;
-    } finally {
-      clearTimeout(timer);
     }
   };
   return {
