@@ -171,21 +171,34 @@ export async function runShown(
 
 async function eachLine(stream: ReadableStream<Uint8Array>, show: (line: string) => Promise<void>): Promise<void> {
   const decoder = new TextDecoder();
-  let pending = "";
+  const lines = lineCutter();
   for await (const bytes of stream) {
-    const lines = (pending + decoder.decode(bytes, { stream: true })).split("\n");
-    pending = lines.pop() ?? "";
-    for (const line of lines) await show(line);
-    if (pending.length > LONGEST_LINE) {
-      await show(pending);
-      pending = "";
-    }
+    for (const line of lines.take(decoder.decode(bytes, { stream: true }))) await show(line);
   }
-  if (pending !== "") await show(pending);
+  for (const line of lines.rest()) await show(line);
 }
 
 /** What goes on without a line end is cut there. */
 const LONGEST_LINE = 64 << 10;
+
+/** Makes lines of a text that comes in pieces. */
+function lineCutter() {
+  let pending = "";
+  /** What came behind the last line end, once; as a line. */
+  const rest = (): readonly string[] => {
+    const last = pending;
+    pending = "";
+    return last === "" ? [] : [last];
+  };
+  /** The lines that end with this piece. */
+  const take = (piece: string): readonly string[] => {
+    const lines = (pending + piece).split("\n");
+    pending = lines.pop() ?? "";
+    // A line without an end would be put together anew with each piece.
+    return pending.length > LONGEST_LINE ? [...lines, ...rest()] : lines;
+  };
+  return { take, rest };
+}
 
 type Output = {
   text(): string;
@@ -202,15 +215,10 @@ function collect(stream: ReadableStream<Uint8Array>, mostBytes: number, onLine?:
   const reader = stream.getReader();
   const { promise: flooded, resolve: flood } = Promise.withResolvers<"flood">();
   let length = 0;
-  let pending = "";
+  const lines = lineCutter();
   const take = (piece: string) => {
     pieces.push(piece);
-    if (!onLine) return;
-    const lines = (pending + piece).split("\n");
-    const rest = lines.pop() ?? "";
-    // A line without an end would be put together anew with each piece.
-    pending = rest.length > LONGEST_LINE ? "" : rest;
-    for (const line of pending === rest ? lines : [...lines, rest]) onLine(line);
+    if (onLine) for (const line of lines.take(piece)) onLine(line);
   };
   const read = async () => {
     for (;;) {
@@ -226,8 +234,7 @@ function collect(stream: ReadableStream<Uint8Array>, mostBytes: number, onLine?:
       }
     }
     take(decoder.decode());
-    if (pending !== "") onLine?.(pending);
-    pending = "";
+    for (const line of lines.rest()) onLine?.(line);
   };
   return {
     text: () => withoutEscapes(pieces.join("")),
