@@ -43,6 +43,16 @@ const CLONE_NEWNET = 0x40000000;
  */
 export async function enterNetwork(trees: readonly ParserTree[]): Promise<() => void> {
   for (const tree of trees) await parserSystem(tree);
+  const { leave } = await newNetwork();
+  for (const address of [...VIPS, NODE, INSIDE, OUTSIDE, ...SERVERS, ARCHIVE]) {
+    await run(["ip", "address", "add", `${address}/32`, "dev", "lo"]);
+  }
+  await run(["sysctl", "-q", "net.ipv4.ip_local_port_range=1024 65535", "net.core.somaxconn=65535"]);
+  return leave;
+}
+
+/** Moves this thread into a network of its own with nothing in it but `lo`. `former` is the descriptor of the one before, until `leave`. */
+export async function newNetwork(): Promise<{ readonly former: number; leave(): void }> {
   const { symbols } = dlopen("libc.so.6", {
     unshare: { args: [FFIType.i32], returns: FFIType.i32 },
     setns: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
@@ -50,13 +60,12 @@ export async function enterNetwork(trees: readonly ParserTree[]): Promise<() => 
   const former = openSync("/proc/thread-self/ns/net", "r");
   if (symbols.unshare(CLONE_NEWNET) !== 0) throw new Error("no network of its own: is this root?");
   await run(["ip", "link", "set", "lo", "up"]);
-  for (const address of [...VIPS, NODE, INSIDE, OUTSIDE, ...SERVERS, ARCHIVE]) {
-    await run(["ip", "address", "add", `${address}/32`, "dev", "lo"]);
-  }
-  await run(["sysctl", "-q", "net.ipv4.ip_local_port_range=1024 65535", "net.core.somaxconn=65535"]);
-  return () => {
-    if (symbols.setns(former, 0) !== 0) throw new Error("no way back to the former network");
-    closeSync(former);
+  return {
+    former,
+    leave() {
+      if (symbols.setns(former, 0) !== 0) throw new Error("no way back to the former network");
+      closeSync(former);
+    },
   };
 }
 

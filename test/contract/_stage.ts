@@ -2,15 +2,12 @@
  * A node that is none: an install path, a /run of its own, and stand-ins for HAProxy and the programs that ober asks, so that each of them can
  * lie, hang or flood. The executable is the real one.
  */
-import { dlopen, FFIType } from "bun:ffi";
 import {
   chmodSync,
-  closeSync,
   copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
-  openSync,
   readFileSync,
   rmSync,
   writeFileSync,
@@ -20,7 +17,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { OBER } from "../helpers/ober.ts";
 import { run } from "../lab/process.ts";
-import { enterNetwork } from "./_ingress.ts";
+import { enterNetwork, newNetwork } from "./_ingress.ts";
 
 export const PORT = 8404;
 /** This node, and eight others beside it. */
@@ -263,25 +260,16 @@ function program(place: string, name: string, body: string): void {
  */
 export async function enterStage(start: () => Promise<void>): Promise<() => void> {
   const leave = await enterNetwork([]);
-  const { symbols } = dlopen("libc.so.6", {
-    unshare: { args: [FFIType.i32], returns: FFIType.i32 },
-    setns: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
-  });
-  const here = openSync("/proc/thread-self/ns/net", "r");
-  if (symbols.unshare(CLONE_NEWNET) !== 0) throw new Error("no network for the other nodes: is this root?");
-  await run(["ip", "link", "set", "lo", "up"]);
+  const others = await newNetwork();
   await run(["ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth1"]);
-  await run(["ip", "link", "set", "eth1", "netns", `/proc/${process.pid}/fd/${here}`]);
+  await run(["ip", "link", "set", "eth1", "netns", `/proc/${process.pid}/fd/${others.former}`]);
   await run(["ip", "link", "set", "eth0", "up"]);
   for (const address of [...PEERS, ODD_ONE, ROUTER])
     await run(["ip", "address", "add", `${address}/24`, "dev", "eth0"]);
   await start();
-  if (symbols.setns(here, 0) !== 0) throw new Error("no way back from the other nodes");
-  closeSync(here);
+  others.leave();
   await run(["ip", "link", "set", "eth1", "name", "eth0"]);
   await run(["ip", "link", "set", "eth0", "up"]);
   await run(["ip", "address", "add", `${OWN}/24`, "dev", "eth0"]);
   return leave;
 }
-
-const CLONE_NEWNET = 0x40000000;

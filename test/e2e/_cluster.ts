@@ -75,6 +75,14 @@ export async function makeServe(node: LabNode, release: Release, yaml: string): 
   await ober(node, ["start"]);
 }
 
+/** The last node of the lab, in service by itself. */
+export async function nodeAlone(): Promise<LabNode> {
+  const lab = await sharedLab();
+  const node = lab.node(lab.names().at(-1) ?? "");
+  await makeServe(node, RELEASE, oberYaml([node.name], { handover: "off" }));
+  return node;
+}
+
 /** Keeps a measured number for docs/measured.md; a time in milliseconds unless told otherwise. */
 export function measured(
   what: string,

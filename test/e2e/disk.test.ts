@@ -1,8 +1,8 @@
 /** A disk that is full, read-only or without a free inode keeps no node in traffic, and leaves nothing half written. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { LabNode } from "../lab/lab.ts";
-import { ober, oberYaml } from "../lab/ober.ts";
-import { makeServe, RELEASE, ROUNDS, sharedLab } from "./_cluster.ts";
+import { ober } from "../lab/ober.ts";
+import { nodeAlone, ROUNDS } from "./_cluster.ts";
 
 const VAR = "/opt/ober/var";
 const VIP = "10.99.0.100";
@@ -57,9 +57,7 @@ const REFUSED = [
 let node: LabNode;
 
 beforeAll(async () => {
-  const lab = await sharedLab();
-  node = lab.node(lab.names().at(-1) ?? "");
-  await makeServe(node, RELEASE, oberYaml([node.name], { handover: "off" }));
+  node = await nodeAlone();
 }, 600_000);
 
 afterAll(() => node?.reset(), 120_000);

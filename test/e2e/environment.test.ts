@@ -1,8 +1,8 @@
 /** What ober does must not depend on whose environment it got: cron's, that of `sudo -E`, or that of a machine whose /tmp runs nothing. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { LabNode } from "../lab/lab.ts";
-import { ober, oberYaml } from "../lab/ober.ts";
-import { makeServe, RELEASE, sharedLab } from "./_cluster.ts";
+import { ober } from "../lab/ober.ts";
+import { nodeAlone } from "./_cluster.ts";
 
 const PASSWORD = "hunter2 of the routers";
 const LOGIN = "/root/.ober/login";
@@ -10,9 +10,7 @@ const LOGIN = "/root/.ober/login";
 let node: LabNode;
 
 beforeAll(async () => {
-  const lab = await sharedLab();
-  node = lab.node(lab.names().at(-1) ?? "");
-  await makeServe(node, RELEASE, oberYaml([node.name], { handover: "off" }));
+  node = await nodeAlone();
 }, 600_000);
 
 afterAll(async () => {
