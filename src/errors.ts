@@ -67,6 +67,20 @@ export async function orUndefined<T>(ask: () => Promise<T>): Promise<T | undefin
   }
 }
 
+/** Does what must not end the command: an OberError is told to `warn`, behind what comes of it. */
+export async function orWarn(
+  warn: (line: string) => void,
+  consequence: string,
+  act: () => Promise<void>,
+): Promise<void> {
+  try {
+    await act();
+  } catch (error) {
+    if (!(error instanceof OberError)) throw error;
+    warn(`${consequence}: ${error.message}`);
+  }
+}
+
 /** The person said no, or pressed Ctrl-C at a prompt. */
 export class CancelledError extends OberError {
   constructor(message = "cancelled; nothing was changed") {

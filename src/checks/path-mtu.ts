@@ -8,6 +8,7 @@ import { isInstalled } from "../system/programs.ts";
 import { askNames, COMMAND_MS } from "../system/resolve.ts";
 import { readSysctl } from "../system/sysctl.ts";
 import type { System } from "../system/system.ts";
+import { MOST_SOCKETS } from "../system/traffic.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
 import type { Place } from "./vrrp.ts";
 
@@ -100,7 +101,7 @@ export async function checkClientPaths(
   const [address = ""] = config.vips.map((vip) => vip.address);
   const { stdout } = await system.run(["ss", "-Htni", "state", "established", "src", address], {
     accept: [0, 1, 255],
-    mostBytes: 64 << 20,
+    mostBytes: MOST_SOCKETS,
   });
   const way = await routeTo(system, config.ha_mode === "bgp" ? (config.bgp.neighbors[0] ?? "") : address);
   const mtu = way && Number(await system.read(`/sys/class/net/${way.interface}/mtu`));

@@ -50,7 +50,7 @@ export type PeerStatus = ClusterNode & {
 
 /** What a node says to the one question that decides whether another may leave; see domain/turn.ts. */
 export async function askTurn(member: ClusterNode, port: number, timeoutMs: number): Promise<PeerWord> {
-  return turnWord(member.node, identityIn(await httpText(member.address, port, IDENTITY_PATH, { timeoutMs })));
+  return turnWord(member.node, await askIdentity(member.address, port, timeoutMs));
 }
 
 /** Whom a node takes for itself and for the others; undefined where it does not answer, or has an ober that does not say so. */
@@ -59,7 +59,7 @@ export async function askCluster(
   port: number,
   timeoutMs: number,
 ): Promise<ClusterWord | undefined> {
-  const said = identityIn(await httpText(member.address, port, IDENTITY_PATH, { timeoutMs }));
+  const said = await askIdentity(member.address, port, timeoutMs);
   return said?.node.cluster;
 }
 
@@ -68,7 +68,7 @@ export async function ownServes(
   port: number,
   timeoutMs: number,
 ): Promise<Readonly<Record<string, number>> | undefined> {
-  const said = identityIn(await httpText("127.0.0.1", port, IDENTITY_PATH, { timeoutMs }));
+  const said = await askIdentity("127.0.0.1", port, timeoutMs);
   return said !== undefined && isRenewed(said) ? turnWord("", said).said?.serves : undefined;
 }
 
@@ -170,6 +170,9 @@ export function peerStatus(
     differs: said === undefined ? [] : differences(sectionHashes(config), said.node.config),
   };
 }
+
+const askIdentity = async (address: string, port: number, timeoutMs: number): Promise<Identity | undefined> =>
+  identityIn(await httpText(address, port, IDENTITY_PATH, { timeoutMs }));
 
 const identityIn = (answer: HttpText): Identity | undefined =>
   answer.status === 200 ? parseIdentity(answer.body) : undefined;

@@ -5,7 +5,7 @@ import { TELLING } from "../health/sessions.ts";
 import type { HealthState } from "../health/state.ts";
 import { bfdSessions } from "../system/bgp.ts";
 import { readDrainFlag } from "../system/drain-flag.ts";
-import { readHealthState } from "../system/health-state.ts";
+import { LOOP_SILENT_MS, readHealthState } from "../system/health-state.ts";
 import { unitState } from "../system/systemd.ts";
 import { tcpConnect } from "../system/tcp.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
@@ -52,9 +52,6 @@ export async function checkRoutes(host: Host): Promise<Verdict> {
     now: Date.now(),
   });
 }
-
-/** A living loop writes its state every few seconds. */
-const LOOP_SILENT_MS = 15_000;
 
 export function routesVerdict(
   state: HealthState | undefined,

@@ -33,7 +33,7 @@ import {
   settledRows,
   showStat,
 } from "../system/haproxy-socket.ts";
-import { readHealthState } from "../system/health-state.ts";
+import { LOOP_SILENT_MS, readHealthState } from "../system/health-state.ts";
 import { httpText } from "../system/http.ts";
 import { impatient } from "../system/impatient.ts";
 import { nameStates } from "../system/server-names.ts";
@@ -221,9 +221,6 @@ export async function nodeStatus({ system: patient, paths }: Node): Promise<Node
     unanswered: unseen,
   };
 }
-
-/** A living loop writes its state every few seconds. */
-export const LOOP_SILENT_MS = 15_000;
 
 /** Where nobody could ask. */
 const NOBODY: Saturation = { connections: 0, limit: 0, queued: 0, backlog: 0, backlogLimit: 0, overflows: 0 };

@@ -3,8 +3,9 @@ import { saturationState, saturationText } from "../checks/saturation.ts";
 import type { VrrpVip } from "../checks/vrrp.ts";
 import { age } from "../domain/age.ts";
 import { statesText, takesRequests, verbOf } from "../domain/rgw.ts";
-import { QUESTIONS, type Question } from "../node/sight.ts";
-import { LOOP_SILENT_MS, type VipStatus } from "./_status.ts";
+import { type Question, unansweredText } from "../node/sight.ts";
+import { LOOP_SILENT_MS } from "../system/health-state.ts";
+import type { VipStatus } from "./_status.ts";
 import type { Link, WhyFacts } from "./_why.ts";
 
 const ok = (link: string, text: string): Link => ({ link, text, state: "ok" });
@@ -19,7 +20,7 @@ const broken = (link: string, text: string, reason: { because: string; type: str
 /** A remark in the place of a link of which nothing is known; undefined where there was an answer. */
 export function unknownLink({ status }: WhyFacts, question: Question, link: string): Link | undefined {
   const found = status.unanswered.find((one) => one.question === question);
-  return found && note(link, `${QUESTIONS[question]}: not known: ${found.problem}`);
+  return found && note(link, unansweredText(found));
 }
 
 /** What systemd says of a unit that must run; undefined when it does. */

@@ -2,8 +2,8 @@ import { gatherPlace } from "../checks/facts.ts";
 import { ownServes } from "../checks/peers.ts";
 import type { Config } from "../config/schema.ts";
 import { hasHandover } from "../domain/units.ts";
-import { OberError } from "../errors.ts";
-import { isSoft } from "../health/drain.ts";
+import { OberError, orWarn } from "../errors.ts";
+import { saysSoft } from "../health/drain.ts";
 import type { HealthState } from "../health/state.ts";
 import { awaitService, bringsTraffic } from "../node/in-service.ts";
 import { isHeldBack } from "../plan/admission.ts";
@@ -11,7 +11,6 @@ import { switchLeaving } from "../plan/leaving.ts";
 import { localAddresses } from "../system/addresses.ts";
 import {
   type DrainFlag,
-  drainFlags,
   isOperatorsDrain,
   readDrainFlag,
   removeDrainFlag,
@@ -67,7 +66,7 @@ export async function drainNode(
   const { system, paths } = node;
   const flag: DrainFlag = { by: author(), at: new Date().toISOString(), reason };
   // A soft one that was cut off goes on to the withdraw.
-  if (!(await isOperatorsDrain(system, paths)) || (await isSoft(drainFlags(paths).map((file) => system.root + file)))) {
+  if (!(await isOperatorsDrain(system, paths)) || saysSoft((await readDrainFlag(system, paths)) ?? "")) {
     if (soft && config.ha_mode === "bgp" && (await bringsTraffic(node, config))) {
       await writeDrainFlag(system, paths, { ...flag, soft: true });
       await leaveSoftly(node, out);
@@ -125,14 +124,8 @@ async function takeOff(node: Node, out: Output, config: Config): Promise<boolean
 }
 
 /** A HAProxy that hangs must not keep anybody from stopping it. */
-async function keepOrEnd({ system, paths }: Node, out: Output, leaving: boolean): Promise<void> {
-  try {
-    await switchLeaving(system, paths, leaving);
-  } catch (error) {
-    if (!(error instanceof OberError)) throw error;
-    out.warn(`clients keep their connections as before: ${error.message}`);
-  }
-}
+const keepOrEnd = ({ system, paths }: Node, out: Output, leaving: boolean): Promise<void> =>
+  orWarn(out.warn, "clients keep their connections as before", () => switchLeaving(system, paths, leaving));
 
 /** As long as routers beyond the first may take to prefer another node: they pass on what changed once in a while. */
 const SOFT_MS = 5000;

@@ -1,9 +1,9 @@
 import { defineCommand } from "citty";
 import { UsageError } from "../errors.ts";
-import { drainCause, HELD_CAUSE, isDrained, isHeld } from "../health/drain.ts";
+import { causeOf, HELD_CAUSE, isHeld } from "../health/drain.ts";
 import { appendHistory } from "../health/history.ts";
 import { healthNow } from "../health/once.ts";
-import { drainFlags } from "../system/drain-flag.ts";
+import { readDrainFlag } from "../system/drain-flag.ts";
 import { currentConfig, thisNode } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 
@@ -23,15 +23,15 @@ export default defineCommand({
     const node = await thisNode();
     const at = new Date().toISOString();
     const { config } = await currentConfig(node);
-    const [health, held, drained] = await Promise.all([
+    const [health, held, flag] = await Promise.all([
       healthNow(config.stats_port, 500),
       isHeld(node.paths.hold),
-      isDrained(drainFlags(node.paths)).then((is) => (is ? drainCause(drainFlags(node.paths)) : undefined)),
+      readDrainFlag(node.system, node.paths),
     ]);
     const cause = vrrpCause({
       state,
       priority: Number(args.priority),
-      drained: drained ?? (held ? HELD_CAUSE : undefined),
+      drained: flag === undefined ? (held ? HELD_CAUSE : undefined) : causeOf(flag),
       trouble: health.ok ? undefined : health.reason,
     });
     await appendHistory(node.paths.history, { at, kind: "vrrp", vips: [args.vip], to: state, cause });

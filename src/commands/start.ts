@@ -1,7 +1,7 @@
 import { defineCommand } from "citty";
 import type { Config } from "../config/schema.ts";
 import { type UnitName, unitsOf, WITHOUT_TRAFFIC } from "../domain/units.ts";
-import { OberError } from "../errors.ts";
+import { OberError, orWarn } from "../errors.ts";
 import { healthNow } from "../health/once.ts";
 import { awaitService } from "../node/in-service.ts";
 import { lookFirst } from "../node/look-first.ts";
@@ -86,14 +86,8 @@ export async function bringIntoService(
 }
 
 /** A disk that cannot be written does not keep a node from serving now. */
-async function enable({ system }: Node, out: Output, name: UnitName): Promise<void> {
-  try {
-    await systemctl(system, "enable", name);
-  } catch (error) {
-    if (!(error instanceof OberError)) throw error;
-    out.warn(`${name} does not start by itself with the next boot: ${error.message}`);
-  }
-}
+const enable = ({ system }: Node, out: Output, name: UnitName): Promise<void> =>
+  orWarn(out.warn, `${name} does not start by itself with the next boot`, () => systemctl(system, "enable", name));
 
 async function waitUntilHealthy({ stats_port: port }: Config): Promise<string | undefined> {
   const deadline = performance.now() + HEALTHY_WITHIN_MS;

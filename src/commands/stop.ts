@@ -1,7 +1,7 @@
 import { defineCommand } from "citty";
 import type { Config } from "../config/schema.ts";
 import { unitsOf } from "../domain/units.ts";
-import { OberError, orUndefined, UsageError } from "../errors.ts";
+import { orUndefined, orWarn, UsageError } from "../errors.ts";
 import { inTurn, type TurnOptions, turnArgs, waitTurnMs } from "../node/turn.ts";
 import { haproxyCommand } from "../system/haproxy-socket.ts";
 import { withLock } from "../system/lock.ts";
@@ -103,7 +103,8 @@ export async function leaveAndStop(
     // Bound to ober-http and wanted by it: disabled first, so that nothing brings them back in between.
     for (const name of [...unitsOf(config)].reverse()) {
       out.progress(`stopping ${name}`);
-      await leaveEnabled(out, name, systemctl(system, "disable", name));
+      // A disk that cannot be written must not keep the node in traffic.
+      await orWarn(out.warn, `${name} starts again with the next boot`, () => systemctl(system, "disable", name));
       await stopUnit(system, out, name);
     }
     // A unit that was killed while it took its addresses away does not do so again; the script knows from its records what is left.
@@ -113,14 +114,6 @@ export async function leaveAndStop(
     await lift();
   }
   return { ...drained, inFlight };
-}
-
-/** A disk that cannot be written must not keep the node in traffic. */
-async function leaveEnabled(out: Output, name: string, disabled: Promise<void>): Promise<void> {
-  const [trouble] = await Promise.allSettled([disabled]);
-  if (trouble.status === "fulfilled") return;
-  if (!(trouble.reason instanceof OberError)) throw trouble.reason;
-  out.warn(`${name} starts again with the next boot: ${trouble.reason.message}`);
 }
 
 /** Far beyond what any unit of ober's takes to end once there is nothing to wait for; only one that hangs does. */

@@ -1,5 +1,5 @@
 import { defineCommand } from "citty";
-import { OberError } from "../errors.ts";
+import { orWarn } from "../errors.ts";
 import { readJournal } from "../install/journal.ts";
 import { NO_CHOICE } from "../install/package-choice.ts";
 import { notBootstrapped, undoSteps } from "../install/runner.ts";
@@ -64,14 +64,11 @@ const LEAVE_WITHIN_MS = 60_000;
 /** A node in service leaves as `ober stop` does. A configuration that no longer loads must not keep ober on the machine. */
 async function leaveService(node: Node, out: Output): Promise<void> {
   if ((await unitState(node.system, "ober-http.service")).active !== "active") return;
-  try {
+  await orWarn(out.warn, "the node could not be stopped in good order", async () => {
     const { config } = await currentConfig(node);
     const turn = { command: "ober uninstall", force: true, waitMs: undefined };
     await inTurn(node, out, config, turn, () =>
       leaveAndStop(node, out, { timeoutMs: LEAVE_WITHIN_MS, force: false, config }),
     );
-  } catch (error) {
-    if (!(error instanceof OberError)) throw error;
-    out.warn(`the node could not be stopped in good order: ${error.message}`);
-  }
+  });
 }

@@ -9,8 +9,10 @@ const NAMED =
 
 const PATTERNS: readonly (readonly [pattern: RegExp, by: string])[] = [
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g, REMOVED],
-  [/(X-Amz-(?:Signature|Security-Token|Credential)=)[^\s&"]+/gi, `$1${REMOVED}`],
-  [/(\b(?:signature|x-amz-signature|policy|awsaccesskeyid)=)[^\s&"]+/gi, `$1${REMOVED}`],
+  [
+    /((?:X-Amz-(?:Signature|Security-Token|Credential)|\b(?:signature|policy|awsaccesskeyid))=)[^\s&"]+/gi,
+    `$1${REMOVED}`,
+  ],
   // Headers that carry a credential: the whole rest of the line, as a cookie or a signature has blanks in it.
   [
     /\b((?:(?:proxy-)?authorization|(?:set-)?cookie|x-auth-key|x-auth-token|x-amz-(?:copy-source-)?server-side-encryption-customer-key(?:-md5)?)["']?\s*[:=]\s*).*/gi,

@@ -1,4 +1,5 @@
 /** The states of an RGW, as HAProxy's checks see them. Pure. */
+import { several } from "./foreign.ts";
 
 /**
  * It serves; it is busy, at its own limit of requests, and keeps its place; it is drained, and ends what it has; or it is out, and nobody
@@ -62,14 +63,14 @@ export function statesText(servers: readonly NamedState[]): string {
   return [
     ...out.slice(0, TOLD).map(({ name, status, reason }) => `${name} is ${status} (${reason || "no reason"})`),
     ...(out.length > TOLD ? [`${out.length - TOLD} more are out`] : []),
-    ...[...alike].map(([what, same]) => `${namesOf(same)} ${same.length === 1 ? "is" : "are"} ${what}`),
+    ...[...alike].map(
+      ([what, same]) =>
+        `${several(
+          same.map(({ name }) => name),
+          NAMED,
+        )} ${same.length === 1 ? "is" : "are"} ${what}`,
+    ),
   ].join("; ");
-}
-
-function namesOf(servers: readonly NamedState[]): string {
-  const names = servers.slice(0, NAMED).map(({ name }) => name);
-  const more = servers.length - names.length;
-  return more > 0 ? `${names.join(", ")} and ${more} more` : names.join(", ");
 }
 
 /** What the RGWs of a group that take requests do: those that were taken out on purpose answer too. */

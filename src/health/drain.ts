@@ -16,8 +16,10 @@ export function isHeld(hold: string): Promise<boolean> {
 
 /** Whether the node shall stay announced as the last choice for now; `"soft": true` in the flag. */
 export async function isSoft(flags: readonly string[]): Promise<boolean> {
-  return /"soft":\s*true/.test(await contentOf(flags));
+  return saysSoft(await contentOf(flags));
 }
+
+export const saysSoft = (text: string): boolean => /"soft":\s*true/.test(text);
 
 /** Why, in one line, from the flag's content: `{"by", "at", "reason"}`, each optional, or nothing at all. */
 export async function drainCause(flags: readonly string[]): Promise<string> {

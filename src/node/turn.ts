@@ -10,11 +10,10 @@ import type { Config } from "../config/schema.ts";
 import { TURN_KEY } from "../domain/serves.ts";
 import { type Decision, decide, type PeerWord, type Turn } from "../domain/turn.ts";
 import { OberError, UsageError } from "../errors.ts";
-import { isDrained } from "../health/drain.ts";
 import { healthNow } from "../health/once.ts";
 import { setMapKey } from "../health/serves.ts";
 import { isHeldBack } from "../plan/admission.ts";
-import { drainFlags } from "../system/drain-flag.ts";
+import { readDrainFlag } from "../system/drain-flag.ts";
 import { onInterrupt } from "../system/interrupts.ts";
 import type { Output } from "../ui/output.ts";
 import { bringsTraffic } from "./in-service.ts";
@@ -85,15 +84,15 @@ export async function inTurn<T>(
 /** The VIPs that clients reach by this node. Where that is not known for sure, all that it may serve. */
 async function servedHere(node: Node, config: Config): Promise<readonly string[]> {
   const { system, paths } = node;
-  const [traffic, drained, held, health, said] = await Promise.all([
+  const [traffic, drainFlag, held, health, said] = await Promise.all([
     bringsTraffic(node, config),
-    isDrained(drainFlags(paths).map((flag) => system.root + flag)),
+    readDrainFlag(system, paths),
     isHeldBack(system, paths),
     healthNow(config.stats_port),
     ownServes(config.stats_port, ASK_MS),
   ]);
   // HAProxy that is dead or hangs serves nobody, whatever the routers believe for another moment.
-  if (!traffic || drained || held || (!health.ok && health.kind !== "status")) return [];
+  if (!traffic || drainFlag !== undefined || held || (!health.ok && health.kind !== "status")) return [];
   const every = config.vips.map(({ address }) => address);
   if (said === undefined || config.ha_mode === "keepalived") return every;
   return every.filter((vip) => said[vip] !== undefined);

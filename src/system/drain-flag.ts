@@ -50,7 +50,7 @@ export async function writeHandicap(system: System, paths: Paths): Promise<void>
 }
 
 /** Where the flag may be; the first that is there counts. */
-export const drainFlags = (paths: Pick<Paths, "drainFlag" | "passingDrainFlag">) =>
+const drainFlags = (paths: Pick<Paths, "drainFlag" | "passingDrainFlag">) =>
   [paths.passingDrainFlag, paths.drainFlag] as const;
 
 /** The flag's content; undefined where the node is not drained. */

@@ -37,8 +37,8 @@ export function unacknowledged(ss: string): readonly number[] {
     .filter((queue) => queue > 0);
 }
 
-/** 500,000 connections. */
-const MOST_SOCKETS = 64 << 20;
+/** What `ss` says of 500,000 connections, in bytes. */
+export const MOST_SOCKETS = 64 << 20;
 const MOST_LISTED = 1000;
 
 /** What is in flight, in words: "12 transfers (10 HTTPS, 2 HTTP), the longest for 57 s". */
