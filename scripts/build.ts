@@ -47,7 +47,12 @@ export async function build(target: Target, outfile: string): Promise<void> {
     // A command's code is loaded when it is called and not before: chunks plus precompiled bytecode start `health` in milliseconds.
     splitting: true,
     bytecode: true,
-    define: { OBER_VERSION: JSON.stringify(version), OBER_COMMIT: JSON.stringify(commit()) },
+    define: {
+      OBER_VERSION: JSON.stringify(version),
+      OBER_COMMIT: JSON.stringify(commit()),
+      // The public key that upgrades must be signed with; scripts/release sets it.
+      OBER_RELEASE_KEY: JSON.stringify(process.env["OBER_RELEASE_KEY"] ?? ""),
+    },
     compile: {
       target: `bun-${target}`,
       outfile,

@@ -3,6 +3,8 @@
 # FROM is a directory or an http(s) URL that has a release; without it, the directory that this script lies in.
 set -eu
 from=${1:-$(dirname "$0")}
+# The public key of those who made the release, 32 bytes of Ed25519 in base64; in a release without signatures there is none.
+release_key=
 case $(uname -s)/$(uname -m) in
 Linux/x86_64) target=linux-x64 ;;
 Linux/aarch64) target=linux-arm64 ;;
@@ -25,6 +27,21 @@ fetch() {
 }
 
 fetch SHA256SUMS
+if [ -n "$release_key" ]; then
+  if ! command -v openssl >/dev/null; then
+    echo "error: openssl is needed to verify who made the release; install it and run this again" >&2
+    exit 1
+  fi
+  fetch SHA256SUMS.sig
+  # What stands before the 32 bytes in a SubjectPublicKeyInfo; see RFC 8410.
+  { printf '\060\052\060\005\006\003\053\145\160\003\041\000' && printf %s "$release_key" | base64 -d; } >"$work/key"
+  base64 -d <"$work/SHA256SUMS.sig" >"$work/signature" || true
+  if ! openssl pkeyutl -verify -rawin -pubin -keyform DER -inkey "$work/key" -in "$work/SHA256SUMS" \
+    -sigfile "$work/signature" >/dev/null 2>&1; then
+    echo "error: SHA256SUMS of $from is not signed by those who made this install.sh; nothing was installed" >&2
+    exit 1
+  fi
+fi
 file=$(sed -n "s/^[0-9a-f]\{64\}  \(ober-[^/]*-$target\.gz\)$/\1/p" "$work/SHA256SUMS")
 if [ -z "$file" ]; then
   echo "error: $from has no ober for $target" >&2
@@ -38,4 +55,9 @@ fi
 gzip -dc "$work/$file" >"$work/ober"
 chmod 755 "$work/ober"
 mv "$work/ober" ./ober
+# `ober upgrade --self` of a node with a signed release asks for it.
+if [ -n "$release_key" ]; then
+  fetch "${file%.gz}.sig"
+  mv "$work/${file%.gz}.sig" ./ober.sig
+fi
 echo "$(./ober --version | head -n 1): ./ober; next: sudo ./ober bootstrap /opt/ober"

@@ -2,7 +2,9 @@ import { resolve } from "node:path";
 import { parseFingerprint } from "../domain/openpgp.ts";
 import { OberError, UsageError } from "../errors.ts";
 import { readKey } from "../install/haproxy-vendor.ts";
+import { digestOf } from "../install/offline.ts";
 import { BRANCHES, type Branch, type PackageChoice, VENDOR_REPOSITORY } from "../install/package-choice.ts";
+import { confirmOrCancel, hasTerminal } from "../ui/prompt.ts";
 import { type Node, readGiven } from "./_node.ts";
 
 export const vendorArgs = {
@@ -31,6 +33,11 @@ export const packageArgs = {
     valueHint: "DIR|FILE",
     description: "Install from this directory of packages, or from what `ober bundle` made",
   },
+  digest: {
+    type: "string",
+    valueHint: "SHA256",
+    description: "The digest that `ober bundle` printed for the file of --offline",
+  },
   packageTimeout: {
     type: "string",
     valueHint: "SECONDS",
@@ -40,11 +47,12 @@ export const packageArgs = {
 
 type Given = { readonly [K in keyof typeof packageArgs]?: string | boolean | undefined } & {
   readonly install?: unknown;
+  readonly yes?: boolean | undefined;
 };
 
 /** The operator's word on packages. Throws a UsageError for what contradicts itself, an OberError for a file that is not there. */
 export async function packageChoice(node: Pick<Node, "system">, given: Given): Promise<PackageChoice> {
-  const { haproxy, haproxyKey, haproxyRepository, offline, packageTimeout } = given;
+  const { haproxy, haproxyKey, haproxyRepository, offline, digest, packageTimeout } = given;
   // citty reads every `--no-x` as an x that is false.
   const noInstall = given.noInstall === true || given.install === false;
   const sources = [
@@ -64,7 +72,8 @@ export async function packageChoice(node: Pick<Node, "system">, given: Given): P
     repository: haproxyRepository === undefined ? VENDOR_REPOSITORY : repositoryOf(String(haproxyRepository)),
     key: haproxyKey === undefined ? undefined : await keyOf(node, String(haproxyKey)),
     noInstall,
-    offline: offline === undefined ? undefined : await offlineOf(node, String(offline)),
+    confirmKey: given.yes === true || !hasTerminal() ? undefined : confirmKey,
+    offline: await offlineOf(node, offline, digest),
     timeoutMs: seconds === undefined ? undefined : seconds * 1000,
   };
 }
@@ -89,8 +98,45 @@ async function keyOf(node: Pick<Node, "system">, text: string): Promise<PackageC
   return readKey(await readGiven(node, file), file);
 }
 
-async function offlineOf({ system }: Pick<Node, "system">, text: string): Promise<string> {
-  const place = resolve(text);
-  if ((await system.stat(place)) !== undefined) return place;
-  throw new OberError(`there is no ${place}`, { hint: "give a directory of packages, or a file of `ober bundle`" });
+async function confirmKey(fingerprints: string): Promise<void> {
+  await confirmOrCancel(
+    `HAProxy's vendor signs with the key ${fingerprints}, seen here for the first time. Trust it?`,
+    {
+      initial: false,
+    },
+  );
+}
+
+/** An archive is installed as it is: it must be the one that was made, which only its digest can tell. */
+async function offlineOf(
+  { system }: Pick<Node, "system">,
+  offline: unknown,
+  digest: unknown,
+): Promise<PackageChoice["offline"]> {
+  if (digest !== undefined && !/^[0-9a-f]{64}$/.test(String(digest))) {
+    throw new UsageError("--digest must be a SHA-256 in 64 lower-case hexadecimal digits", "`ober bundle` prints it");
+  }
+  if (offline === undefined) {
+    if (digest === undefined) return undefined;
+    throw new UsageError("--digest is the digest of the file of --offline", "--offline FILE --digest SHA256");
+  }
+  const place = resolve(String(offline));
+  const there = await system.stat(place);
+  if (there === undefined) {
+    throw new OberError(`there is no ${place}`, { hint: "give a directory of packages, or a file of `ober bundle`" });
+  }
+  if (there.kind === "directory") {
+    if (digest === undefined) return { place };
+    throw new UsageError("--digest is the digest of a file, and --offline names a directory", "leave --digest out");
+  }
+  if (digest !== undefined) return { place, digest: String(digest) };
+  if (!hasTerminal()) {
+    throw new UsageError(
+      "--offline with a file needs --digest: its packages are installed without any other signature",
+      "`ober bundle` prints the digest where it makes the file",
+    );
+  }
+  const found = await digestOf(system, place);
+  await confirmOrCancel(`${place} has the SHA-256 ${found}. Is that what \`ober bundle\` printed?`, { initial: false });
+  return { place, digest: found };
 }

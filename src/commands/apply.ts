@@ -49,8 +49,7 @@ async function askAboutDrift({ system, paths }: Node, out: Output): Promise<void
   if (changes.length === 0) return;
   await out.write(`${changes.map(diffText).join("\n")}\n`);
   const which = changes.map(({ path }) => path).join(", ");
-  await confirmOrCancel(
-    `Overwrite ${which}, changed by hand?`,
-    `${which} was changed by hand; \`ober apply --yes\` overwrites it`,
-  );
+  await confirmOrCancel(`Overwrite ${which}, changed by hand?`, {
+    hint: `${which} was changed by hand; \`ober apply --yes\` overwrites it`,
+  });
 }

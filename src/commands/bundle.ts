@@ -37,7 +37,7 @@ export default defineCommand({
     const size = `${(bundle.bytes / 2 ** 20).toFixed(0)} MiB`;
     await out.result(
       bundle satisfies Documents["bundle"],
-      `${bundle.file}: ${bundle.packages} packages, ${size}, with ${bundle.haproxy}\nthere: ober bootstrap /opt/ober --offline ${bundle.file}`,
+      `${bundle.file}: ${bundle.packages} packages, ${size}, with ${bundle.haproxy}\nthere: ober bootstrap /opt/ober --offline ${bundle.file} --digest ${bundle.digest}`,
     );
   },
 });

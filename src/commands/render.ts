@@ -10,6 +10,7 @@ import { INTERFACE_NAME } from "../domain/interface-name.ts";
 import { pathsOf } from "../domain/paths.ts";
 import { quote } from "../domain/quote.ts";
 import { UsageError } from "../errors.ts";
+import { mask } from "../plan/diff.ts";
 import { validateAside, validators } from "../plan/validators.ts";
 import { type RenderedFile, render } from "../render/index.ts";
 import { localSystem } from "../system/local.ts";
@@ -36,6 +37,10 @@ export default defineCommand({
       required: true,
       valueHint: "PATH",
       description: "Install path of the node, such as /opt/ober",
+    },
+    withoutSecrets: {
+      type: "boolean",
+      description: "Write stars where passwords belong, for files that others may see",
     },
     check: { type: "boolean", description: "Have the programs that are installed here read their files" },
     node: {
@@ -79,17 +84,21 @@ export default defineCommand({
     });
     requireDistinctAddresses(config, facts, source);
     const paths = pathsOf(requireInstallPath(args.path));
-    const files = [
+    const files: readonly RenderedFile[] = [
       ...render({ config, facts, paths, secrets: await readSecrets(system) }),
       { path: paths.config, content: text, mode: 0o644 },
     ];
     const out = output(args);
     if (args.check) for (const warning of await checked(system, { files, paths, facts })) out.warn(warning);
     const directory = resolve(args.out);
-    for (const { path, content, mode } of files) {
+    for (const { path, content, mode, secrets } of files) {
       const place = join(directory, path);
       await system.makeDirectory(dirname(place));
-      await system.writeAtomic(place, content, { mode });
+      await system.writeAtomic(place, args.withoutSecrets ? mask(content, secrets) : content, { mode });
+    }
+    const secret = args.withoutSecrets ? [] : files.filter(({ secrets = [] }) => secrets.length > 0);
+    for (const { path } of secret) {
+      out.warn(`${join(directory, path)} holds passwords; --without-secrets writes stars in their place`);
     }
     await out.result(
       { directory, files: files.map(({ path }) => path) } satisfies Documents["render"],

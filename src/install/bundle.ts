@@ -1,16 +1,18 @@
 /** Packages for machines without a way out, fetched on one that has it: what `bootstrap --offline` takes. */
-import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { constants, copyFile, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { unusable } from "../checks/facts.ts";
 import { showFingerprint } from "../domain/openpgp.ts";
 import { parseVersion } from "../domain/version.ts";
-import { OberError } from "../errors.ts";
+import { CancelledError, OberError } from "../errors.ts";
 import { apt } from "../system/apt.ts";
 import { parseAvailable, parseSimulation } from "../system/apt-output.ts";
 import { HAPROXY_PACKAGES, nodePackages, type Os, requireSupportedOs } from "../system/os.ts";
 import type { System } from "../system/system.ts";
 import { branchesOf, findBranch, vendorKey } from "./haproxy-vendor.ts";
+import { digestOf, SUMS, sumsOf } from "./offline.ts";
 import type { PackageChoice } from "./package-choice.ts";
 
 const DEBIAN = { id: "debian", keyring: "debian-archive-keyring" };
@@ -40,6 +42,8 @@ export type BundleWanted = {
 export type Bundle = {
   readonly file: string;
   readonly bytes: number;
+  /** SHA-256 of the file, in hexadecimal: what `bootstrap --offline` asks for. */
+  readonly digest: string;
   readonly packages: number;
   readonly haproxy: string;
 };
@@ -52,14 +56,27 @@ export async function makeBundle(system: System, wanted: BundleWanted): Promise<
     await mkdir(files);
     const known = wanted.system in BUNDLE_SYSTEMS;
     const haproxy = known ? await fetchByApt(system, wanted, work) : await fetchByDnf(system, wanted, files);
-    const part = `${wanted.out}.part`;
     wanted.tell("packing");
-    await system.run(["tar", "-C", files, "-cf", part, "."], { timeoutMs: 300_000 });
-    await rename(part, wanted.out);
+    await writeFile(join(files, SUMS), await sumsOf(system, files));
+    const packed = join(work, "bundle.tar");
+    await system.run(["tar", "-C", files, "-cf", packed, "."], { timeoutMs: 300_000 });
+    const digest = await digestOf(system, packed);
+    await place(packed, wanted.out);
     const packages = (await readdir(files)).filter((name) => /\.(deb|rpm)$/.test(name)).length;
-    return { file: wanted.out, bytes: (await stat(wanted.out)).size, packages, haproxy };
+    return { file: wanted.out, bytes: (await stat(wanted.out)).size, digest, packages, haproxy };
   } finally {
     await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** Whole or not at all, and never through a link that somebody has laid where the file is made. */
+async function place(file: string, out: string): Promise<void> {
+  const part = `${out}.${randomBytes(8).toString("hex")}.part`;
+  try {
+    await copyFile(file, part, constants.COPYFILE_EXCL);
+    await rename(part, out);
+  } finally {
+    await rm(part, { force: true });
   }
 }
 
@@ -138,7 +155,8 @@ async function vendorSource(
     const { url, suite } = found.repository;
     return [[`deb [signed-by=${file}] ${url} ${suite} main`], `of ${url}`];
   } catch (error) {
-    if (!(error instanceof OberError) || packages.haproxy !== undefined || packages.key !== undefined) throw error;
+    if (!(error instanceof OberError) || error instanceof CancelledError) throw error;
+    if (packages.haproxy !== undefined || packages.key !== undefined) throw error;
     tell(`the vendor's packages of HAProxy are out of reach: ${error.message}`);
     return none("its vendor is out of reach");
   }

@@ -52,7 +52,7 @@ export type Key = { readonly text: string; readonly fingerprints: readonly strin
 
 /**
  * The key that the vendor's packages must be signed with: the operator's, or the vendor's own by HTTPS. Throws an OberError when
- * it is not the one that was pinned, or not the one that this machine has had since.
+ * it is not the one that was pinned, or not the one that this machine has had since, a CancelledError when the operator does not trust it.
  */
 export async function vendorKey(
   system: System,
@@ -80,6 +80,7 @@ export async function vendorKey(
       { hint: "ask the vendor; if it has changed its key: --haproxy-key NEW-FINGERPRINT" },
     );
   }
+  if (kept.length === 0) await choice.confirmKey?.(fetched.fingerprints.map(showFingerprint).join(", "));
   return { ...fetched, firstUse: kept.length === 0 };
 }
 

@@ -17,10 +17,15 @@ export type PackageChoice = {
   readonly repository: string;
   /** The vendor's key, as the operator got it by another way: the text of a key file, or fingerprints. */
   readonly key?: { readonly text: string } | { readonly fingerprints: readonly string[] } | undefined;
+  /**
+   * Asks whether the vendor's key, fetched for the first time, is to be trusted; throws a CancelledError when it is not. Undefined where
+   * nobody can be asked.
+   */
+  readonly confirmKey?: ((fingerprints: string) => Promise<void>) | undefined;
   /** Nothing is installed: the programs must be here. */
   readonly noInstall?: boolean;
-  /** A directory of package files with their metadata, or an archive of one, in the place of all repositories. */
-  readonly offline?: string | undefined;
+  /** A directory of package files with their metadata, or an archive of one, in the place of all repositories; an archive's SHA-256. */
+  readonly offline?: { readonly place: string; readonly digest?: string | undefined } | undefined;
   readonly timeoutMs?: number | undefined;
 };
 

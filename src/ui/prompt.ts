@@ -19,18 +19,24 @@ export type Prompts = {
   }): Promise<T>;
 };
 
-/** Asks a yes-or-no question; throws a CancelledError on no. Throws an OberError with `hint` where nobody can answer. */
+/**
+ * Asks a yes-or-no question, with `initial` as what Enter means; throws a CancelledError on no. Throws an OberError with `hint` where
+ * nobody can answer.
+ */
 export async function confirmOrCancel(
   message: string,
-  hint = "give --yes to go on without being asked",
+  { hint = "give --yes to go on without being asked", initial = true }: { hint?: string; initial?: boolean } = {},
 ): Promise<void> {
   const { confirm } = await terminalPrompts(hint);
-  if (!(await confirm({ message, initial: true }))) throw new CancelledError();
+  if (!(await confirm({ message, initial }))) throw new CancelledError();
 }
+
+/** Whether somebody can see a question and answer it. */
+export const hasTerminal = (): boolean => process.stdin.isTTY && process.stdout.isTTY && process.stderr.isTTY;
 
 /** Questions on the terminal, drawn on stderr. Throws an OberError with `hint` where nobody can see or answer them. */
 export async function terminalPrompts(hint: string): Promise<Prompts> {
-  if (!process.stdin.isTTY || !process.stdout.isTTY || !process.stderr.isTTY) {
+  if (!hasTerminal()) {
     throw new OberError("there is no terminal to ask on", { hint });
   }
   // Loaded here, because most commands never ask anything.

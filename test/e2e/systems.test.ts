@@ -64,6 +64,7 @@ const journal = (): readonly {
   return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")).steps : [];
 };
 
+const digestOf = async (file: string) => (await node.exec(["sha256sum", file])).stdout.slice(0, 64);
 const isThere = (file: string) => existsSync(join(node.root, file));
 const grouped = (fingerprint: string) => fingerprint.replaceAll(/(.{4})(?=.)/g, "$1 ");
 
@@ -253,7 +254,7 @@ test.each(ALL ? ["rhel" as const] : [])(
     await bare(release);
     await node.exec(["/root/ober", "bundle", "--for", "rhel-10", "--out", "/root/bundle.tar"], { timeoutMs: 110_000 });
     await node.exec(["sh", "-c", "mkdir /root/away && mv /etc/yum.repos.d/* /root/away/"]);
-    await bootstrap(["--offline", "/root/bundle.tar"]);
+    await bootstrap(["--offline", "/root/bundle.tar", "--digest", await digestOf("/root/bundle.tar")]);
     expect((await ober(node, ["--version"])).stdout).toMatch(/HAProxy 3\.0.*\nExaBGP 4\.2/);
     await ober(node, ["uninstall", "--yes"]);
     await node.exec(["sh", "-c", "mv /root/away/* /etc/yum.repos.d/ && rm -r /root/away /root/bundle.tar"]);
@@ -280,7 +281,9 @@ describe("a site that has its own way with packages", () => {
       timeoutMs: 110_000,
     });
     await node.exec(["mv", "/etc/apt/sources.list", "/root/sources.list"]);
-    await bootstrap(["--offline", "/root/bundle.tar"]);
+    const { stderr } = await bootstrap(["--offline", "/root/bundle.tar"], [2]);
+    expect(stderr).toContain("--offline with a file needs --digest");
+    await bootstrap(["--offline", "/root/bundle.tar", "--digest", await digestOf("/root/bundle.tar")]);
     expect(journal().find(({ id }) => id === "packages")).toMatchObject({ state: "applied" });
     expect((await ober(node, ["--version"])).stdout).toMatch(/HAProxy 3\.0/);
     expect(isThere(join(PREFIX_ON_NODE, "var/offline"))).toBe(false);

@@ -64,7 +64,9 @@ export function haproxySourceStep(context: InstallContext): Step<null> {
     const shown = key.fingerprints.map(showFingerprint).join(", ");
     if (key.firstUse) {
       tell(`the key of HAProxy's vendor was fetched for the first time, and is trusted from now on: ${shown}`);
-      tell("compare it with what the vendor publishes; --haproxy-key pins it beforehand");
+      if (packages.confirmKey === undefined) {
+        tell("compare it with what the vendor publishes; --haproxy-key pins it beforehand");
+      }
     }
     try {
       await manager.addRepository(found.repository, key.text);

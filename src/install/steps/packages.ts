@@ -4,6 +4,7 @@ import { OberError } from "../../errors.ts";
 import { HAPROXY_PACKAGES, nodePackages } from "../../system/os.ts";
 import { type Brought, namesOf, OFFLINE_STATE, type Wanted } from "../../system/packages.ts";
 import { findPrograms } from "../../system/programs.ts";
+import { openOffline } from "../offline.ts";
 import { managerOf } from "../package-choice.ts";
 import type { Step } from "../step.ts";
 import type { InstallContext } from "../steps.ts";
@@ -38,14 +39,14 @@ export function packagesStep(context: InstallContext): Step<Record> {
       return packages.noInstall || (await missing()).length === 0 ? "done" : "needed";
     },
     async plan() {
-      await openOffline();
+      await bringOffline();
       await manager.refresh();
       const brought = await manager.wouldBring(await choose());
       return { packages: brought, users: await names("/etc/passwd"), groups: await names("/etc/group") };
     },
     /** A run that failed may have meant other packages than this one does. */
     async amend(former) {
-      await openOffline();
+      await bringOffline();
       await manager.refresh();
       const known = namesOf(former.packages);
       const more = (await manager.wouldBring(await choose())).filter(({ name }) => !known.includes(name));
@@ -95,7 +96,7 @@ export function packagesStep(context: InstallContext): Step<Record> {
       const chosen = vendor ? HAPROXY_PACKAGES[0] : name;
       const version = available.get(chosen);
       if (version === undefined) {
-        const where = offline === undefined ? "no repository of this machine has" : `${offline} lacks`;
+        const where = offline === undefined ? "no repository of this machine has" : `${offline.place} lacks`;
         throw new OberError(`${where} the package ${chosen}`, hintFor(chosen));
       }
       const parsed = parseVersion(version);
@@ -134,18 +135,14 @@ export function packagesStep(context: InstallContext): Step<Record> {
   }
 
   /** Brings the offline packages to one place, whether they came as a directory or as an archive. */
-  async function openOffline(): Promise<void> {
+  async function bringOffline(): Promise<void> {
     if (offline === undefined) return;
     await closeOffline();
-    if ((await system.stat(offline))?.kind === "directory") await system.symlink(offline, opened);
-    else {
-      await system.makeDirectory(opened, 0o755);
-      await system.run(["tar", "-xf", offline, "-C", opened, "--no-same-owner"], { timeoutMs: 300_000 });
-    }
+    await openOffline(system, { ...offline, into: opened });
     const index = os.family === "debian" ? "Packages" : "repodata/repomd.xml";
     const make = os.family === "debian" ? "apt-ftparchive packages . > Packages" : "createrepo_c .";
     if ((await system.stat(`${opened}/${index}`)) !== undefined) return;
-    throw new OberError(`${offline} has no ${index}`, {
+    throw new OberError(`${offline.place} has no ${index}`, {
       hint: `make it with \`ober bundle\`, or by hand there: ${make}`,
     });
   }
