@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { run } from "./process.ts";
 
 /** `experimental` is sid with HAProxy from experimental; the last two say they are Ubuntu 24.04 and RHEL 10, on trixie's programs. */
@@ -89,13 +89,15 @@ export function toolsTree(progress: Progress): Promise<string> {
   return tree({ kind: "tools", release: TOOLS_RELEASE, argv, progress });
 }
 
-export async function tree(wanted: {
+type Wanted = {
   readonly kind: string;
   readonly release: Release;
   readonly argv: readonly string[];
   readonly progress: Progress;
-}): Promise<string> {
-  const { kind, release, argv, progress } = wanted;
+};
+
+export async function tree(wanted: Wanted): Promise<string> {
+  const { kind, release, argv } = wanted;
   const cache = cacheDirectory();
   const mirror = process.env["OBER_LAB_MIRROR"];
   const source = mirror ? [release, mirror] : [release];
@@ -105,22 +107,32 @@ export async function tree(wanted: {
     .slice(0, 10);
   const finished = join(cache, `${kind}-${release}-${digest}`);
   if (existsSync(finished)) return finished;
+  // Three nodes that are reset at once want the same one.
+  const underWay = building.get(finished) ?? build(finished, wanted);
+  building.set(finished, underWay);
+  return underWay.finally(() => building.delete(finished));
+}
 
+const building = new Map<string, Promise<string>>();
+
+async function build(finished: string, { kind, release, argv, progress }: Wanted): Promise<string> {
+  const cache = dirname(finished);
+  const mirror = process.env["OBER_LAB_MIRROR"];
   mkdirSync(cache, { recursive: true });
   await removeLeftovers(cache);
   progress(`building the ${kind} tree of Debian ${release} in ${cache} (once; about half a minute)`);
-  const building = join(cache, `building-${process.pid}-${kind}-${release}`);
-  const { stderr } = await run(["mmdebstrap", ...argv, suiteOf(release), building, ...source.slice(1)], {
+  const unfinished = join(cache, `building-${process.pid}-${kind}-${release}`);
+  const { stderr } = await run(["mmdebstrap", ...argv, suiteOf(release), unfinished, ...(mirror ? [mirror] : [])], {
     timeoutMs: 900_000,
   });
   writeFileSync(`${finished}.log`, stderr);
   try {
-    renameSync(building, finished);
+    renameSync(unfinished, finished);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code !== "ENOTEMPTY" && code !== "EEXIST") throw error;
     // Another run finished the same tree first.
-    await run(["rm", "-rf", "--one-file-system", building]);
+    await run(["rm", "-rf", "--one-file-system", unfinished]);
   }
   return finished;
 }
