@@ -48,13 +48,19 @@ export async function sharedLab(nodes = CLUSTER_NODES.length + 1): Promise<Lab> 
   return up({ nodes, progress: sayProgress(), waitMs: 600_000 });
 }
 
-/** A cluster that serves: every node installed, configured alike, started, and in the router's kernel. Call `watch.stop` at the end. */
-export async function runningCluster(options: ClusterOptions & { readonly release?: Release } = {}): Promise<Cluster> {
-  const { release = RELEASE, ...config } = options;
+/**
+ * A cluster that serves: every node installed, configured alike, started, and in the router's kernel; with `bare` from machines that have
+ * nothing. Call `watch.stop` at the end.
+ */
+export async function runningCluster(
+  options: ClusterOptions & { readonly release?: Release; readonly bare?: boolean } = {},
+): Promise<Cluster> {
+  const { release = RELEASE, bare = false, ...config } = options;
   const lab = await sharedLab();
   const nodes = CLUSTER_NODES.map((name) => lab.node(name));
   const yaml = clusterYaml(config);
-  await Promise.all(nodes.map((node) => makeServe(node, release, yaml)));
+  if (bare) await Promise.all(nodes.map((node) => node.reset(release).then(() => install(node, yaml))));
+  else await Promise.all(nodes.map((node) => makeServe(node, release, yaml)));
   const watch = await watchRoute(VIP);
   await waitForNextHops(nodes, 60_000);
   await prepareClients();
@@ -67,10 +73,11 @@ export function clusterYaml(config: ClusterOptions = {}): string {
 
 /** Installs, configures and starts a node, whatever it was before. */
 export async function makeServe(node: LabNode, release: Release, yaml: string): Promise<void> {
-  if (node.release() !== release) await node.reset(release);
-  if (!node.isOn()) await node.boot();
+  const installed = node.release() === release && existsSync(join(node.root, "opt/ober/bin/ober"));
+  if (!installed) await node.resetReady(release);
+  else if (!node.isOn()) await node.boot();
   await node.mend();
-  if (!existsSync(join(node.root, "opt/ober/bin/ober"))) return install(node, yaml);
+  if (!installed) return install(node, yaml);
   await configure(node, yaml);
   await ober(node, ["start"]);
 }

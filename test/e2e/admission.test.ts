@@ -19,9 +19,9 @@ async function configured(node: LabNode, yaml: string): Promise<string> {
   return (await ober(node, ["config", "--from", "/root/ober.yaml", "--yes"])).stderr;
 }
 
-/** The commands of the README on a bare machine, and no certificate. Returns what they said. */
+/** The commands of the README and no certificate. Returns what they said. */
 async function joins(node: LabNode, yaml: string): Promise<string> {
-  await node.reset();
+  await node.resetReady();
   copyExecutable(node);
   await node.exec(["/root/ober", "bootstrap", PREFIX_ON_NODE, "--yes"], { timeoutMs: 300_000 });
   const said = await configured(node, yaml);

@@ -11,7 +11,7 @@ for (const release of ["trixie", "bookworm"] as const) {
   describe(`three bare ${release} machines with nothing but the executable and one ober.yaml`, () => {
     let cluster: Cluster;
     beforeAll(async () => {
-      cluster = await runningCluster({ release });
+      cluster = await runningCluster({ release, bare: true });
     }, 300_000);
     afterAll(() => cluster?.watch.stop());
 

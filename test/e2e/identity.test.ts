@@ -19,7 +19,7 @@ describe("nodes with two networks", () => {
     const lab = await sharedLab();
     nodes = [lab.node("n1"), lab.node("n2")];
     for (const [index, node] of nodes.entries()) {
-      await node.reset(RELEASE);
+      await node.resetReady(RELEASE);
       await plugService(node.name, index + 1);
       hosts.set(node.name, await Bun.file(hostsOf(node)).text());
       copyExecutable(node);

@@ -65,7 +65,7 @@ let newState: Snapshot;
 
 beforeAll(async () => {
   node = (await sharedLab()).node(SPARE_NODE);
-  await node.reset("trixie");
+  await node.resetReady("trixie");
   await install(node, OLD);
   await configure(node, NEW);
   newState = await generated();

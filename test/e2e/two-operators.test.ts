@@ -15,7 +15,7 @@ let node: LabNode;
 
 beforeAll(async () => {
   node = (await sharedLab()).node(SPARE_NODE);
-  await node.reset("trixie");
+  await node.resetReady("trixie");
   await install(node, YAML);
 }, 300_000);
 afterAll(() => node?.reset());

@@ -1,16 +1,21 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import type { LabNode } from "../lab/lab.ts";
 import { configure, copyExecutable, install, ober, PREFIX_ON_NODE, vrrpYaml } from "../lab/ober.ts";
-import type { Release } from "../lab/trees.ts";
 import { clusterYaml, SPARE_NODE, sharedLab } from "./_cluster.ts";
 import { differences, type Snapshot, snapshot } from "./_snapshot.ts";
 
 describe("`ober uninstall`", () => {
   let node: LabNode;
   let before: Snapshot;
-  const bare = async (release: Release = "trixie") => {
+  const bare = async () => {
     node = (await sharedLab()).node(SPARE_NODE);
-    await node.reset(release);
+    await node.reset("trixie");
+    before = await snapshot(node);
+  };
+  /** A machine that has the packages already, which then stay. */
+  const ready = async () => {
+    node = (await sharedLab()).node(SPARE_NODE);
+    await node.resetReady("trixie");
     before = await snapshot(node);
   };
   afterAll(() => node?.reset());
@@ -49,7 +54,7 @@ describe("`ober uninstall`", () => {
   }, 240_000);
 
   test("leaves a machine that served in keepalived mode as it was before, and the configuration when it is told to", async () => {
-    await bare();
+    await ready();
     await install(node, vrrpYaml([SPARE_NODE], { vips: ["10.77.0.104"] }));
     // The other mode in between leaves its own traces.
     await configure(node, clusterYaml());
@@ -63,6 +68,7 @@ describe("`ober uninstall`", () => {
   }, 180_000);
 
   test("gives back an active firewall as it was, and BGP mode leaves nothing of VRRP in it", async () => {
+    await ready();
     await node.exec(["apt-get", "update"]);
     await node.exec(["apt-get", "install", "--yes", "ufw"], { timeoutMs: 120_000 });
     await node.exec(["ufw", "allow", "22/tcp"]);
@@ -82,7 +88,7 @@ describe("`ober uninstall`", () => {
   }, 180_000);
 
   test("does the same with firewalld", async () => {
-    await bare();
+    await ready();
     await node.exec(["apt-get", "update"]);
     await node.exec(["apt-get", "install", "--yes", "firewalld"], { timeoutMs: 180_000 });
     const rules = async () =>

@@ -154,7 +154,7 @@ describe("a running node", () => {
   let node: LabNode;
   beforeAll(async () => {
     node = (await sharedLab()).node(SPARE_NODE);
-    await node.reset("trixie");
+    await node.resetReady("trixie");
     await install(node, clusterYaml());
   }, 180_000);
 

@@ -8,7 +8,7 @@ import { bytes } from "./_cluster.ts";
 import { holders, ownersAsSeenBy, statusOf, VIPS, type VrrpCluster, vrrpCluster } from "./_vrrp.ts";
 
 for (const release of ["trixie", "bookworm"] as const) {
-  describe(`three bare ${release} machines in keepalived mode with one ober.yaml`, () => {
+  describe(`three ${release} machines in keepalived mode with one ober.yaml`, () => {
     let cluster: VrrpCluster;
     beforeAll(async () => {
       cluster = await vrrpCluster({ release });

@@ -6,8 +6,8 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { dirname, join } from "node:path";
-import { run } from "./process.ts";
+import { basename, dirname, join } from "node:path";
+import { type RunResult, run } from "./process.ts";
 
 /** `experimental` is sid with HAProxy from experimental; the last two say they are Ubuntu 24.04 and RHEL 10, on trixie's programs. */
 export const RELEASES = ["trixie", "bookworm", "sid", "experimental", "ubuntu", "rhel"] as const;
@@ -17,7 +17,8 @@ export type Progress = (line: string) => void;
 /** What a machine has before anybody makes a node of it: it boots, and that is all. */
 const BARE_PACKAGES = ["systemd", "systemd-sysv", "dbus", "udev", "iproute2", "procps", "ca-certificates"];
 /** What `apt-get` finds inside a node, with all dependencies, although the node has no way out. */
-const REPOSITORY_PACKAGES = ["haproxy", "exabgp", "keepalived", "bird2", "nftables", "ufw", "firewalld"];
+const NODE_PACKAGES = ["haproxy", "exabgp", "keepalived", "bird2", "nftables"];
+const REPOSITORY_PACKAGES = [...NODE_PACKAGES, "ufw", "firewalld"];
 const TOOLS_PACKAGES = [
   "bird2",
   "frr",
@@ -71,6 +72,28 @@ export function nodeTree(release: Release, progress: Progress): Promise<string> 
   });
 }
 
+/**
+ * The same machine with a node's packages, whose own services are off: for tests that do not ask how the packages come, which takes most of a
+ * bootstrap's time.
+ */
+export async function readyTree(release: Release, progress: Progress): Promise<string> {
+  const bare = await nodeTree(release, progress);
+  const install = [
+    "apt-get -q update",
+    `apt-get -q install --yes --no-install-recommends ${NODE_PACKAGES.join(" ")}`,
+    "for unit in haproxy exabgp keepalived bird nftables; do systemctl disable $unit; done",
+    "apt-get clean && rm -rf /var/lib/apt/lists/*",
+  ].join(" && ");
+  const nspawn = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--pipe", "--resolv-conf=off"];
+  const digest = createHash("sha256").update(install).digest("hex").slice(0, 6);
+  return once(`${bare.replace(/(.*)\/node-/, "$1/ready-")}-${digest}`, progress, async (directory) => {
+    await run(["cp", "-a", bare, directory]);
+    return run([...nspawn, "-D", directory, "env", "DEBIAN_FRONTEND=noninteractive", "sh", "-c", install], {
+      timeoutMs: 300_000,
+    });
+  });
+}
+
 /** What the systems that are not Debian have beside it. */
 const MORE_PACKAGES: Partial<Record<Release, readonly string[]>> = {
   ubuntu: ["netplan.io", "ufw"],
@@ -97,7 +120,7 @@ type Wanted = {
 };
 
 export async function tree(wanted: Wanted): Promise<string> {
-  const { kind, release, argv } = wanted;
+  const { kind, release, argv, progress } = wanted;
   const cache = cacheDirectory();
   const mirror = process.env["OBER_LAB_MIRROR"];
   const source = mirror ? [release, mirror] : [release];
@@ -105,26 +128,29 @@ export async function tree(wanted: Wanted): Promise<string> {
     .update(JSON.stringify([argv, source]))
     .digest("hex")
     .slice(0, 10);
-  const finished = join(cache, `${kind}-${release}-${digest}`);
-  if (existsSync(finished)) return finished;
-  // Three nodes that are reset at once want the same one.
-  const underWay = building.get(finished) ?? build(finished, wanted);
-  building.set(finished, underWay);
-  return underWay.finally(() => building.delete(finished));
+  return once(join(cache, `${kind}-${release}-${digest}`), progress, (directory) =>
+    run(["mmdebstrap", ...argv, suiteOf(release), directory, ...source.slice(1)], { timeoutMs: 900_000 }),
+  );
 }
 
-const building = new Map<string, Promise<string>>();
+const underWay = new Map<string, Promise<string>>();
 
-async function build(finished: string, { kind, release, argv, progress }: Wanted): Promise<string> {
+/** The directory `finished`, made by `make` under another name where it is not there; once, also for nodes that want it at the same moment. */
+async function once(finished: string, progress: Progress, make: (directory: string) => Promise<RunResult>) {
+  if (existsSync(finished)) return finished;
+  const build = underWay.get(finished) ?? buildTree(finished, progress, make);
+  underWay.set(finished, build);
+  return build.finally(() => underWay.delete(finished));
+}
+
+async function buildTree(finished: string, progress: Progress, make: (directory: string) => Promise<RunResult>) {
   const cache = dirname(finished);
-  const mirror = process.env["OBER_LAB_MIRROR"];
   mkdirSync(cache, { recursive: true });
   await removeLeftovers(cache);
-  progress(`building the ${kind} tree of Debian ${release} in ${cache} (once; about half a minute)`);
-  const unfinished = join(cache, `building-${process.pid}-${kind}-${release}`);
-  const { stderr } = await run(["mmdebstrap", ...argv, suiteOf(release), unfinished, ...(mirror ? [mirror] : [])], {
-    timeoutMs: 900_000,
-  });
+  const name = basename(finished).replace(/(-[0-9a-f]+)+$/, "");
+  progress(`building the tree ${name} in ${cache} (once; about half a minute)`);
+  const unfinished = join(cache, `building-${process.pid}-${name}`);
+  const { stderr } = await make(unfinished);
   writeFileSync(`${finished}.log`, stderr);
   try {
     renameSync(unfinished, finished);
