@@ -208,6 +208,8 @@ const ConfigSchema = mapping(
       8404,
     ),
     max_connections: v.optional(wholeNumber(20, 25_000), 25_000),
+    /** 0: no limit, for clients that all come from the address of one NAT. */
+    max_connections_per_client: v.optional(wholeNumber(0, 25_000), 500),
     stats_allow: v.optional(parsed(isListOfTexts, "a list of addresses or networks", parseNetworks), []),
     install_path: v.optional(v.unknown()),
     venv_path: v.optional(v.unknown()),

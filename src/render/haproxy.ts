@@ -10,7 +10,7 @@ import { furtherServers, isNamed, serversOfAName } from "../domain/server-state.
 import { SERVES_KEY, TURN_KEY } from "../domain/serves.ts";
 import type { RenderedFile } from "./file.ts";
 import { IDENTITY_KEY, IDENTITY_PATH, identityText, SERVES_TEXT } from "./identity.ts";
-import { type ConnectionLimits, clusterSize, connectionLimits, groupsSharing, requestShare } from "./limits.ts";
+import { type ConnectionLimits, clusterSize, connectionLimits, groupsSharing, requestShare, SPARE } from "./limits.ts";
 import { fill, gate } from "./template.ts";
 
 type HaproxyInput = Pick<
@@ -86,6 +86,7 @@ function haproxyConfig(config: Config, facts: HaproxyInput, paths: Paths): strin
       statsList: paths.statsList,
       leavingList: paths.leavingList,
       statsPort: String(config.stats_port),
+      ...clientLimit(limits, config),
       binds: indent(any(443).map((bind) => `${bind} name s3 ssl crt ${certificate} alpn http/1.1`)),
       plainBinds: indent(any(80)),
       routes: indent(routes(config)),
@@ -95,6 +96,27 @@ function haproxyConfig(config: Config, facts: HaproxyInput, paths: Paths): strin
     }),
     facts.haproxy,
   );
+}
+
+/**
+ * What keeps one client from taking all connections: refused are those above its share, before the TLS handshake. An IPv6 client has its
+ * network of 64 bits, which is what sites give to one machine. The table of clients has room for more of them than there can be connections,
+ * so that none goes uncounted; the other one has a single entry, which all connections hold, with the number of those refused (gpc0).
+ */
+function clientLimit({ clients }: ConnectionLimits, { max_connections_per_client: ofOneClient }: Config) {
+  if (ofOneClient === 0) return { clientTable: "", refusedTable: "", clientLimit: "" };
+  const isOver = `if { sc0_conn_cur gt ${ofOneClient} }`;
+  return {
+    clientTable: indent([`stick-table type ipv6 size ${clients + SPARE} expire 10s store conn_cur`]),
+    refusedTable: indent(["stick-table type integer size 1 store gpc0"]),
+    clientLimit: indent([
+      "# No client takes all of them (max_connections_per_client). A reload counts anew, without what the old worker still has.",
+      "tcp-request connection track-sc0 src,ipmask(32,64) table ober_s3",
+      "tcp-request connection track-sc1 int(0) table ober_s3_plain",
+      `tcp-request connection sc-inc-gpc0(1) ${isOver}`,
+      `tcp-request connection reject ${isOver}`,
+    ]),
+  };
 }
 
 /** Who may see health, statistics and metrics. The node itself always: `ober health` and keepalived's check ask over loopback. */

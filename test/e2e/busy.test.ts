@@ -40,7 +40,7 @@ const CLIENTS = 3_000;
 
 /** The cluster's ober.yaml with the stand-ins, and what this file tests. */
 const withKeys = (yaml: string, clients = CLIENTS) =>
-  `${yaml.replace(/^( {4}servers: .*)$/m, `$1\n    max_requests: ${LIMIT}`)}max_connections: ${clients}\n`;
+  `${yaml.replace(/^( {4}servers: .*)$/m, `$1\n    max_requests: ${LIMIT}`)}max_connections: ${clients}\nmax_connections_per_client: 0\n`;
 
 let standIns: StandIns;
 beforeAll(async () => {
