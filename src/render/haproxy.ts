@@ -3,7 +3,7 @@ import { assets } from "../assets.ts";
 import type { Backend, Config, Server } from "../config/schema.ts";
 import { familyOf } from "../domain/address.ts";
 import { writeAllowList } from "../domain/allow-list.ts";
-import type { NodeFacts } from "../domain/facts.ts";
+import { type NodeFacts, POST_QUANTUM } from "../domain/facts.ts";
 import { certificatePlace, type Paths } from "../domain/paths.ts";
 import { isHealthPath } from "../domain/rgw.ts";
 import { furtherServers, isNamed, serversOfAName } from "../domain/server-state.ts";
@@ -54,6 +54,16 @@ export function bufferSize(memory: number, connections: number): number {
   return BUFFER_SIZES.find((size) => size <= affordable) ?? 65_536;
 }
 
+/** Mozilla's, the best first; see docs/decisions/tls.md. */
+const CURVES = [POST_QUANTUM, "X25519", "P-256", "P-384"];
+
+/** The key exchanges that clients may use. The one that not every library knows is left out where this node's does not, if another one is left. */
+function curves(wanted: readonly string[], features: readonly string[]): string {
+  const all = wanted.length > 0 ? wanted : CURVES;
+  const known = all.filter((curve) => curve !== POST_QUANTUM || features.includes(POST_QUANTUM));
+  return (known.length > 0 ? known : all).join(":");
+}
+
 /** Values for large buffers. HAProxy reserves at most half of one, and 1024 bytes by default. */
 function buffers(memory: number, { clients }: ConnectionLimits) {
   const size = bufferSize(memory, clients);
@@ -86,6 +96,8 @@ function haproxyConfig(config: Config, facts: HaproxyInput, paths: Paths): strin
       statsList: paths.statsList,
       leavingList: paths.leavingList,
       statsPort: String(config.stats_port),
+      tlsVersion: config.tls.min_version,
+      curves: curves(config.tls.curves, facts.haproxy.features),
       ...clientLimit(limits, config),
       failed: indent(FAILED_LINES),
       binds: indent(any(443).map((bind) => `${bind} name s3 ssl crt ${certificate} alpn http/1.1`)),
