@@ -121,12 +121,12 @@ describe("an ober.yaml is refused", () => {
     [
       "with the key of a prototype",
       also("__proto__: {ha_mode: keepalived}"),
-      "__proto__: unknown key; known here are ha_mode, nodes, handover, settle_time, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, max_connections, stats_allow, install_path, venv_path",
+      "__proto__: unknown key; known here are ha_mode, nodes, handover, settle_time, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, stats_allow, install_path, venv_path",
     ],
     [
       "with a key that clears the screen",
       also('"\\e[2J": 1'),
-      '"\\u001b[2J": unknown key; known here are ha_mode, nodes, handover, settle_time, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, max_connections, stats_allow, install_path, venv_path',
+      '"\\u001b[2J": unknown key; known here are ha_mode, nodes, handover, settle_time, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, stats_allow, install_path, venv_path',
     ],
     [
       "with a password",
@@ -310,9 +310,14 @@ describe("an ober.yaml is refused", () => {
       'backends[0].servers: the list expands to more than 65536 names at "r[1-99999]n[1-99999]:1"',
     ],
     [
-      "with 65,537 servers in two groups",
-      GOOD.replace('servers: ["rgw1:7480"]}', 'servers: ["a[1-65536]:1"]}, {name: b, servers: ["b:1"]}'),
-      "backends: expected at most 65536 servers in all, found 65537",
+      "with 8,193 servers in two groups",
+      GOOD.replace('servers: ["rgw1:7480"]}', 'servers: ["a[1-8192]:1"]}, {name: b, servers: ["b:1"]}'),
+      "backends: expected at most 8192 servers in all, found 8193",
+    ],
+    [
+      "with names that may have more addresses than there can be servers",
+      GOOD.replace('servers: ["rgw1:7480"]}', 'servers: ["a[1-512]:1", "10.1.[0-127].[1-33]:1"]}'),
+      "backends: expected at most 8192 servers in all, found 8320; a name counts 8 times, for the addresses that it may have",
     ],
     [
       "with a value of a hundred kilobytes",

@@ -12,7 +12,8 @@ export async function benchCluster(mode: "bgp" | "keepalived", handover: "always
   const nodes = CLUSTER_NODES.map((name) => lab.node(name));
   for (const index of [1, 2, 3]) if (!(`backend${index}` in lab.services())) await lab.startBackend(index);
   const options = { handover, servers: `rgw[1-3]:${BACKEND_PORT}` } as const;
-  const yaml = mode === "bgp" ? oberYaml(CLUSTER_NODES, options) : vrrpYaml(CLUSTER_NODES, options);
+  // The load comes from few addresses.
+  const yaml = `max_connections_per_client: 0\n${(mode === "bgp" ? oberYaml : vrrpYaml)(CLUSTER_NODES, options)}`;
   /** Every node is in the router's route, or has one of the VIPs. */
   const settled = async () => {
     if (mode === "bgp") return void (await waitForNextHops(nodes, 60_000));

@@ -1,10 +1,10 @@
 /** Whether clients use up what the node has: its connections, and the kernel's queues before HAProxy. */
 import { numberIn } from "../domain/foreign.ts";
-import { counted, type StatRow, showStat } from "../system/haproxy-socket.ts";
+import { counted, haproxyCommand, type StatRow, showStat } from "../system/haproxy-socket.ts";
 import type { System } from "../system/system.ts";
 import { unitState } from "../system/systemd.ts";
 import { pass, skip, type Verdict, warn } from "./check.ts";
-import type { Host } from "./host-config.ts";
+import { configOf, type Host } from "./host-config.ts";
 
 /** What clients use now of what there is. */
 export type Saturation = {
@@ -18,7 +18,20 @@ export type Saturation = {
   readonly backlogLimit: number;
   /** Connections that the kernel refused on all listeners of the machine since it booted, because such a queue was full. */
   readonly overflows: number;
+  /** Connections that one client may have (`max_connections_per_client`); 0 where there is no limit. */
+  readonly limitOfOne: number;
+  /** How many clients have that many now, and the first of them: an address, or a network of IPv6. */
+  readonly clientsAtLimit: number;
+  readonly firstAtLimit: readonly string[];
+  /** Connections that were refused for it since HAProxy's last start or reload. */
+  readonly refused: number;
 };
+
+/** The part of it that is about single clients. */
+export type ClientShares = Pick<Saturation, "limitOfOne" | "clientsAtLimit" | "firstAtLimit" | "refused">;
+
+/** Without a limit, or where nobody may ask. */
+export const NO_SHARES: ClientShares = { limitOfOne: 0, clientsAtLimit: 0, firstAtLimit: [], refused: 0 };
 
 /** Above this share of the limit an operator is told before clients are. */
 const NEAR = 0.8;
@@ -28,12 +41,16 @@ const FULL = 0.98;
 export type SaturationState = "free" | "near" | "full";
 
 /** Reads the kernel's queues for `rows` of HAProxy. `ss` needs no root for listeners. */
-export async function saturationNow(system: System, rows: readonly StatRow[]): Promise<Saturation> {
+export async function saturationNow(
+  system: System,
+  rows: readonly StatRow[],
+  shares: ClientShares = NO_SHARES,
+): Promise<Saturation> {
   const [{ stdout }, netstat = ""] = await Promise.all([
     system.run(["ss", "-Hltn", "sport = :443 or sport = :80"], { accept: [0, 1, 127, 255] }),
     system.read("/proc/net/netstat"),
   ]);
-  return saturationOf({ rows, listeners: stdout, netstat });
+  return saturationOf({ rows, listeners: stdout, netstat, shares });
 }
 
 /** From `show stat`, `ss -Hltn` (a listener's Recv-Q is what waits, its Send-Q the room; see ss(8)) and /proc/net/netstat. Pure. */
@@ -41,8 +58,9 @@ export function saturationOf(from: {
   readonly rows: readonly StatRow[];
   readonly listeners: string;
   readonly netstat: string;
+  readonly shares?: ClientShares;
 }): Saturation {
-  const { rows, listeners, netstat } = from;
+  const { rows, listeners, netstat, shares = NO_SHARES } = from;
   const fronts = rows.filter(({ svname, pxname }) => svname === "FRONTEND" && pxname?.startsWith("ober_s3"));
   const backs = rows.filter(({ svname, pxname }) => svname === "BACKEND" && !pxname?.startsWith("ober_"));
   const total = (list: readonly StatRow[], column: keyof StatRow) =>
@@ -60,6 +78,36 @@ export function saturationOf(from: {
     backlog: queues[0]?.waiting ?? 0,
     backlogLimit: queues[0]?.room ?? 0,
     overflows: overflowsIn(netstat),
+    ...shares,
+  };
+}
+
+/** What HAProxy counts of each client. Throws an OberError when its socket does not answer. */
+export async function clientShares(socketPath: string, limitOfOne: number): Promise<ClientShares> {
+  if (limitOfOne === 0) return NO_SHARES;
+  const [held, refused] = await Promise.all([
+    haproxyCommand(socketPath, `show table ober_s3 data.conn_cur ge ${limitOfOne}`),
+    haproxyCommand(socketPath, "show table ober_s3_plain"),
+  ]);
+  return sharesOf({ limitOfOne, held, refused });
+}
+
+/** As many as a line has room for. */
+const MOST_NAMED = 3;
+
+/** From what `show table` says of the two tables that haproxy.cfg has for it; an IPv4 client stands there as an IPv6 address. Pure. */
+export function sharesOf(from: {
+  readonly limitOfOne: number;
+  readonly held: string;
+  readonly refused: string;
+}): ClientShares {
+  // A table holds a connection that is being refused too: who is at the limit has that many, or one more.
+  const keys = [...from.held.matchAll(/^0x[0-9a-f]+: key=([0-9a-f:.]{2,45}) use=\d/gm)].map(([, key = ""]) => key);
+  return {
+    limitOfOne: from.limitOfOne,
+    clientsAtLimit: keys.length,
+    firstAtLimit: keys.slice(0, MOST_NAMED).map((key) => (key.startsWith("::ffff:") ? key.slice(7) : `${key}/64`)),
+    refused: numberIn(/ gpc0=(\d+)/.exec(from.refused)?.[1]) ?? 0,
   };
 }
 
@@ -85,19 +133,36 @@ export function saturationText(now: Saturation): string {
   const parts = [`${connections} of ${limit} connections of clients`];
   if (saturationState(now) === "full") parts.push("new clients wait");
   if (backlog > 0) parts.push(`${backlog} of ${backlogLimit} wait in the kernel's queue`);
+  if (now.clientsAtLimit > 0) parts.push(atLimitText(now));
   if (queued > 0) parts.push(`${queued} ${queued === 1 ? "request waits" : "requests wait"} for an RGW`);
   return parts.join(", ");
 }
 
+function atLimitText({ limitOfOne, clientsAtLimit, firstAtLimit, refused }: Saturation): string {
+  const more = clientsAtLimit - firstAtLimit.length;
+  const named = [firstAtLimit.join(", "), ...(more > 0 ? [`and ${more} more`] : [])].join(" ");
+  const has = clientsAtLimit === 1 ? "has all that one client gets" : "have all that one client gets";
+  return `${named} ${has} (${limitOfOne}), ${refused} refused since the last reload`;
+}
+
+export const SHARES_FIX =
+  "fewer connections in that client's SDK (max_pool_connections and the like); many clients behind one address: a larger max_connections_per_client in ober.yaml, or 0";
 export const SATURATION_FIX =
   "more nodes, or a larger max_connections in ober.yaml where memory and descriptors allow; idle clients: ss -tn 'sport = :443'";
 
-export async function checkSaturation({ system, paths, isRoot }: Host): Promise<Verdict> {
+export async function checkSaturation(host: Host): Promise<Verdict> {
+  const { system, paths, isRoot } = host;
   if (!paths || (await unitState(system, "ober-http.service")).mainPid === 0) return skip("HAProxy does not run");
   if (!isRoot) return skip("needs root");
-  return saturationVerdict(await saturationNow(system, await showStat(paths.haproxySocket)));
+  const config = await configOf(host);
+  const [rows, shares] = await Promise.all([
+    showStat(paths.haproxySocket),
+    clientShares(paths.haproxySocket, config?.max_connections_per_client ?? 0),
+  ]);
+  return saturationVerdict(await saturationNow(system, rows, shares));
 }
 
 export function saturationVerdict(now: Saturation): Verdict {
-  return saturationState(now) === "free" ? pass(saturationText(now)) : warn(saturationText(now), SATURATION_FIX);
+  if (saturationState(now) !== "free") return warn(saturationText(now), SATURATION_FIX);
+  return now.clientsAtLimit === 0 ? pass(saturationText(now)) : warn(saturationText(now), SHARES_FIX);
 }

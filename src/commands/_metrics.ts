@@ -153,6 +153,21 @@ export function metricsOf({ status, version, commit, drift, sections }: MetricFa
     ),
     gauge("client_connections", "Connections of clients.", known(status.clients.connections)),
     gauge("client_connections_limit", "Connections of clients that the node takes.", known(status.clients.limit)),
+    gauge(
+      "client_connections_per_client_limit",
+      "Connections that the node takes from one client; without a limit there is no such number.",
+      one(status.clients.limitOfOne || undefined),
+    ),
+    gauge(
+      "clients_at_limit",
+      "Clients that have all connections that the node takes from one.",
+      one(status.clients.limitOfOne === 0 ? undefined : status.clients.clientsAtLimit),
+    ),
+    counter(
+      "client_connections_refused_total",
+      "Connections refused since HAProxy's last start or reload because their client had its share.",
+      one(status.clients.limitOfOne === 0 ? undefined : status.clients.refused),
+    ),
     gauge("requests_queued", "Requests that wait because no RGW takes one more.", known(status.clients.queued)),
     gauge(
       "accept_queue",

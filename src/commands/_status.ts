@@ -3,7 +3,7 @@ import { readAcmeState } from "../acme/state.ts";
 import { gatherPlace } from "../checks/facts.ts";
 import { type Neighbor, neighborStatus, withWords } from "../checks/neighbors.ts";
 import { statBounds } from "../checks/peers.ts";
-import { type Saturation, saturationNow } from "../checks/saturation.ts";
+import { clientShares, NO_SHARES, type Saturation, saturationNow } from "../checks/saturation.ts";
 import { arpQuestions, heldOn, type VrrpView, vrrpView } from "../checks/vrrp.ts";
 import type { Config } from "../config/schema.ts";
 import { type NameStates, nameRemark } from "../domain/names.ts";
@@ -137,6 +137,10 @@ export async function nodeStatus({ system: patient, paths }: Node): Promise<Node
       : () => settledRows(() => statByHttp(config.stats_port, bounds)),
     [],
   );
+  const sharesNow = isRoot()
+    ? orUndefined(() => clientShares(paths.haproxySocket, config.max_connections_per_client))
+    : Promise.resolve(undefined);
+  sharesNow.catch(() => {});
   const [
     units,
     healthy,
@@ -182,7 +186,7 @@ export async function nodeStatus({ system: patient, paths }: Node): Promise<Node
     ),
     ask("held", () => heldBack(node, config), undefined),
     ask<NameStates>("names", () => nameStates(node), new Map()),
-    ask("clients", async () => saturationNow(system, await rowsNow), NOBODY),
+    ask("clients", async () => saturationNow(system, await rowsNow, await sharesNow), NOBODY),
     ask(
       "renewal",
       async () => (config.certs.acme_enabled && isRoot() ? readAcmeState(system, paths) : undefined),
@@ -223,7 +227,15 @@ export async function nodeStatus({ system: patient, paths }: Node): Promise<Node
 }
 
 /** Where nobody could ask. */
-const NOBODY: Saturation = { connections: 0, limit: 0, queued: 0, backlog: 0, backlogLimit: 0, overflows: 0 };
+const NOBODY: Saturation = {
+  connections: 0,
+  limit: 0,
+  queued: 0,
+  backlog: 0,
+  backlogLimit: 0,
+  overflows: 0,
+  ...NO_SHARES,
+};
 
 /** An answer to ARP takes less than a millisecond where the segment is well; so long only where a node does not answer. */
 const ASK_MS = 200;

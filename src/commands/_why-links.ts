@@ -84,7 +84,10 @@ export function clientsLink(facts: WhyFacts): Link {
   const { clients } = facts.status;
   return (
     unknownLink(facts, "clients", "clients") ??
-    (saturationState(clients) === "free" ? ok : note)("clients", saturationText(clients))
+    (saturationState(clients) === "free" && clients.clientsAtLimit === 0 ? ok : note)(
+      "clients",
+      saturationText(clients),
+    )
   );
 }
 

@@ -112,7 +112,7 @@ export function statusText(status: NodeStatus, { style }: Pick<Output, "style">,
             ]),
           ),
         ]),
-    ...(saturationState(status.clients) === "free" && status.clients.queued === 0
+    ...(saturationState(status.clients) === "free" && status.clients.queued === 0 && status.clients.clientsAtLimit === 0
       ? []
       : [`${style.yellow("!!")}  clients: ${saturationText(status.clients)}`]),
     serversText(status, good),

@@ -43,6 +43,8 @@ const mapping = <const T extends v.ObjectEntries>(entries: T, what = "a section 
   v.pipe(v.custom<Record<string, unknown>>(isMapping, expected(what)), v.object(entries));
 const section = <const T extends v.ObjectEntries>(entries: T) => v.optional(mapping(entries), {});
 
+/** YAML reads it as a number. */
+const isTlsVersion = (input: unknown) => [1.2, 1.3, "1.2", "1.3"].some((version) => version === input);
 const interfaceName = "the name of a network interface";
 const ABSOLUTE_PATH = /^\/[A-Za-z0-9_.,+@/-]{0,1023}$/;
 const DOMAIN =
@@ -207,7 +209,23 @@ const ConfigSchema = mapping(
       ),
       8404,
     ),
+    tls: section({
+      min_version: v.optional(
+        v.pipe(v.custom<string | number>(isTlsVersion, expected("1.2 or 1.3")), v.transform(String)),
+        "1.2",
+      ),
+      /** Key exchanges, the best first; none: what ober knows to be right for this node's TLS library. */
+      curves: v.optional(
+        v.pipe(
+          v.array(oneOf("X25519MLKEM768", "X25519", "P-256", "P-384", "P-521"), expected("a list of key exchanges")),
+          v.check((curves) => new Set(curves).size === curves.length, "names one of them twice"),
+        ),
+        [],
+      ),
+    }),
     max_connections: v.optional(wholeNumber(20, 25_000), 25_000),
+    /** 0: no limit, for clients that all come from the address of one NAT. */
+    max_connections_per_client: v.optional(wholeNumber(0, 25_000), 500),
     stats_allow: v.optional(parsed(isListOfTexts, "a list of addresses or networks", parseNetworks), []),
     install_path: v.optional(v.unknown()),
     venv_path: v.optional(v.unknown()),

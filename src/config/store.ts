@@ -21,7 +21,10 @@ const EXPLANATIONS: Readonly<Record<string, string>> = {
   certs: "TLS: a PEM file or a directory of them with certificate and key; empty means this node's own place.",
   log_retention_days: "Days that the journal is kept.",
   stats_port: "The port of health, statistics and metrics.",
+  tls: "What clients may speak: the oldest version, and the key exchanges; an empty list is a good one for this node's TLS library.",
   max_connections: "Connections of clients that a node takes at most; fewer where it has not the descriptors for them.",
+  max_connections_per_client:
+    "Connections that a node takes from one address of a client; 0: as many as it likes, for clients behind one NAT.",
   stats_allow: "Who may see statistics and metrics beside this node; empty: the networks that this node is in.",
 };
 

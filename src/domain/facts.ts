@@ -36,8 +36,11 @@ export type NodeFacts = {
 /** How a router is reached: from which of this machine's addresses, and whether another router stands between. */
 export type Way = { readonly address: string; readonly interface: string; readonly gateway?: string };
 
+/** The key exchange that is safe from quantum computers and that clients offer; a feature of HAProxy where its TLS library knows it. */
+export const POST_QUANTUM = "X25519MLKEM768";
+
 export type HaproxyFacts = {
   readonly version: Version;
-  /** Feature names from `haproxy -vv` that are compiled in, for instance "PROMEX", "OPENSSL_AWSLC", "KTLS". */
+  /** Feature names from `haproxy -vv` that are compiled in, for instance "PROMEX", "OPENSSL_AWSLC", "KTLS"; and what its TLS library knows. */
   readonly features: readonly string[];
 };

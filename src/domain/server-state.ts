@@ -22,6 +22,16 @@ const SERVERS_OF_A_NAME = 8;
 /** HAProxy's time to start grows with the square of its servers: 0.3 s for so many, 8.7 s for four times that (2.6 on two cores). */
 const QUICK_SERVERS = 4096;
 
+/** More would make HAProxy's reading, each reload and each look at the node take a minute and longer: they are refused. */
+export const MOST_SERVERS = 8192;
+
+/** Servers that haproxy.cfg has for these of `ober.yaml`, of all groups together: one for an address, some for a name. */
+export function serversInHaproxy(servers: readonly { readonly host: string }[]): { total: number; ofAName: number } {
+  const names = servers.filter(isNamed).length;
+  const ofAName = serversOfAName(names);
+  return { total: servers.length - names + names * ofAName, ofAName };
+}
+
 /** How many servers haproxy.cfg has for each of `names` names: fewer where there are so many that HAProxy would take long to start. */
 export const serversOfAName = (names: number): number =>
   Math.max(1, Math.min(SERVERS_OF_A_NAME, Math.floor(QUICK_SERVERS / Math.max(1, names))));

@@ -3,14 +3,14 @@ import { assets } from "../assets.ts";
 import type { Backend, Config, Server } from "../config/schema.ts";
 import { familyOf } from "../domain/address.ts";
 import { writeAllowList } from "../domain/allow-list.ts";
-import type { NodeFacts } from "../domain/facts.ts";
+import { type NodeFacts, POST_QUANTUM } from "../domain/facts.ts";
 import { certificatePlace, type Paths } from "../domain/paths.ts";
 import { isHealthPath } from "../domain/rgw.ts";
 import { furtherServers, isNamed, serversOfAName } from "../domain/server-state.ts";
 import { SERVES_KEY, TURN_KEY } from "../domain/serves.ts";
 import type { RenderedFile } from "./file.ts";
 import { IDENTITY_KEY, IDENTITY_PATH, identityText, SERVES_TEXT } from "./identity.ts";
-import { type ConnectionLimits, clusterSize, connectionLimits, groupsSharing, requestShare } from "./limits.ts";
+import { type ConnectionLimits, clusterSize, connectionLimits, groupsSharing, requestShare, SPARE } from "./limits.ts";
 import { fill, gate } from "./template.ts";
 
 type HaproxyInput = Pick<
@@ -54,6 +54,16 @@ export function bufferSize(memory: number, connections: number): number {
   return BUFFER_SIZES.find((size) => size <= affordable) ?? 65_536;
 }
 
+/** Mozilla's, the best first; see docs/decisions/tls.md. */
+const CURVES = [POST_QUANTUM, "X25519", "P-256", "P-384"];
+
+/** The key exchanges that clients may use. The one that not every library knows is left out where this node's does not, if another one is left. */
+function curves(wanted: readonly string[], features: readonly string[]): string {
+  const all = wanted.length > 0 ? wanted : CURVES;
+  const known = all.filter((curve) => curve !== POST_QUANTUM || features.includes(POST_QUANTUM));
+  return (known.length > 0 ? known : all).join(":");
+}
+
 /** Values for large buffers. HAProxy reserves at most half of one, and 1024 bytes by default. */
 function buffers(memory: number, { clients }: ConnectionLimits) {
   const size = bufferSize(memory, clients);
@@ -86,6 +96,10 @@ function haproxyConfig(config: Config, facts: HaproxyInput, paths: Paths): strin
       statsList: paths.statsList,
       leavingList: paths.leavingList,
       statsPort: String(config.stats_port),
+      tlsVersion: config.tls.min_version,
+      curves: curves(config.tls.curves, facts.haproxy.features),
+      ...clientLimit(limits, config),
+      failed: indent(FAILED_LINES),
       binds: indent(any(443).map((bind) => `${bind} name s3 ssl crt ${certificate} alpn http/1.1`)),
       plainBinds: indent(any(80)),
       routes: indent(routes(config)),
@@ -96,6 +110,46 @@ function haproxyConfig(config: Config, facts: HaproxyInput, paths: Paths): strin
     facts.haproxy,
   );
 }
+
+/**
+ * What keeps one client from taking all connections: refused are those above its share, before the TLS handshake. An IPv6 client has its
+ * network of 64 bits, which is what sites give to one machine. The table of clients has room for more of them than there can be connections,
+ * so that none goes uncounted.
+ */
+function clientLimit({ clients }: ConnectionLimits, { max_connections_per_client: ofOneClient }: Config) {
+  if (ofOneClient === 0) return { clientTable: "", clientLimit: "" };
+  const isOver = `if { sc0_conn_cur gt ${ofOneClient} }`;
+  return {
+    clientTable: indent([`stick-table type ipv6 size ${clients + SPARE} expire 10s store conn_cur`]),
+    clientLimit: indent([
+      "# No client takes all of them (max_connections_per_client). A reload counts anew, without what the old worker still has.",
+      "tcp-request connection track-sc0 src,ipmask(32,64) table ober_s3",
+      `tcp-request connection sc-inc-gpc0(1) ${isOver}`,
+      `tcp-request connection reject ${isOver}`,
+    ]),
+  };
+}
+
+/** Lines about failed requests that HAProxy writes in ten seconds at most; threads that look at the same moment may write one each beyond it. */
+export const MOST_FAILED_LINES = 100;
+
+const isFailed = `if { status ge 500 } { sc_gpc1_rate(1) lt ${MOST_FAILED_LINES} } { sc_inc_gpc1(1) ge 0 }`;
+const failedLine = (more: string, state: string) =>
+  `"failed: %ST${state} %HM %b/%s request=%TR queue=%Tw connect=%Tc response=%Tr${more} ms %HPO"`;
+
+/**
+ * A failed request is a line in the journal, any other is none: see docs/decisions/failed-requests.md. The path is last, because a line ends
+ * after 1,024 bytes. HAProxy 2.6 cannot change the level of a request that it answered itself: there the line is made when the answer is,
+ * before the state and the end are known, and a request without one has an empty line, which HAProxy does not write.
+ */
+const FAILED_LINES = [
+  "# A failed request is a line, without its query and headers, and so many in ten seconds at most.",
+  'log-format "%{-M}[var(txn.failed)]" #! <3.0',
+  "http-request set-log-level err #! <3.0",
+  `http-after-response set-var-fmt(txn.failed) ${failedLine("", "")} ${isFailed} #! <3.0`,
+  `log-format ${failedLine(" total=%Ta", " %ts")} #! >=3.0`,
+  `http-after-response set-log-level err ${isFailed} #! >=3.0`,
+];
 
 /** Who may see health, statistics and metrics. The node itself always: `ober health` and keepalived's check ask over loopback. */
 function watchers({ stats_allow }: Config, networks: readonly string[]): readonly string[] {

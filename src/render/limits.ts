@@ -23,7 +23,7 @@ const STATISTICS = 400;
 const STATISTICS_OF_ONE = 40;
 const HEALTH = 200;
 /** Between the sum of the limits and HAProxy's own: connections that are being refused. */
-const SPARE = 200;
+export const SPARE = 200;
 const RESERVED = STATISTICS + HEALTH + SPARE;
 
 /** Two descriptors a connection and, for every fourth, the two of a pipe; see `compute_ideal_maxconn` in HAProxy's haproxy.c. */

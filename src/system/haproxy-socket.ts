@@ -1,7 +1,7 @@
 import net from "node:net";
 import { numberIn, withoutEscapes } from "../domain/foreign.ts";
 import { type RgwState, rgwState } from "../domain/rgw.ts";
-import { isUnused } from "../domain/server-state.ts";
+import { isUnused, MOST_SERVERS } from "../domain/server-state.ts";
 import { OberError, orUndefined } from "../errors.ts";
 
 /**
@@ -46,7 +46,7 @@ export function haproxyCommand(socketPath: string, command: string, timeoutMs = 
   });
 }
 
-/** More than HAProxy says of 65,536 servers, or of 100,000 sessions. */
+/** More than HAProxy says of 8,192 servers, or of 100,000 sessions. */
 const MOST_ANSWER = 128 << 20;
 
 /** What HAProxy says of its frontends, backends and servers now. Throws as `haproxyCommand` does. */
@@ -95,8 +95,8 @@ export type StatRow = Readonly<Partial<Record<(typeof COLUMNS)[number], string>>
 
 /** HAProxy 3.4 has 120 columns. */
 const MOST_COLUMNS = 512;
-/** A row for each of 65,536 servers, and as many beside them. */
-const MOST_ROWS = 2 * 65_536;
+/** A row for each server that there can be, and as many beside them. */
+const MOST_ROWS = 2 * MOST_SERVERS;
 /** What a server said to a check may be long. */
 const LONGEST_FIELD = 256;
 

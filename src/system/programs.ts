@@ -1,5 +1,5 @@
-import type { HaproxyFacts } from "../domain/facts.ts";
-import { parseVersion, type Version } from "../domain/version.ts";
+import { type HaproxyFacts, POST_QUANTUM } from "../domain/facts.ts";
+import { atLeast, parseVersion, type Version } from "../domain/version.ts";
 import type { System } from "./system.ts";
 
 /** Versions of the programs that ober drives; undefined where a program is not installed. */
@@ -34,7 +34,18 @@ export function parseHaproxy(text: string): HaproxyFacts | undefined {
   const features = list.split(/\s+/).flatMap((word) => (word.startsWith("+") ? [word.slice(1)] : []));
   // "Built with" names OpenSSL even for AWS-LC; only the library that runs tells.
   const awslc = /^Running on SSL library version : AWS-LC/m.test(text) ? ["OPENSSL_AWSLC"] : [];
-  return { version, features: [...new Set([...features, ...awslc])] };
+  return { version, features: [...new Set([...features, ...awslc, ...groupsKnown(text)])] };
+}
+
+/**
+ * Names of key exchanges that not every TLS library knows, as features: one that does not refuses a list with it. OpenSSL has it from 3.5 on
+ * (CHANGES.md); AWS-LC got it in October 2024 (its pull request 1849), before any HAProxy that is packaged with it.
+ */
+function groupsKnown(haproxyVv: string): readonly string[] {
+  const running = /^Running on (?:OpenSSL|SSL library) version : (OpenSSL|AWS-LC) (\d{1,4}\.\d{1,4})/m.exec(haproxyVv);
+  const version = parseVersion(running?.[2] ?? "");
+  const least = running?.[1] === "OpenSSL" ? "3.5" : "1.50";
+  return version !== undefined && atLeast(version, least) ? [POST_QUANTUM] : [];
 }
 
 /** The library that HAProxy's TLS runs on, as it names it itself. */

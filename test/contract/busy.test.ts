@@ -4,6 +4,7 @@
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import net from "node:net";
+import { clientShares } from "../../src/checks/saturation.ts";
 import { healthNow } from "../../src/health/once.ts";
 import { parseStat, serverRows } from "../../src/system/haproxy-socket.ts";
 import { httpText } from "../../src/system/http.ts";
@@ -13,6 +14,7 @@ import {
   INSIDE,
   type Ingress,
   NODE,
+  OUTSIDE,
   SERVER_PORT,
   SERVERS,
   STATS_PORT,
@@ -270,6 +272,41 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
       10_000,
       20,
     );
+  }, 60_000);
+
+  test("a client that holds all that it gets keeps nobody else out, and is named", async () => {
+    await using _one = await startServer(ONE, ({ socket }) => void socket.write(OK));
+    await using ingress = await startIngress(tree, { config: "max_connections: 200\nmax_connections_per_client: 40" });
+    await until("the server is up", async () => (await request(get())).status === 200, 10_000, 20);
+    const shares = () => clientShares(ingress.socket, 40);
+    const held: net.Socket[] = [];
+    const ended = () => held.filter(({ closed }) => closed).length;
+    try {
+      // Without a word, by TLS and plain: together they are one client's.
+      for (let index = 0; index < 300; index++) held.push(tcp(VIPS[0], index % 2 === 0 ? 443 : 80, OUTSIDE));
+      await until("all above its share are closed", () => ended() === 260, 10_000, 10);
+      expect(await shares()).toEqual({ limitOfOne: 40, clientsAtLimit: 1, firstAtLimit: [OUTSIDE], refused: 260 });
+      for (let asked = 0; asked < 20; asked++) {
+        expect((await request(get(), { from: INSIDE })).status).toBe(200);
+        expect(await health()).toBe("ok");
+      }
+      // The new worker gives it a share anew, and no more.
+      await ingress.reload();
+      const before = held.length;
+      for (let index = 0; index < 60; index++) held.push(tcp(VIPS[0], 443, OUTSIDE));
+      await until(
+        "the rest is closed",
+        () => held.slice(before).filter(({ closed }) => closed).length === 20,
+        10_000,
+        10,
+      );
+      expect(await shares()).toMatchObject({ clientsAtLimit: 1, refused: 20 });
+      expect((await request(get(), { from: INSIDE })).status).toBe(200);
+    } finally {
+      for (const socket of held) socket.destroy();
+    }
+    await until("nobody has", async () => (await shares()).clientsAtLimit === 0, 5_000, 20);
+    expect((await request(get(), { port: 443, from: OUTSIDE })).status).toBe(200);
   }, 60_000);
 
   test("a client that begins with HTTP/2 is refused, whatever it negotiated", async () => {

@@ -108,16 +108,59 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
   test.each([
     ["TLS 1.1", ["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], false],
     ["TLS 1.2 with AES-GCM", ["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"], true],
-    ["TLS 1.2 with ChaCha20", ["-tls1_2", "-cipher", "ECDHE-ECDSA-CHACHA20-POLY1305"], false],
+    ["TLS 1.2 with ChaCha20", ["-tls1_2", "-cipher", "ECDHE-ECDSA-CHACHA20-POLY1305"], true],
     ["TLS 1.2 with CBC", ["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA"], false],
     ["TLS 1.3 with AES-GCM", ["-tls1_3", "-ciphersuites", "TLS_AES_128_GCM_SHA256"], true],
-    ["TLS 1.3 with ChaCha20", ["-tls1_3", "-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"], false],
+    ["TLS 1.3 with ChaCha20", ["-tls1_3", "-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"], true],
+    ["a group that is not in the list", ["-tls1_3", "-groups", "P-521"], false],
   ])("5 TLS: %s", async (_what, words, accepted) => {
     const { code } = await run(["openssl", "s_client", "-connect", `${VIPS[0]}:443`, ...words], {
       input: "",
       accept: [0, 1],
     });
     expect(code === 0).toBe(accepted);
+  });
+
+  /** What the suite's own OpenSSL, which is no older than HAProxy's, agrees on with it. */
+  const agreed = async (...words: readonly string[]) => {
+    const { code, stdout } = await run(
+      ["chroot", ingress.files.root, "openssl", "s_client", "-connect", `${VIPS[0]}:443`, ...words],
+      { input: "", accept: [0, 1] },
+    );
+    const group = /^(?:Server|Peer) Temp Key: (?:ECDH, )?([^,\n]+)|^Negotiated TLS1\.3 group: (\S+)/m.exec(stdout);
+    const cipher = /^New, \S+, Cipher is (\S+)$/m.exec(stdout)?.[1];
+    return { ok: code === 0, group: group?.[1] ?? group?.[2], cipher };
+  };
+
+  test("5 TLS: every group that is meant, the one against quantum computers first where the library has it", async () => {
+    const modern = ingress.text.includes("curves X25519MLKEM768:X25519:P-256:P-384\n");
+    expect(modern).toBe(tree.name !== "bookworm");
+    for (const [asked, named] of [
+      ["X25519", /^X25519$/i],
+      ["P-256", /^(P-256|prime256v1|secp256r1)$/],
+      ["P-384", /^(P-384|secp384r1)$/],
+      ...(modern ? ([["X25519MLKEM768", /^X25519MLKEM768$/]] as const) : []),
+    ] as const) {
+      const { ok, group } = await agreed("-tls1_3", "-groups", asked);
+      expect([asked, ok]).toEqual([asked, true]);
+      expect(group).toMatch(named);
+    }
+    // TLS 1.2 wants the curve of the certificate among them.
+    for (const asked of ["P-256", "X25519:P-256"]) expect((await agreed("-tls1_2", "-groups", asked)).ok).toBe(true);
+    expect((await agreed()).group).toBe(modern ? "X25519MLKEM768" : "X25519");
+    // A key that the client sent at once is taken: another one would cost a round trip.
+    expect((await agreed("-groups", "P-384:X25519")).group).toMatch(/^(P-384|secp384r1)$/);
+  });
+
+  test("5 TLS: ChaCha20 for a client that prefers it, AES-128 for every other", async () => {
+    const [aes, large, chacha] = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"];
+    const by = async (...suites: (string | undefined)[]) =>
+      (await agreed("-tls1_3", "-ciphersuites", suites.join(":"))).cipher;
+    expect(await by(chacha, aes, large)).toBe(chacha);
+    expect(await by(large, chacha, aes)).toBe(aes);
+    const [old, oldChacha] = ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"];
+    expect((await agreed("-tls1_2", "-cipher", `${oldChacha}:${old}`)).cipher).toBe(oldChacha);
+    expect((await agreed("-tls1_2", "-cipher", `ECDHE-ECDSA-AES256-GCM-SHA384:${oldChacha}:${old}`)).cipher).toBe(old);
   });
 
   test("6 hands every spelling of a path on as it came", async () => {

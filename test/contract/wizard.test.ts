@@ -61,6 +61,7 @@ const QUESTIONS = [
   "Port of health",
   "Networks that may see",
   "Most connections of clients",
+  "Most connections of one client",
   "Days that the journal",
 ];
 

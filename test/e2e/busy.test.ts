@@ -39,8 +39,8 @@ import { holders, ownersAsSeenBy, settled } from "./_vrrp.ts";
 const CLIENTS = 3_000;
 
 /** The cluster's ober.yaml with the stand-ins, and what this file tests. */
-const withKeys = (yaml: string, clients = CLIENTS) =>
-  `${yaml.replace(/^( {4}servers: .*)$/m, `$1\n    max_requests: ${LIMIT}`)}max_connections: ${clients}\n`;
+const withKeys = (yaml: string, clients = CLIENTS, ofOne = 0) =>
+  `${yaml.replace(/^( {4}servers: .*)$/m, `$1\n    max_requests: ${LIMIT}`)}max_connections: ${clients}\nmax_connections_per_client: ${ofOne}\n`;
 
 let standIns: StandIns;
 beforeAll(async () => {
@@ -147,6 +147,8 @@ describe("three nodes before eight RGWs, by BGP", () => {
         }
       }
       expect((await ober(first, ["why"])).stdout).toContain("are busy: at its limit of requests");
+      const logged = (await ober(first, ["logs", "--service", "http", "-n", "100"])).stdout;
+      expect(logged).toMatch(/failed: 503 .*GET s3\/\S+ request=\d+ .* ms \/bucket\/object$/m);
       // A check that runs hides what the last one was answered.
       const byAll = async () =>
         (await ober(first, ["status", "--all"], { accept: [0, 1] })).stdout.includes("8 of 8, 8 busy");
@@ -250,7 +252,7 @@ async function curl(words: readonly string[], path: string): Promise<string> {
 test("keepalived: all RGWs say that they are busy, and no VIP moves", async () => {
   const lab = await sharedLab();
   const nodes = CLUSTER_NODES.map((name) => lab.node(name));
-  const yaml = withKeys(vrrpYaml(CLUSTER_NODES, { servers: STAND_INS }), 300);
+  const yaml = withKeys(vrrpYaml(CLUSTER_NODES, { servers: STAND_INS }), 300, 250);
   await Promise.all(nodes.map((node) => makeServe(node, RELEASE, yaml)));
   const owners = await ownersAsSeenBy(nodes[0]);
   await settled(nodes, owners, 60_000);
@@ -270,12 +272,20 @@ test("keepalived: all RGWs say that they are busy, and no VIP moves", async () =
   await standIns.all("busy");
   try {
     const [first] = nodes as [LabNode];
-    await using _clients = startKnocking("neighbour", {
-      address: "10.77.0.101",
-      port: 443,
-      held: 1_000,
-      perSecond: 200,
-    });
+    const all = { address: "10.77.0.101", port: 443, held: 1_000, perSecond: 200 };
+    await using _one = startKnocking("neighbour", all);
+    const owner = nodes.find(({ name }) => name === owners.get(all.address)) as LabNode;
+    // One client gets its share and no more; two are all that there is.
+    const why = async () => (await ober(owner, ["why"], { accept: [0, 1] })).stdout;
+    await until(
+      "one has its share",
+      async () => / has all that one client gets \(250\), /.test(await why()),
+      20_000,
+      500,
+    );
+    expect((await seenBy(owner)).clients).toMatchObject({ connections: 250, limit: 300, clientsAtLimit: 1 });
+    await using _other = startKnocking("client", all);
+    await until("all are used up", async () => (await seenBy(owner)).clients.connections >= 295, 20_000, 500);
     await until(
       "all are busy",
       async () => (await seenBy(first)).servers.every(({ state }) => state === "busy"),

@@ -2,7 +2,7 @@
 import { parseIni } from "../../src/acme/aws.ts";
 import { peerStatus, turnWord } from "../../src/checks/peers.ts";
 import { examinePem } from "../../src/checks/pem.ts";
-import { saturationOf } from "../../src/checks/saturation.ts";
+import { saturationOf, sharesOf } from "../../src/checks/saturation.ts";
 import { vrrpView } from "../../src/checks/vrrp.ts";
 import { countersOf } from "../../src/commands/_traffic.ts";
 import { parseConfig } from "../../src/config/schema.ts";
@@ -266,6 +266,14 @@ export const PARSERS: readonly Parser[] = [
       const numbers = [requestsInFlight(rows), saturationOf({ rows, listeners: SS, netstat: NETSTAT })];
       return [servers, statesText(servers), numbers, serverRows(rows, "s3").map(rgwState), countersOf(rows)];
     },
+  },
+  {
+    name: "haproxy show table",
+    seeds: [
+      "# table: ober_s3, type: ipv6, size:25200, used:2\n0x7f01: key=::ffff:10.1.2.3 use=500 exp=10000 shard=0 conn_cur=500\n0x7f02: key=2001:db8:1:2:: use=501 exp=9998 conn_cur=501\n",
+      "# table: ober_s3_plain, type: integer, size:1, used:1\n0x55d0c8: key=0 use=513 exp=0 gpc0=1234 gpc1=2 gpc1_rate(10000)=2\n",
+    ],
+    parse: (text) => sharesOf({ limitOfOne: 500, held: text, refused: text }),
   },
   {
     name: "haproxy show sess",

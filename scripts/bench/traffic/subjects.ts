@@ -85,6 +85,8 @@ function ours(storage: string, { work, haproxy }: Surroundings): string {
   const config = parseConfig(
     {
       vips: [VIP],
+      // All load comes from one address.
+      max_connections_per_client: 0,
       backends: [{ name: "s3", servers: [storage] }],
       certs: { path: "/mnt/s3.pem" },
       ha_mode: "keepalived",

@@ -1,6 +1,6 @@
 import { type Address, familyOf } from "../../domain/address.ts";
-import { HOST_LIST_LIMIT } from "../../domain/hostlist.ts";
 import { quote } from "../../domain/quote.ts";
+import { MOST_SERVERS, serversInHaproxy } from "../../domain/server-state.ts";
 import type { ConfigProblem } from "../../errors.ts";
 import { contradictingAddresses, type Place, type Places } from "./addresses.ts";
 import { isMapping } from "./problems.ts";
@@ -104,8 +104,10 @@ function vipProblems(vips: readonly Entry[], backends: readonly Entry[]): Config
 }
 
 function backendProblems(backends: readonly Entry[]): ConfigProblem[] {
-  const servers = backends.map(({ entry }) => listOf(entry["servers"]).length);
-  const total = servers.reduce((sum, count) => sum + count, 0);
+  const { total, ofAName } = serversInHaproxy(
+    backends.flatMap(({ entry }) => listOf(entry["servers"]).map((server) => ({ host: String(server.entry["host"]) }))),
+  );
+  const counted = ofAName > 1 ? `; a name counts ${ofAName} times, for the addresses that it may have` : "";
   return [
     ...duplicates(backends, (backend) => backend["name"]).map(({ index, first, value }) => ({
       path: `backends[${index}].name`,
@@ -117,8 +119,8 @@ function backendProblems(backends: readonly Entry[]): ConfigProblem[] {
         : [],
     ),
     ...backends.flatMap(({ entry, index }) => tlsProblems(entry, `backends[${index}]`)),
-    ...(total > HOST_LIST_LIMIT
-      ? [{ path: "backends", message: `expected at most ${HOST_LIST_LIMIT} servers in all, found ${total}` }]
+    ...(total > MOST_SERVERS
+      ? [{ path: "backends", message: `expected at most ${MOST_SERVERS} servers in all, found ${total}${counted}` }]
       : []),
   ];
 }

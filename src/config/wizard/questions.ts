@@ -109,6 +109,12 @@ export const OTHER: readonly Question[] = [
     placeholder: "10.1.0.0/16",
   },
   { path: "max_connections", message: "Most connections of clients on a node", kind: "number", fallback: 25_000 },
+  {
+    path: "max_connections_per_client",
+    message: "Most connections of one client address (0: no limit, for clients behind one NAT)",
+    kind: "number",
+    fallback: 500,
+  },
   { path: "log_retention_days", message: "Days that the journal is kept", kind: "number", fallback: 7 },
 ];
 

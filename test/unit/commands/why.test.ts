@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { NO_SHARES } from "../../../src/checks/saturation.ts";
 import type { NodeStatus } from "../../../src/commands/_status.ts";
 import { type WhyFacts, whyOf } from "../../../src/commands/_why.ts";
 import type { RgwState } from "../../../src/domain/rgw.ts";
@@ -57,7 +58,7 @@ const bgp: NodeStatus = {
   vrrp: undefined,
   neighbors: [{ neighbor: "10.0.0.1", session: true, reason: undefined, bfd: "Up" }],
   backends: [{ name: "s3", servers: [server("rgw1:7480"), server("rgw2:7480")] }],
-  clients: { connections: 12, limit: 25_000, queued: 0, backlog: 0, backlogLimit: 4_096, overflows: 0 },
+  clients: { connections: 12, limit: 25_000, queued: 0, backlog: 0, backlogLimit: 4_096, overflows: 0, ...NO_SHARES },
   inFlight: 0,
   transfers: "0 transfers",
   traffic: [],

@@ -127,7 +127,9 @@ describe("a good file", () => {
       },
       log_retention_days: 7,
       stats_port: 8404,
+      tls: { min_version: "1.2", curves: [] },
       max_connections: 25_000,
+      max_connections_per_client: 500,
       stats_allow: [],
     });
   });
@@ -141,7 +143,9 @@ describe("a good file", () => {
       nodes: [],
       handover: "auto",
       settle_time: 5,
+      tls: { min_version: "1.2", curves: [] },
       max_connections: 25_000,
+      max_connections_per_client: 500,
       stats_allow: [],
       bgp: { ...rest.bgp, bfd_interval_ms: 100, bfd_multiplier: 3 },
       certs: { ...rest.certs, ...NEW_CERTS },
@@ -235,7 +239,7 @@ describe("a good file", () => {
 });
 
 const TOP_KEYS =
-  "known here are ha_mode, nodes, handover, settle_time, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, max_connections, stats_allow, install_path, venv_path";
+  "known here are ha_mode, nodes, handover, settle_time, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, stats_allow, install_path, venv_path";
 
 const problems = (input: unknown) => {
   try {

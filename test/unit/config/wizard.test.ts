@@ -141,6 +141,7 @@ stats_port: 8404
         "Port of health, statistics and metrics",
         "Networks that may see statistics and metrics (empty: those that this node is in)",
         "Most connections of clients on a node",
+        "Most connections of one client address (0: no limit, for clients behind one NAT)",
         "Days that the journal is kept",
       ]
     `);

@@ -8,6 +8,7 @@ import {
   namesOf,
   parseServersState,
   serverStateFile,
+  serversInHaproxy,
   serversOfAName,
   serversToTakeIn,
 } from "../../../src/domain/server-state.ts";
@@ -232,4 +233,17 @@ test.each([
   [65_536, 1],
 ])("%d names have %d servers each", (names, servers) => {
   expect(serversOfAName(names)).toBe(servers);
+});
+
+test.each([
+  [0, 8192, { total: 8192, ofAName: 8 }],
+  [1, 3, { total: 11, ofAName: 8 }],
+  [512, 4096, { total: 8192, ofAName: 8 }],
+  [4097, 0, { total: 4097, ofAName: 1 }],
+])("%d names and %d addresses are %p in haproxy.cfg", (names, addresses, counted) => {
+  const hosts = [
+    ...Array.from({ length: names }, (_, n) => ({ host: `rgw${n}` })),
+    ...Array.from({ length: addresses }, (_, n) => ({ host: `10.0.${n >> 8}.${n & 255}` })),
+  ];
+  expect(serversInHaproxy(hosts)).toEqual(counted);
 });

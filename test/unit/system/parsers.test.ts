@@ -22,7 +22,7 @@ describe("HAProxy", () => {
     ].join("\n");
     expect(parseHaproxy(text)).toMatchObject({
       version: { major: 3, minor: 4, patch: 7 },
-      features: ["ACCEPT4", "PROMEX", "SLZ"],
+      features: ["ACCEPT4", "PROMEX", "SLZ", "X25519MLKEM768"],
     });
   });
 
@@ -31,6 +31,20 @@ describe("HAProxy", () => {
       `HAProxy version 3.4.0 2026/06/03\nFeature list : +PROMEX\nBuilt with SSL library version : OpenSSL 1.1.1 (compatible; AWS-LC 5.5.0)\nRunning on SSL library version : ${running}\n`;
     expect(parseHaproxy(text("AWS-LC 5.5.0"))?.features).toContain("OPENSSL_AWSLC");
     expect(parseHaproxy(text("OpenSSL 3.0.19"))?.features).not.toContain("OPENSSL_AWSLC");
+  });
+
+  test.each([
+    ["Running on OpenSSL version : OpenSSL 3.0.19 27 Jan 2026", false],
+    ["Running on OpenSSL version : OpenSSL 3.5.9 29 Sep 2026", true],
+    ["Running on SSL library version : OpenSSL 4.0.1 3 Nov 2026", true],
+    ["Running on SSL library version : AWS-LC 1.66.2", true],
+    ["Running on SSL library version : AWS-LC FIPS 2.0.17", false],
+    ["Running on SSL library version : AWS-LC 1.30.0", false],
+    ["Running on SSL library version : wolfSSL 5.8.0", false],
+    ["Built with OpenSSL version : OpenSSL 3.5.9", false],
+  ])("%s: knows the post-quantum key exchange: %p", (line, known) => {
+    const found = parseHaproxy(`HAProxy version 3.0.11 2025/11/18\nFeature list : +PROMEX\n${line}\n`);
+    expect(found?.features.includes("X25519MLKEM768")).toBe(known);
   });
 
   test("a server that is being checked is read again, the others are not", async () => {
