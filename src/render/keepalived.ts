@@ -1,5 +1,6 @@
 import { assets } from "../assets.ts";
 import type { Config } from "../config/schema.ts";
+import { inSubnet } from "../domain/address.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { nodeAddresses } from "../domain/nodes.ts";
 import type { Paths } from "../domain/paths.ts";
@@ -88,7 +89,7 @@ function renderInstance(
   { config, facts, paths, unicast }: { config: Config; facts: NodeFacts; paths: Paths; unicast: boolean },
 ): string {
   const peers = clusterNodes(config, facts).filter((node) => node !== facts.address);
-  const peerLines = ["unicast_peer {", ...peers.map((peer) => `    ${peer}`), "}"];
+  const peerLines = ["unicast_peer {", ...peers.map((peer) => `    ${peer}${ttlOf(peer, facts)}`), "}"];
   return fill(assets.keepalivedInstance, {
     name: `ober_${instance.vrid}`,
     order: `${instance.vip} belongs to ${instance.nodes.join(", then ")}`,
@@ -108,4 +109,12 @@ function renderInstance(
     hanging: instance.nodes.at(-1) === facts.address ? "chk_hanging weight -1" : "chk_hanging",
     vip: instance.vip,
   });
+}
+
+/**
+ * keepalived sends with a TTL of 255, and each router takes one away (RFC 5798, 5.1.1.3): what comes with less from a peer in a network of
+ * this node's was sent by a machine outside of it. A peer behind a router has none of this: its packets are routed.
+ */
+function ttlOf(peer: string, { networks }: Pick<NodeFacts, "networks">): string {
+  return networks.some((network) => inSubnet(peer, network)) ? " min_ttl 255 max_ttl 255" : "";
 }

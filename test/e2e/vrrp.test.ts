@@ -2,10 +2,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { AdvertPlan } from "../lab/advert-client.ts";
+import { inNamespace } from "../lab/network.ts";
 import { BUCKET, ober, prepareClients, s3cmd, sha256Of } from "../lab/ober.ts";
 import { SHARED_DIRECTORY } from "../lab/places.ts";
+import { becomes, run } from "../lab/process.ts";
 import { bytes } from "./_cluster.ts";
-import { holders, ownersAsSeenBy, statusOf, VIPS, type VrrpCluster, vrrpCluster } from "./_vrrp.ts";
+import { holders, ownersAsSeenBy, settled, statusOf, VIPS, type VrrpCluster, vrrpCluster } from "./_vrrp.ts";
 
 for (const release of ["trixie", "bookworm"] as const) {
   describe(`three ${release} machines in keepalived mode with one ober.yaml`, () => {
@@ -42,6 +45,29 @@ for (const release of ["trixie", "bookworm"] as const) {
       await s3cmd(cluster.lab, ["get", "--force", `s3://${BUCKET}/through-${vip}`, "/lab/received"]);
       expect(await sha256Of(join(SHARED_DIRECTORY, "received"))).toBe(await sha256Of(join(SHARED_DIRECTORY, "sent")));
     });
+
+    test("keep a VIP when another network sends what looks like a peer's advertisement", async () => {
+      const [vip = ""] = VIPS;
+      const owner = cluster.nodes.find(({ name }) => name === cluster.owners.get(vip));
+      const peer = cluster.nodes.find((node) => node !== owner);
+      const conf = readFileSync(join(owner?.root ?? "", "opt/ober/etc/keepalived/keepalived.conf"), "utf8");
+      const vrid = Number(new RegExp(`# ${vip} belongs[^}]*virtual_router_id (\\d+)`).exec(conf)?.[1]);
+      const forge = async (host: string) => {
+        const plan: AdvertPlan = {
+          ...{ to: owner?.address ?? "", from: peer?.address ?? "", vip, vrid },
+          ...{ ttl: 255, seconds: 3 },
+        };
+        const program = join(import.meta.dirname, "../lab/advert-client.ts");
+        const sent = run(inNamespace(host, [process.execPath, program, JSON.stringify(plan)]));
+        const left = await becomes(async () => (await holders(cluster.nodes)).get(vip)?.[0] !== owner?.name, 3_000, 50);
+        return { left, sent: Number((await sent).stdout) };
+      };
+      // The client's packets pass the router, which takes one from their TTL.
+      expect((await forge("client")).left).toBe(false);
+      // On the segment itself nothing tells such a packet from a peer's: it proves that the one before was refused for its way alone.
+      expect((await forge("neighbour")).left).toBe(true);
+      await settled(cluster.nodes, cluster.owners, 20_000);
+    }, 60_000);
 
     test("have nothing to complain about", async () => {
       for (const node of cluster.nodes) {

