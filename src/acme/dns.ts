@@ -4,6 +4,7 @@ import { acmeDns } from "../config/schema/contradictions.ts";
 import type { Config } from "../config/schema.ts";
 import type { Secrets } from "../config/secrets.ts";
 import { OberError } from "../errors.ts";
+import { steeredBy } from "../system/steered.ts";
 import type { System } from "../system/system.ts";
 import { challengeName, waitForTxt } from "./propagation.ts";
 import { route53 } from "./route53.ts";
@@ -83,8 +84,8 @@ async function hook({ system, certs }: DnsInput): Promise<Dns> {
   if (stat === undefined) throw new OberError(`there is no program ${program}`, { hint });
   if (stat.kind === "file" && (stat.mode & 0o111) === 0)
     throw new OberError(`${program} cannot be executed`, { hint: `chmod 700 ${program}` });
-  if (stat.kind === "file" && (stat.mode & 0o022) !== 0)
-    throw new OberError(`${program} can be changed by others`, { hint: `chmod go-w ${program}` });
+  const steered = await steeredBy(system, program);
+  if (steered !== undefined) throw new OberError(`root would run ${program}, but ${steered}`, { hint });
   const run = async (action: "add" | "remove", name: string, value: string) => {
     const env = { OBER_ACME_ACTION: action, OBER_ACME_NAME: name, OBER_ACME_VALUE: value };
     await system.run([program, action, name, value], { env, timeoutMs: HOOK_MS, gentle: true });

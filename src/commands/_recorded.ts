@@ -1,4 +1,5 @@
 import { pathsOf } from "../domain/paths.ts";
+import { typedWithoutSecrets } from "../domain/redact.ts";
 import { appendHistory } from "../health/history.ts";
 import { author, installPathOf, isRoot } from "./_node.ts";
 
@@ -45,7 +46,10 @@ export async function recorded(name: string, words: readonly string[], action: (
 export async function record(typed: string, cause: string): Promise<void> {
   const prefix = installPathOf(process.execPath);
   if (prefix === undefined) return;
-  const line = (text: string) => text.replace(/\p{Cc}+/gu, " ").slice(0, 300);
+  const line = (text: string) =>
+    typedWithoutSecrets(text)
+      .replace(/\p{Cc}+/gu, " ")
+      .slice(0, 300);
   const entry = { at: new Date().toISOString(), kind: "command", vips: [], by: author() } as const;
   await appendHistory(pathsOf(prefix).history, { ...entry, to: `ober ${line(typed)}`, cause: line(cause) });
 }

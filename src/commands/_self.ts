@@ -1,5 +1,7 @@
 import { randomBytes } from "node:crypto";
+import { dirname, resolve } from "node:path";
 import { gatherFacts } from "../checks/facts.ts";
+import { numberIn } from "../domain/foreign.ts";
 import { OberError } from "../errors.ts";
 import { validate } from "../plan/validators.ts";
 import type { RenderedFile } from "../render/index.ts";
@@ -7,6 +9,7 @@ import { withLock } from "../system/lock.ts";
 import type { System } from "../system/system.ts";
 import { systemctl, unitState } from "../system/systemd.ts";
 import type { Output } from "../ui/output.ts";
+import { confirmOrCancel } from "../ui/prompt.ts";
 import type { Documents } from "./_documents.ts";
 import { currentConfig, type Node } from "./_node.ts";
 import type { Versions } from "./_version.ts";
@@ -14,35 +17,46 @@ import type { Versions } from "./_version.ts";
 /** Rendering and the parsers' answers take a second or two; this is for a machine under load. */
 const PROOF_MS = 60_000;
 
+type SelfOptions = {
+  readonly file: string;
+  readonly turn: readonly string[];
+  readonly allowDowngrade: boolean;
+};
+
 /**
  * Replaces the executable of this node by `file`, once that has shown its version, rendered the present configuration, and
  * the programs of this node have accepted every file. The one before is kept. Throws an OberError when the new one fails
  * at any of it; the old one is then in place and nothing has changed.
  */
-export async function upgradeSelf(
-  node: Node,
-  out: Output,
-  { file, turn }: { readonly file: string; readonly turn: readonly string[] },
-): Promise<void> {
+export async function upgradeSelf(node: Node, out: Output, { file, turn, allowDowngrade }: SelfOptions): Promise<void> {
   const { system, paths } = node;
-  if ((await system.stat(file))?.kind !== "file") {
-    throw new OberError(`there is no file ${file}`, { hint: "give the new executable: ober upgrade --self ./ober" });
-  }
-  // Beside the present one: what it came in, /tmp for instance, may forbid to run programs.
+  await refuseOddFile(system, file);
+  // Judged and installed are the same bytes: the copy's, which only root can change. Beside the present one, as /tmp may forbid to run programs.
   const candidate = `${paths.executable}.candidate`;
   const { to, from } = await withCopy(system, file, candidate, async () => {
     out.progress("asking the new executable for its version");
     const to = await versionOf(node, candidate, file);
-    out.progress("having it render the present configuration");
-    await prove(node, candidate);
     const from = await versionOf(node, paths.executable);
-    await replace(node, out, { file: candidate, turn });
+    await admitDowngrade(from, to, allowDowngrade);
+    out.progress("having it render the present configuration");
+    await prove(node, candidate, file);
+    await replace(node, out, { candidate, turn });
     return { to, from };
   });
   await out.result(
     { from: from.ober, to: to.ober } satisfies Documents["upgrade --self"],
-    `ober ${describe(from)} is now ober ${describe(to)}`,
+    `ober ${describe(from)} is now ober ${describe(to)}${compared(from, to)}`,
   );
+}
+
+async function refuseOddFile(system: System, file: string): Promise<void> {
+  const hint = "give the new executable: ober upgrade --self ./ober";
+  const link = await system.readLink(file);
+  const stat = await system.stat(link === undefined ? file : resolve(dirname(file), link));
+  if (stat === undefined) throw new OberError(`there is no file ${file}`, { hint });
+  if (stat.kind === "directory") throw new OberError(`${file} is a directory`, { hint });
+  if (stat.kind !== "file") throw new OberError(`${file} is not a regular file`, { hint });
+  if (stat.size === 0) throw new OberError(`${file} is empty`, { hint });
 }
 
 async function withCopy<T>(system: System, file: string, copy: string, action: () => Promise<T>): Promise<T> {
@@ -54,6 +68,23 @@ async function withCopy<T>(system: System, file: string, copy: string, action: (
   }
 }
 
+/** -1: `to` is older, 1: newer, 0: the same, or not known. */
+function direction(from: Versions, to: Versions): number {
+  const known = [from, to].every(({ ober }) => /^\d+\.\d+\.\d+/.test(ober));
+  return known ? Bun.semver.order(to.ober, from.ober) : 0;
+}
+
+const compared = (from: Versions, to: Versions) =>
+  ["; it is older", "", "; it is newer"][direction(from, to) + 1] ?? "";
+
+async function admitDowngrade(from: Versions, to: Versions, allowed: boolean): Promise<void> {
+  if (direction(from, to) >= 0 || allowed) return;
+  await confirmOrCancel(
+    `ober ${describe(to)} is older than ${describe(from)}. Install it?`,
+    `ober ${describe(to)} is older than ${describe(from)}: give --allow-downgrade to install it`,
+  );
+}
+
 /** Puts the executable back that `upgradeSelf` replaced; a second call changes them again. */
 export async function restoreSelf(node: Node, out: Output, turn: readonly string[]): Promise<void> {
   const { system, paths } = node;
@@ -61,7 +92,8 @@ export async function restoreSelf(node: Node, out: Output, turn: readonly string
     throw new OberError("there is no previous executable", { hint: "ober upgrade --self FILE" });
   }
   const [from, to] = [await versionOf(node, paths.executable), await versionOf(node, paths.previousExecutable)];
-  await replace(node, out, { file: paths.previousExecutable, turn });
+  const candidate = `${paths.executable}.candidate`;
+  await withCopy(system, paths.previousExecutable, candidate, () => replace(node, out, { candidate, turn }));
   await out.result(
     { from: from.ober, to: to.ober } satisfies Documents["upgrade --self"],
     `ober ${describe(from)} is now ober ${describe(to)} again`,
@@ -70,12 +102,29 @@ export async function restoreSelf(node: Node, out: Output, turn: readonly string
 
 const describe = ({ ober, commit }: Versions) => `${ober} (${commit})`;
 
+const NO_OBER = "give an executable made by `npm run build`, or of a release";
+/** Far more than an ober says of its version, or of the files that it has rendered. */
+const MOST_SAID = 1 << 20;
+
 /** `name` is what messages call the file. */
-async function versionOf({ system }: Node, file: string, name = file): Promise<Versions> {
-  const { stdout } = await system.run([file, "--version", "--json"], { timeoutMs: PROOF_MS });
-  const said: unknown = parsed(stdout);
-  if (typeof said === "object" && said !== null && "ober" in said) return said as Versions;
-  throw new OberError(`${name} does not say a version of ober`, { hint: "give an executable made by `npm run build`" });
+async function versionOf(node: Node, file: string, name = file): Promise<Versions> {
+  const said = parsed(await answer(node, file, name, ["--version", "--json"]));
+  const isText = (value: unknown) => typeof value === "string" && /^[\w.+-]{1,64}$/.test(value);
+  if (typeof said === "object" && said !== null && "ober" in said && "commit" in said) {
+    if (isText(said.ober) && isText(said.commit)) return said as Versions;
+  }
+  throw new OberError(`${name} does not say a version of ober`, { hint: NO_OBER });
+}
+
+/** What the executable says; a failure names the file that was given. */
+async function answer({ system }: Node, file: string, name: string, words: readonly string[]): Promise<string> {
+  try {
+    return (await system.run([file, ...words], { timeoutMs: PROOF_MS, mostBytes: MOST_SAID })).stdout;
+  } catch (error) {
+    if (!(error instanceof OberError)) throw error;
+    const message = error.message.replaceAll(file, name);
+    throw new OberError(`the new executable fails: ${message}`, { hint: NO_OBER, cause: error });
+  }
 }
 
 function parsed(text: string): unknown {
@@ -86,7 +135,7 @@ function parsed(text: string): unknown {
   }
 }
 
-async function prove(node: Node, file: string): Promise<void> {
+async function prove(node: Node, file: string, name: string): Promise<void> {
   const { system, paths } = node;
   // A node that is not configured yet has nothing that could be rendered.
   if ((await system.stat(paths.config)) === undefined) return;
@@ -98,54 +147,65 @@ async function prove(node: Node, file: string): Promise<void> {
     const programs = { haproxy: haproxy.version, exabgp, keepalived };
     const versions = Object.entries(programs).flatMap(([name, { text }]) => [`--${name}-version`, text]);
     const as = ["--node", facts.address, "--interface", facts.interface];
-    const { stdout } = await system.run([file, "render", "--json", ...place, ...as, ...versions], {
-      timeoutMs: PROOF_MS,
-    });
-    const { files: names } = parsed(stdout) as { files: readonly string[] };
+    const said = parsed(await answer(node, file, name, ["render", "--json", ...place, ...as, ...versions]));
+    const names = typeof said === "object" && said !== null && "files" in said ? said.files : undefined;
+    if (!Array.isArray(names) || !names.every((path) => typeof path === "string" && /^\/[^\0]{1,1024}$/.test(path)))
+      throw new OberError(`${name} does not say which files it has rendered`, { hint: NO_OBER });
     const read = async (path: string): Promise<RenderedFile> => ({
       path,
       content: (await system.read(`${directory}/new${path}`)) ?? "",
       mode: (await system.stat(`${directory}/new${path}`))?.mode ?? 0o600,
     });
-    const files = await Promise.all(names.filter((path) => path !== paths.config).map(read));
+    const files = await Promise.all((names as string[]).filter((path) => path !== paths.config).map(read));
     await validate(system, { files, paths, facts, directory: `${directory}/staged` });
   } finally {
     await system.removeTree(directory);
   }
 }
 
+/** An apply may wait for the transfers of the node. */
+const APPLY_MS = 300_000;
+
 /**
- * Renames `file`'s copy over the executable, and has that one bring the node's files to its own. `turn` is what was typed about the node's turn
- * to leave: new definitions of units may take it out of traffic for a moment.
+ * Renames the candidate over the executable, and has that one bring the node's files to its own; the one before is back however that ends. `turn`
+ * is what was typed about the node's turn to leave: new definitions of units may take it out of traffic for a moment.
  */
 async function replace(
   node: Node,
   out: Output,
-  { file, turn }: { readonly file: string; readonly turn: readonly string[] },
+  { candidate, turn }: { readonly candidate: string; readonly turn: readonly string[] },
 ): Promise<void> {
   const { system, paths } = node;
   const aside = `${paths.executable}.aside`;
   await withLock(paths.prefix, "upgrade", async () => {
+    await endTrial(node);
     await system.copy(paths.executable, aside, 0o755);
-    await system.copy(file, paths.executable, 0o755);
     await system.rename(aside, paths.previousExecutable);
+    await system.writeAtomic(paths.executableOnTrial, `${process.pid}\n`, { mode: 0o600 });
+    await system.rename(candidate, paths.executable);
   });
-  if ((await system.stat(paths.config)) === undefined) return;
-  out.progress("applying the configuration with it");
-  const { code, stderr } = await system.run([paths.executable, "apply", "--yes", ...turn], {
-    accept: [0, 1, 2, 70],
-    timeoutMs: 300_000,
-    gentle: true,
-  });
-  if (code !== 0) {
-    await withLock(paths.prefix, "upgrade", () => system.rename(paths.previousExecutable, paths.executable));
+  let failure: OberError | undefined;
+  let isProven = false;
+  try {
+    if ((await system.stat(paths.config)) !== undefined) {
+      out.progress("applying the configuration with it");
+      await system.run([paths.executable, "apply", "--yes", ...turn], { timeoutMs: APPLY_MS, gentle: true });
+    }
+    isProven = true;
+  } catch (error) {
+    if (!(error instanceof OberError)) throw error;
+    failure = error;
+  } finally {
+    if (isProven) await system.remove(paths.executableOnTrial);
+    else await withLock(paths.prefix, "upgrade", () => putBack(node));
+  }
+  if (failure !== undefined) {
     throw new OberError(
-      `the new executable could not apply the configuration; the old one is back:\n${stderr.trim()}`,
-      {
-        hint: "`ober status` shows what runs",
-      },
+      `the new executable could not apply the configuration; the old one is back: ${failure.message}`,
+      { hint: "`ober status` shows what runs", cause: failure },
     );
   }
+  if ((await system.stat(paths.config)) === undefined) return;
   // The health loop that ExaBGP runs is still the old program. A reload replaces it; the sessions and routes stay.
   if ((await unitState(system, "ober-bgp.service")).active === "active") {
     await systemctl(system, "reload", "ober-bgp.service");
@@ -154,4 +214,30 @@ async function replace(
   if ((await unitState(system, "ober-names.service")).active === "active") {
     await systemctl(system, "restart", "ober-names.service");
   }
+}
+
+async function putBack({ system, paths }: Node): Promise<void> {
+  // A copy, and then the rename: at every moment there is one that runs.
+  if ((await system.stat(paths.previousExecutable)) !== undefined)
+    await system.copy(paths.previousExecutable, paths.executable, 0o755);
+  await system.remove(paths.executableOnTrial);
+}
+
+/**
+ * Brings the executable back that a new one replaced, where whoever tried that one is gone (killed, or the machine lost power). Returns its path,
+ * or undefined where nothing was to do. The caller holds the lock.
+ */
+export async function endTrial(node: Node): Promise<string | undefined> {
+  const { system, paths } = node;
+  const pid = numberIn((await system.read(paths.executableOnTrial))?.trim());
+  if ((await system.stat(paths.executableOnTrial)) === undefined) return undefined;
+  if (pid !== undefined && pid !== process.pid && (await isOber(system, pid))) return undefined;
+  await putBack(node);
+  return paths.executable;
+}
+
+/** Whether the process is an `ober upgrade`; another may have got its number since. */
+async function isOber(system: System, pid: number): Promise<boolean> {
+  const words = ((await system.read(`/proc/${pid}/cmdline`)) ?? "").split("\0");
+  return words.includes("upgrade");
 }

@@ -1,9 +1,13 @@
 import { defineCommand } from "citty";
+import { secretValuesAnyhow } from "../config/secrets.ts";
 import { LOG_NAMESPACE } from "../domain/paths.ts";
+import { lineRedactor, mapTexts } from "../domain/redact.ts";
 import { type Service, TRIGGERED, UNITS } from "../domain/units.ts";
 import { UsageError } from "../errors.ts";
+import { localSystem } from "../system/local.ts";
 import { runShown } from "../system/process.ts";
 import { isColoured, output } from "../ui/output.ts";
+import { isRoot } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 
 export default defineCommand({
@@ -24,15 +28,54 @@ export default defineCommand({
     if (!/^\d+$/.test(args.lines))
       throw new UsageError(`-n "${args.lines}" is not a number of lines`, "ober logs -n 100");
     const { log, logError, json } = output(args);
+    const values = isRoot() ? await secretValuesAnyhow(localSystem()) : [];
+    const safe = json ? journalRedactor(values) : colouredRedactor(values);
+    const safeWarning = lineRedactor(values);
     const coloured = !json && isColoured(process.stdout);
     process.exitCode = await runShown(journalctl({ ...args, service: args.service as Service | "all" }), {
       // Colours as on a terminal where there is one, and no links.
       env: { SYSTEMD_COLORS: coloured ? "16" : "0", SYSTEMD_URLIFY: "0" },
-      onLine: log,
-      onWarning: logError,
+      onLine: (line) => log(safe(line)),
+      onWarning: (line) => logError(safeWarning(line)),
     });
   },
 });
+
+/** Colours of journalctl's stand between the words that belong together. */
+function colouredRedactor(values: readonly string[]): (line: string) => string {
+  const safe = lineRedactor(values);
+  return (line) =>
+    line
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what a colour begins with.
+      .split(/(\u001b\[[0-9;]{0,32}m)/)
+      .map((part, index) => (index % 2 === 1 ? part : safe(part)))
+      .join("");
+}
+
+/** What journald says of an entry itself; see systemd.journal-fields(7). */
+const JOURNALD =
+  /^(?:__|_(?:BOOT|MACHINE|SYSTEMD|TRANSPORT|HOSTNAME|PID|UID|GID|NAMESPACE|RUNTIME|STREAM)|INVOCATION_ID|UNIT$|PRIORITY$|SYSLOG_)/;
+
+/** The same for entries in JSON, whose texts may be lists of bytes. A line that is no entry is a text. */
+export function journalRedactor(values: readonly string[]): (line: string) => string {
+  const safe = lineRedactor(values);
+  return (line) => {
+    let entry: unknown;
+    try {
+      entry = JSON.parse(line);
+    } catch {
+      return safe(line);
+    }
+    if (typeof entry !== "object" || entry === null) return safe(line);
+    const field = (name: string, value: unknown): unknown => {
+      if (JOURNALD.test(name)) return value;
+      if (Array.isArray(value) && value.every((byte) => typeof byte === "number"))
+        return safe(new TextDecoder().decode(Uint8Array.from(value)));
+      return mapTexts(value, safe);
+    };
+    return JSON.stringify(Object.fromEntries(Object.entries(entry).map(([name, value]) => [name, field(name, value)])));
+  };
+}
 
 /** The journalctl command that shows what was asked for; one JSON object a line with `--json`, because it never ends. */
 export function journalctl(args: {

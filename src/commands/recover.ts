@@ -9,6 +9,7 @@ import { output } from "../ui/output.ts";
 import { prepareCertificates } from "./_certs.ts";
 import type { Documents } from "./_documents.ts";
 import { currentConfig, type Node, thisNodeAsRoot } from "./_node.ts";
+import { endTrial } from "./_self.ts";
 import { globalArgs } from "./_shared.ts";
 
 export default defineCommand({
@@ -57,7 +58,8 @@ async function recoverNode(
   const restored = await withLock(paths.prefix, "recover", async () => {
     // The machine lost power while a command kept the traffic away: nobody is left to let it come again.
     await liftStaleDrain(system, paths);
-    return (await recover({ system, paths })) ?? [];
+    const executable = await endTrial({ ...node, system });
+    return [...(executable === undefined ? [] : [executable]), ...((await recover({ system, paths })) ?? [])];
   });
   if (restored.length === 0) return nothing("nothing to recover");
   return { restored, said: `a change was cut off; put back ${restored.join(", ")}` };

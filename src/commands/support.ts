@@ -2,9 +2,10 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { defineCommand } from "citty";
-import { readSecretValues } from "../config/secrets.ts";
+import { secretValuesAnyhow } from "../config/secrets.ts";
 import { OWN_COMMIT, OWN_VERSION } from "../domain/build.ts";
-import { redact } from "../domain/redact.ts";
+import { harmlessDocument } from "../domain/harmless.ts";
+import { withoutValues } from "../domain/redact.ts";
 import { readHistory } from "../system/history.ts";
 import { output } from "../ui/output.ts";
 import { exposition } from "../ui/prometheus.ts";
@@ -29,17 +30,17 @@ export default defineCommand({
     const time = new Date().toISOString().replace(/[-:]|\.\d+/g, "");
     const archive = resolve(args.out ?? `ober-support-${hostname()}-${time}.tar.gz`);
     out.progress("asking the node");
-    const pieces = [...(await ownPieces(node)), ...(await machinePieces(node.system, node.paths))];
-    const secrets = await readSecretValues(node.system);
+    const secrets = await secretValuesAnyhow(node.system);
+    const pieces = [...(await ownPieces(node, secrets)), ...(await machinePieces(node.system, node.paths, secrets))];
     await pack(
       node,
       archive,
-      pieces.map(({ name, text }) => ({ name, text: redact(text, secrets) })),
+      pieces.map(({ name, text }) => ({ name, text: withoutValues(text, secrets) })),
     );
     const files = pieces.map(({ name }) => name);
     await out.result(
       { archive, files } satisfies Documents["support"],
-      `${archive}: ${files.length} files, secrets removed; look into it before you send it`,
+      `${archive}: ${files.length} files, of what is known to hold no secret; look into it before you send it`,
     );
   },
 });
@@ -47,8 +48,8 @@ export default defineCommand({
 const WEEK_MS = 7 * 86_400_000;
 
 /** ober's own answers. */
-async function ownPieces(node: Node): Promise<readonly Piece[]> {
-  const json = (value: unknown) => `${JSON.stringify(value, null, 1)}\n`;
+async function ownPieces(node: Node, secrets: readonly string[]): Promise<readonly Piece[]> {
+  const json = (value: unknown) => harmlessDocument(value, secrets);
   return Promise.all([
     piece("version.txt", async () => `${versionText(await versions())}\n`),
     piece("status.json", async () => json(await nodeStatus(node))),

@@ -27,6 +27,7 @@ export default defineCommand({
       description: "Replace ober by another build, after it has proven itself",
     },
     oneWay: { type: "boolean", description: "Go on although the present version could not be put back" },
+    allowDowngrade: { type: "boolean", description: "With --self: an older one as well" },
     rollback: { type: "boolean", description: "Put the previous ober back" },
   },
   async run({ args }) {
@@ -38,7 +39,8 @@ export default defineCommand({
       ...(args.force ? ["--force"] : []),
       ...(args.waitTurn === undefined ? [] : ["--wait-turn", args.waitTurn]),
     ];
-    if (args.self !== undefined) return upgradeSelf(node, out, { file: resolve(args.self), turn });
+    if (args.self !== undefined)
+      return upgradeSelf(node, out, { file: resolve(args.self), turn, allowDowngrade: args.allowDowngrade === true });
     if (args.rollback) return restoreSelf(node, out, turn);
     const os = await requireSupportedOs(node.system);
     const manager = packageManager(node.system, os);

@@ -1,7 +1,7 @@
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { quote } from "../domain/quote.ts";
-import { OberError } from "../errors.ts";
+import { OberError, orUndefined } from "../errors.ts";
 import type { System } from "../system/system.ts";
 
 /** What this node knows that nobody else may: passwords and keys. Values never appear in a message. */
@@ -66,10 +66,14 @@ export async function readSecrets(system: System, changes: SecretChanges = {}, p
   };
 }
 
-/** Every value of the file, for what must take them out of a text. */
-export async function readSecretValues(system: System, place?: string): Promise<readonly string[]> {
+/** Every value of the file, for what must take them out of a text: also of a file that is damaged, or that others can read. */
+export async function secretValuesAnyhow(system: System, place?: string): Promise<readonly string[]> {
   const path = place ?? (await secretsPath(system));
-  return parseLines(await readPrivate(system, path), path).flatMap(({ value }) => (value ? [value] : []));
+  const text = (await orUndefined(() => system.read(path))) ?? "";
+  return text.split("\n").flatMap((line) => {
+    const value = line.replace(/^[^=]*=/, "").trim();
+    return value === "" ? [] : [value];
+  });
 }
 
 /** Whether there is a secret `key`, for those who must not know it. */

@@ -18,6 +18,8 @@ export function pathsOf(prefix: string) {
     executable: under("bin/ober"),
     /** What `ober upgrade --self` replaced. */
     previousExecutable: under("bin/ober.previous"),
+    /** There while a new executable has not yet applied the configuration: the process that tries it. */
+    executableOnTrial: under("bin/ober.trial"),
     link: "/usr/local/bin/ober",
     etc: under("etc"),
     config: under("etc/ober.yaml"),

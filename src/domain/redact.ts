@@ -1,31 +1,176 @@
-const REMOVED = "[removed]";
+/**
+ * Takes credentials out of text that ober shows, keeps or packs. Three readers, three ways: what ober says itself (`withoutCredentials`:
+ * credentials where they stand by their name or form), what programs and clients have said (`redact`: all that, every query and every long opaque
+ * word), and what leaves the node (harmless.ts: only what is known). Every pattern takes time in proportion to the text. Pure.
+ */
 
-/** Shorter ones would take half of the words of a text with them; the patterns below find those where they stand. */
+export const REDACTED = "[redacted]";
+
+/** Shorter values would take half of the words of a text with them; the patterns below find those where they stand. */
 const SHORTEST = 4;
 
-/** A word for something secret, then its value: of a YAML or INI line, an assignment, JSON, a query, ExaBGP's or BIRD's own. */
-const NAMED =
-  /((?:[\w.:-]*(?:passw(?:or)?d|secret|token|passphrase|api_?key|private_?key)[\w.:-]*)["']?(?:\s*[:=]\s*|\s+))(?!\[removed\])("(?:[^"\\]|\\.)*"|'[^']*'|[^\s,;&}"']+)/gi;
+/** Parts of names whose values are credentials. */
+const SECRET = [
+  ...[
+    "passw(?:or)?d",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "auth_?pass",
+    "secret",
+    "token",
+    "credential",
+    "signature",
+    "tsig",
+    "hmac",
+    "eab",
+  ],
+  "(?:api|private|access|auth|account|session|customer|url|x-amz|license)[-_]?key",
+].join("|");
 
-const PATTERNS: readonly (readonly [pattern: RegExp, by: string])[] = [
-  [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g, REMOVED],
-  [
-    /((?:X-Amz-(?:Signature|Security-Token|Credential)|\b(?:signature|policy|awsaccesskeyid))=)[^\s&"]+/gi,
-    `$1${REMOVED}`,
+/** Headers and parameters of S3, Swift and HTTP whose whole value is one. */
+const HEADER = [
+  ...[
+    "(?:proxy-)?authorization",
+    "(?:set-)?cookie",
+    "x-(?:auth|storage|service|subject|session)-(?:key|token|user-key)",
   ],
-  // Headers that carry a credential: the whole rest of the line, as a cookie or a signature has blanks in it.
+  "x-amz-(?:copy-source-)?server-side-encryption-customer-key(?:-md5)?",
+  ...["x-amz-security-token", "x-(?:account|container)-meta-(?:temp-url|access)-key(?:-2)?"],
+].join("|");
+
+/** A value in its quotes (left open or not, escaped in JSON or not), or a word. */
+const VALUE = `\\\\"[^"\\n]*"?|"(?:[^"\\\\\\n]|\\\\.)*"?|'[^'\\n]*'?|[^\\s,;&}"'<>)\\]]+`;
+/** A name stands where no name goes on: the engine looks at each once, however long it is. */
+const NAME = `(?<![\\w.-])(?=[\\w.-]*?(?:${SECRET}))[\\w.-]+`;
+const BETWEEN = `\\\\?["']?\\s{0,8}(?:[:=]|%3[ad])\\s{0,8}`;
+
+type Pattern = readonly [pattern: RegExp, by: string | ((...groups: string[]) => string)];
+
+const BY_FORM: readonly Pattern[] = [
+  [/-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----|$)/g, REDACTED],
+  [new RegExp(`(?<![\\w-])(${HEADER})(\\\\?["']?\\s{0,8}(?:[:=]|%3[ad])).*`, "gi"), `$1$2 ${REDACTED}`],
+  [/(?<![\w-])(AWS4-HMAC-SHA256)\s.*/g, `$1 ${REDACTED}`],
+  [/(?<![\w-])(AWS )[A-Za-z0-9_.$-]{3,128}:[^\s"']+/g, `$1${REDACTED}`],
   [
-    /\b((?:(?:proxy-)?authorization|(?:set-)?cookie|x-auth-key|x-auth-token|x-amz-(?:copy-source-)?server-side-encryption-customer-key(?:-md5)?)["']?\s*[:=]\s*).*/gi,
-    `$1${REMOVED}`,
+    /(?<![\w-])((?:Bearer|Basic|Negotiate|Token) {1,8})([A-Za-z0-9+/_.~-]{12,}={0,2})/gi,
+    (whole = "", scheme = "", value = "") => (/^[a-z-]+$/.test(value) ? whole : `${scheme}${REDACTED}`),
   ],
-  [/\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/g, REMOVED],
-  [/(\/\/[^/\s:@]+:)[^/\s@]+@/g, `$1${REMOVED}@`],
-  [NAMED, `$1${REMOVED}`],
+  [
+    /(?<![\w-])(x-amz-(?:signature|security-token|credential)|signature|policy|awsaccesskeyid|temp_url_sig|sig|key)=[^\s&"'<>]+/gi,
+    `$1=${REDACTED}`,
+  ],
+  [/(?<![A-Za-z0-9])(?:AKIA|ASIA|AROA|AIDA|ABIA|ACCA|ANPA|APKA)[A-Z0-9]{12,124}/g, REDACTED],
+  [/(\/\/)[^/\s@"'<>]{1,512}@/g, `$1${REDACTED}@`],
+  [/(?<![\w-])(md5-password|auth_pass|insecure-password)\s+("[^"\n]*"?|'[^'\n]*'?|[^\s;]+)/gi, `$1 ${REDACTED}`],
+  [/(?<!\S)(-y\s+)[^\s:]{1,256}:\S+/g, `$1${REDACTED}`],
+  [
+    new RegExp(`(?<![\\w-])(--?(?=[\\w-]*?(?:${SECRET}))[\\w-]+\\s{1,8})(?!-|\\[redacted\\])(${VALUE})`, "gi"),
+    (whole = "", flag = "", value = "") =>
+      value === value.toUpperCase() && /^[A-Z]+$/.test(value) ? whole : `${flag}${REDACTED}`,
+  ],
+  [new RegExp(`(<(?=[\\w:-]*?(?:${SECRET}))[\\w:-]+>)[^<]*`, "gi"), `$1${REDACTED}`],
+  [new RegExp(`(${NAME}\\s{1,8})(?!\\[redacted\\])(?:"[^"\\n]+"|'[^'\\n]+')`, "gi"), `$1${REDACTED}`],
 ];
 
-/** `text` without the secret `values`, and without whatever looks like one. */
-export function redact(text: string, values: readonly string[]): string {
-  const known = [...values].filter((value) => value.length >= SHORTEST).sort((a, b) => b.length - a.length);
-  const without = known.reduce((rest, value) => rest.replaceAll(value, REMOVED), text);
-  return PATTERNS.reduce((rest, [pattern, by]) => rest.replace(pattern, by), without);
+/** What follows a name in a sentence and is no value. */
+const NO_VALUE =
+  /^(?:ok|none|no|yes|true|false|null|set|unset|missing|unknown|present|absent|\d|0o?\d{3}|\[redacted\]?.*)$/i;
+
+/** In a sentence the words behind a colon go on; a value is alone, quoted, or behind "=". */
+const NAMED_IN_PROSE: Pattern = [
+  new RegExp(`(${NAME})(${BETWEEN})(${VALUE})(?=([^\\n]?[^\\n]?))`, "gi"),
+  (whole = "", name = "", between = "", value = "", next = "") => {
+    const quoted = /^\\?["']/.test(value);
+    const goesOn = /^ [A-Za-z0-9(]/.test(next) && between.includes(":") && !quoted;
+    return NO_VALUE.test(value) || goesOn ? whole : `${name}${between}${REDACTED}`;
+  },
+];
+
+const STRICT: readonly Pattern[] = [
+  [new RegExp(`(${NAME}${BETWEEN})(?!\\[redacted\\])(?:${VALUE})`, "gi"), `$1${REDACTED}`],
+  // The name without its colon, as in a malformed request.
+  [new RegExp(`(?<![\\w-])(${HEADER})(?!["']?\\s{0,8}(?:[:=]|%3[ad]) \\[redacted\\])(\\s).*`, "gi"), `$1$2${REDACTED}`],
+  [/\?[^\s"'<>?][^\s"'<>]*/g, `?${REDACTED}`],
+];
+
+const replaced = (text: string, patterns: readonly Pattern[]): string =>
+  patterns.reduce((rest, [pattern, by]) => rest.replace(pattern, by as string), text);
+
+/** A line without any of these has no credential by name or form: most lines are passed by quickly. */
+const SUSPICIOUS = new RegExp(
+  `${SECRET}|authorization|cookie|key|sig|policy|PRIVATE|AWS|Bearer|Basic|Negotiate|@|(?:AKIA|ASIA|AROA|AIDA|ABIA|ACCA|ANPA|APKA)|-y|x-(?:auth|storage|service|subject|session)`,
+  "i",
+);
+
+/** What ober says, without credentials that stand by their name or have a form of their own. For sentences, documents and command lines. */
+export function withoutCredentials(text: string): string {
+  return SUSPICIOUS.test(text) ? replaced(text, [...BY_FORM, NAMED_IN_PROSE]) : text;
+}
+
+/** The same for every text in a document. Keys stay: they are ober's. */
+export function documentWithoutCredentials(value: unknown): unknown {
+  return mapTexts(value, withoutCredentials);
+}
+
+/** A document with every text in it changed by `change`, and the names of the keys left alone. */
+export function mapTexts(value: unknown, change: (text: string, key: string) => string, key = ""): unknown {
+  if (typeof value === "string") return change(value, key);
+  if (Array.isArray(value)) return value.map((item) => mapTexts(item, change, key));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, mapTexts(inner, change, name)]));
+}
+
+/**
+ * What programs and clients have said, without the secret `values`, without credentials, queries, and long words that mean nothing to a reader
+ * (keys, signatures, tokens).
+ */
+export function redact(text: string, values: readonly string[] = []): string {
+  return withoutOpaque(replaced(withoutValues(text, values), [...BY_FORM, ...STRICT]));
+}
+
+/** `text` without any of `values`. */
+export function withoutValues(text: string, values: readonly string[]): string {
+  const known = values.filter((value) => value.length >= SHORTEST).sort((a, b) => b.length - a.length);
+  return known.reduce((rest, value) => rest.replaceAll(value, REDACTED), text);
+}
+
+/** What an operator has typed: without credentials, and without words that only a program reads. */
+export const typedWithoutSecrets = (text: string): string => withoutOpaque(withoutCredentials(text));
+
+/** Redacts line by line what comes so: a private key goes over many lines. */
+export function lineRedactor(values: readonly string[] = []): (line: string) => string {
+  let inKey = false;
+  return (line) => {
+    const begins = /-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY/.test(line);
+    const ends = /-----END [A-Z0-9 ]{0,40}PRIVATE KEY/.test(line);
+    const within = inKey && !begins;
+    inKey = (inKey || begins) && !ends;
+    return within ? REDACTED : redact(line, values);
+  };
+}
+
+const WORD = /(?<![A-Za-z0-9+/_.%~-])[A-Za-z0-9+/_.%~-]{21,}={0,2}/g;
+const PLACE = /^\/(?:bin|boot|dev|etc|home|lib|lib64|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var)\//;
+/** A word or a name of a program, a number, a piece of a version. */
+const PIECE =
+  /^(?:[A-Za-z]?[a-z]{0,20}|[A-Z]{1,12}|\d{1,12}|[A-Za-z0-9]{1,8}|[a-z]{0,12}(?:[A-Z][a-z]{2,15}){1,6}[A-Z]{0,3})$/;
+const MIXED = /\d[A-Za-z]|[A-Za-z]\d/;
+
+/** Without words of more than 20 characters that no one reads: neither a path, nor names joined by signs, nor a SHA-256 that is said to be one. */
+export function withoutOpaque(text: string): string {
+  return text.replace(WORD, (word, at: number) => {
+    if (PLACE.test(word) || isReadable(word)) return word;
+    const isDigest =
+      /^[0-9a-f]{64}$/.test(word) && /sha256["']?[:= ]{1,2}["']?$/i.test(text.slice(Math.max(0, at - 12), at));
+    return isDigest ? word : REDACTED;
+  });
+}
+
+function isReadable(word: string): boolean {
+  const pieces = word.split(/[-_./+~%=]+/);
+  return (
+    pieces.every((piece) => PIECE.test(piece)) &&
+    pieces.filter((piece) => MIXED.test(piece)).length * 2 <= pieces.length
+  );
 }

@@ -22,11 +22,14 @@ const HALF_BYTES = 512 * 1024;
  */
 export async function appendHistory(path: string, entry: HistoryEntry): Promise<string | undefined> {
   // Loaded with the first entry, after the first decision.
-  const { appendFile, rename, stat } = await import("node:fs/promises");
+  const { chmod, appendFile, rename, stat } = await import("node:fs/promises");
   try {
     // One write of one line: entries of several processes do not mix.
-    await appendFile(path, `${JSON.stringify(entry)}\n`, { mode: 0o644 });
-    if ((await stat(path)).size > HALF_BYTES) await rename(path, `${path}.1`);
+    await appendFile(path, `${JSON.stringify(entry)}\n`, { mode: 0o640 });
+    const { size, mode } = await stat(path);
+    // One that an earlier ober made can be read by all.
+    if ((mode & 0o027) !== 0) await chmod(path, 0o640);
+    if (size > HALF_BYTES) await rename(path, `${path}.1`);
     return undefined;
   } catch (error) {
     if (!(error instanceof Error && "code" in error)) throw error;

@@ -28,7 +28,9 @@ export function filesUnder(root: string): FileFunctions {
     copy: (from, to, mode) =>
       named(to, async () => {
         const temporary = `${at(to)}.ober-new`;
-        await fs.copyFile(at(from), temporary);
+        // A link that somebody has planted there is not followed.
+        await fs.rm(temporary, { force: true });
+        await fs.copyFile(at(from), temporary, constants.COPYFILE_EXCL);
         if (mode !== undefined) await fs.chmod(temporary, mode);
         await syncFile(temporary);
         await fs.rename(temporary, at(to));

@@ -1,4 +1,5 @@
 import type { Paths } from "../domain/paths.ts";
+import { mapTexts, typedWithoutSecrets } from "../domain/redact.ts";
 import type { HistoryEntry } from "../health/history.ts";
 import { parseOwn } from "./own-files.ts";
 import type { System } from "./system.ts";
@@ -16,5 +17,6 @@ export function parseHistory(text: string): readonly HistoryEntry[] {
 
 function entryIn(line: string): readonly HistoryEntry[] {
   const entry = parseOwn("history", line);
-  return entry === undefined ? [] : [entry as HistoryEntry];
+  // An earlier ober kept what was typed as it was.
+  return entry === undefined ? [] : [mapTexts(entry, typedWithoutSecrets) as HistoryEntry];
 }

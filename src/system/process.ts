@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { withoutEscapes } from "../domain/foreign.ts";
+import { redact, withoutCredentials } from "../domain/redact.ts";
 import { OberError } from "../errors.ts";
 import type { RunOptions, RunResult } from "./system.ts";
 
@@ -14,9 +15,19 @@ import type { RunOptions, RunResult } from "./system.ts";
  * the kernel cannot end, nor for a pipe that the program has left open in something that it started.
  */
 export async function runProcess(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-  const { accept = [0], input, timeoutMs = 60_000, mostBytes = MOST_OUTPUT, gentle = false, env, onLine } = options;
+  const {
+    accept = [0],
+    input,
+    timeoutMs = 60_000,
+    mostBytes = MOST_OUTPUT,
+    gentle = false,
+    env,
+    onLine,
+    cut = false,
+  } = options;
   const path = installed(argv);
-  const child = Bun.spawn([...argv], {
+  const shown = withoutCredentials(argv.join(" "));
+  const child = spawned(argv, {
     stdin: input === undefined ? "ignore" : new TextEncoder().encode(input),
     stdout: "pipe",
     stderr: "pipe",
@@ -26,7 +37,8 @@ export async function runProcess(argv: readonly string[], options: RunOptions = 
   });
   const group: Group = { pid: child.pid, gentle, asked: false };
   running.add(group);
-  const [stdout, stderr] = [collect(child.stdout, mostBytes, onLine), collect(child.stderr, mostBytes, onLine)];
+  const take = { mostBytes, onLine, cut };
+  const [stdout, stderr] = [collect(child.stdout, take), collect(child.stderr, take)];
   const late = timer(timeoutMs);
   try {
     const ended = child.exited.then(async (code) => {
@@ -39,18 +51,46 @@ export async function runProcess(argv: readonly string[], options: RunOptions = 
     const end = await Promise.race([ended, late.over.then(() => "late" as const), flood]);
     if (typeof end === "number") {
       if (accept.includes(end)) return { code: end, stdout: stdout.text(), stderr: stderr.text() };
-      const said = lastLines(stderr.text() || stdout.text());
-      throw new OberError(`\`${argv.join(" ")}\` failed with code ${end}${said}`);
+      const said = redact(lastLines(stderr.text() || stdout.text()));
+      throw new OberError(`\`${shown}\` ${howEnded(child, end)}${said}`);
     }
     await endGroup(group, child);
-    if (end === "late")
-      throw new OberError(`\`${argv.join(" ")}\` was ended after ${timeoutMs / 1000} s without a result`);
-    throw new OberError(`\`${argv.join(" ")}\` was ended: it said more than ${mostBytes >> 20} MiB`);
+    if (end === "flood" && cut) return { code: -1, stdout: stdout.text(), stderr: stderr.text(), cut: true };
+    if (end === "late") throw new OberError(`\`${shown}\` was ended after ${timeoutMs / 1000} s without a result`);
+    throw new OberError(`\`${shown}\` was ended: it said more than ${mostBytes >> 20} MiB`);
   } finally {
     running.delete(group);
     late.cancel();
     for (const output of [stdout, stderr]) output.stop();
   }
+}
+
+/** A file that is there and is no program of this machine is the operator's matter. Throws an OberError for it. */
+function spawned<I extends "ignore" | Uint8Array>(
+  argv: readonly string[],
+  options: Bun.SpawnOptions.OptionsObject<I, "pipe", "pipe">,
+): Bun.Subprocess<I, "pipe", "pipe"> {
+  try {
+    return Bun.spawn([...argv], options);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    const why = UNRUNNABLE[code];
+    if (why === undefined) throw error;
+    throw new OberError(`${argv[0]} ${why}`, { cause: error });
+  }
+}
+
+/** By errno of execve(2). */
+const UNRUNNABLE: Readonly<Record<string, string>> = {
+  __proto__: null as never,
+  ENOEXEC: "is no program for this machine: another architecture, or no program at all",
+  EACCES: "cannot be executed",
+  ETXTBSY: "is being written",
+  ELIBBAD: "needs a library that is damaged",
+};
+
+function howEnded(child: Bun.Subprocess, code: number): string {
+  return child.signalCode === null ? `failed with code ${code}` : `was ended by ${child.signalCode}`;
 }
 
 /** Where programs are looked for. Throws an OberError where this one is not. */
@@ -209,7 +249,13 @@ type Output = {
   stop(): void;
 };
 
-function collect(stream: ReadableStream<Uint8Array>, mostBytes: number, onLine?: (line: string) => void): Output {
+type Take = {
+  readonly mostBytes: number;
+  readonly onLine: RunOptions["onLine"] | undefined;
+  readonly cut: boolean;
+};
+
+function collect(stream: ReadableStream<Uint8Array>, { mostBytes, onLine, cut }: Take): Output {
   const decoder = new TextDecoder();
   const pieces: string[] = [];
   const reader = stream.getReader();
@@ -229,7 +275,7 @@ function collect(stream: ReadableStream<Uint8Array>, mostBytes: number, onLine?:
       if (length > mostBytes) {
         flood("flood");
         // Nobody will read it.
-        pieces.length = 0;
+        if (!cut) pieces.length = 0;
         return;
       }
     }

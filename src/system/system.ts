@@ -37,6 +37,8 @@ export type RunOptions = {
   readonly timeoutMs?: number;
   /** What it may say on each of its pipes; more ends it. */
   readonly mostBytes?: number;
+  /** It is ended there all the same, and what it had said by then is its answer, with the code -1. */
+  readonly cut?: boolean;
   /**
    * It changes the machine in steps that a sudden end would leave half done (a package manager, a script of the site): it has half a minute to
    * end when it is asked to, and what it leaves in the background stays.
@@ -47,7 +49,12 @@ export type RunOptions = {
   readonly onLine?: (line: string) => void;
 };
 
-export type RunResult = { readonly code: number; readonly stdout: string; readonly stderr: string };
+export type RunResult = {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly cut?: true;
+};
 
 export type FileStat = {
   readonly kind: "file" | "directory" | "link" | "other";

@@ -1,5 +1,6 @@
 import { createConsola } from "consola/basic";
 import { printable, printableJson } from "../domain/foreign.ts";
+import { documentWithoutCredentials, withoutCredentials } from "../domain/redact.ts";
 import { orUndefined, refusal } from "../errors.ts";
 import { fit } from "./fit.ts";
 
@@ -75,7 +76,7 @@ export function output(flags: OutputFlags): Output {
     style: styleFor(process.stdout),
     result: (document, text) =>
       writeStdout(
-        `${json ? printableJson(JSON.stringify(document, null, 2)) : shown(typeof text === "string" ? text : text())}\n`,
+        `${json ? printableJson(JSON.stringify(documentWithoutCredentials(document), null, 2)) : shown(typeof text === "string" ? text : text())}\n`,
       ),
     fit: (text) => (process.stdout.isTTY && process.stdout.columns > 0 ? fit(text, process.stdout.columns) : text),
     write: (text) => writeStdout(shown(text)),
@@ -83,11 +84,14 @@ export function output(flags: OutputFlags): Output {
       writeStdout(`${json ? printableJson(line) : fitForTerminal(line, isColoured(process.stdout), ANY_COLOUR)}\n`),
     logError: (line) => writeTo(process.stderr, `${printable(line)}\n`),
     redraw: (text) => writeStdout(redrawn(shown(text))),
-    progress: (message) => log.log(printable(message)),
-    detail: (message) => log.log({ message: printable(message), level: 4 }),
-    warn: (message) => log.warn(printable(message)),
+    progress: (message) => log.log(said(message)),
+    detail: (message) => log.log({ message: said(message), level: 4 }),
+    warn: (message) => log.warn(said(message)),
   };
 }
+
+/** What ober says beside its answer: program's words and command lines are in it. */
+const said = (message: string) => printable(withoutCredentials(message));
 
 /** ober's own colours; `fit` closes and opens them at the ends of lines. */
 const OWN_COLOUR = new RegExp(`(\\u001b\\[(?:${Object.values(CODES).flat().join("|")})m)`);
@@ -130,13 +134,15 @@ export function styleFor(stream: { readonly isTTY?: boolean }): Style {
 /** Shows an error that has a remedy: two lines for people, and with --json a document for programs as well. */
 export async function showError(error: { readonly message: string; readonly hint: string | undefined }, json: boolean) {
   const style = styleFor(process.stderr);
-  const hint = error.hint === undefined ? "" : `${style.cyan("hint:")}  ${printable(error.hint)}\n`;
-  await writeTo(process.stderr, `${style.red("error:")} ${printable(error.message)}\n${hint}`);
+  const hint = error.hint === undefined ? "" : `${style.cyan("hint:")}  ${said(error.hint)}\n`;
+  await writeTo(process.stderr, `${style.red("error:")} ${said(error.message)}\n${hint}`);
   if (json) {
     const { message, hint } = error;
     const document = { error: { message, ...(hint === undefined ? {} : { hint }) } };
     // Where stdout is what failed, the message above and the exit code are all that there is.
-    await orUndefined(() => writeStdout(`${printableJson(JSON.stringify(document, null, 2))}\n`));
+    await orUndefined(() =>
+      writeStdout(`${printableJson(JSON.stringify(documentWithoutCredentials(document), null, 2))}\n`),
+    );
   }
 }
 
@@ -146,7 +152,7 @@ export async function showBug(error: unknown) {
   const cause = error instanceof Error && error.cause !== undefined ? `\ncaused by: ${Bun.inspect(error.cause)}` : "";
   await writeTo(
     process.stderr,
-    `bug: ${printable(`${text}${cause}`)}\nhint: this is a bug in ober; please report it with the lines above\n`,
+    `bug: ${said(`${text}${cause}`)}\nhint: this is a bug in ober; please report it with the lines above\n`,
   );
 }
 

@@ -1,7 +1,17 @@
 /** Certificates from a real ACME server (pebble), proved at a real BIND; and what goes wrong on the way. The old certificate always stays. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import type { AcmeState } from "../../src/acme/renewal.ts";
 import { pathsOf } from "../../src/domain/paths.ts";
@@ -59,6 +69,15 @@ const login = (text: string) => {
   mkdirSync(join(home, ".ober"), { recursive: true });
   writeFileSync(join(home, ".ober/login"), text, { mode: 0o600 });
 };
+
+/** What root is to run lies where only root can write. */
+const programs = mkdtempSync(join(homedir(), "ober-acme-"));
+afterAll(() => rmSync(programs, { recursive: true, force: true }));
+function program(name: string, text: string): string {
+  const path = join(programs, name);
+  writeFileSync(path, text, { mode: 0o755 });
+  return path;
+}
 
 describe("a certificate", () => {
   test("comes by dynamic updates, through lost nonces and a server that is late; the next one only when it is due", async () => {
@@ -134,19 +153,20 @@ describe("a certificate", () => {
 
   test("comes by a program of the site's", async () => {
     await authority.pebble();
-    const hook = authority.put(
+    const hook = program(
       "hook",
       `#!/bin/sh\n[ "$1 $2 $3" = "$OBER_ACME_ACTION $OBER_ACME_NAME $OBER_ACME_VALUE" ] || exit 3\ncase $1 in add) verb="update add $2. 1";; *) verb="update delete $2.";; esac\nprintf 'server 127.0.0.1\\n%s TXT "%s"\\nsend\\n' "$verb" "$3" | nsupdate -k ${authority.keyFile}\n`,
-      0o755,
     );
     certs = { ...certs, acme_dns: "hook", acme_hook: hook, acme_email: "" };
     expect((await renew()).error).toBeUndefined();
     expect((await renew({ force: true })).error).toBeUndefined();
     expect(leaf().subjectAltName).toBe(`DNS:${DOMAIN}`);
-    authority.put("writable", "#!/bin/sh\n");
-    await Bun.$`chmod 777 ${join(authority.directory, "writable")}`.quiet();
-    certs = { ...certs, acme_hook: join(authority.directory, "writable") };
-    expect((await renew({ force: true })).error).toMatch(/can be changed by others$/);
+    const writable = program("writable", "#!/bin/sh\n");
+    await Bun.$`chmod 777 ${writable}`.quiet();
+    for (const acme_hook of [writable, authority.put("steered", "#!/bin/sh\n", 0o755)]) {
+      certs = { ...certs, acme_hook };
+      expect((await renew({ force: true })).error).toMatch(/can be changed by others$/);
+    }
   }, 120_000);
 });
 
@@ -235,7 +255,7 @@ describe("what goes wrong leaves the old certificate, and says what to do:", () 
       error: expect.stringMatching(/refuses the update: .*REFUSED/s),
       hint: expect.stringContaining("rfc2136_key_file"),
     });
-    const lazy = authority.put("lazy", "#!/bin/sh\nexit 0\n", 0o755);
+    const lazy = program("lazy", "#!/bin/sh\nexit 0\n");
     certs = { ...good, acme_dns: "hook", acme_hook: lazy, acme_dns_timeout: 10 };
     expect((await renew({ force: true })).error).toMatch(
       /^127\.0\.0\.[12].* did not show the TXT record of _acme-challenge\.s3\.example\.test within 10 s$/,

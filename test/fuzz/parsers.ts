@@ -7,8 +7,10 @@ import { vrrpView } from "../../src/checks/vrrp.ts";
 import { countersOf } from "../../src/commands/_traffic.ts";
 import { parseConfig } from "../../src/config/schema.ts";
 import { numberIn, oneLine, printable, printableJson } from "../../src/domain/foreign.ts";
+import { configLine, harmlessLines, PIECES } from "../../src/domain/harmless.ts";
 import { parseKnownNames, parseNameStates } from "../../src/domain/names.ts";
 import { fingerprintsOf } from "../../src/domain/openpgp.ts";
+import { lineRedactor, redact, withoutCredentials } from "../../src/domain/redact.ts";
 import { rgwState, statesText } from "../../src/domain/rgw.ts";
 import { configuredServers, parseServersState, serverStateFile } from "../../src/domain/server-state.ts";
 import { causeOf } from "../../src/health/drain.ts";
@@ -256,7 +258,34 @@ Id=ober-bgp.service
 ActiveState=inactive
 `;
 
+const SECRETS = [
+  "Authorization: AWS4-HMAC-SHA256 Credential=AKIAABCDEFGHIJKLMNOP/20260101/x, Signature=hush\nCookie: a=b",
+  'neighbor 10.0.0.1 { md5-password "hush hush"; }\nauth_pass hush\nbgp_password = hush\n--token hush -y hmac:name:hush',
+  "GET /b/k?X-Amz-Signature=hush&x=1 https://user:hush@host/ <SecretKey>hush</SecretKey> Bearer abcdefghijklmnop1",
+  `a-----BEGIN EC PRIVATE KEY-----\nhush\n-----END EC PRIVATE KEY-----\n{"password":"${"x".repeat(40)}"}`,
+  'Nov 27 04:40:39 n1 haproxy[12]: [WARNING]  (12) : Server s3/rgw1 is DOWN, reason: Layer7, info: "x", check {a}',
+  'backends: [{name: s3, servers: ["10.66.0.1:7480"]}] # hush\nvips:\n  - 10.99.0.100\n',
+  'iifname "eth0" comment "hush" log prefix "x" 10.0.0.1 users:(("haproxy",pid=1,fd=2))',
+];
+
 export const PARSERS: readonly Parser[] = [
+  { name: "redact", parse: (text) => redact(text, ["hush"]), seeds: SECRETS },
+  { name: "withoutCredentials", parse: withoutCredentials, seeds: SECRETS },
+  {
+    name: "lineRedactor",
+    parse: (text) =>
+      text
+        .split("\n")
+        .map(lineRedactor(["hush"]))
+        .join("\n"),
+    seeds: SECRETS,
+  },
+  { name: "configLine", parse: (text) => harmlessLines(text, configLine(), []), seeds: SECRETS },
+  ...Object.entries(PIECES).map(([name, filter]) => ({
+    name: `piece ${name}`,
+    parse: (text: string) => harmlessLines(text, filter, []),
+    seeds: SECRETS,
+  })),
   {
     name: "haproxy show stat",
     seeds: [STAT],

@@ -22,6 +22,7 @@ export function executableStep({ system, paths, executable }: InstallContext): S
     async undo() {
       await system.remove(paths.executable);
       await system.remove(paths.previousExecutable);
+      await system.remove(paths.executableOnTrial);
       await system.remove(`${paths.executable}.aside`);
       return [];
     },

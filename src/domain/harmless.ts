@@ -1,0 +1,250 @@
+/**
+ * What of a program's answer or a file may leave the node: the lines whose form is known, less what in them is somebody else's text. What is not
+ * known stays, and is counted. Pure.
+ */
+import {
+  lineRedactor,
+  mapTexts,
+  REDACTED,
+  redact,
+  withoutCredentials,
+  withoutOpaque,
+  withoutValues,
+} from "./redact.ts";
+
+/** The line as it may leave, or undefined. */
+export type LineFilter = (line: string) => string | undefined;
+
+/** The lines of `text` that `filter` knows, without `values`, and how many it does not know. */
+export function harmlessLines(text: string, filter: LineFilter, values: readonly string[]): string {
+  const safe = lineRedactor(values);
+  const kept: string[] = [];
+  let left = 0;
+  for (const line of text.replace(/\n$/, "").split("\n")) {
+    const known = line.trim() === "" ? "" : filter(line);
+    if (known === undefined) left += 1;
+    else kept.push(known === "" ? "" : safe(known));
+  }
+  if (left > 0) kept.push(`(${left === 1 ? "1 line" : `${left} lines`} of other forms left out)`);
+  return `${kept.join("\n")}\n`;
+}
+
+const matching =
+  (...forms: readonly RegExp[]): LineFilter =>
+  (line) =>
+    forms.some((form) => form.test(line)) ? line : undefined;
+
+const PROGRAMS =
+  "haproxy|exabgp|python3?|keepalived|bird|birdc|ober|sshd|systemd[\\w-]*|node_exporter|chronyd?|radosgw";
+const PROGRAM = new RegExp(`^(?:${PROGRAMS})$`, "i");
+
+/** Of journalctl: what ober, systemd, HAProxy, ExaBGP, keepalived and BIRD say in forms of their own. */
+const LOG_LINE =
+  /^(\w{3} [ \d]\d [\d:]{8} \S+ )((?:systemd|haproxy|exabgp|python3?|Keepalived\w*|keepalived|ober|bird|ip|nft|sh|timeout|\(\w+\))(?:\[\d+\])?: )(.*)$/;
+const LOG_FORMS: readonly RegExp[] = [
+  /^ober[ :]/,
+  /^(?:error|hint|warn|warning|bug)\b/,
+  // systemd
+  /^ober-[\w.-]+\.(?:service|path|timer|target): (?:Main process|Control process|Failed|Scheduled|Deactivated|Consumed|State|Killing|Sent|Start|Stopping|Triggering|Succeeded|Watchdog|A process|Unit|Changed|Service|Job|Got|Reload|Found|Service)/,
+  /^(?:Started|Starting|Stopped|Stopping|Reloading|Reloaded|Finished|Failed to start|Closed|Listening|Condition check|Dependency failed|Triggered) (?:[\w.-]+ - )?(?:ober|Condition)/,
+  // HAProxy
+  /^\[(?:NOTICE|WARNING|ALERT|INFO)\] +\(\d+\) *: /,
+  /^(?:Server|Backup Server|Health check for|backend|Proxy|Connect from|Pausing|Resuming|Stopping|Loading|Reexecuting) /,
+  /^[\da-fA-F.:[\]]+:\d+ \[[\w/:. ]+\] [\w.~-]+[ /:]/,
+  // ExaBGP
+  /^\d\d:\d\d:\d\d(?:\.\d+)? *\|? *\d* *\|? *(?:welcome|version|interpreter|os|installation|cli|cli control|configuration|reactor|reload|processes|process|daemon|network|outgoing-\d+|peer-\d+|api|advice|network|statemachine|startup|rib|wire|message|environment) /,
+  // keepalived, with the time that --log-console puts before a line
+  /^(?:\w{3} \w{3} +\d+ [\d:]{8} \d{4}: )?(?:\([\w.-]+\) |Script |VRRP_Script|Starting |Startup |Stopped|Stopping|Running on|Opening file|Configuration file|Registering |Reloading|Reload |Netlink |Interface |VRRP |track_file|Assigned|Keepalived|Process|bogus VRRP|Unable to|WARNING - )/,
+  // BIRD
+  /^(?:Started|Reconfigured|Shutdown|Reading configuration|ober: |bfd|Chosen router ID|Initializing|Loading)/,
+];
+
+/** What a server said with a check: HAProxy's own words for it, or nothing. */
+const OWN_INFO =
+  /^(?:HTTP status check returned code <\d+>|Connection refused[\w ]*|Layer[47][\w ]*|TCP check[\w ]*|SSL handshake failure[\w ]*)$/;
+
+function logLine(line: string): string | undefined {
+  const [, head = "", ident = "", message = ""] = LOG_LINE.exec(line) ?? [];
+  if (head === "" || !(LOG_FORMS.some((form) => form.test(message)) || /^ober\b/.test(ident))) return undefined;
+  const shown = message
+    // A request, malformed or not; its method says enough.
+    .replace(/"(?:([A-Z]{2,12}) )?[^"]*( HTTP\/\d\.\d)?"$/, (_, method = "", version = "") =>
+      /^[\da-fA-F.:[\]]+:\d+ \[/.test(message) ? `"${method ? `${method} ` : ""}${REDACTED}${version}"` : _,
+    )
+    // Captured headers.
+    .replace(/ \{[^}]*\}/g, "")
+    .replace(
+      /(info: )"([^"]*)"?/g,
+      (_, name: string, info: string) => `${name}"${OWN_INFO.test(info) ? info : REDACTED}"`,
+    );
+  return `${head}${ident}${shown}`;
+}
+
+const unitLine: LineFilter = (line) => {
+  const process = /^([\s│├└─|`-]*)(\d+ )(\S+)(.*)$/.exec(line);
+  if (process) {
+    const [, tree = "", pid = "", name = "", words = ""] = process;
+    return PROGRAM.test(
+      name
+        .split("/")
+        .at(-1)
+        ?.replace(/[:"]+$/, "") ?? "",
+    )
+      ? `${tree}${pid}${name}${words}`
+      : `${tree}${pid}${REDACTED}`;
+  }
+  return matching(
+    /^[●○×↻*] [\w.@-]+( - [\w:() ]+)?$/,
+    /^ +(?:Loaded|Active|Main PID|Tasks|Memory|CPU|IO|IP|CGroup|Docs|Drop-In|TriggeredBy|Triggers|Trigger|Invocation|Process|Until|Duration|Notify Access|FD Store|Cntrl PID): /,
+    /^ +[├└]─[\w./@-]+$/,
+    /^Unit [\w.@-]+ could not be found\.$/,
+  )(line);
+};
+
+/** An alias is the site's own text. */
+const ipLine: LineFilter = (line) =>
+  /^\s*alias\b/.test(line)
+    ? undefined
+    : matching(
+        /^\d+: /,
+        /^ +(?:link|inet6?|valid_lft|altname|RX|TX|vf|\d)/,
+        /^(?:[a-z]+ )?[\da-fA-F.:/]+ /,
+        /^(?:default|broadcast|local|unreachable|blackhole|prohibit|multicast|anycast) /,
+        /^\s+nexthop /,
+      )(line);
+
+const socketLine: LineFilter = (line) =>
+  matching(
+    /^(?:State|Netid|UNCONN|LISTEN|ESTAB|SYN|FIN|TIME|CLOS|LAST)/,
+    /^(?:Total|TCP|UDP|RAW|INET|FRAG|Transport)\b/,
+  )(line.replace(/"([^"]*)"/g, (whole, name: string) => (PROGRAM.test(name) ? whole : `"${REDACTED}"`)));
+
+const RULE_NAME = /((?:i|o)(?:if|ifname|br)(?:name)? (?:!= )?|devices? = ?\{? ?)("[\w.@*-]{1,16}")/g;
+/** Texts in quotes are comments and prefixes of logs; names of interfaces are not. */
+const firewallLine: LineFilter = (line) =>
+  line
+    .replace(RULE_NAME, (_, where: string, name: string) => `${where}${name.replaceAll('"', "\u0001")}`)
+    .replace(/ ?comment "[^"]*"?/g, "")
+    .replace(/"[^"]*"?/g, `"${REDACTED}"`)
+    .replaceAll("\u0001", '"');
+
+const KERNEL =
+  /\b(?:eth\d|en[ops]\w+|bond\d|lo-vip|link (?:is|becomes)|carrier|NETDEV|nf_conntrack|nf_tables|TCP: |UDP: |Out of memory|oom|Killed process|I\/O error|EXT4-fs|XFS|blocked for more|segfault|soft lockup|hung_task|haproxy|keepalived|exabgp|bird|clocksource|watchdog)\b/i;
+const kernelLine: LineFilter = (line) => (/command line/i.test(line) || !KERNEL.test(line) ? undefined : line);
+
+/** Keys of ober.yaml whose values are harmless. */
+const CONFIG_KEYS = new Set(
+  "ha_mode nodes handover settle_time bgp local_as peer_as neighbors router_id local_address hold_time ttl_security bfd_enabled bfd_interval_ms bfd_multiplier keepalived enabled peers interface owners use_multicast advert_int vips address backend vrid backends name servers health_check_path health_check_interval resolve max_requests tls ca_file sni verify certs path acme_enabled acme_domain acme_names acme_server acme_ca_file acme_key_type acme_dns acme_dns_timeout acme_hook rfc2136_server rfc2136_key_file route53_enabled route53_hosted_zone_id log_retention_days stats_port max_connections stats_allow install_path venv_path".split(
+    " ",
+  ),
+);
+const KEY = /(?:^|[\s{,-])["']?([A-Za-z_][\w-]*)["']?\s*:(?=[\s"'[{]|$)/g;
+/** A list's entry, or a part of a list over several lines: names, addresses, ports, host lists. */
+const ENTRY = /^[\s\-[\]{}",'.:/\w*()]+$/;
+const VALUE_FORM = /^[\s\w.:/@*,+~?&=()[\]{}"'-]*$/;
+
+/** ober.yaml, whole or broken: known keys and what stands in the lists below them; no comment. */
+export function configLine(): LineFilter {
+  let known = false;
+  return (line) => {
+    const bare = line.replace(/(^|\s)#.*$/, "");
+    if (bare.trim() === "") return undefined;
+    const keys = [...bare.matchAll(KEY)].map(([, key = ""]) => key);
+    if (keys.length > 0) known = keys.every((key) => CONFIG_KEYS.has(key)) && VALUE_FORM.test(bare);
+    else if (!/^[\s-]*[[{"']?[\w*]|^[\s\]}]+$/.test(bare) || !ENTRY.test(bare) || !/^\s*-|\[|\]|,|\}/.test(bare))
+      known = false;
+    return known ? bare : undefined;
+  };
+}
+
+/** Words that begin a line of `templates`: the directives that ober writes. */
+export function directivesOf(templates: readonly string[]): ReadonlySet<string> {
+  return new Set(templates.flatMap((text) => text.split("\n")).flatMap((line) => directiveOf(line) ?? []));
+}
+
+const directiveOf = (line: string) => /^\s*([A-Za-z][\w.-]*(?:=|\b)|[}\]])/.exec(line)?.[1];
+const MORE_DIRECTIVES = [
+  "server",
+  "server-template",
+  "neighbor",
+  "unicast_peer",
+  "unicast_src_ip",
+  "http-check",
+  "ipv4",
+  "ipv6",
+  "node",
+  "serves",
+  "turn",
+  "elements",
+  "interval",
+  "tcp-request",
+];
+/** What has no place in a line that ober writes: somebody has put it there by hand. */
+const BY_HAND = /auth|passw|secret|token|tsig|credential|cookie|_key\b|private/i;
+const ADDRESSES = /^\s*[\da-fA-F.:/]{2,49}(?: [\w.-]{1,16})?$/;
+const OWN_PASSWORD = / md5-password "[^"\\]{1,80}"; md5-base64 false;/;
+
+/** A generated file: lines that begin as ober's do. No comment; a line with a word for a credential is somebody's. */
+export const directiveLine =
+  (directives: ReadonlySet<string>): LineFilter =>
+  (line) => {
+    const own = line.replace(OWN_PASSWORD, ` md5-password ${REDACTED}; md5-base64 false;`);
+    const rest = own.replace(` md5-password ${REDACTED};`, "");
+    if (ADDRESSES.test(line)) return line;
+    const word = directiveOf(line);
+    if (word === undefined || !(directives.has(word) || MORE_DIRECTIVES.includes(word))) return undefined;
+    if (word === "h1-case-adjust") return /^\s*h1-case-adjust [\w-]{1,40} [\w-]{1,40}$/.test(line) ? line : undefined;
+    return BY_HAND.test(rest) ? undefined : own;
+  };
+
+const COPIED = /^[\da-f]{8,128}$/i;
+const DIGEST = /digest|sha256|commit|fingerprint|serial|identity/i;
+
+/** A document of ober's own: without credentials, and long words only where a key says that they are digests. */
+export function harmlessDocument(value: unknown, values: readonly string[]): string {
+  const change = (text: string, key: string) =>
+    DIGEST.test(key) && COPIED.test(text) ? text : withoutOpaque(withoutCredentials(withoutValues(text, values)));
+  return `${JSON.stringify(mapTexts(value, change), null, 1)}\n`;
+}
+
+/** A file of ober's in JSON; what is none was put there by somebody. */
+export function harmlessJson(text: string, values: readonly string[]): string {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "number") return text;
+    return harmlessDocument(
+      mapTexts(value, (inner) => redact(inner, values)),
+      values,
+    );
+  } catch {
+    return "(left out: this is not what ober writes)\n";
+  }
+}
+
+/** By the name of a piece of the archive. */
+export const PIECES: Readonly<Record<string, LineFilter>> = {
+  "units.txt": unitLine,
+  "log.txt": logLine,
+  "addresses.txt": ipLine,
+  "routes.txt": ipLine,
+  "links.txt": ipLine,
+  "sockets.txt": socketLine,
+  "sockets-summary.txt": socketLine,
+  "firewall.txt": firewallLine,
+  "disks.txt": matching(/^Filesystem /, /^(?:\/dev\/\S+|tmpfs|devtmpfs|udev|overlay|efivarfs) /),
+  "memory.txt": matching(/^\s+total /, /^(?:Mem|Swap|Low|High|Total):/),
+  "load.txt": matching(/^ \d\d:\d\d:\d\d up /),
+  "kernel.txt": matching(/^Linux /),
+  "kernel-log.txt": kernelLine,
+  "packages.txt": matching(
+    /^[a-zA-Z]{2,3}\s+(?:haproxy|exabgp|keepalived|bird2?|nftables)\S* /,
+    /^(?:haproxy|exabgp|keepalived|bird|nftables)-\S+$/,
+    /^package \w+ is not installed$/,
+  ),
+  "haproxy/show-info.txt": (line) =>
+    /^(?!description)[A-Za-z_]{1,40}: ?[\w.:,/%() +~-]{0,120}$/i.test(line) ? line : undefined,
+  "haproxy/show-servers-state.txt": matching(/^\d$/, /^# be_id /, /^\d+ [\w.:-]+ \d+ [\w.:-]+( [\w.:,/<>-]+){3,30}$/),
+  "/etc/os-release": matching(
+    /^(?:NAME|ID|ID_LIKE|VERSION|VERSION_ID|VERSION_CODENAME|PRETTY_NAME|PLATFORM_ID)=["\w. /:()-]+$/,
+  ),
+};

@@ -1,0 +1,30 @@
+import { posix } from "node:path";
+import type { System } from "./system.ts";
+
+const MOST_LINKS = 20;
+
+/**
+ * Who beside root can change what stands at `path`, and so what root would run there: the first file or directory on the way, links
+ * followed, that belongs to another user or can be written by one. A directory with the sticky bit counts too: there, anyone may be the first with a
+ * name. Undefined where only root can.
+ */
+export async function steeredBy(system: System, path: string): Promise<string | undefined> {
+  let links = 0;
+  const look = async (place: string): Promise<string | undefined> => {
+    const above = posix.dirname(place);
+    const found = above === place ? undefined : await look(above);
+    if (found !== undefined) return found;
+    const stat = await system.stat(place);
+    if (stat === undefined) return undefined;
+    if (stat.kind === "link") {
+      links += 1;
+      const target = await system.readLink(place);
+      if (links > MOST_LINKS || target === undefined) return `${place} is a link that leads nowhere`;
+      return look(posix.resolve(above, target));
+    }
+    if (stat.uid !== 0) return `${place} belongs to the user with the ID ${stat.uid}`;
+    const byGroup = (stat.mode & 0o020) !== 0 && stat.gid !== 0;
+    return byGroup || (stat.mode & 0o002) !== 0 ? `${place} can be changed by others` : undefined;
+  };
+  return look(posix.resolve(path));
+}
