@@ -1,8 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { dirname, resolve } from "node:path";
 import { gatherFacts } from "../checks/facts.ts";
+import { RELEASE_KEY } from "../domain/build.ts";
 import { numberIn } from "../domain/foreign.ts";
+import { isSignedBy } from "../domain/signature.ts";
 import { OberError } from "../errors.ts";
+import { digestOf } from "../install/offline.ts";
 import { validate } from "../plan/validators.ts";
 import type { RenderedFile } from "../render/index.ts";
 import { withLock } from "../system/lock.ts";
@@ -21,6 +24,7 @@ type SelfOptions = {
   readonly file: string;
   readonly turn: readonly string[];
   readonly allowDowngrade: boolean;
+  readonly unsigned: boolean;
 };
 
 /**
@@ -28,12 +32,14 @@ type SelfOptions = {
  * the programs of this node have accepted every file. The one before is kept. Throws an OberError when the new one fails
  * at any of it; the old one is then in place and nothing has changed.
  */
-export async function upgradeSelf(node: Node, out: Output, { file, turn, allowDowngrade }: SelfOptions): Promise<void> {
+export async function upgradeSelf(node: Node, out: Output, options: SelfOptions): Promise<void> {
+  const { file, turn, allowDowngrade, unsigned } = options;
   const { system, paths } = node;
   await refuseOddFile(system, file);
   // Judged and installed are the same bytes: the copy's, which only root can change. Beside the present one, as /tmp may forbid to run programs.
   const candidate = `${paths.executable}.candidate`;
   const { to, from } = await withCopy(system, file, candidate, async () => {
+    if (!unsigned) await refuseUnsigned(system, file, candidate);
     out.progress("asking the new executable for its version");
     const to = await versionOf(node, candidate, file);
     const from = await versionOf(node, paths.executable);
@@ -59,6 +65,16 @@ async function refuseOddFile(system: System, file: string): Promise<void> {
   if (stat.size === 0) throw new OberError(`${file} is empty`, { hint });
 }
 
+/** An executable of a signed release takes only successors that the same key has signed; one that was built without a key cannot tell. */
+async function refuseUnsigned(system: System, file: string, candidate: string): Promise<void> {
+  if (RELEASE_KEY === "") return;
+  const signature = await system.read(`${file}.sig`);
+  const hint = "take both from the same release; an ober that you have built yourself: --unsigned";
+  if (signature === undefined) throw new OberError(`${file} has no signature beside it: ${file}.sig`, { hint });
+  if (isSignedBy(Buffer.from(await digestOf(system, candidate)), signature, RELEASE_KEY)) return;
+  throw new OberError(`${file} is not what those who released this ober have signed in ${file}.sig`, { hint });
+}
+
 async function withCopy<T>(system: System, file: string, copy: string, action: () => Promise<T>): Promise<T> {
   await system.copy(file, copy, 0o755);
   try {
@@ -79,10 +95,10 @@ const compared = (from: Versions, to: Versions) =>
 
 async function admitDowngrade(from: Versions, to: Versions, allowed: boolean): Promise<void> {
   if (direction(from, to) >= 0 || allowed) return;
-  await confirmOrCancel(
-    `ober ${describe(to)} is older than ${describe(from)}. Install it?`,
-    `ober ${describe(to)} is older than ${describe(from)}: give --allow-downgrade to install it`,
-  );
+  await confirmOrCancel(`ober ${describe(to)} is older than ${describe(from)}. Install it?`, {
+    hint: `ober ${describe(to)} is older than ${describe(from)}: give --allow-downgrade to install it`,
+    initial: false,
+  });
 }
 
 /** Puts the executable back that `upgradeSelf` replaced; a second call changes them again. */

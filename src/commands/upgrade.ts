@@ -28,6 +28,7 @@ export default defineCommand({
     },
     oneWay: { type: "boolean", description: "Go on although the present version could not be put back" },
     allowDowngrade: { type: "boolean", description: "With --self: an older one as well" },
+    unsigned: { type: "boolean", description: "With --self: one that the release's key has not signed as well" },
     rollback: { type: "boolean", description: "Put the previous ober back" },
   },
   async run({ args }) {
@@ -40,7 +41,12 @@ export default defineCommand({
       ...(args.waitTurn === undefined ? [] : ["--wait-turn", args.waitTurn]),
     ];
     if (args.self !== undefined)
-      return upgradeSelf(node, out, { file: resolve(args.self), turn, allowDowngrade: args.allowDowngrade === true });
+      return upgradeSelf(node, out, {
+        file: resolve(args.self),
+        turn,
+        allowDowngrade: args.allowDowngrade === true,
+        unsigned: args.unsigned === true,
+      });
     if (args.rollback) return restoreSelf(node, out, turn);
     const os = await requireSupportedOs(node.system);
     const manager = packageManager(node.system, os);

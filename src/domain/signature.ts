@@ -4,7 +4,7 @@ import { createPublicKey, verify } from "node:crypto";
 const ED25519_PREFIX = Buffer.from("302a300506032b6570032100", "hex");
 
 /**
- * Whether `signature` (base64 with a line end, as `scripts/release` writes it) is `key`'s (32 bytes of Ed25519 in base64) for `bytes`.
+ * Whether `signature` (base64, as `scripts/release` writes it) is `key`'s (32 bytes of Ed25519 in base64) for `bytes`.
  * What is no signature or no key is none.
  */
 export function isSignedBy(bytes: Uint8Array, signature: string, key: string): boolean {
