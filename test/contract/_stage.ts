@@ -9,6 +9,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -179,8 +180,16 @@ export async function stage(mode: "bgp" | "keepalived", nodes: readonly string[]
   writeFileSync(join(prefix, "var/journal.json"), JSON.stringify({ version: 1, directories: [], steps: [] }));
   writeFileSync(join(prefix, "etc/ober.yaml"), YAML(mode, nodes));
   writeFileSync(join(directory, "keepalived.data"), KEEPALIVED);
-  const loop = { ...LOOP, updatedAt: new Date().toISOString() };
-  writeFileSync(join(directory, "run/ober-bgp/health.json"), JSON.stringify(loop));
+  const state = join(directory, "run/ober-bgp/health.json");
+  let written = "";
+  /** As the loop does while it runs; not where a test has put something else. */
+  const beat = () => {
+    if (written !== "" && readFileSync(state, "utf8") !== written) return;
+    written = JSON.stringify({ ...LOOP, updatedAt: new Date().toISOString() });
+    writeFileSync(`${state}.new`, written);
+    renameSync(`${state}.new`, state);
+  };
+  beat();
   for (const [name, body] of Object.entries(PROGRAMS)) program(join(directory, "bin"), name, body);
 
   const haproxy = { say: (command: string) => (command.startsWith("show stat") ? STAT : "") };
@@ -213,6 +222,7 @@ export async function stage(mode: "bgp" | "keepalived", nodes: readonly string[]
       const path = [options.before, join(directory, "bin"), "/usr/sbin:/usr/bin:/sbin:/bin"].filter(Boolean).join(":");
       const time = join(directory, `time-${crypto.randomUUID()}`);
       const inside = 'mount --bind "$STAGE/run" /run && mount -t tmpfs tmpfs /var/lib && exec "$@"';
+      beat();
       const begin = performance.now();
       const child = Bun.spawn(
         ["unshare", "--mount", "sh", "-c", inside, "sh", "python3", "-c", MEASURE, time, executable, ...args],
