@@ -34,6 +34,7 @@ const REFUSALS: Readonly<Record<string, readonly [string, string]>> = {
   ENOSPC: ["no space left on the device for", "free some space (`df -h`, `df -i`) and run the command again"],
   EDQUOT: ["disk quota exceeded for", "free some space and run the command again"],
   EROFS: ["the file system is read-only at", "remount it writable and run the command again"],
+  EFBIG: ["a file may not become as large as", "raise the limit (`ulimit -f unlimited`) and run the command again"],
   EISDIR: ["a directory is where a file belongs:", "move it away and run the command again"],
   ENOTDIR: ["a file is where a directory belongs:", "move it away and run the command again"],
   ELOOP: ["a symbolic link is where a file belongs:", "remove the link and run the command again"],

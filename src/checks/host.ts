@@ -27,6 +27,7 @@ import {
   checkMetrics,
   checkRenewal,
   checkSecrets,
+  checkSteered,
   checkUnconfirmed,
 } from "./node-files.ts";
 import { checkClientPaths } from "./path-mtu.ts";
@@ -66,6 +67,7 @@ export const hostChecks: readonly Check<Host>[] = [
   { id: "certificate", title: "certificate", run: checkCertificate },
   { id: "renewal", title: "renewal of certificates", run: checkRenewal },
   { id: "unconfirmed", title: "changes not yet final", run: checkUnconfirmed },
+  { id: "steered", title: "what root runs", run: checkSteered },
   { id: "drift", title: "files changed by hand", run: checkDrift },
   { id: "applied", title: "edits of ober.yaml", run: checkApplied },
   { id: "units", title: "units", needsSystemd: true, run: checkUnits },

@@ -9,8 +9,10 @@ import { METRICS_SERVICE, METRICS_TIMER } from "../domain/units.ts";
 import { diffText } from "../plan/diff.ts";
 import { drift, generationNumbers, readGeneration } from "../plan/generations.ts";
 import { pending } from "../plan/transaction.ts";
+import { generatedPaths } from "../render/index.ts";
 import { metricsFileOf } from "../render/metrics.ts";
 import { haproxyAsker } from "../system/haproxy-verdict.ts";
+import { steeredBy } from "../system/steered.ts";
 import type { System } from "../system/system.ts";
 import { examineCertificates, problemsOf } from "./certificates.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
@@ -51,6 +53,22 @@ export async function checkDrift({ system, paths, isRoot }: Host): Promise<Verdi
         `${changes.map(({ path }) => path).join(", ")}: what \`ober apply\` would put back:\n${changes.map(diffText).join("\n")}`,
         "put what you need into ober.yaml, then `ober apply --yes`",
       );
+}
+
+/** Whoever can change what root runs, or believes, is root. */
+export async function checkSteered(host: Host): Promise<Verdict> {
+  const { system, paths } = host;
+  if (!paths || (await system.stat(paths.executable)) === undefined) return skip("not installed");
+  const hook = (await configOf(host))?.certs.acme_hook ?? "";
+  const files = [paths.executable, paths.config, ...generatedPaths(paths), ...(hook === "" ? [] : [hook])];
+  const reasons = new Set((await Promise.all(files.map((file) => steeredBy(system, file)))).filter(Boolean));
+  const [first, ...more] = [...reasons];
+  if (first === undefined) return pass("only root can change it");
+  const place = first.split(" ")[0];
+  return fail(
+    `${first}${more.length > 0 ? `, and ${more.length} more` : ""}: who can change it is root on this node`,
+    `chown root: ${place} && chmod go-w ${place}`,
+  );
 }
 
 /** A change that goes away by itself is easily forgotten. */

@@ -1,4 +1,5 @@
 /** What the other nodes and routers must get through to, as far as it can be seen from here. */
+import { inSubnet } from "../domain/address.ts";
 import { foreignRemark, neededOpenings, textOf } from "../plan/firewall-rules.ts";
 import { clusterRemarks } from "../render/keepalived.ts";
 import { localAddresses } from "../system/addresses.ts";
@@ -31,7 +32,9 @@ export async function checkVrrp(host: Host): Promise<Verdict> {
   ]);
   const [states, addresses] = await Promise.all([vrrpStates(host.system), localAddresses(host.system)]);
   const onInterface = heldOn(place.interface, addresses);
-  const { suspicions, peers, vips } = vrrpView(config, place, { states, onInterface, heard, arp });
+  // As keepalived has it by `min_ttl`: what names a sender of this segment and comes from elsewhere is not its.
+  const own = heard.filter(({ source, ttl }) => ttl === 255 || !place.networks.some((net) => inSubnet(source, net)));
+  const { suspicions, peers, vips } = vrrpView(config, place, { states, onInterface, heard: own, arp });
   if (suspicions.length > 0) {
     const text = suspicions.map((suspicion) => suspicion.text).join("; ");
     const verdict = suspicions.some(({ certain }) => certain) ? fail : warn;

@@ -55,7 +55,7 @@ export type VrrpView = {
 export type VrrpSight = {
   readonly states: readonly VrrpState[];
   readonly onInterface: ReadonlySet<string>;
-  readonly heard?: readonly Heard[] | undefined;
+  readonly heard?: readonly Omit<Heard, "ttl">[] | undefined;
   readonly arp?: ArpAnswers | undefined;
 };
 

@@ -1,4 +1,5 @@
 import { assets } from "../assets.ts";
+import { CONFIG_KEYS } from "../config/schema.ts";
 import { withoutCapturedBytes } from "../domain/captured-errors.ts";
 import { configLine, directiveLine, directivesOf, harmlessJson, harmlessLines, PIECES } from "../domain/harmless.ts";
 import type { Paths } from "../domain/paths.ts";
@@ -81,7 +82,7 @@ export async function machinePieces(
       const text = (await system.read(path)) ?? "";
       if (text === "") return "";
       if (OWN_JSON(paths).includes(path)) return harmlessJson(text, values);
-      const filter = path === paths.config ? configLine() : (PIECES[path] ?? generatedLine());
+      const filter = path === paths.config ? configLine(CONFIG_KEYS) : (PIECES[path] ?? generatedLine());
       return harmlessLines(text, filter, values);
     }),
   );

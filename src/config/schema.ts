@@ -9,7 +9,7 @@ import { INTERFACE_NAME } from "../domain/interface-name.ts";
 import { quote } from "../domain/quote.ts";
 import { ConfigError, type ConfigProblem, OberError } from "../errors.ts";
 import { contradictions, UNSET_AS } from "./schema/contradictions.ts";
-import { expected, isMapping, pathOf, unknownKeys } from "./schema/problems.ts";
+import { expected, isMapping, keysOf, pathOf, unknownKeys } from "./schema/problems.ts";
 import { isAdvertInterval, isListOfTexts, parseNetworks, parseServers, parseVipAddress } from "./schema/values.ts";
 
 export type Config = DeepReadonly<ReturnType<typeof complete>>;
@@ -241,6 +241,9 @@ const MOST_PROBLEMS = 50;
  *
  * Throws a ConfigError with every problem at once. `file` is what messages call the document.
  */
+/** The keys of ober.yaml, of all its sections. */
+export const CONFIG_KEYS: ReadonlySet<string> = new Set(keysOf(ConfigSchema));
+
 export function parseConfig(input: unknown, file: string): Config {
   const { problems, output } = examine(input);
   const more = problems.length - MOST_PROBLEMS;

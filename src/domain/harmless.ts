@@ -41,6 +41,8 @@ const PROGRAM = new RegExp(`^(?:${PROGRAMS})$`, "i");
 /** Of journalctl: what ober, systemd, HAProxy, ExaBGP, keepalived and BIRD say in forms of their own. */
 const LOG_LINE =
   /^(\w{3} [ \d]\d [\d:]{8} \S+ )((?:systemd|haproxy|exabgp|python3?|Keepalived\w*|keepalived|ober|bird|ip|nft|sh|timeout|\(\w+\))(?:\[\d+\])?: )(.*)$/;
+/** The line of a failed request, without what was asked for: names of buckets and objects are the users'. */
+const FAILED_REQUEST = /^(failed: \d{3}[^/]* [\w.<>-]+\/[\w.<>:-]+ [^/]*ms)( .*)?$/;
 const LOG_FORMS: readonly RegExp[] = [
   /^ober[ :]/,
   /^(?:error|hint|warn|warning|bug)\b/,
@@ -48,6 +50,7 @@ const LOG_FORMS: readonly RegExp[] = [
   /^ober-[\w.-]+\.(?:service|path|timer|target): (?:Main process|Control process|Failed|Scheduled|Deactivated|Consumed|State|Killing|Sent|Start|Stopping|Triggering|Succeeded|Watchdog|A process|Unit|Changed|Service|Job|Got|Reload|Found|Service)/,
   /^(?:Started|Starting|Stopped|Stopping|Reloading|Reloaded|Finished|Failed to start|Closed|Listening|Condition check|Dependency failed|Triggered) (?:[\w.-]+ - )?(?:ober|Condition)/,
   // HAProxy
+  FAILED_REQUEST,
   /^\[(?:NOTICE|WARNING|ALERT|INFO)\] +\(\d+\) *: /,
   /^(?:Server|Backup Server|Health check for|backend|Proxy|Connect from|Pausing|Resuming|Stopping|Loading|Reexecuting) /,
   /^[\da-fA-F.:[\]]+:\d+ \[[\w/:. ]+\] [\w.~-]+[ /:]/,
@@ -71,6 +74,7 @@ function logLine(line: string): string | undefined {
     .replace(/"(?:([A-Z]{2,12}) )?[^"]*( HTTP\/\d\.\d)?"$/, (_, method = "", version = "") =>
       /^[\da-fA-F.:[\]]+:\d+ \[/.test(message) ? `"${method ? `${method} ` : ""}${REDACTED}${version}"` : _,
     )
+    .replace(FAILED_REQUEST, `$1 ${REDACTED}`)
     // Captured headers.
     .replace(/ \{[^}]*\}/g, "")
     .replace(
@@ -132,25 +136,19 @@ const KERNEL =
   /\b(?:eth\d|en[ops]\w+|bond\d|lo-vip|link (?:is|becomes)|carrier|NETDEV|nf_conntrack|nf_tables|TCP: |UDP: |Out of memory|oom|Killed process|I\/O error|EXT4-fs|XFS|blocked for more|segfault|soft lockup|hung_task|haproxy|keepalived|exabgp|bird|clocksource|watchdog)\b/i;
 const kernelLine: LineFilter = (line) => (/command line/i.test(line) || !KERNEL.test(line) ? undefined : line);
 
-/** Keys of ober.yaml whose values are harmless. */
-const CONFIG_KEYS = new Set(
-  "ha_mode nodes handover settle_time bgp local_as peer_as neighbors router_id local_address hold_time ttl_security bfd_enabled bfd_interval_ms bfd_multiplier keepalived enabled peers interface owners use_multicast advert_int vips address backend vrid backends name servers health_check_path health_check_interval resolve max_requests tls ca_file sni verify certs path acme_enabled acme_domain acme_names acme_server acme_ca_file acme_key_type acme_dns acme_dns_timeout acme_hook rfc2136_server rfc2136_key_file route53_enabled route53_hosted_zone_id log_retention_days stats_port max_connections stats_allow install_path venv_path".split(
-    " ",
-  ),
-);
 const KEY = /(?:^|[\s{,-])["']?([A-Za-z_][\w-]*)["']?\s*:(?=[\s"'[{]|$)/g;
 /** A list's entry, or a part of a list over several lines: names, addresses, ports, host lists. */
 const ENTRY = /^[\s\-[\]{}",'.:/\w*()]+$/;
 const VALUE_FORM = /^[\s\w.:/@*,+~?&=()[\]{}"'-]*$/;
 
-/** ober.yaml, whole or broken: known keys and what stands in the lists below them; no comment. */
-export function configLine(): LineFilter {
+/** ober.yaml, whole or broken: its `keys`, and what stands in the lists below them; no comment. */
+export function configLine(ofConfig: ReadonlySet<string>): LineFilter {
   let known = false;
   return (line) => {
     const bare = line.replace(/(^|\s)#.*$/, "");
     if (bare.trim() === "") return undefined;
     const keys = [...bare.matchAll(KEY)].map(([, key = ""]) => key);
-    if (keys.length > 0) known = keys.every((key) => CONFIG_KEYS.has(key)) && VALUE_FORM.test(bare);
+    if (keys.length > 0) known = keys.every((key) => ofConfig.has(key)) && VALUE_FORM.test(bare);
     else if (!/^[\s-]*[[{"']?[\w*]|^[\s\]}]+$/.test(bare) || !ENTRY.test(bare) || !/^\s*-|\[|\]|,|\}/.test(bare))
       known = false;
     return known ? bare : undefined;

@@ -1,3 +1,4 @@
+import { posix } from "node:path";
 import { assets } from "../assets.ts";
 import type { Paths } from "../domain/paths.ts";
 import { METRICS_SERVICE, METRICS_TIMER } from "../domain/units.ts";
@@ -8,7 +9,7 @@ import { fill } from "./template.ts";
 export function renderMetricsUnits(paths: Paths, file: string): readonly RenderedFile[] {
   const unit = (name: string, content: string) => ({ path: `${paths.unitDirectory}/${name}`, content, mode: 0o644 });
   return [
-    unit(METRICS_SERVICE, fill(assets.metricsService, { executable: paths.executable, file })),
+    unit(METRICS_SERVICE, fill(assets.metricsService, { executable: paths.executable, file, directory: posix.dirname(file) })),
     unit(METRICS_TIMER, assets.metricsTimer),
   ];
 }

@@ -2,7 +2,13 @@ import { dlopen, FFIType, ptr } from "bun:ffi";
 import { OberError } from "../errors.ts";
 
 /** A VRRP advertisement that reached this machine. */
-export type Advertisement = { readonly source: string; readonly vrid: number; readonly priority: number };
+export type Advertisement = {
+  readonly source: string;
+  readonly vrid: number;
+  readonly priority: number;
+  /** 255 where no router has forwarded it. */
+  readonly ttl: number;
+};
 
 /** A speaker: its last advertisement for a VRID, and when its first and its last one were heard, in milliseconds since the epoch. */
 export type Heard = Advertisement & { readonly first: number; readonly last: number };
@@ -61,5 +67,5 @@ export function parseAdvertisement(packet: Uint8Array): Advertisement | undefine
   if (header < 20 || kind === undefined || vrid === undefined || priority === undefined) return undefined;
   const [version, type] = [kind >> 4, kind & 0x0f];
   if ((version !== 2 && version !== 3) || type !== 1) return undefined;
-  return { source: packet.subarray(12, 16).join("."), vrid, priority };
+  return { source: packet.subarray(12, 16).join("."), vrid, priority, ttl: packet[8] ?? 0 };
 }

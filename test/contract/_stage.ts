@@ -214,14 +214,14 @@ export async function stage(mode: "bgp" | "keepalived", nodes: readonly string[]
       for (const [program_, body] of Object.entries(bodies)) program(place, program_, body);
       return place;
     },
-    /** Runs ober on the node. `before` is a directory of programs. */
+    /** Runs ober on the node. `before` is a directory of programs, `within` a shell's words that run `"$@"` in their own way. */
     async ober(
       args: readonly string[],
-      options: { before?: string; env?: Readonly<Record<string, string>> } = {},
+      options: { before?: string; env?: Readonly<Record<string, string>>; within?: string } = {},
     ): Promise<Said> {
       const path = [options.before, join(directory, "bin"), "/usr/sbin:/usr/bin:/sbin:/bin"].filter(Boolean).join(":");
       const time = join(directory, `time-${crypto.randomUUID()}`);
-      const inside = 'mount --bind "$STAGE/run" /run && mount -t tmpfs tmpfs /var/lib && exec "$@"';
+      const inside = `mount --bind "$STAGE/run" /run && mount -t tmpfs tmpfs /var/lib && ${options.within ?? 'exec "$@"'}`;
       beat();
       const begin = performance.now();
       const child = Bun.spawn(

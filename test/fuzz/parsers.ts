@@ -5,7 +5,7 @@ import { examinePem } from "../../src/checks/pem.ts";
 import { saturationOf, sharesOf } from "../../src/checks/saturation.ts";
 import { vrrpView } from "../../src/checks/vrrp.ts";
 import { countersOf } from "../../src/commands/_traffic.ts";
-import { parseConfig } from "../../src/config/schema.ts";
+import { CONFIG_KEYS, parseConfig } from "../../src/config/schema.ts";
 import { numberIn, oneLine, printable, printableJson } from "../../src/domain/foreign.ts";
 import { configLine, harmlessLines, PIECES } from "../../src/domain/harmless.ts";
 import { parseKnownNames, parseNameStates } from "../../src/domain/names.ts";
@@ -280,7 +280,7 @@ export const PARSERS: readonly Parser[] = [
         .join("\n"),
     seeds: SECRETS,
   },
-  { name: "configLine", parse: (text) => harmlessLines(text, configLine(), []), seeds: SECRETS },
+  { name: "configLine", parse: (text) => harmlessLines(text, configLine(CONFIG_KEYS), []), seeds: SECRETS },
   ...Object.entries(PIECES).map(([name, filter]) => ({
     name: `piece ${name}`,
     parse: (text: string) => harmlessLines(text, filter, []),

@@ -70,6 +70,13 @@ export function unknownKeys(schema: v.GenericSchema, value: unknown, path = ""):
   ];
 }
 
+/** Every key of `schema`, at any depth. */
+export function keysOf(schema: v.GenericSchema): readonly string[] {
+  const { pipe, wrapped, item, entries = {} } = schema as AnySchema;
+  const inner = [...(pipe ?? []).filter((part) => part !== schema), wrapped, item, ...Object.values(entries)];
+  return [...Object.keys(entries), ...inner.flatMap((part) => (part === undefined ? [] : keysOf(part)))];
+}
+
 function unknownKeyMessage(key: string, known: readonly string[]): string {
   if (/passw|secret|md5|token/i.test(key)) return "unknown key; secrets belong in ~/.ober/login, not here";
   const meant = nearest(key.slice(0, LONGEST_KEY), known);

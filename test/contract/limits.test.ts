@@ -1,0 +1,58 @@
+/**
+ * A machine that has little, or less than it should: what ober cannot have is one sentence and exit 1, and never "a bug"; what needs none of it
+ * works.
+ */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { enterStage, listen, OWN, PEERS, PORT, stage, well } from "./_stage.ts";
+
+let here: Awaited<ReturnType<typeof stage>>;
+let leave: () => void;
+const servers: { stop(): void }[] = [];
+
+beforeAll(async () => {
+  leave = await enterStage(async () => {
+    for (const peer of PEERS) servers.push(await listen({ host: peer, port: PORT }, () => well(peer)));
+  });
+  here = await stage("bgp", [OWN, ...PEERS]);
+}, 60_000);
+afterAll(async () => {
+  for (const server of servers) server.stop();
+  await here?.[Symbol.asyncDispose]();
+  leave?.();
+});
+
+/** A shell's words that run `"$@"` with less than a machine has. */
+const LIMITS: Readonly<Record<string, string>> = {
+  "16 descriptors": 'ulimit -n 16; exec "$@"',
+  "24 descriptors": 'ulimit -n 24; exec "$@"',
+  "40 descriptors": 'ulimit -n 40; exec "$@"',
+  "files of no more than a block": 'ulimit -f 1; exec "$@"',
+  "a stdout that is full": 'exec "$@" >/dev/full',
+  "a stderr that is full": 'exec "$@" 2>/dev/full',
+  "no stdout": 'exec "$@" >&-',
+  "no stderr": 'exec "$@" 2>&-',
+  "no stdin": 'exec "$@" <&-',
+  "a directory that is gone": 'mkdir "$STAGE/gone.$$" && cd "$STAGE/gone.$$" && rmdir "$STAGE/gone.$$"; exec "$@"',
+  "an empty /sys": 'mount -t tmpfs tmpfs /sys; exec "$@"',
+  "a TMPDIR that is not there": 'TMPDIR=/nonexistent exec "$@"',
+  "no programs in PATH": 'PATH=/nonexistent; export PATH; exec /usr/bin/env "$@"',
+  "a HOME that is a file": 'HOME=/etc/passwd exec "$@"',
+  "a language that is not there": 'LANG=xx_YY.UTF-8 LC_ALL=xx exec "$@"',
+  "an odd time zone": 'TZ=/etc/passwd exec "$@"',
+  "an odd terminal": 'TERM="$(printf "\\033[2J")" COLUMNS=-1 LINES=x exec "$@"',
+  "a umask of 777": 'umask 777; exec "$@"',
+  "a stack of 256 KiB": 'ulimit -s 256; exec "$@"',
+};
+/** Looks, and acts. Without /proc the runtime itself does not start, so that is no case. */
+const COMMANDS = ["status", "drain", "apply --dry-run"];
+const MORE = ["why --json", "doctor", "history", "undrain", "--version", "nonsense"];
+const commands = Number(process.env["OBER_ROUNDS"] ?? 1) > 1 ? [...COMMANDS, ...MORE] : COMMANDS;
+
+test.each(Object.entries(LIMITS))("with %s, no command ends as a bug", async (_, within) => {
+  const ended = async (command: string) => {
+    const said = await here.ober(command.split(" "), { within: within.replace('"$@"', 'timeout -s KILL 20 "$@"') });
+    const isFit = [0, 1, 2].includes(said.code) && !/\bbug\b/.test(said.stderr);
+    return isFit ? [] : [`${command}: ended with ${said.code} after ${said.ms} ms\n${said.stdout}${said.stderr}`];
+  };
+  expect((await Promise.all(commands.map(ended))).flat()).toEqual([]);
+}, 120_000);
