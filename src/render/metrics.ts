@@ -9,7 +9,10 @@ import { fill } from "./template.ts";
 export function renderMetricsUnits(paths: Paths, file: string): readonly RenderedFile[] {
   const unit = (name: string, content: string) => ({ path: `${paths.unitDirectory}/${name}`, content, mode: 0o644 });
   return [
-    unit(METRICS_SERVICE, fill(assets.metricsService, { executable: paths.executable, file, directory: posix.dirname(file) })),
+    unit(
+      METRICS_SERVICE,
+      fill(assets.metricsService, { executable: paths.executable, file, directory: posix.dirname(file) }),
+    ),
     unit(METRICS_TIMER, assets.metricsTimer),
   ];
 }

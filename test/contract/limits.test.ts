@@ -48,11 +48,15 @@ const COMMANDS = ["status", "drain", "apply --dry-run"];
 const MORE = ["why --json", "doctor", "history", "undrain", "--version", "nonsense"];
 const commands = Number(process.env["OBER_ROUNDS"] ?? 1) > 1 ? [...COMMANDS, ...MORE] : COMMANDS;
 
-test.each(Object.entries(LIMITS))("with %s, no command ends as a bug", async (_, within) => {
-  const ended = async (command: string) => {
-    const said = await here.ober(command.split(" "), { within: within.replace('"$@"', 'timeout -s KILL 20 "$@"') });
-    const isFit = [0, 1, 2].includes(said.code) && !/\bbug\b/.test(said.stderr);
-    return isFit ? [] : [`${command}: ended with ${said.code} after ${said.ms} ms\n${said.stdout}${said.stderr}`];
-  };
-  expect((await Promise.all(commands.map(ended))).flat()).toEqual([]);
-}, 120_000);
+test.each(Object.entries(LIMITS))(
+  "with %s, no command ends as a bug",
+  async (_, within) => {
+    const ended = async (command: string) => {
+      const said = await here.ober(command.split(" "), { within: within.replace('"$@"', 'timeout -s KILL 20 "$@"') });
+      const isFit = [0, 1, 2].includes(said.code) && !/\bbug\b/.test(said.stderr);
+      return isFit ? [] : [`${command}: ended with ${said.code} after ${said.ms} ms\n${said.stdout}${said.stderr}`];
+    };
+    expect((await Promise.all(commands.map(ended))).flat()).toEqual([]);
+  },
+  120_000,
+);
