@@ -5,6 +5,7 @@ import type { Host } from "../checks/host-config.ts";
 import { nearest } from "../domain/nearest.ts";
 import { pathsOf } from "../domain/paths.ts";
 import { OberError, UsageError } from "../errors.ts";
+import { askedOnce } from "../system/asked-once.ts";
 import { impatient } from "../system/impatient.ts";
 import { localSystem } from "../system/local.ts";
 import { withLock } from "../system/lock.ts";
@@ -41,7 +42,8 @@ export async function diagnose(host: Host, chosen: readonly Check<Host>[] = host
   const checks = chosen.map((check) =>
     check.needsSystemd && !systemd ? { ...check, run: () => skip("needs systemd") } : check,
   );
-  return runChecks(checks, host, DEADLINE_MS);
+  // Some dozens of checks ask the same things; a second look after a repair asks anew.
+  return runChecks(checks, { ...host, system: askedOnce(host.system) }, DEADLINE_MS);
 }
 
 export function thisHost(): Host {
