@@ -82,7 +82,7 @@ export async function readyTree(release: Release, progress: Progress): Promise<s
     "apt-get -q update",
     `apt-get -q install --yes --no-install-recommends ${NODE_PACKAGES.join(" ")}`,
     "for unit in haproxy exabgp keepalived bird nftables; do systemctl disable $unit; done",
-    "apt-get clean && rm -rf /var/lib/apt/lists/*",
+    "apt-get clean",
   ].join(" && ");
   const nspawn = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--pipe", "--resolv-conf=off"];
   const digest = createHash("sha256").update(install).digest("hex").slice(0, 6);
