@@ -168,6 +168,12 @@ async function removeLeftovers(cache: string): Promise<void> {
   for (const name of readdirSync(cache)) {
     const builder = /^building-(\d+)-/.exec(name)?.[1];
     if (builder === undefined || existsSync(`/proc/${builder}`)) continue;
+    // One that was killed in the middle has its /proc and the like still mounted.
+    const mounts = readFileSync("/proc/mounts", "utf8")
+      .split("\n")
+      .map((line) => line.split(" ")[1] ?? "");
+    for (const mount of mounts.filter((place) => place.startsWith(`${join(cache, name)}/`)).reverse())
+      await run(["umount", mount], { accept: [0, 32] });
     await run(["rm", "-rf", "--one-file-system", join(cache, name)]);
   }
 }
