@@ -193,6 +193,7 @@ async function replace(
 ): Promise<void> {
   const { system, paths } = node;
   const aside = `${paths.executable}.aside`;
+  const isConfigured = (await system.stat(paths.config)) !== undefined;
   await withLock(paths.prefix, "upgrade", async () => {
     await endTrial(node);
     await system.copy(paths.executable, aside, 0o755);
@@ -200,28 +201,21 @@ async function replace(
     await system.writeAtomic(paths.executableOnTrial, `${process.pid}\n`, { mode: 0o600 });
     await system.rename(candidate, paths.executable);
   });
-  let failure: OberError | undefined;
-  let isProven = false;
   try {
-    if ((await system.stat(paths.config)) !== undefined) {
+    if (isConfigured) {
       out.progress("applying the configuration with it");
       await system.run([paths.executable, "apply", "--yes", ...turn], { timeoutMs: APPLY_MS, gentle: true });
     }
-    isProven = true;
   } catch (error) {
+    await withLock(paths.prefix, "upgrade", () => putBack(node));
     if (!(error instanceof OberError)) throw error;
-    failure = error;
-  } finally {
-    if (isProven) await system.remove(paths.executableOnTrial);
-    else await withLock(paths.prefix, "upgrade", () => putBack(node));
+    throw new OberError(`the new executable could not apply the configuration; the old one is back: ${error.message}`, {
+      hint: "`ober status` shows what runs",
+      cause: error,
+    });
   }
-  if (failure !== undefined) {
-    throw new OberError(
-      `the new executable could not apply the configuration; the old one is back: ${failure.message}`,
-      { hint: "`ober status` shows what runs", cause: failure },
-    );
-  }
-  if ((await system.stat(paths.config)) === undefined) return;
+  await system.remove(paths.executableOnTrial);
+  if (!isConfigured) return;
   // The health loop that ExaBGP runs is still the old program. A reload replaces it; the sessions and routes stay.
   if ((await unitState(system, "ober-bgp.service")).active === "active") {
     await systemctl(system, "reload", "ober-bgp.service");
@@ -245,8 +239,9 @@ async function putBack({ system, paths }: Node): Promise<void> {
  */
 export async function endTrial(node: Node): Promise<string | undefined> {
   const { system, paths } = node;
-  const pid = numberIn((await system.read(paths.executableOnTrial))?.trim());
-  if ((await system.stat(paths.executableOnTrial)) === undefined) return undefined;
+  const written = await system.read(paths.executableOnTrial);
+  if (written === undefined) return undefined;
+  const pid = numberIn(written.trim());
   if (pid !== undefined && pid !== process.pid && (await isOber(system, pid))) return undefined;
   await putBack(node);
   return paths.executable;

@@ -137,10 +137,8 @@ export async function nodeStatus({ system: patient, paths }: Node): Promise<Node
       : () => settledRows(() => statByHttp(config.stats_port, bounds)),
     [],
   );
-  const sharesNow = isRoot()
-    ? orUndefined(() => clientShares(paths.haproxySocket, config.max_connections_per_client))
-    : Promise.resolve(undefined);
-  sharesNow.catch(() => {});
+  const shares = async () =>
+    isRoot() ? orUndefined(() => clientShares(paths.haproxySocket, config.max_connections_per_client)) : undefined;
   const [
     units,
     healthy,
@@ -186,7 +184,7 @@ export async function nodeStatus({ system: patient, paths }: Node): Promise<Node
     ),
     ask("held", () => heldBack(node, config), undefined),
     ask<NameStates>("names", () => nameStates(node), new Map()),
-    ask("clients", async () => saturationNow(system, await rowsNow, await sharesNow), NOBODY),
+    ask("clients", async () => saturationNow(system, ...(await Promise.all([rowsNow, shares()]))), NOBODY),
     ask(
       "renewal",
       async () => (config.certs.acme_enabled && isRoot() ? readAcmeState(system, paths) : undefined),

@@ -6,7 +6,7 @@ import { type Service, TRIGGERED, UNITS } from "../domain/units.ts";
 import { UsageError } from "../errors.ts";
 import { localSystem } from "../system/local.ts";
 import { runShown } from "../system/process.ts";
-import { isColoured, output } from "../ui/output.ts";
+import { betweenColours, isColoured, output } from "../ui/output.ts";
 import { isRoot } from "./_node.ts";
 import { globalArgs } from "./_shared.ts";
 
@@ -44,12 +44,7 @@ export default defineCommand({
 /** Colours of journalctl's stand between the words that belong together. */
 function colouredRedactor(values: readonly string[]): (line: string) => string {
   const safe = lineRedactor(values);
-  return (line) =>
-    line
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what a colour begins with.
-      .split(/(\u001b\[[0-9;]{0,32}m)/)
-      .map((part, index) => (index % 2 === 1 ? part : safe(part)))
-      .join("");
+  return (line) => betweenColours(line, safe);
 }
 
 /** What journald says of an entry itself; see systemd.journal-fields(7). */

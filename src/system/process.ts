@@ -26,7 +26,7 @@ export async function runProcess(argv: readonly string[], options: RunOptions = 
     cut = false,
   } = options;
   const path = installed(argv);
-  const shown = withoutCredentials(argv.join(" "));
+  const shown = () => withoutCredentials(argv.join(" "));
   const child = spawned(argv, {
     stdin: input === undefined ? "ignore" : new TextEncoder().encode(input),
     stdout: "pipe",
@@ -52,12 +52,12 @@ export async function runProcess(argv: readonly string[], options: RunOptions = 
     if (typeof end === "number") {
       if (accept.includes(end)) return { code: end, stdout: stdout.text(), stderr: stderr.text() };
       const said = redact(lastLines(stderr.text() || stdout.text()));
-      throw new OberError(`\`${shown}\` ${howEnded(child, end)}${said}`);
+      throw new OberError(`\`${shown()}\` ${howEnded(child, end)}${said}`);
     }
     await endGroup(group, child);
     if (end === "flood" && cut) return { code: -1, stdout: stdout.text(), stderr: stderr.text(), cut: true };
-    if (end === "late") throw new OberError(`\`${shown}\` was ended after ${timeoutMs / 1000} s without a result`);
-    throw new OberError(`\`${shown}\` was ended: it said more than ${mostBytes >> 20} MiB`);
+    if (end === "late") throw new OberError(`\`${shown()}\` was ended after ${timeoutMs / 1000} s without a result`);
+    throw new OberError(`\`${shown()}\` was ended: it said more than ${mostBytes >> 20} MiB`);
   } finally {
     running.delete(group);
     late.cancel();

@@ -102,10 +102,14 @@ const ANY_COLOUR = /(\u001b\[[0-9;]{0,32}m)/;
 
 /** `text` as a terminal may have it, whoever said what is in it. Colours stay where `coloured`. Pure. */
 export function fitForTerminal(text: string, coloured: boolean, colours = OWN_COLOUR): string {
-  if (!coloured) return printable(text);
+  return coloured ? betweenColours(text, printable, colours) : printable(text);
+}
+
+/** `text` with what stands between its colours changed; the colours stay as they are. Pure. */
+export function betweenColours(text: string, change: (part: string) => string, colours = ANY_COLOUR): string {
   return text
     .split(colours)
-    .map((part, index) => (index % 2 === 1 ? part : printable(part)))
+    .map((part, index) => (index % 2 === 1 ? part : change(part)))
     .join("");
 }
 

@@ -2,6 +2,7 @@
  * A node that is none: an install path, a /run of its own, and stand-ins for HAProxy and the programs that ober asks, so that each of them can
  * lie, hang or flood. The executable is the real one.
  */
+import { afterAll, beforeAll } from "bun:test";
 import {
   chmodSync,
   copyFileSync,
@@ -262,6 +263,25 @@ function program(place: string, name: string, body: string): void {
   const file = join(place, name);
   writeFileSync(file, `#!/bin/sh\necho $$ >> "$STAGE/pids/$(basename "$(dirname "$0")")"\n${body}\n`);
   chmodSync(file, 0o755);
+}
+
+/** Among these tests: a node in BGP mode beside eight others that are well, in networks of its own, until the last of them is done. */
+export function stageAmongPeers(): () => Awaited<ReturnType<typeof stage>> {
+  const servers: { stop(): void }[] = [];
+  let leave: () => void;
+  let node: Awaited<ReturnType<typeof stage>>;
+  beforeAll(async () => {
+    leave = await enterStage(async () => {
+      for (const peer of PEERS) servers.push(await listen({ host: peer, port: PORT }, () => well(peer)));
+    });
+    node = await stage("bgp", [OWN, ...PEERS]);
+  }, 60_000);
+  afterAll(async () => {
+    for (const server of servers) server.stop();
+    await node?.[Symbol.asyncDispose]();
+    leave?.();
+  });
+  return () => node;
 }
 
 /**

@@ -2,24 +2,10 @@
  * A machine that has little, or less than it should: what ober cannot have is one sentence and exit 1, and never "a bug"; what needs none of it
  * works.
  */
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { enterStage, listen, OWN, PEERS, PORT, stage, well } from "./_stage.ts";
+import { expect, test } from "bun:test";
+import { stageAmongPeers } from "./_stage.ts";
 
-let here: Awaited<ReturnType<typeof stage>>;
-let leave: () => void;
-const servers: { stop(): void }[] = [];
-
-beforeAll(async () => {
-  leave = await enterStage(async () => {
-    for (const peer of PEERS) servers.push(await listen({ host: peer, port: PORT }, () => well(peer)));
-  });
-  here = await stage("bgp", [OWN, ...PEERS]);
-}, 60_000);
-afterAll(async () => {
-  for (const server of servers) server.stop();
-  await here?.[Symbol.asyncDispose]();
-  leave?.();
-});
+const here = stageAmongPeers();
 
 /** A shell's words that run `"$@"` with less than a machine has. */
 const LIMITS: Readonly<Record<string, string>> = {
@@ -53,7 +39,7 @@ test.each(Object.entries(LIMITS))(
   "with %s, no command ends as a bug",
   async (_, within) => {
     const ended = async (command: string) => {
-      const said = await here.ober(command.split(" "), {
+      const said = await here().ober(command.split(" "), {
         within: within.includes("KILL") ? within : within.replace('"$@"', 'timeout -s KILL 20 "$@"'),
       });
       const isFit = [0, 1, 2].includes(said.code) && !/\bbug\b/.test(said.stderr);

@@ -2,30 +2,14 @@
  * Programs that hang, leave a child behind, say without end, or fail without a word: each costs its own piece of what a command shows, and some
  * seconds, and nothing of it is left. Times are held against the same command where all programs are well.
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { runProcess } from "../../src/system/process.ts";
 import { temporaryDirectory, until } from "../helpers/health.ts";
-import { enterStage, listen, OWN, PEERS, PORT, type Said, stage, VIP, well } from "./_stage.ts";
+import { type Said, stageAmongPeers, VIP } from "./_stage.ts";
 
-type Stage = Awaited<ReturnType<typeof stage>>;
-
-let bgp: Stage;
-let leave: () => void;
-const servers: { stop(): void }[] = [];
-
-beforeAll(async () => {
-  leave = await enterStage(async () => {
-    for (const peer of PEERS) servers.push(await listen({ host: peer, port: PORT }, () => well(peer)));
-  });
-  bgp = await stage("bgp", [OWN, ...PEERS]);
-}, 60_000);
-afterAll(async () => {
-  for (const server of servers) server.stop();
-  await bgp?.[Symbol.asyncDispose]();
-  leave?.();
-});
+const bgp = stageAmongPeers();
 
 /** The ways to fail. `$STAGE/bin` has the program that is well. */
 const WAYS = {
@@ -121,18 +105,18 @@ function runs(pid: string): boolean {
 test("each command ends in time, shows the rest and leaves nothing, whichever program fails", async () => {
   const usual = new Map<string, Said>();
   for (const command of Object.keys(SHOWS)) {
-    await bgp.ober(command.split(" "));
-    usual.set(command, await bgp.ober(command.split(" ")));
+    await bgp().ober(command.split(" "));
+    usual.set(command, await bgp().ober(command.split(" ")));
   }
   const wrong: string[] = [];
   let left = 0;
   await each(cases, async ({ command, program, way }) => {
     const name = `${command}-${program}-${way}`.replaceAll(/\W+/g, "-");
-    const pids = join(bgp.directory, `left-${name}`);
-    const path = `${join(bgp.directory, "bin")}:/usr/sbin:/usr/bin:/sbin:/bin`;
+    const pids = join(bgp().directory, `left-${name}`);
+    const path = `${join(bgp().directory, "bin")}:/usr/sbin:/usr/bin:/sbin:/bin`;
     const body = `PIDS=${pids}; WELL=${Bun.which(program, { PATH: path })}\n${WAYS[way]}`;
-    const before = bgp.programs(`bad-${name}`, { [program]: body });
-    const seen = await bgp.ober(command.split(" "), { before });
+    const before = bgp().programs(`bad-${name}`, { [program]: body });
+    const seen = await bgp().ober(command.split(" "), { before });
     const complain = (what: string) => void wrong.push(`${command}, ${program} ${way}: ${what}`);
     const limit = (PATIENCE_MS[command] ?? 5_000) + AT_ONCE * (usual.get(command)?.ms ?? 0);
     if (seen.ms > limit) complain(`took ${seen.ms} ms of ${limit}`);

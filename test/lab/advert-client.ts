@@ -2,7 +2,7 @@
  * Forged advertisements of VRRP: `bun advert-client.ts PLAN-AS-JSON`, run as root where the forger is. Sends one every 100 ms with the
  * source address of a peer, in the form of RFC 9568 (5.2).
  */
-import { dlopen, FFIType, ptr } from "bun:ffi";
+import { octets, rawSender } from "./raw-socket.ts";
 
 export type AdvertPlan = {
   /** The node that is to believe it, and the peer that it pretends to be. */
@@ -21,24 +21,12 @@ const EVERY_MS = 100;
 
 if (import.meta.main) {
   const plan = JSON.parse(process.argv[2] ?? "") as AdvertPlan;
-  const { symbols } = dlopen("libc.so.6", {
-    socket: { args: [FFIType.i32, FFIType.i32, FFIType.i32], returns: FFIType.i32 },
-    sendto: {
-      args: [FFIType.i32, FFIType.ptr, FFIType.u64, FFIType.i32, FFIType.ptr, FFIType.u32],
-      returns: FFIType.i64,
-    },
-  });
-  const [AF_INET, SOCK_RAW, IPPROTO_RAW] = [2, 3, 255];
-  const socket = symbols.socket(AF_INET, SOCK_RAW, IPPROTO_RAW);
-  if (socket < 0) throw new Error("no raw socket: not root");
-  const place = new Uint8Array(16);
-  place[0] = AF_INET;
-  place.set(octets(plan.to), 4);
+  const send = rawSender(plan.to);
   const packet = advert(plan);
   const began = performance.now();
   let sent = 0;
   while (performance.now() - began < plan.seconds * 1000) {
-    if (symbols.sendto(socket, ptr(packet), packet.length, 0, ptr(place), 16) > 0) sent++;
+    if (send(packet)) sent++;
     await Bun.sleep(EVERY_MS);
   }
   process.stdout.write(`${sent}\n`);
@@ -66,8 +54,4 @@ function advert({ from, to, vip, vrid, ttl }: AdvertPlan): Uint8Array {
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
   view.setUint16(26, ~sum & 0xffff);
   return packet;
-}
-
-function octets(address: string): number[] {
-  return address.split(".").map(Number);
 }

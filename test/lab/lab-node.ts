@@ -31,14 +31,17 @@ export function nodeOf(find: () => NodeEntry, set: (entry: NodeEntry) => void) {
     return processes;
   };
   const switchOn = async (plan: NodePlan) => set({ plan, processes: await boot(plan) });
-  const bootFrom = async (tree: string, release: Release) => {
-    const { plan: old, processes } = find();
-    const plan = { ...old, release, tree };
-    if (processes !== undefined) await powerOff(name, processes);
-    set({ plan });
-    await wipeDisk(plan);
-    await switchOn(plan);
-  };
+  const resetTo =
+    (treeOf: typeof nodeTree) =>
+    async (wanted?: Release, progress: Progress = () => {}) => {
+      const { plan: old, processes } = find();
+      const release = wanted ?? old.release;
+      const plan = { ...old, release, tree: await treeOf(release, progress) };
+      if (processes !== undefined) await powerOff(name, processes);
+      set({ plan });
+      await wipeDisk(plan);
+      await switchOn(plan);
+    };
   return {
     name,
     address: nodeAddress(index),
@@ -59,15 +62,9 @@ export function nodeOf(find: () => NodeEntry, set: (entry: NodeEntry) => void) {
       set({ plan: find().plan });
     },
     /** Switches off, forgets the disk, and boots as a bare machine, of another release if asked to. */
-    reset: async (release?: Release, progress: Progress = () => {}) => {
-      const { release: former } = find().plan;
-      await bootFrom(await nodeTree(release ?? former, progress), release ?? former);
-    },
+    reset: resetTo(nodeTree),
     /** The same with a node's packages installed, which takes most of the time of a bootstrap. */
-    resetReady: async (release?: Release, progress: Progress = () => {}) => {
-      const { release: former } = find().plan;
-      await bootFrom(await readyTree(release ?? former, progress), release ?? former);
-    },
+    resetReady: resetTo(readyTree),
     freeze: () => freeze(running()),
     thaw: () => thaw(running()),
     cut: () => cutCable(name),

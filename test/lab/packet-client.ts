@@ -3,7 +3,7 @@
  * segments without SYN to a VIP, made by hand: either one for every DSCP value and TTL, each from a source port of its own, or
  * as many as asked for each second, from random ports and addresses.
  */
-import { dlopen, FFIType, ptr } from "bun:ffi";
+import { octets, rawSender } from "./raw-socket.ts";
 
 export type PacketPlan = {
   readonly to: string;
@@ -25,23 +25,10 @@ export const SHAPES = (256 - LEAST_TTL) * 64;
 
 if (import.meta.main) {
   const plan = JSON.parse(process.argv[2] ?? "") as PacketPlan;
-  const { symbols } = dlopen("libc.so.6", {
-    socket: { args: [FFIType.i32, FFIType.i32, FFIType.i32], returns: FFIType.i32 },
-    sendto: {
-      args: [FFIType.i32, FFIType.ptr, FFIType.u64, FFIType.i32, FFIType.ptr, FFIType.u32],
-      returns: FFIType.i64,
-    },
-  });
-  const [AF_INET, SOCK_RAW, IPPROTO_RAW] = [2, 3, 255];
-  const socket = symbols.socket(AF_INET, SOCK_RAW, IPPROTO_RAW);
-  if (socket < 0) throw new Error("no raw socket: not root");
-  const place = new Uint8Array(16);
-  place[0] = AF_INET;
-  place.set(octets(plan.to), 4);
+  const take = rawSender(plan.to);
   let sent = 0;
   const send = (packet: Uint8Array) => {
-    // The pointer is made anew each time: a pointer alone does not keep what it points at.
-    if (symbols.sendto(socket, ptr(packet), packet.length, 0, ptr(place), 16) > 0) sent++;
+    if (take(packet)) sent++;
   };
   if (plan.flood === undefined) {
     for (let port = FIRST_PORT; port < FIRST_PORT + SHAPES; port++) {
@@ -92,8 +79,4 @@ function segment(from: string, to: string, { port, ttl, dscp, id }: Shape): Uint
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
   view.setUint16(36, ~sum & 0xffff);
   return packet;
-}
-
-function octets(address: string): number[] {
-  return address.split(".").map(Number);
 }

@@ -1,6 +1,5 @@
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { OberError } from "../../errors.ts";
+import { digestOf } from "../offline.ts";
 import type { Step } from "../step.ts";
 import type { InstallContext } from "../steps.ts";
 
@@ -12,7 +11,7 @@ export function executableStep({ system, paths, executable }: InstallContext): S
     async check() {
       if (executable === paths.executable) return "done";
       if ((await system.stat(paths.executable)) === undefined) return "needed";
-      return (await hashOf(executable)) === (await hashOf(paths.executable)) ? "done" : "needed";
+      return (await digestOf(system, executable)) === (await digestOf(system, paths.executable)) ? "done" : "needed";
     },
     plan: async () => null,
     async apply() {
@@ -52,10 +51,4 @@ export function linkStep({ system, paths }: InstallContext): Step<null> {
       return [];
     },
   };
-}
-
-async function hashOf(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Uint8Array);
-  return hash.digest("hex");
 }
