@@ -1,6 +1,6 @@
 /**
  * Writes docs/schema/ober.schema.json: JSON Schema 2020-12 of every document that `--json` prints, made of the types in
- * src/commands/_documents.ts. `bun scripts/schema.ts`; a test says when it must run again.
+ * src/documents.ts. `bun scripts/schema.ts`; a test says when it must run again.
  */
 import { join } from "node:path";
 import { createGenerator } from "ts-json-schema-generator";
@@ -13,7 +13,7 @@ type Schema = { readonly [key: string]: unknown };
 /** The schema as text: one definition for each command, under `$defs`. */
 export function schemaText(): string {
   const { definitions = {} } = createGenerator({
-    path: join(root, "src/commands/_documents.ts"),
+    path: join(root, "src/documents.ts"),
     tsconfig: join(root, "tsconfig.json"),
     type: "Documents",
     skipTypeCheck: true,
@@ -25,7 +25,7 @@ export function schemaText(): string {
   const schema = {
     $schema: "https://json-schema.org/draft/2020-12/schema",
     title: "What `ober COMMAND --json` prints",
-    $comment: "Made by scripts/schema.ts of src/commands/_documents.ts. Documents are under $defs, by command.",
+    $comment: "Made by scripts/schema.ts of src/documents.ts. Documents are under $defs, by command.",
     $defs: documents,
   };
   return `${JSON.stringify(schema, null, 2)}\n`;

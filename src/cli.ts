@@ -1,14 +1,14 @@
 import { type ArgsDef, type CommandMeta, runCommand } from "citty";
 import { checkArguments, hasFlag } from "./arguments.ts";
-import type { Documents } from "./commands/_documents.ts";
-import { globalArgs } from "./commands/_shared.ts";
-import { COMMANDS, type Loader } from "./commands/_table.ts";
+import { COMMANDS, type Loader } from "./commands.ts";
+import type { Documents } from "./documents.ts";
 import { nearest } from "./domain/nearest.ts";
 import { UsageError } from "./errors.ts";
 import { commandHelp, rootHelp } from "./ui/help.ts";
 import { output } from "./ui/output.ts";
+import { globalArgs } from "./ui/shared-args.ts";
 
-export { COMMANDS } from "./commands/_table.ts";
+export { COMMANDS } from "./commands.ts";
 
 /** Runs the command that `argv` names and returns when it is done. Throws what the command throws, and UsageError. */
 export async function runCli(argv: readonly string[]): Promise<void> {
@@ -26,7 +26,7 @@ export async function runCli(argv: readonly string[]): Promise<void> {
   }
   checkArguments(name, args, words);
   if (hasFlag(args, "version", words)) return showVersion(words);
-  const { recorded } = await import("./commands/_recorded.ts");
+  const { recorded } = await import("./node/recorded.ts");
   await recorded(name, words, async () => {
     await runCommand({ ...command, args }, { rawArgs: words });
   });
@@ -51,7 +51,7 @@ async function describeCommand([name, load]: readonly [string, Loader]) {
 }
 
 async function showVersion(words: readonly string[]): Promise<void> {
-  const { versions, versionText } = await import("./commands/_version.ts");
+  const { versions, versionText } = await import("./node/versions.ts");
   const found = await versions();
   await output({ json: hasFlag(globalArgs, "json", words) }).result(
     found satisfies Documents["version"],

@@ -3,8 +3,8 @@ import type { Config } from "../config/schema.ts";
 import { isAddress } from "../domain/address.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { ConfigError, type ConfigProblem } from "../errors.ts";
+import { gatherPlace } from "../node/facts.ts";
 import { fail, pass, skip, type Verdict } from "./check.ts";
-import { gatherPlace } from "./facts.ts";
 import { configOf, type Host } from "./host-config.ts";
 
 type Facts = Pick<NodeFacts, "address" | "interface" | "addresses" | "resolved">;

@@ -1,8 +1,8 @@
 import { age } from "../domain/age.ts";
 import { type NameStates, nameRemark, PLACEHOLDER, servingAddresses, togetherInLines } from "../domain/names.ts";
 import { type ConfiguredServer, type LiveServer, namesOf } from "../domain/server-state.ts";
+import { liveServers, nameStates, serversNow } from "../haproxy/server-names.ts";
 import { askNames, KNOWN_MS } from "../system/resolve.ts";
-import { liveServers, nameStates, serversNow } from "../system/server-names.ts";
 import { unitState } from "../system/systemd.ts";
 import { pass, skip, type Verdict, warn } from "./check.ts";
 import type { Host } from "./host-config.ts";

@@ -1,3 +1,4 @@
+import { validateAside } from "../change/validators.ts";
 import type { Config } from "../config/schema.ts";
 import type { Secrets } from "../config/secrets.ts";
 import { inSubnet, parseAddress } from "../domain/address.ts";
@@ -5,7 +6,6 @@ import type { NodeFacts } from "../domain/facts.ts";
 import { certificatePlace, type Paths } from "../domain/paths.ts";
 import { isHealthPath } from "../domain/rgw.ts";
 import { OberError } from "../errors.ts";
-import { validateAside } from "../plan/validators.ts";
 import { type Session, sessionsOf } from "../render/exabgp.ts";
 import { render } from "../render/index.ts";
 import { clusterNodes, clusterRemarks } from "../render/keepalived.ts";

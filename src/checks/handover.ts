@@ -2,6 +2,7 @@
 import type { Config } from "../config/schema.ts";
 import type { Paths } from "../domain/paths.ts";
 import { hasHandover } from "../domain/units.ts";
+import { gatherPlace } from "../node/facts.ts";
 import { handoverPeers } from "../render/handover.ts";
 import { nextRouter } from "../system/addresses.ts";
 import { askArp } from "../system/arp.ts";
@@ -12,7 +13,6 @@ import { readSysctl } from "../system/sysctl.ts";
 import type { System } from "../system/system.ts";
 import { unitState } from "../system/systemd.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
-import { gatherPlace } from "./facts.ts";
 
 /** An answer to ARP takes less than a millisecond where the segment is well. */
 const ASK_MS = 500;

@@ -1,4 +1,4 @@
-import { requireSupportedOs } from "../system/os.ts";
+import { requireSupportedOs } from "../packages/os.ts";
 import { requireSystemd } from "../system/systemd.ts";
 import { checkAddresses } from "./addresses.ts";
 import { checkServerNames } from "./backends.ts";

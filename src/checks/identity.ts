@@ -4,10 +4,10 @@ import { sortedAddresses } from "../domain/address.ts";
 import { type Disagreement, disagreements } from "../domain/agreement.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import type { KnownNames } from "../domain/names.ts";
+import { gatherPlace } from "../node/facts.ts";
 import { clusterWord } from "../render/identity.ts";
 import { knownNames } from "../system/resolve.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
-import { gatherPlace } from "./facts.ts";
 import { configOf, type Host } from "./host-config.ts";
 import { askCluster, clusterMembers } from "./peers.ts";
 

@@ -1,20 +1,20 @@
 /** What lies on the disk of a node: configuration, secrets, certificate, generated files, the executable's link. */
-import type { AcmeState } from "../acme/renewal.ts";
-import { readAcmeState } from "../acme/state.ts";
+import type { AcmeState } from "../certificates/acme/renewal.ts";
+import { readAcmeState } from "../certificates/acme/state.ts";
+import { examineCertificates, problemsOf } from "../certificates/examined.ts";
+import { diffText } from "../change/diff.ts";
+import { drift, generationNumbers, readGeneration } from "../change/generations.ts";
+import { pending } from "../change/transaction.ts";
 import { parseConfig } from "../config/schema.ts";
 import { readSecrets } from "../config/secrets.ts";
 import { parseYaml } from "../config/store.ts";
 import { certificatePlace } from "../domain/paths.ts";
 import { METRICS_SERVICE, METRICS_TIMER } from "../domain/units.ts";
-import { diffText } from "../plan/diff.ts";
-import { drift, generationNumbers, readGeneration } from "../plan/generations.ts";
-import { pending } from "../plan/transaction.ts";
+import { haproxyAsker } from "../haproxy/verdict.ts";
 import { generatedPaths } from "../render/index.ts";
 import { metricsFileOf } from "../render/metrics.ts";
-import { haproxyAsker } from "../system/haproxy-verdict.ts";
 import { steeredBy } from "../system/steered.ts";
 import type { System } from "../system/system.ts";
-import { examineCertificates, problemsOf } from "./certificates.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
 import { configOf, type Host } from "./host-config.ts";
 

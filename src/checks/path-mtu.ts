@@ -1,6 +1,7 @@
 import type { Config } from "../config/schema.ts";
 import { parseAddress } from "../domain/address.ts";
 import { hasHandover } from "../domain/units.ts";
+import { MOST_SOCKETS } from "../haproxy/traffic.ts";
 import { clusterNodes } from "../render/keepalived.ts";
 import { routeTo } from "../system/addresses.ts";
 import { handoverState } from "../system/handover.ts";
@@ -8,7 +9,6 @@ import { isInstalled } from "../system/programs.ts";
 import { askNames, COMMAND_MS } from "../system/resolve.ts";
 import { readSysctl } from "../system/sysctl.ts";
 import type { System } from "../system/system.ts";
-import { MOST_SOCKETS } from "../system/traffic.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
 import type { Place } from "./vrrp.ts";
 

@@ -7,8 +7,8 @@ import { nodeAddresses } from "../domain/nodes.ts";
 import type { RgwState } from "../domain/rgw.ts";
 import { serversOfAName } from "../domain/server-state.ts";
 import type { PeerWord, Turn } from "../domain/turn.ts";
+import { parseStat, requestsInFlight, type StatRow, serversOf } from "../haproxy/socket.ts";
 import { IDENTITY_PATH, type Identity, sectionHashes } from "../render/identity.ts";
-import { parseStat, requestsInFlight, type StatRow, serversOf } from "../system/haproxy-socket.ts";
 import { type HttpText, httpText } from "../system/http.ts";
 import { parseGlobalMetrics, parseIdentity } from "../system/peer-words.ts";
 

@@ -3,13 +3,13 @@ import { readSecrets } from "../config/secrets.ts";
 import { inSubnet } from "../domain/address.ts";
 import { TELLING } from "../health/sessions.ts";
 import type { HealthState } from "../health/state.ts";
+import { gatherPlace } from "../node/facts.ts";
 import { bfdSessions } from "../system/bgp.ts";
 import { readDrainFlag } from "../system/drain-flag.ts";
 import { LOOP_SILENT_MS, readHealthState } from "../system/health-state.ts";
 import { unitState } from "../system/systemd.ts";
 import { tcpConnect } from "../system/tcp.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
-import { gatherPlace } from "./facts.ts";
 import { configOf, type Host } from "./host-config.ts";
 import { neighborStatus, withWords } from "./neighbors.ts";
 

@@ -1,6 +1,6 @@
 /** Whether clients use up what the node has: its connections, and the kernel's queues before HAProxy. */
 import { numberIn } from "../domain/foreign.ts";
-import { counted, haproxyCommand, type StatRow, showStat } from "../system/haproxy-socket.ts";
+import { counted, haproxyCommand, type StatRow, showStat } from "../haproxy/socket.ts";
 import type { System } from "../system/system.ts";
 import { unitState } from "../system/systemd.ts";
 import { pass, skip, type Verdict, warn } from "./check.ts";

@@ -1,6 +1,8 @@
 /** What the other nodes and routers must get through to, as far as it can be seen from here. */
+
+import { foreignRemark, neededOpenings, textOf } from "../change/firewall-rules.ts";
 import { inSubnet } from "../domain/address.ts";
-import { foreignRemark, neededOpenings, textOf } from "../plan/firewall-rules.ts";
+import { gatherPlace } from "../node/facts.ts";
 import { clusterRemarks } from "../render/keepalived.ts";
 import { localAddresses } from "../system/addresses.ts";
 import { askArp } from "../system/arp.ts";
@@ -9,7 +11,6 @@ import { unitState } from "../system/systemd.ts";
 import { vrrpStates } from "../system/vrrp.ts";
 import { listenVrrp } from "../system/vrrp-listen.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
-import { gatherPlace } from "./facts.ts";
 import { configOf, type Host } from "./host-config.ts";
 import { arpQuestions, heldOn, vrrpView } from "./vrrp.ts";
 

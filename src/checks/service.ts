@@ -1,16 +1,16 @@
 /** What serves: units, HAProxy, RGWs, addresses. */
 
+import { isHeldBack } from "../certificates/admission.ts";
 import { type RgwState, statesText, takesRequests, verbOf } from "../domain/rgw.ts";
 import { unitsOf } from "../domain/units.ts";
+import { type StatRow, serversOf, settledRows, showStat } from "../haproxy/socket.ts";
 import { causeOf } from "../health/drain.ts";
 import { healthNow } from "../health/once.ts";
-import { isHeldBack } from "../plan/admission.ts";
+import { gatherPlace } from "../node/facts.ts";
 import { localAddresses } from "../system/addresses.ts";
 import { readDrainFlag } from "../system/drain-flag.ts";
-import { type StatRow, serversOf, settledRows, showStat } from "../system/haproxy-socket.ts";
 import { type UnitState, unitState, unitStates } from "../system/systemd.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
-import { gatherPlace } from "./facts.ts";
 import { configOf, type Host } from "./host-config.ts";
 
 export async function checkUnits(host: Host): Promise<Verdict> {

@@ -1,13 +1,13 @@
 import { defineCommand } from "citty";
+import { diffText } from "../change/diff.ts";
+import { drift } from "../change/generations.ts";
 import { UsageError } from "../errors.ts";
-import { diffText } from "../plan/diff.ts";
-import { drift } from "../plan/generations.ts";
+import { applyText, forceArgs } from "../node/apply.ts";
+import { currentConfig, type Node, thisNodeAsRoot } from "../node/node.ts";
 import { withLock } from "../system/lock.ts";
 import { type Output, output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
-import { applyText, forceArgs } from "./_apply.ts";
-import { currentConfig, type Node, thisNodeAsRoot } from "./_node.ts";
-import { dryRunArgs, globalArgs, yesArgs } from "./_shared.ts";
+import { dryRunArgs, globalArgs, yesArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: { name: "apply", description: "Apply ober.yaml as it stands, after an edit by hand or by Ansible" },

@@ -1,22 +1,22 @@
 import { resolve } from "node:path";
 import { defineCommand } from "citty";
+import type { Documents } from "../documents.ts";
 import { type Paths, pathsOf } from "../domain/paths.ts";
 import { OberError, UsageError } from "../errors.ts";
+import { packageArgs, packageChoice } from "../install/package-choice.ts";
+import { requireLastingPath } from "../install/place.ts";
 import { type PlannedStep, planSteps, runSteps } from "../install/runner.ts";
 import { installSteps } from "../install/steps.ts";
+import { applyText } from "../node/apply.ts";
+import { installPathOf, readGiven, requireRoot } from "../node/node.ts";
+import { startNode } from "../node/start.ts";
+import { requireSupportedOs } from "../packages/os.ts";
 import { localSystem } from "../system/local.ts";
 import { withLock } from "../system/lock.ts";
-import { requireSupportedOs } from "../system/os.ts";
 import { requireSystemd } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
-import { applyText } from "./_apply.ts";
-import type { Documents } from "./_documents.ts";
-import { requireLastingPath } from "./_install.ts";
-import { installPathOf, readGiven, requireRoot } from "./_node.ts";
-import { packageArgs, packageChoice } from "./_package-choice.ts";
-import { dryRunArgs, globalArgs, yesArgs } from "./_shared.ts";
-import { startNode } from "./start.ts";
+import { dryRunArgs, globalArgs, yesArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: { name: "bootstrap", description: "Make this machine a node, installed under PATH" },

@@ -1,11 +1,11 @@
 import { resolve } from "node:path";
 import { defineCommand } from "citty";
-import { BUNDLE_ALIKE, BUNDLE_SYSTEMS, makeBundle } from "../install/bundle.ts";
+import type { Documents } from "../documents.ts";
+import { packageChoice, vendorArgs } from "../install/package-choice.ts";
+import { BUNDLE_ALIKE, BUNDLE_SYSTEMS, makeBundle } from "../packages/bundle.ts";
 import { localSystem } from "../system/local.ts";
 import { output } from "../ui/output.ts";
-import type { Documents } from "./_documents.ts";
-import { packageChoice, vendorArgs } from "./_package-choice.ts";
-import { globalArgs } from "./_shared.ts";
+import { globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: { name: "bundle", description: "Pack the packages of a node, for bootstrap on machines without a way out" },

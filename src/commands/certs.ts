@@ -1,18 +1,24 @@
 import { posix } from "node:path";
 import { defineCommand } from "citty";
-import { readAcmeState } from "../acme/state.ts";
-import { examineCertificates } from "../checks/certificates.ts";
+import { readAcmeState } from "../certificates/acme/state.ts";
+import { examineCertificates } from "../certificates/examined.ts";
+import { renewCertificates, siteDns, wantedNames } from "../certificates/renew.ts";
+import {
+  type CertificateStatus,
+  certificateStatus,
+  oneAtATime,
+  reloadCertificates,
+  statusOf,
+} from "../certificates/serving.ts";
+import type { Documents } from "../documents.ts";
 import { UsageError } from "../errors.ts";
-import { haproxyAsker } from "../system/haproxy-verdict.ts";
+import { haproxyAsker } from "../haproxy/verdict.ts";
+import { currentConfig, isRoot, type Node, thisNodeAsRoot } from "../node/node.ts";
+import { record } from "../node/recorded.ts";
 import { localSystem } from "../system/local.ts";
+import { certificateLines } from "../ui/certificates.ts";
 import { type Output, output } from "../ui/output.ts";
-import { type CertificateStatus, certificateStatus, oneAtATime, reloadCertificates, statusOf } from "./_certs.ts";
-import { certificateLines } from "./_certs-view.ts";
-import type { Documents } from "./_documents.ts";
-import { currentConfig, isRoot, type Node, thisNodeAsRoot } from "./_node.ts";
-import { record } from "./_recorded.ts";
-import { renewCertificates, siteDns, wantedNames } from "./_renew.ts";
-import { globalArgs } from "./_shared.ts";
+import { globalArgs } from "../ui/shared-args.ts";
 
 const ACTIONS = ["list", "check", "renew", "reload"] as const;
 
@@ -130,7 +136,7 @@ async function show(node: Node, out: Output, { check, dns }: { check: boolean; d
 
 /** Throws an OberError with what stands in the way. */
 async function prove(node: Node, certs: Parameters<typeof siteDns>[1], out: Output): Promise<string> {
-  const { proveDns } = await import("../acme/dns.ts");
+  const { proveDns } = await import("../certificates/acme/dns.ts");
   const { acmeDns } = await import("../config/schema/contradictions.ts");
   if (acmeDns(certs) === undefined)
     throw new UsageError("ober.yaml names no way to DNS records", "certs.acme_dns: route53, rfc2136 or hook");

@@ -1,10 +1,10 @@
 import { defineCommand } from "citty";
+import { commandEntries } from "../commands.ts";
+import type { Documents } from "../documents.ts";
 import { UsageError } from "../errors.ts";
 import { completionScript, SHELLS, type Shell } from "../ui/completion.ts";
 import { output } from "../ui/output.ts";
-import type { Documents } from "./_documents.ts";
-import { globalArgs } from "./_shared.ts";
-import { commandEntries } from "./_table.ts";
+import { globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: { name: "completion", description: "Print the completion script for a shell" },

@@ -1,16 +1,16 @@
 import { resolve } from "node:path";
 import { defineCommand } from "citty";
+import { siteDns } from "../certificates/renew.ts";
 import { parseConfig } from "../config/schema.ts";
 import { hasSecret, type SecretChanges } from "../config/secrets.ts";
 import { emitConfig, parseYaml } from "../config/store.ts";
 import { askConfiguration } from "../config/wizard.ts";
 import { CancelledError, OberError } from "../errors.ts";
+import { applyText, forceArgs } from "../node/apply.ts";
+import { type Node, readGiven, thisNodeAsRoot } from "../node/node.ts";
 import { output } from "../ui/output.ts";
 import { type Prompts, terminalPrompts } from "../ui/prompt.ts";
-import { applyText, forceArgs } from "./_apply.ts";
-import { type Node, readGiven, thisNodeAsRoot } from "./_node.ts";
-import { siteDns } from "./_renew.ts";
-import { dryRunArgs, globalArgs, yesArgs } from "./_shared.ts";
+import { dryRunArgs, globalArgs, yesArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: { name: "config", description: "Write or change this node's configuration and apply it" },
@@ -44,7 +44,7 @@ async function proveAccess(node: Node, text: string, prompts: Prompts): Promise<
   if (!certs.acme_enabled) return;
   const wanted = await prompts.confirm({ message: "Prove now that DNS records can be made?", initial: true });
   if (!wanted) return;
-  const { proveDns } = await import("../acme/dns.ts");
+  const { proveDns } = await import("../certificates/acme/dns.ts");
   try {
     await proveDns(await siteDns(node, certs), certs.acme_domain, certs.acme_dns_timeout * 1000);
   } catch (error) {

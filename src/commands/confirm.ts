@@ -1,12 +1,12 @@
 import { defineCommand } from "citty";
+import { cancelUndo, confirmChange, recover } from "../change/apply.ts";
+import type { Documents } from "../documents.ts";
 import { OberError } from "../errors.ts";
-import { cancelUndo, confirmChange, recover } from "../plan/apply.ts";
+import { letInNow } from "../node/admission.ts";
+import { type Node, thisNodeAsRoot } from "../node/node.ts";
 import { withLock } from "../system/lock.ts";
 import { type Output, output } from "../ui/output.ts";
-import { letInNow } from "./_admission.ts";
-import type { Documents } from "./_documents.ts";
-import { type Node, thisNodeAsRoot } from "./_node.ts";
-import { globalArgs } from "./_shared.ts";
+import { globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: { name: "confirm", description: "Keep the change that `apply --confirm` made, or undo it now" },

@@ -1,10 +1,10 @@
 import { defineCommand } from "citty";
 import type { Config } from "../config/schema.ts";
+import type { Documents } from "../documents.ts";
 import { OberError, UsageError } from "../errors.ts";
+import { configFrom } from "../node/node.ts";
 import { output } from "../ui/output.ts";
-import type { Documents } from "./_documents.ts";
-import { configFrom } from "./_node.ts";
-import { globalArgs } from "./_shared.ts";
+import { globalArgs } from "../ui/shared-args.ts";
 
 /** Short, because a VIP that is added or taken away should be seen within minutes. */
 const DEFAULT_TTL = "300";

@@ -1,23 +1,17 @@
 import { defineCommand } from "citty";
-import { type Check, type Finding, type Repair, runChecks, skip } from "../checks/check.ts";
+import type { Check, Finding, Repair } from "../checks/check.ts";
 import { hostChecks } from "../checks/host.ts";
 import type { Host } from "../checks/host-config.ts";
 import { nearest } from "../domain/nearest.ts";
-import { pathsOf } from "../domain/paths.ts";
 import { OberError, UsageError } from "../errors.ts";
-import { askedOnce } from "../system/asked-once.ts";
-import { impatient } from "../system/impatient.ts";
+import { diagnose, thisHost } from "../node/doctor.ts";
+import { requireRoot } from "../node/node.ts";
+import { record } from "../node/recorded.ts";
 import { localSystem } from "../system/local.ts";
 import { withLock } from "../system/lock.ts";
-import { SYSTEMD_IS_HERE } from "../system/systemd.ts";
+import { showFindings } from "../ui/findings.ts";
 import { type Output, output } from "../ui/output.ts";
-import { showFindings } from "./_findings.ts";
-import { installPathOf, isRoot, requireRoot } from "./_node.ts";
-import { record } from "./_recorded.ts";
-import { globalArgs } from "./_shared.ts";
-
-/** All checks run at once; what hangs is reported as such. With the start and the end of the command this is below 5 s. */
-const DEADLINE_MS = 4500;
+import { globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: { name: "doctor", description: "Find what is wrong with this machine, before and after bootstrap" },
@@ -35,22 +29,6 @@ export default defineCommand({
     await showFindings(args.fix && (await mend(host, out, findings)) ? await diagnose(host, chosen) : findings, out);
   },
 });
-
-/** All findings of this machine, for `support` too. */
-export async function diagnose(host: Host, chosen: readonly Check<Host>[] = hostChecks): Promise<readonly Finding[]> {
-  const systemd = (await host.system.stat(SYSTEMD_IS_HERE)) !== undefined;
-  const checks = chosen.map((check) =>
-    check.needsSystemd && !systemd ? { ...check, run: () => skip("needs systemd") } : check,
-  );
-  // Some dozens of checks ask the same things; a second look after a repair asks anew.
-  return runChecks(checks, { ...host, system: askedOnce(host.system) }, DEADLINE_MS);
-}
-
-export function thisHost(): Host {
-  const prefix = installPathOf(process.execPath);
-  const paths = prefix === undefined ? undefined : pathsOf(prefix);
-  return { system: impatient(localSystem(), DEADLINE_MS - 200), paths, isRoot: isRoot() };
-}
 
 function chosenChecks(only: string | undefined): readonly Check<Host>[] {
   if (only === undefined) return hostChecks;

@@ -1,15 +1,15 @@
 import { defineCommand } from "citty";
+import { endLastConnections } from "../change/leaving.ts";
+import type { Documents } from "../documents.ts";
 import { OberError } from "../errors.ts";
+import { waitForTransfers } from "../haproxy/traffic.ts";
+import { currentConfig, thisNodeAsRoot } from "../node/node.ts";
+import { stopArgs, stopOptions } from "../node/stop.ts";
 import { inTurn, turnArgs } from "../node/turn.ts";
-import { endLastConnections } from "../plan/leaving.ts";
+import { CONVERGENCE_MS, drainNode } from "../node/withdraw.ts";
 import { withLock } from "../system/lock.ts";
-import { waitForTransfers } from "../system/traffic.ts";
 import { output } from "../ui/output.ts";
-import type { Documents } from "./_documents.ts";
-import { currentConfig, thisNodeAsRoot } from "./_node.ts";
-import { globalArgs } from "./_shared.ts";
-import { CONVERGENCE_MS, drainNode } from "./_withdraw.ts";
-import { stopArgs, stopOptions } from "./stop.ts";
+import { globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: {

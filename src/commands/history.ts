@@ -1,13 +1,13 @@
 import { defineCommand } from "citty";
+import type { Documents } from "../documents.ts";
 import { toSecond } from "../domain/age.ts";
 import { UsageError } from "../errors.ts";
 import type { HistoryEntry } from "../health/history.ts";
+import { thisNode } from "../node/node.ts";
 import { readHistory } from "../system/history.ts";
 import { output } from "../ui/output.ts";
+import { globalArgs } from "../ui/shared-args.ts";
 import { table } from "../ui/table.ts";
-import type { Documents } from "./_documents.ts";
-import { thisNode } from "./_node.ts";
-import { globalArgs } from "./_shared.ts";
 
 export default defineCommand({
   meta: { name: "history", description: "Show every transition with its cause, and what operators did" },

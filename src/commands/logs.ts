@@ -1,14 +1,14 @@
 import { defineCommand } from "citty";
 import { secretValuesAnyhow } from "../config/secrets.ts";
-import { LOG_NAMESPACE } from "../domain/paths.ts";
 import { lineRedactor, mapTexts } from "../domain/redact.ts";
-import { type Service, TRIGGERED, UNITS } from "../domain/units.ts";
+import { type Service, UNITS } from "../domain/units.ts";
 import { UsageError } from "../errors.ts";
+import { isRoot } from "../node/node.ts";
+import { journalctl } from "../system/journal.ts";
 import { localSystem } from "../system/local.ts";
 import { runShown } from "../system/process.ts";
 import { betweenColours, isColoured, output } from "../ui/output.ts";
-import { isRoot } from "./_node.ts";
-import { globalArgs } from "./_shared.ts";
+import { globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: { name: "logs", description: "Show the journal of the node's units" },
@@ -70,25 +70,4 @@ export function journalRedactor(values: readonly string[]): (line: string) => st
     };
     return JSON.stringify(Object.fromEntries(Object.entries(entry).map(([name, value]) => [name, field(name, value)])));
   };
-}
-
-/** The journalctl command that shows what was asked for; one JSON object a line with `--json`, because it never ends. */
-export function journalctl(args: {
-  service: Service | "all";
-  lines: string;
-  since?: string | undefined;
-  follow?: boolean | undefined;
-  json?: boolean | undefined;
-}): readonly string[] {
-  const units = UNITS.filter(({ service }) => args.service === "all" || service === args.service);
-  return [
-    "journalctl",
-    // Beside their own journal: what systemd says of the units, and what they wrote before they had one.
-    `--namespace=+${LOG_NAMESPACE}`,
-    "--no-pager",
-    ...(args.since === undefined ? ["--lines", args.lines] : [`--since=${args.since}`]),
-    ...units.flatMap(({ name }) => ["--unit", name in TRIGGERED ? TRIGGERED[name as keyof typeof TRIGGERED] : name]),
-    ...(args.follow ? ["--follow"] : []),
-    ...(args.json ? ["--output=json"] : []),
-  ];
 }

@@ -1,10 +1,10 @@
 import { defineCommand } from "citty";
+import { commandEntries } from "../commands.ts";
+import type { Documents } from "../documents.ts";
 import { OWN_VERSION } from "../domain/build.ts";
 import { manPage } from "../ui/man.ts";
 import { output } from "../ui/output.ts";
-import type { Documents } from "./_documents.ts";
-import { globalArgs } from "./_shared.ts";
-import { commandEntries } from "./_table.ts";
+import { globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: { name: "man", description: "Print the manual page: ober man | man -l -" },

@@ -1,18 +1,18 @@
 import { resolve } from "node:path";
 import { defineCommand } from "citty";
+import { drift } from "../change/generations.ts";
+import type { Documents } from "../documents.ts";
 import { OWN_COMMIT, OWN_VERSION } from "../domain/build.ts";
 import { UsageError } from "../errors.ts";
-import { drift } from "../plan/generations.ts";
+import { metricsOf } from "../node/metrics.ts";
+import { installMetrics, removeMetrics } from "../node/metrics-timer.ts";
+import { currentConfig, isRoot, thisNode, thisNodeAsRoot } from "../node/node.ts";
+import { nodeStatus } from "../node/status.ts";
 import { sectionHashes } from "../render/identity.ts";
 import { requireSystemd } from "../system/systemd.ts";
 import { type OutputFlags, output } from "../ui/output.ts";
 import { exposition } from "../ui/prometheus.ts";
-import type { Documents } from "./_documents.ts";
-import { metricsOf } from "./_metrics.ts";
-import { installMetrics, removeMetrics } from "./_metrics-timer.ts";
-import { currentConfig, isRoot, thisNode, thisNodeAsRoot } from "./_node.ts";
-import { globalArgs } from "./_shared.ts";
-import { nodeStatus } from "./_status.ts";
+import { globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: { name: "metrics", description: "Print ober's own metrics in the form of Prometheus" },

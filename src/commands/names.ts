@@ -1,17 +1,17 @@
 import { defineCommand } from "citty";
-import { listedNames } from "../checks/facts.ts";
+import type { Documents } from "../documents.ts";
 import { age } from "../domain/age.ts";
 import { FOLLOW_AGAIN_MS, LOOK_AGAIN_MS, nameRemark, PLACEHOLDER } from "../domain/names.ts";
 import { pathsOf } from "../domain/paths.ts";
 import { namesOf } from "../domain/server-state.ts";
 import { OberError, orUndefined, UsageError } from "../errors.ts";
+import { lookOnce, nameStates, prepareNames, serversNow } from "../haproxy/server-names.ts";
+import { listedNames } from "../node/facts.ts";
+import { currentConfig, installPathOf, type Node, requireRoot, thisNode } from "../node/node.ts";
 import { localSystem } from "../system/local.ts";
-import { lookOnce, nameStates, prepareNames, serversNow } from "../system/server-names.ts";
 import { type Output, output } from "../ui/output.ts";
+import { globalArgs } from "../ui/shared-args.ts";
 import { table } from "../ui/table.ts";
-import type { Documents } from "./_documents.ts";
-import { currentConfig, installPathOf, type Node, requireRoot, thisNode } from "./_node.ts";
-import { globalArgs } from "./_shared.ts";
 
 export default defineCommand({
   meta: { name: "names", description: "Show the names of the RGWs, their addresses and what is wrong with them" },

@@ -3,9 +3,9 @@ import { UsageError } from "../errors.ts";
 import { causeOf, HELD_CAUSE, isHeld } from "../health/drain.ts";
 import { appendHistory } from "../health/history.ts";
 import { healthNow } from "../health/once.ts";
+import { currentConfig, thisNode } from "../node/node.ts";
 import { readDrainFlag } from "../system/drain-flag.ts";
-import { currentConfig, thisNode } from "./_node.ts";
-import { globalArgs } from "./_shared.ts";
+import { globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: { name: "notify", description: "Note a change of VRRP for `ober history`; keepalived runs it" },

@@ -1,16 +1,16 @@
 import { defineCommand } from "citty";
+import { prepareCertificates } from "../certificates/serving.ts";
+import { recover } from "../change/apply.ts";
+import { liftStaleDrain } from "../change/leaving.ts";
+import { waiting } from "../change/transaction.ts";
+import type { Documents } from "../documents.ts";
 import { OberError, orUndefined } from "../errors.ts";
-import { recover } from "../plan/apply.ts";
-import { liftStaleDrain } from "../plan/leaving.ts";
-import { waiting } from "../plan/transaction.ts";
+import { currentConfig, type Node, thisNodeAsRoot } from "../node/node.ts";
+import { endTrial } from "../node/upgrade-self.ts";
 import { impatient } from "../system/impatient.ts";
 import { isLocked, withLock } from "../system/lock.ts";
 import { output } from "../ui/output.ts";
-import { prepareCertificates } from "./_certs.ts";
-import type { Documents } from "./_documents.ts";
-import { currentConfig, type Node, thisNodeAsRoot } from "./_node.ts";
-import { endTrial } from "./_self.ts";
-import { globalArgs } from "./_shared.ts";
+import { globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: {

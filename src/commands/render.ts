@@ -1,25 +1,25 @@
 import { dirname, join, resolve } from "node:path";
 import { defineCommand } from "citty";
+import { mask } from "../change/diff.ts";
+import { validateAside, validators } from "../change/validators.ts";
 import { requireDistinctAddresses } from "../checks/addresses.ts";
-import { assumeFacts } from "../checks/facts.ts";
 import { parseConfig } from "../config/schema.ts";
 import { readSecrets } from "../config/secrets.ts";
 import { parseYaml } from "../config/store.ts";
+import type { Documents } from "../documents.ts";
 import { parseAddress } from "../domain/address.ts";
 import { INTERFACE_NAME } from "../domain/interface-name.ts";
 import { pathsOf } from "../domain/paths.ts";
 import { quote } from "../domain/quote.ts";
 import { UsageError } from "../errors.ts";
-import { mask } from "../plan/diff.ts";
-import { validateAside, validators } from "../plan/validators.ts";
+import { requireInstallPath } from "../install/place.ts";
+import { assumeFacts } from "../node/facts.ts";
+import { readGiven } from "../node/node.ts";
 import { type RenderedFile, render } from "../render/index.ts";
 import { localSystem } from "../system/local.ts";
 import type { System } from "../system/system.ts";
 import { output } from "../ui/output.ts";
-import type { Documents } from "./_documents.ts";
-import { requireInstallPath } from "./_install.ts";
-import { readGiven } from "./_node.ts";
-import { globalArgs } from "./_shared.ts";
+import { globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: { name: "render", description: "Write the generated files to a directory, for review and pipelines" },

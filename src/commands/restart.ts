@@ -1,15 +1,15 @@
 import { defineCommand } from "citty";
+import type { Documents } from "../documents.ts";
 import { unitsOf } from "../domain/units.ts";
 import { lookBeforeReload, lookFirst } from "../node/look-first.ts";
+import { currentConfig, thisNodeAsRoot } from "../node/node.ts";
+import { bringIntoService } from "../node/start.ts";
+import { leaveAndStop, stopArgs, stopOptions } from "../node/stop.ts";
 import { inTurn } from "../node/turn.ts";
 import { withLock } from "../system/lock.ts";
 import { systemctl } from "../system/systemd.ts";
 import { output } from "../ui/output.ts";
-import type { Documents } from "./_documents.ts";
-import { currentConfig, thisNodeAsRoot } from "./_node.ts";
-import { globalArgs } from "./_shared.ts";
-import { bringIntoService } from "./start.ts";
-import { leaveAndStop, stopArgs, stopOptions } from "./stop.ts";
+import { globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: {

@@ -1,16 +1,16 @@
 import { defineCommand } from "citty";
-import { gatherFacts } from "../checks/facts.ts";
+import { diffFiles, diffText } from "../change/diff.ts";
+import { type Generation, generationNumbers, readGeneration } from "../change/generations.ts";
 import { parseConfig } from "../config/schema.ts";
 import { parseYaml } from "../config/store.ts";
+import type { Documents } from "../documents.ts";
 import { OberError, UsageError } from "../errors.ts";
-import { diffFiles, diffText } from "../plan/diff.ts";
-import { type Generation, generationNumbers, readGeneration } from "../plan/generations.ts";
+import { applyFiles, forceArgs } from "../node/apply.ts";
+import { gatherFacts } from "../node/facts.ts";
+import { type Node, thisNodeAsRoot } from "../node/node.ts";
 import { output } from "../ui/output.ts";
+import { dryRunArgs, globalArgs, yesArgs } from "../ui/shared-args.ts";
 import { table } from "../ui/table.ts";
-import { applyFiles, forceArgs } from "./_apply.ts";
-import type { Documents } from "./_documents.ts";
-import { type Node, thisNodeAsRoot } from "./_node.ts";
-import { dryRunArgs, globalArgs, yesArgs } from "./_shared.ts";
 
 export default defineCommand({
   meta: { name: "rollback", description: "Put an earlier configuration back" },

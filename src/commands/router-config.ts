@@ -1,21 +1,21 @@
 import { defineCommand } from "citty";
-import { gatherPlace } from "../checks/facts.ts";
 import type { Config } from "../config/schema.ts";
 import { readSecrets, type Secrets } from "../config/secrets.ts";
+import type { Documents } from "../documents.ts";
 import { familyOf, isLoopback, parseAddress, sortedAddresses } from "../domain/address.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { expandHostList } from "../domain/hostlist.ts";
 import { nodesTowards } from "../domain/identity.ts";
 import { OberError, UsageError } from "../errors.ts";
+import { gatherPlace } from "../node/facts.ts";
+import { configFrom } from "../node/node.ts";
 import { renderRouter, VENDORS, type Vendor } from "../render/router.ts";
 import { localAddresses, routeTo } from "../system/addresses.ts";
 import { localSystem } from "../system/local.ts";
 import { type Resolved, resolveHosts } from "../system/resolve.ts";
 import type { System } from "../system/system.ts";
 import { output } from "../ui/output.ts";
-import type { Documents } from "./_documents.ts";
-import { configFrom } from "./_node.ts";
-import { globalArgs } from "./_shared.ts";
+import { globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: {

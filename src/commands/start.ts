@@ -1,100 +1,16 @@
 import { defineCommand } from "citty";
-import type { Config } from "../config/schema.ts";
-import { type UnitName, unitsOf, WITHOUT_TRAFFIC } from "../domain/units.ts";
-import { OberError, orWarn } from "../errors.ts";
-import { healthNow } from "../health/once.ts";
-import { awaitService } from "../node/in-service.ts";
-import { lookFirst } from "../node/look-first.ts";
-import { liftStaleDrain } from "../plan/leaving.ts";
-import { isOperatorsDrain } from "../system/drain-flag.ts";
-import { withLock } from "../system/lock.ts";
-import { systemctl } from "../system/systemd.ts";
-import { type Output, output } from "../ui/output.ts";
-import { admission, admissionArgs } from "./_admission.ts";
-import type { Documents } from "./_documents.ts";
-import { currentConfig, type Node, thisNodeAsRoot } from "./_node.ts";
-import { globalArgs } from "./_shared.ts";
+import { admissionArgs } from "../node/admission.ts";
+import { thisNodeAsRoot } from "../node/node.ts";
+import { startNode } from "../node/start.ts";
+import { output } from "../ui/output.ts";
+import { globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: { name: "start", description: "Put the node into service: HAProxy first, routes or VIPs when it is healthy" },
   args: { ...globalArgs, ...admissionArgs },
   async run({ args }) {
-    await startNode(await thisNodeAsRoot(), output(args), args);
+    const out = output(args);
+    const started = await startNode(await thisNodeAsRoot(), out, args);
+    await out.result(started, started.service);
   },
 });
-
-/** HAProxy's own checks need a moment before they know of a live RGW. */
-const HEALTHY_WITHIN_MS = 30_000;
-
-/**
- * Enables and starts HAProxy, waits until it is healthy, then the units that bring traffic. Throws an OberError when no RGW
- * answers in time: everything runs then, and the health loop lets traffic come as soon as one does.
- */
-export async function startNode(
-  node: Node,
-  out: Output,
-  flags: { readonly selfSigned?: boolean | undefined } = {},
-): Promise<void> {
-  const { paths } = node;
-  const { config } = await currentConfig(node);
-  const units = unitsOf(config);
-  const service = await withLock(paths.prefix, "start", async () => {
-    out.progress("looking at what the node needs to start");
-    await lookFirst(node, config);
-    return bringIntoService(node, out, config, flags);
-  });
-  await out.result({ started: units, service } satisfies Documents["start"], service);
-}
-
-/** The same for commands that have looked already. Needs the lock. Returns what is true of the routers or the segment afterwards. */
-export async function bringIntoService(
-  node: Node,
-  out: Output,
-  config: Config,
-  flags: { readonly selfSigned?: boolean | undefined } = {},
-): Promise<string> {
-  const { system, paths } = node;
-  const units = unitsOf(config);
-  const isTraffic = (name: UnitName) => !WITHOUT_TRAFFIC.includes(name);
-  await liftStaleDrain(system, paths);
-  await system.remove(paths.noWait);
-  const held = await admission(node, config, flags);
-  if (held) out.warn(`${held.reason}; ${held.fix}`);
-  for (const name of units.filter((unit) => !isTraffic(unit))) {
-    out.progress(`starting ${name}`);
-    await enable(node, out, name);
-    await systemctl(system, "start", name);
-  }
-  out.progress("waiting until HAProxy is healthy");
-  const reason = await waitUntilHealthy(config);
-  const traffic = units.filter(isTraffic);
-  // A unit that waits for a first decision must not hold up the command that brings the others.
-  for (const name of traffic) await enable(node, out, name);
-  if (reason !== undefined) {
-    for (const name of traffic) await systemctl(system, "start", "--no-block", name);
-    throw new OberError(`the node runs but is not healthy: ${reason}`, {
-      hint: "check the backends (`ober status`); traffic comes by itself as soon as one answers",
-    });
-  }
-  for (const name of traffic) {
-    out.progress(`starting ${name}`);
-    await systemctl(system, "start", name);
-  }
-  if (await isOperatorsDrain(system, paths)) return "started, and drained: traffic comes with `ober undrain`";
-  if (held) return `started, and held back: ${held.fix}`;
-  return `in service: ${await awaitService(node, out, config)}`;
-}
-
-/** A disk that cannot be written does not keep a node from serving now. */
-const enable = ({ system }: Node, out: Output, name: UnitName): Promise<void> =>
-  orWarn(out.warn, `${name} does not start by itself with the next boot`, () => systemctl(system, "enable", name));
-
-async function waitUntilHealthy({ stats_port: port }: Config): Promise<string | undefined> {
-  const deadline = performance.now() + HEALTHY_WITHIN_MS;
-  for (;;) {
-    const result = await healthNow(port);
-    if (result.ok) return undefined;
-    if (performance.now() > deadline) return result.reason;
-    await Bun.sleep(100);
-  }
-}

@@ -1,19 +1,19 @@
 import { defineCommand } from "citty";
 import { saturationState, saturationText } from "../checks/saturation.ts";
 import type { VrrpView } from "../checks/vrrp.ts";
+import type { Documents } from "../documents.ts";
 import { age, toSecond } from "../domain/age.ts";
 import { togetherInLines } from "../domain/names.ts";
+import { clusterStatus, clusterText } from "../node/cluster.ts";
+import { isRoot, type Node, thisNode } from "../node/node.ts";
 import { type Question, unansweredText } from "../node/sight.ts";
+import { type NodeStatus, nodeStatus, type ServerStatus } from "../node/status.ts";
+import { type Rates, trafficText, withRates } from "../node/traffic.ts";
 import { requireSystemd } from "../system/systemd.ts";
+import { certificateLines } from "../ui/certificates.ts";
 import { type Output, output } from "../ui/output.ts";
+import { globalArgs } from "../ui/shared-args.ts";
 import { table } from "../ui/table.ts";
-import { certificateLines } from "./_certs-view.ts";
-import type { Documents } from "./_documents.ts";
-import { isRoot, type Node, thisNode } from "./_node.ts";
-import { globalArgs } from "./_shared.ts";
-import { type NodeStatus, nodeStatus, type ServerStatus } from "./_status.ts";
-import { clusterStatus, clusterText } from "./_status-all.ts";
-import { type Rates, trafficText, withRates } from "./_traffic.ts";
 
 export default defineCommand({
   meta: { name: "status", description: "Show what this node serves and why" },

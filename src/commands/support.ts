@@ -3,20 +3,20 @@ import { hostname, tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { defineCommand } from "citty";
 import { secretValuesAnyhow } from "../config/secrets.ts";
+import type { Documents } from "../documents.ts";
 import { OWN_COMMIT, OWN_VERSION } from "../domain/build.ts";
 import { harmlessDocument } from "../domain/harmless.ts";
 import { withoutValues } from "../domain/redact.ts";
+import { diagnose, thisHost } from "../node/doctor.ts";
+import { metricsOf } from "../node/metrics.ts";
+import { type Node, thisNodeAsRoot } from "../node/node.ts";
+import { nodeStatus } from "../node/status.ts";
+import { machinePieces, type Piece, piece } from "../node/support.ts";
+import { versions, versionText } from "../node/versions.ts";
 import { readHistory } from "../system/history.ts";
 import { output } from "../ui/output.ts";
 import { exposition } from "../ui/prometheus.ts";
-import type { Documents } from "./_documents.ts";
-import { metricsOf } from "./_metrics.ts";
-import { type Node, thisNodeAsRoot } from "./_node.ts";
-import { globalArgs } from "./_shared.ts";
-import { nodeStatus } from "./_status.ts";
-import { machinePieces, type Piece, piece } from "./_support.ts";
-import { versions, versionText } from "./_version.ts";
-import { diagnose, thisHost } from "./doctor.ts";
+import { globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: { name: "support", description: "Pack everything that explains this node into one archive, without secrets" },

@@ -1,15 +1,15 @@
 import { posix } from "node:path";
 import { defineCommand } from "citty";
+import type { Documents } from "../documents.ts";
 import { isAddress } from "../domain/address.ts";
 import { parseSources, readAllowList } from "../domain/allow-list.ts";
 import { OberError, UsageError } from "../errors.ts";
+import { LISTS, type ListChange, type ListName, listFile, mayPass, syncLists, type Wanted } from "../node/lists.ts";
+import { type Node, readGiven, thisNodeAsRoot } from "../node/node.ts";
 import { withLock } from "../system/lock.ts";
 import { type Output, output } from "../ui/output.ts";
 import { terminalPrompts } from "../ui/prompt.ts";
-import type { Documents } from "./_documents.ts";
-import { type Node, readGiven, thisNodeAsRoot } from "./_node.ts";
-import { dryRunArgs, globalArgs } from "./_shared.ts";
-import { LISTS, type ListChange, type ListName, listFile, mayPass, syncLists, type Wanted } from "./_sync.ts";
+import { dryRunArgs, globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: { name: "sync", description: "Set who may use plain HTTP and who may speak BGP, at once and without a reload" },

@@ -1,19 +1,19 @@
 import { hostname } from "node:os";
 import { defineCommand } from "citty";
-import { readCertificates } from "../checks/certificates.ts";
+import { readCertificates } from "../certificates/examined.ts";
 import { runChecks } from "../checks/check.ts";
 import { configurationChecks } from "../checks/configuration.ts";
-import { gatherFacts } from "../checks/facts.ts";
 import { checkObject } from "../checks/object.ts";
 import type { Config } from "../config/schema.ts";
 import { readSecrets, type Secrets } from "../config/secrets.ts";
 import { certificatePlace } from "../domain/paths.ts";
 import { OberError, UsageError } from "../errors.ts";
+import { gatherFacts } from "../node/facts.ts";
+import { currentConfig, type Node, thisNodeAsRoot } from "../node/node.ts";
 import type { S3Endpoint } from "../system/s3.ts";
+import { showFindings } from "../ui/findings.ts";
 import { output } from "../ui/output.ts";
-import { showFindings } from "./_findings.ts";
-import { currentConfig, type Node, thisNodeAsRoot } from "./_node.ts";
-import { globalArgs } from "./_shared.ts";
+import { globalArgs } from "../ui/shared-args.ts";
 
 /** A neighbor that drops packets answers nothing for as long as it likes. */
 const DEADLINE_MS = 15_000;

@@ -1,10 +1,10 @@
 import { defineCommand } from "citty";
+import type { Documents } from "../documents.ts";
+import { currentConfig, thisNodeAsRoot } from "../node/node.ts";
+import { undrainNode } from "../node/withdraw.ts";
 import { withLock } from "../system/lock.ts";
 import { output } from "../ui/output.ts";
-import type { Documents } from "./_documents.ts";
-import { currentConfig, thisNodeAsRoot } from "./_node.ts";
-import { globalArgs } from "./_shared.ts";
-import { undrainNode } from "./_withdraw.ts";
+import { globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: { name: "undrain", description: "Take a drained node back into traffic" },

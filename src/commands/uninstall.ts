@@ -1,19 +1,19 @@
 import { defineCommand } from "citty";
+import type { Documents } from "../documents.ts";
 import { orWarn } from "../errors.ts";
 import { readJournal } from "../install/journal.ts";
-import { NO_CHOICE } from "../install/package-choice.ts";
 import { notBootstrapped, undoSteps } from "../install/runner.ts";
 import { installSteps } from "../install/steps.ts";
+import { currentConfig, type Node, thisNodeAsRoot } from "../node/node.ts";
+import { leaveAndStop } from "../node/stop.ts";
 import { inTurn } from "../node/turn.ts";
+import { NO_CHOICE } from "../packages/choice.ts";
+import { requireSupportedOs } from "../packages/os.ts";
 import { withLock } from "../system/lock.ts";
-import { requireSupportedOs } from "../system/os.ts";
 import { unitState } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
-import type { Documents } from "./_documents.ts";
-import { currentConfig, type Node, thisNodeAsRoot } from "./_node.ts";
-import { globalArgs, yesArgs } from "./_shared.ts";
-import { leaveAndStop } from "./stop.ts";
+import { globalArgs, yesArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: { name: "uninstall", description: "Take back everything that bootstrap and config did to this machine" },

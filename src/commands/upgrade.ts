@@ -1,18 +1,18 @@
 import { resolve } from "node:path";
 import { defineCommand } from "citty";
+import type { Documents } from "../documents.ts";
 import { UsageError } from "../errors.ts";
+import { thisNodeAsRoot } from "../node/node.ts";
+import { stopArgs, stopOptions } from "../node/stop.ts";
+import { finishUpgrade, UNIT_OF, upgradePackages } from "../node/upgrade.ts";
+import { restoreSelf, upgradeSelf } from "../node/upgrade-self.ts";
+import { HAPROXY_PACKAGES, nodePackages, packageManager, requireSupportedOs } from "../packages/os.ts";
+import type { PackageVersion } from "../packages/packages.ts";
 import { withLock } from "../system/lock.ts";
-import { HAPROXY_PACKAGES, nodePackages, packageManager, requireSupportedOs } from "../system/os.ts";
-import type { PackageVersion } from "../system/packages.ts";
 import { type Output, output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
+import { globalArgs, yesArgs } from "../ui/shared-args.ts";
 import { table } from "../ui/table.ts";
-import type { Documents } from "./_documents.ts";
-import { thisNodeAsRoot } from "./_node.ts";
-import { finishUpgrade, UNIT_OF, upgradePackages } from "./_packages.ts";
-import { restoreSelf, upgradeSelf } from "./_self.ts";
-import { globalArgs, yesArgs } from "./_shared.ts";
-import { stopArgs, stopOptions } from "./stop.ts";
 
 export default defineCommand({
   meta: { name: "upgrade", description: "Upgrade HAProxy, ExaBGP, keepalived and BIRD out of traffic, or ober itself" },

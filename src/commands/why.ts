@@ -1,17 +1,17 @@
 import { defineCommand } from "citty";
 import type { Config } from "../config/schema.ts";
+import type { Documents } from "../documents.ts";
 import { several } from "../domain/foreign.ts";
 import { nearest } from "../domain/nearest.ts";
 import { UsageError } from "../errors.ts";
 import { healthNow } from "../health/once.ts";
+import { currentConfig, requireRoot, thisNode } from "../node/node.ts";
+import { nodeStatus } from "../node/status.ts";
+import { type Why, type WhyFacts, whyOf } from "../node/why.ts";
 import { requireSystemd } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
+import { globalArgs } from "../ui/shared-args.ts";
 import { table } from "../ui/table.ts";
-import type { Documents } from "./_documents.ts";
-import { currentConfig, requireRoot, thisNode } from "./_node.ts";
-import { globalArgs } from "./_shared.ts";
-import { nodeStatus } from "./_status.ts";
-import { type Why, type WhyFacts, whyOf } from "./_why.ts";
 
 export default defineCommand({
   meta: { name: "why", description: "Say why a VIP is or is not served from this node, with the evidence" },

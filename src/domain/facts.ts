@@ -1,6 +1,6 @@
 import type { Version } from "./version.ts";
 
-/** What rendering must know about this node. Gathered once (`checks/facts.ts`) or given on the command line of `render`. */
+/** What rendering must know about this node. Gathered once (`node/facts.ts`) or given on the command line of `render`. */
 export type NodeFacts = {
   /** Version of the ober that renders. */
   readonly ober: string;

@@ -1,7 +1,7 @@
 import type { Paths } from "../domain/paths.ts";
-import type { Os } from "../system/os.ts";
+import type { PackageChoice } from "../packages/choice.ts";
+import type { Os } from "../packages/os.ts";
 import type { System } from "../system/system.ts";
-import type { PackageChoice } from "./package-choice.ts";
 import type { Step } from "./step.ts";
 import { directoriesStep } from "./steps/directories.ts";
 import { executableStep, linkStep } from "./steps/executable.ts";

@@ -1,8 +1,7 @@
 /** What is true of the routers or of the segment when a command says that the node is in service. */
-import { gatherPlace } from "../checks/facts.ts";
+
 import { neighborStatus } from "../checks/neighbors.ts";
 import { heldOn } from "../checks/vrrp.ts";
-import type { Node } from "../commands/_node.ts";
 import type { Config } from "../config/schema.ts";
 import type { VrrpInstance } from "../domain/vrrp.ts";
 import { OberError } from "../errors.ts";
@@ -13,6 +12,8 @@ import { readHealthState } from "../system/health-state.ts";
 import { unitState } from "../system/systemd.ts";
 import { type VrrpState, vrrpStates } from "../system/vrrp.ts";
 import type { Output } from "../ui/output.ts";
+import { gatherPlace } from "./facts.ts";
+import type { Node } from "./node.ts";
 
 /** ExaBGP 4.2 tries a router that refused it again after up to some seconds. */
 const ANNOUNCED_WITHIN_MS = 30_000;

@@ -1,13 +1,13 @@
 /** Nothing is taken away before it is known to come back: what a node needs to start, looked at while it still serves. */
-import { certificateProblems } from "../checks/certificates.ts";
+import { certificateProblems } from "../certificates/examined.ts";
+import { currentFile } from "../change/current-file.ts";
+import { validateInPlace } from "../change/validators.ts";
 import type { Config } from "../config/schema.ts";
 import { certificatePlace, type Paths } from "../domain/paths.ts";
 import { unitsOf } from "../domain/units.ts";
 import { OberError } from "../errors.ts";
-import { currentFile } from "../plan/current-file.ts";
-import { validateInPlace } from "../plan/validators.ts";
+import { haproxyAsker } from "../haproxy/verdict.ts";
 import type { RenderedFile } from "../render/file.ts";
-import { haproxyAsker } from "../system/haproxy-verdict.ts";
 import { findPrograms } from "../system/programs.ts";
 import type { System } from "../system/system.ts";
 import { unitStates } from "../system/systemd.ts";

@@ -3,20 +3,20 @@
  * of the nodes. Nobody is in charge, and nothing of it outlives the command.
  */
 import { hostname } from "node:os";
-import { gatherPlace } from "../checks/facts.ts";
+import { isHeldBack } from "../certificates/admission.ts";
 import { askTurn, clusterMembers, ownServes } from "../checks/peers.ts";
-import type { Node } from "../commands/_node.ts";
 import type { Config } from "../config/schema.ts";
 import { TURN_KEY } from "../domain/serves.ts";
 import { type Decision, decide, type PeerWord, type Turn } from "../domain/turn.ts";
 import { OberError, UsageError } from "../errors.ts";
 import { healthNow } from "../health/once.ts";
 import { setMapKey } from "../health/serves.ts";
-import { isHeldBack } from "../plan/admission.ts";
 import { readDrainFlag } from "../system/drain-flag.ts";
 import { onInterrupt } from "../system/interrupts.ts";
 import type { Output } from "../ui/output.ts";
+import { gatherPlace } from "./facts.ts";
 import { bringsTraffic } from "./in-service.ts";
+import type { Node } from "./node.ts";
 
 export type TurnOptions = {
   /** What the operator typed, for the other nodes and for hints: "ober restart". */

@@ -3,7 +3,7 @@
  * put back and an editor, so none is believed for its name. Keys that a later ober adds are kept.
  */
 import * as v from "valibot";
-import type { AcmeState } from "../acme/renewal.ts";
+import type { AcmeState } from "../certificates/acme/renewal.ts";
 import { OberError } from "../errors.ts";
 import type { HealthState } from "../health/state.ts";
 import { jsonAs } from "./json.ts";

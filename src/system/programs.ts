@@ -1,5 +1,6 @@
 import { type HaproxyFacts, POST_QUANTUM } from "../domain/facts.ts";
 import { atLeast, parseVersion, type Version } from "../domain/version.ts";
+import { OberError } from "../errors.ts";
 import type { System } from "./system.ts";
 
 /** Versions of the programs that ober drives; undefined where a program is not installed. */
@@ -70,4 +71,28 @@ async function ask(system: System, argv: readonly string[]): Promise<string | un
 export async function isInstalled(system: System, program: string): Promise<boolean> {
   const { code } = await system.run(["/bin/sh", "-c", 'command -v "$0" >/dev/null', program], { accept: [0, 1, 127] });
   return code === 0;
+}
+
+/** What ober is written and tested for. ExaBGP 6 speaks another API, and drops its sessions at the router's End-of-RIB. */
+const USABLE = {
+  haproxy: { from: "2.6", before: undefined },
+  exabgp: { from: "4.2.21", before: "6.0" },
+  keepalived: { from: "2.2", before: undefined },
+} as const;
+
+/** What is wrong with a version of a program that ober drives; undefined when nothing is. */
+export function unusable(program: string, version: Version): string | undefined {
+  const known = program in USABLE ? USABLE[program as keyof typeof USABLE] : undefined;
+  if (!known || (atLeast(version, known.from) && !(known.before && atLeast(version, known.before)))) return undefined;
+  const before = known.before ? `, before ${known.before}` : "";
+  return `${program} ${version.text} cannot be used: ober needs ${known.from} or later${before}`;
+}
+
+/** Throws an OberError for a program that is there in a version that ober cannot drive. */
+export function requireUsable({ haproxy, exabgp, keepalived }: Programs): void {
+  for (const [program, version] of Object.entries({ haproxy: haproxy?.version, exabgp, keepalived })) {
+    const wrong = version && unusable(program, version);
+    if (wrong)
+      throw new OberError(wrong, { hint: `install another version of ${program}, then run the command again` });
+  }
 }

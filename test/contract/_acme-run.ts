@@ -40,8 +40,8 @@ function shiftClock(aheadMs: number): void {
 async function act({ action, root, certs, record, force = false, timer = false }: Step): Promise<unknown> {
   const { parseConfig } = await import("../../src/config/schema.ts");
   const { pathsOf } = await import("../../src/domain/paths.ts");
-  const { renewCertificates, siteDns } = await import("../../src/commands/_renew.ts");
-  const { proveDns } = await import("../../src/acme/dns.ts");
+  const { renewCertificates, siteDns } = await import("../../src/certificates/renew.ts");
+  const { proveDns } = await import("../../src/certificates/acme/dns.ts");
   const base = {
     bgp: { local_as: 65001, peer_as: 65000, neighbors: ["10.0.0.1"] },
     vips: ["10.0.0.100"],

@@ -1,6 +1,6 @@
 /** Every golden case, rendered for the versions of each of Debian's suites, is read by the very programs without a word. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { validate, validators } from "../../src/plan/validators.ts";
+import { validate, validators } from "../../src/change/validators.ts";
 import { findPrograms } from "../../src/system/programs.ts";
 import type { System } from "../../src/system/system.ts";
 import { type GoldenCase, goldenCases, paths, renderCase } from "../golden/_cases.ts";

@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import type { AcmeState } from "../../src/acme/renewal.ts";
+import type { AcmeState } from "../../src/certificates/acme/renewal.ts";
 import { pathsOf } from "../../src/domain/paths.ts";
 import { selfSigned } from "../helpers/certificate.ts";
 import { run, until } from "../lab/process.ts";

@@ -5,8 +5,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import net from "node:net";
 import { clientShares } from "../../src/checks/saturation.ts";
+import { parseStat, serverRows } from "../../src/haproxy/socket.ts";
 import { healthNow } from "../../src/health/once.ts";
-import { parseStat, serverRows } from "../../src/system/haproxy-socket.ts";
 import { httpText } from "../../src/system/http.ts";
 import { run, until } from "../lab/process.ts";
 import {

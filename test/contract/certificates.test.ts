@@ -5,11 +5,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { rmSync } from "node:fs";
 import tls from "node:tls";
-import { selfSigned } from "../../src/acme/self-signed.ts";
-import { PLACEHOLDER } from "../../src/checks/pem.ts";
-import { reloadCertificates } from "../../src/commands/_certs.ts";
-import type { Node } from "../../src/commands/_node.ts";
+import { selfSigned } from "../../src/certificates/acme/self-signed.ts";
+import { PLACEHOLDER } from "../../src/certificates/pem.ts";
+import { reloadCertificates } from "../../src/certificates/serving.ts";
 import { parseConfig } from "../../src/config/schema.ts";
+import type { Node } from "../../src/node/node.ts";
 import type { System } from "../../src/system/system.ts";
 import { makePki, type Pki } from "../helpers/pki.ts";
 import { run, until } from "../lab/process.ts";

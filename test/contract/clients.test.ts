@@ -4,7 +4,7 @@
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import type net from "node:net";
-import { serverRows } from "../../src/system/haproxy-socket.ts";
+import { serverRows } from "../../src/haproxy/socket.ts";
 import { until } from "../lab/process.ts";
 import { enterNetwork, type Ingress, OUTSIDE, SERVERS, startIngress } from "./_ingress.ts";
 import { PARSER_TREES } from "./_parsers.ts";

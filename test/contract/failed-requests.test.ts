@@ -3,7 +3,7 @@
  * signs a request, or is a key, stands in one.
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { serverRows } from "../../src/system/haproxy-socket.ts";
+import { serverRows } from "../../src/haproxy/socket.ts";
 import { until } from "../lab/process.ts";
 import { enterNetwork, type Ingress, NODE, OUTSIDE, SERVERS, STATS_PORT, startIngress } from "./_ingress.ts";
 import { PARSER_TREES } from "./_parsers.ts";

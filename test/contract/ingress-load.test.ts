@@ -5,7 +5,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import net from "node:net";
-import { replaceLists } from "../../src/plan/allow-lists.ts";
+import { replaceLists } from "../../src/change/allow-lists.ts";
 import { connectionLimits } from "../../src/render/limits.ts";
 import { measured, ROUNDS } from "../e2e/_cluster.ts";
 import { selfSigned } from "../helpers/certificate.ts";

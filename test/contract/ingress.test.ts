@@ -6,10 +6,10 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { statSync } from "node:fs";
+import { replaceLists } from "../../src/change/allow-lists.ts";
 import { turnWord } from "../../src/checks/peers.ts";
 import { SERVES_KEY, TURN_KEY } from "../../src/domain/serves.ts";
 import { setMapKey } from "../../src/health/serves.ts";
-import { replaceLists } from "../../src/plan/allow-lists.ts";
 import { IDENTITY_KEY, type Identity } from "../../src/render/identity.ts";
 import { selfSigned } from "../helpers/certificate.ts";
 import { run, until } from "../lab/process.ts";

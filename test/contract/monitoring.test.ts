@@ -3,8 +3,8 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { metricsOf } from "../../src/commands/_metrics.ts";
-import type { NodeStatus } from "../../src/commands/_status.ts";
+import { metricsOf } from "../../src/node/metrics.ts";
+import type { NodeStatus } from "../../src/node/status.ts";
 import { exposition } from "../../src/ui/prometheus.ts";
 import { fetchPrometheus, PROMETHEUS } from "../lab/prometheus.ts";
 

@@ -14,7 +14,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { digestOf, openOffline, sumsOf } from "../../src/install/offline.ts";
+import { digestOf, openOffline, sumsOf } from "../../src/packages/offline.ts";
 import { localSystem } from "../../src/system/local.ts";
 import { ober } from "../helpers/ober.ts";
 import { run } from "../lab/process.ts";

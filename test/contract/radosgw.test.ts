@@ -4,7 +4,7 @@
  */
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { rgwState } from "../../src/domain/rgw.ts";
-import { serverRows } from "../../src/system/haproxy-socket.ts";
+import { serverRows } from "../../src/haproxy/socket.ts";
 import { until } from "../lab/process.ts";
 import { enterNetwork, SERVER_PORT, SERVERS, startIngress } from "./_ingress.ts";
 import { PARSER_TREES } from "./_parsers.ts";

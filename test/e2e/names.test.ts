@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PLACEHOLDER } from "../../src/domain/names.ts";
-import { haproxyCommand } from "../../src/system/haproxy-socket.ts";
+import { haproxyCommand } from "../../src/haproxy/socket.ts";
 import { setDns, startDns, type Zone } from "../lab/dns.ts";
 import type { LabNode } from "../lab/lab.ts";
 import { startLoad, summarise } from "../lab/load.ts";

@@ -1,6 +1,6 @@
 /** `ober status --all` on three nodes: what each says of itself, what a silent one means, and in what they differ. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import type { ClusterStatus } from "../../src/commands/_status-all.ts";
+import type { ClusterStatus } from "../../src/node/cluster.ts";
 import type { LabNode } from "../lab/lab.ts";
 import { configure, ober } from "../lab/ober.ts";
 import { becomes } from "../lab/process.ts";

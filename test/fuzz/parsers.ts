@@ -1,30 +1,17 @@
 /** Every parser of text that comes from outside: other machines, programs, and files that may be damaged. */
-import { parseIni } from "../../src/acme/aws.ts";
+import { parseIni } from "../../src/certificates/acme/aws.ts";
+import { examinePem } from "../../src/certificates/pem.ts";
 import { peerStatus, turnWord } from "../../src/checks/peers.ts";
-import { examinePem } from "../../src/checks/pem.ts";
 import { saturationOf, sharesOf } from "../../src/checks/saturation.ts";
 import { vrrpView } from "../../src/checks/vrrp.ts";
-import { countersOf } from "../../src/commands/_traffic.ts";
 import { CONFIG_KEYS, parseConfig } from "../../src/config/schema.ts";
 import { numberIn, oneLine, printable, printableJson } from "../../src/domain/foreign.ts";
 import { configLine, harmlessLines, PIECES } from "../../src/domain/harmless.ts";
 import { parseKnownNames, parseNameStates } from "../../src/domain/names.ts";
-import { fingerprintsOf } from "../../src/domain/openpgp.ts";
 import { lineRedactor, redact, withoutCredentials } from "../../src/domain/redact.ts";
 import { rgwState, statesText } from "../../src/domain/rgw.ts";
 import { configuredServers, parseServersState, serverStateFile } from "../../src/domain/server-state.ts";
-import { causeOf } from "../../src/health/drain.ts";
-import { formerIn, sessionsIn } from "../../src/health/former.ts";
-import { readAnswer } from "../../src/health/probe.ts";
-import { createSessions } from "../../src/health/sessions.ts";
-import { packagesIndex } from "../../src/install/bundle.ts";
-import { parseAvailable, parsePolicy, parseSimulation } from "../../src/system/apt-output.ts";
-import { parseArpReply } from "../../src/system/arp.ts";
-import { parseBfdSessions, parseSessions as parseBgpSessions } from "../../src/system/bgp.ts";
-import { parseOpen, takeMessage } from "../../src/system/bgp-open.ts";
-import { parseTransaction } from "../../src/system/dnf.ts";
-import { parseHandover } from "../../src/system/handover.ts";
-import { parseServed } from "../../src/system/haproxy-certificates.ts";
+import { parseServed } from "../../src/haproxy/certificates.ts";
 import {
   parseOldWorkers,
   parseSessions,
@@ -32,19 +19,32 @@ import {
   requestsInFlight,
   serverRows,
   serversOf,
-} from "../../src/system/haproxy-socket.ts";
-import { wordsOf } from "../../src/system/haproxy-verdict.ts";
+} from "../../src/haproxy/socket.ts";
+import { unacknowledged } from "../../src/haproxy/traffic.ts";
+import { wordsOf } from "../../src/haproxy/verdict.ts";
+import { causeOf } from "../../src/health/drain.ts";
+import { formerIn, sessionsIn } from "../../src/health/former.ts";
+import { readAnswer } from "../../src/health/probe.ts";
+import { createSessions } from "../../src/health/sessions.ts";
+import { countersOf } from "../../src/node/traffic.ts";
+import { parseAvailable, parsePolicy, parseSimulation } from "../../src/packages/apt-output.ts";
+import { packagesIndex } from "../../src/packages/bundle.ts";
+import { parseTransaction } from "../../src/packages/dnf.ts";
+import { lockingPids } from "../../src/packages/locks.ts";
+import { fingerprintsOf } from "../../src/packages/openpgp.ts";
+import { parseOsRelease } from "../../src/packages/os.ts";
+import { parseArpReply } from "../../src/system/arp.ts";
+import { parseBfdSessions, parseSessions as parseBgpSessions } from "../../src/system/bgp.ts";
+import { parseOpen, takeMessage } from "../../src/system/bgp-open.ts";
+import { parseHandover } from "../../src/system/handover.ts";
 import { parseHistory } from "../../src/system/history.ts";
 import { parseHttpText } from "../../src/system/http.ts";
 import { parseIpAddresses, parseIpRoutes } from "../../src/system/ip-json.ts";
-import { parseOsRelease } from "../../src/system/os.ts";
 import { type OWN_FILES, parseOwn } from "../../src/system/own-files.ts";
-import { lockingPids } from "../../src/system/package-locks.ts";
 import { parseGlobalMetrics, parseIdentity } from "../../src/system/peer-words.ts";
 import { parseHaproxy } from "../../src/system/programs.ts";
 import { streamAddresses } from "../../src/system/resolve.ts";
 import { parseUnitStates } from "../../src/system/systemd.ts";
-import { unacknowledged } from "../../src/system/traffic.ts";
 import { parseVrrpData } from "../../src/system/vrrp.ts";
 import { parseAdvertisement } from "../../src/system/vrrp-listen.ts";
 import { fit } from "../../src/ui/fit.ts";

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import Ajv from "ajv/dist/2020";
-import type { Documents } from "../../src/commands/_documents.ts";
+import type { Documents } from "../../src/documents.ts";
 
 const schema = JSON.parse(readFileSync(join(import.meta.dirname, "../../docs/schema/ober.schema.json"), "utf8")) as {
   readonly $defs: Readonly<Record<keyof Documents, object>>;

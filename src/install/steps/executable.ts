@@ -1,5 +1,5 @@
 import { OberError } from "../../errors.ts";
-import { digestOf } from "../offline.ts";
+import { digestOf } from "../../packages/offline.ts";
 import type { Step } from "../step.ts";
 import type { InstallContext } from "../steps.ts";
 

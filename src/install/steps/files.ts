@@ -1,8 +1,8 @@
 import { posix } from "node:path";
+import { shutOut } from "../../change/firewall-rules.ts";
+import { readOwned } from "../../change/owned.ts";
 import { LOG_NAMESPACE } from "../../domain/paths.ts";
 import { METRICS_SERVICE, METRICS_TIMER, UNIT_FILES, UNITS } from "../../domain/units.ts";
-import { shutOut } from "../../plan/firewall-rules.ts";
-import { readOwned } from "../../plan/owned.ts";
 import type { System } from "../../system/system.ts";
 import { systemctl, unitStates } from "../../system/systemd.ts";
 import { readJournal } from "../journal.ts";

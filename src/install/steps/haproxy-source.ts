@@ -1,8 +1,8 @@
-import { fingerprintsOf, showFingerprint } from "../../domain/openpgp.ts";
 import { OberError } from "../../errors.ts";
-import { HAPROXY_PACKAGES } from "../../system/os.ts";
-import { branchesOf, type Found, findBranch, vendorKey } from "../haproxy-vendor.ts";
-import { managerOf } from "../package-choice.ts";
+import { managerOf } from "../../packages/choice.ts";
+import { branchesOf, type Found, findBranch, vendorKey } from "../../packages/haproxy-vendor.ts";
+import { fingerprintsOf, showFingerprint } from "../../packages/openpgp.ts";
+import { HAPROXY_PACKAGES } from "../../packages/os.ts";
 import type { Step } from "../step.ts";
 import type { InstallContext } from "../steps.ts";
 

@@ -1,11 +1,10 @@
-import { requireUsable, unusable } from "../../checks/facts.ts";
 import { parseVersion } from "../../domain/version.ts";
 import { OberError } from "../../errors.ts";
-import { HAPROXY_PACKAGES, nodePackages } from "../../system/os.ts";
-import { type Brought, namesOf, OFFLINE_STATE, type Wanted } from "../../system/packages.ts";
-import { findPrograms } from "../../system/programs.ts";
-import { openOffline } from "../offline.ts";
-import { managerOf } from "../package-choice.ts";
+import { managerOf } from "../../packages/choice.ts";
+import { openOffline } from "../../packages/offline.ts";
+import { HAPROXY_PACKAGES, nodePackages } from "../../packages/os.ts";
+import { type Brought, namesOf, OFFLINE_STATE, type Wanted } from "../../packages/packages.ts";
+import { findPrograms, requireUsable, unusable } from "../../system/programs.ts";
 import type { Step } from "../step.ts";
 import type { InstallContext } from "../steps.ts";
 

@@ -1,6 +1,6 @@
+import { currentFile } from "../../change/current-file.ts";
+import { own, readOwned } from "../../change/owned.ts";
 import { mergePorts } from "../../domain/ports.ts";
-import { currentFile } from "../../plan/current-file.ts";
-import { own, readOwned } from "../../plan/owned.ts";
 import { parseSysctl, renderSysctl } from "../../render/sysctl.ts";
 import { RESERVED_PORTS_KEY, siteReservedPorts } from "../../system/reserved-ports.ts";
 import { readSysctl, writeSysctls } from "../../system/sysctl.ts";

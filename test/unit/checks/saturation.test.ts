@@ -7,7 +7,7 @@ import {
   saturationVerdict,
   sharesOf,
 } from "../../../src/checks/saturation.ts";
-import { parseStat } from "../../../src/system/haproxy-socket.ts";
+import { parseStat } from "../../../src/haproxy/socket.ts";
 
 const ROWS = parseStat(
   `# pxname,svname,qcur,scur,slim

@@ -5,8 +5,8 @@ import { clockVerdict, descriptorsVerdict } from "../../../src/checks/machine.ts
 import { clientPathsVerdict, mtuVerdict, pathSizes } from "../../../src/checks/path-mtu.ts";
 import { routesVerdict } from "../../../src/checks/routing.ts";
 import { backendsVerdict, unitsVerdict } from "../../../src/checks/service.ts";
+import { parseStat } from "../../../src/haproxy/socket.ts";
 import type { HealthState } from "../../../src/health/state.ts";
-import { parseStat } from "../../../src/system/haproxy-socket.ts";
 import type { UnitState } from "../../../src/system/systemd.ts";
 
 describe("checks that run together", () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { pathsOf } from "../../../src/domain/paths.ts";
-import { NO_CHOICE } from "../../../src/install/package-choice.ts";
 import { selinuxStep } from "../../../src/install/steps/selinux.ts";
+import { NO_CHOICE } from "../../../src/packages/choice.ts";
 import { temporarySystem } from "../../helpers/system.ts";
 
 /** A kernel with SELinux: what is enforced, and booleans as selinuxfs shows them ("CURRENT PENDING"). */

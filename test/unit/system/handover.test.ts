@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
+import { unacknowledged } from "../../../src/haproxy/traffic.ts";
 import { parseHandover } from "../../../src/system/handover.ts";
-import { unacknowledged } from "../../../src/system/traffic.ts";
 
 const TABLE = `table ip ober {
 	counter sent {

@@ -1,16 +1,10 @@
 /** What other programs print, as they printed it. */
 import { describe, expect, test } from "bun:test";
 import { parseVersion } from "../../../src/domain/version.ts";
-import {
-  checksPending,
-  parseSessions,
-  parseStat,
-  requestsInFlight,
-  settledRows,
-} from "../../../src/system/haproxy-socket.ts";
-import { parseOsRelease } from "../../../src/system/os.ts";
+import { checksPending, parseSessions, parseStat, requestsInFlight, settledRows } from "../../../src/haproxy/socket.ts";
+import { sentence } from "../../../src/haproxy/traffic.ts";
+import { parseOsRelease } from "../../../src/packages/os.ts";
 import { parseHaproxy } from "../../../src/system/programs.ts";
-import { sentence } from "../../../src/system/traffic.ts";
 
 describe("HAProxy", () => {
   test("says its version and features", () => {

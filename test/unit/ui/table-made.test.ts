@@ -1,6 +1,6 @@
 /** Completion and the man page hold the whole command table, and their readers take them. */
 import { beforeAll, describe, expect, test } from "bun:test";
-import { commandEntries } from "../../../src/commands/_table.ts";
+import { commandEntries } from "../../../src/commands.ts";
 import { completionScript, SHELLS } from "../../../src/ui/completion.ts";
 import type { CommandEntry } from "../../../src/ui/describe.ts";
 import { manPage } from "../../../src/ui/man.ts";

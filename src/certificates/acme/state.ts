@@ -1,0 +1,14 @@
+import type { Paths } from "../../domain/paths.ts";
+import { readAcmeFile } from "../../system/own-files.ts";
+import type { System } from "../../system/system.ts";
+import { type AcmeState, NO_STATE } from "./renewal.ts";
+
+export async function readAcmeState(system: System, paths: Paths): Promise<AcmeState> {
+  const text = await system.read(paths.acmeState);
+  return text === undefined ? NO_STATE : readAcmeFile(text, paths.acmeState);
+}
+
+export async function writeAcmeState(system: System, paths: Paths, state: AcmeState): Promise<void> {
+  await system.makeDirectory(paths.acme, 0o700);
+  await system.writeAtomic(paths.acmeState, `${JSON.stringify(state, null, 1)}\n`, { mode: 0o600 });
+}

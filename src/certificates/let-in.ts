@@ -1,0 +1,43 @@
+import type { Config } from "../config/schema.ts";
+import { certificatePlace, type Paths } from "../domain/paths.ts";
+import { orUndefined } from "../errors.ts";
+import { servedCertificates } from "../haproxy/certificates.ts";
+import type { System } from "../system/system.ts";
+import { haproxyRuns } from "../system/systemd.ts";
+import { admit, isHeldBack, servable } from "./admission.ts";
+import { examineCertificates } from "./examined.ts";
+
+/** A node as this needs it. */
+type Place = { readonly system: System; readonly paths: Paths };
+
+/** What the files there can serve, judged now. */
+export const servableNow = async ({ system, paths }: Place, config: Config) =>
+  servable((await orUndefined(() => examineCertificates(system, certificatePlace(paths, config.certs)))) ?? []);
+
+/** Lets a node in that was held back, once it has a real certificate and HAProxy, where it runs, serves it. */
+export async function letIn(node: Place, config: Config): Promise<void> {
+  const { system, paths } = node;
+  if ((await servableNow(node, config)) !== "real") return;
+  if ((await isHeldBack(system, paths)) && (await servesSelfMade(node, certificatePlace(paths, config.certs)))) return;
+  await admit(system, paths);
+}
+
+/** A worker that a reload brings needs a moment; for so long a node that is held back waits for it. */
+const TAKEN_MS = 10_000;
+
+/** Whether HAProxy still serves ober's own certificate after all this time. */
+async function servesSelfMade({ system, paths }: Place, place: string): Promise<boolean> {
+  const deadline = performance.now() + TAKEN_MS;
+  for (;;) {
+    const served = await orUndefined(() => servedCertificates(paths.haproxySocket, place));
+    // Where HAProxy does not run it reads the files as it starts; one that only does not answer may have the old ones.
+    if (served === undefined && !(await haproxyRuns(system))) return false;
+    const own = served?.get(paths.ownCertificate)?.fingerprint;
+    const disk = (await orUndefined(() => examineCertificates(system, place))) ?? [];
+    const onDisk = disk.find(({ file }) => file === paths.ownCertificate)?.certificate;
+    if (served !== undefined && own === undefined) return false;
+    if (onDisk?.fingerprint === own && onDisk?.placeholder === false) return false;
+    if (performance.now() > deadline) return true;
+    await Bun.sleep(100);
+  }
+}

@@ -1,0 +1,289 @@
+import { createHash } from "node:crypto";
+import { hostname } from "node:os";
+import { posix } from "node:path";
+import { own } from "../change/owned.ts";
+import type { Config } from "../config/schema.ts";
+import { certificatePlace } from "../domain/paths.ts";
+import { OberError, orUndefined } from "../errors.ts";
+import { addCertificate, servedCertificates, swapCertificate } from "../haproxy/certificates.ts";
+import { workerPid } from "../haproxy/socket.ts";
+import { type Asker, haproxyAsker } from "../haproxy/verdict.ts";
+import type { Node } from "../node/node.ts";
+import { impatient } from "../system/impatient.ts";
+import { isLocked, withLock } from "../system/lock.ts";
+import { parseOwn } from "../system/own-files.ts";
+import type { System } from "../system/system.ts";
+import { examineCertificates } from "./examined.ts";
+import { letIn } from "./let-in.ts";
+import { type Examined, PLACEHOLDER, type Problem } from "./pem.ts";
+import { certificateSteps, type Given, type OnDisk, type Step } from "./steps.ts";
+
+/** How long another `ober certs` may be at work. */
+const BUSY_MS = 60_000;
+
+/** One at a time; a lock of its own, so that a change of the configuration does not hold up a certificate. */
+export async function oneAtATime<T>({ paths }: Node, command: string, action: () => Promise<T>): Promise<T> {
+  const deadline = performance.now() + BUSY_MS;
+  while ((await isLocked(paths.certs)) && performance.now() < deadline) await Bun.sleep(100);
+  return withLock(paths.certs, command, action);
+}
+
+export type Reloaded = {
+  /** What HAProxy was given while it ran. */
+  readonly swapped: readonly string[];
+  readonly added: readonly string[];
+  /** HAProxy was reloaded, for what it cannot do while it runs. */
+  readonly reloaded: boolean;
+  /** Files that HAProxy was not given, and why. */
+  readonly refused: readonly { readonly file: string; readonly message: string; readonly fix: string }[];
+  readonly warnings: readonly string[];
+};
+
+/** A file that is being written is broken for a moment: so long it may be. */
+const WRITING_MS = 1000;
+/** Files that change so often are somebody's mistake. */
+const MOST_ROUNDS = 50;
+
+/**
+ * Has HAProxy serve the certificates that lie on the disk now. Needs root. A file that HAProxy would refuse at its next start is refused
+ * now, and what must not be served stays as HAProxy has it. A change that comes while this works is taken too: systemd may not tell of it
+ * again.
+ */
+export async function reloadCertificates(node: Node, config: Config): Promise<Reloaded> {
+  const place = certificatePlace(node.paths, config.certs);
+  let all: Reloaded = { swapped: [], added: [], reloaded: false, refused: [], warnings: [] };
+  const ask = haproxyAsker(node.system);
+  let examined = await settled(node.system, place, ask);
+  for (let round = 0; round < MOST_ROUNDS; round++) {
+    const one = await bringToHaproxy(node, place, await withoutPlaceholder(node, examined));
+    const merged = (key: "swapped" | "added") => [...new Set([...all[key], ...one[key]])];
+    all = {
+      ...one,
+      swapped: merged("swapped"),
+      added: merged("added"),
+      reloaded: all.reloaded || one.reloaded,
+    };
+    const again = await settled(node.system, place, ask, stateOf(examined));
+    if (stateOf(again) === stateOf(examined)) break;
+    examined = again;
+  }
+  await letIn(node, config);
+  return all;
+}
+
+const digestOf = (text: string) => createHash("sha256").update(text).digest("hex");
+const stateOf = (examined: readonly Examined[]) =>
+  JSON.stringify(
+    examined.map(({ file, certificate, problems }) => [file, certificate && digestOf(certificate.payload), problems]),
+  );
+
+/** What is there, once it is whole or has been broken for long enough; at once where it is as `known`. */
+async function settled(system: System, place: string, ask: Asker, known?: string): Promise<readonly Examined[]> {
+  const deadline = performance.now() + WRITING_MS;
+  for (;;) {
+    const late = performance.now() > deadline;
+    try {
+      const examined = await examineCertificates(system, place, { ask });
+      if (late || stateOf(examined) === known || examined.every(({ certificate }) => certificate)) return examined;
+    } catch (error) {
+      if (late || !(error instanceof OberError)) throw error;
+    }
+    await Bun.sleep(50);
+  }
+}
+
+const ASK_AT_START_MS = 3_000;
+
+/**
+ * The same without HAProxy, which is about to start and reads the files itself; for `recover`. Returns what will keep it from starting: it
+ * says so itself only to the one who asks it (`haproxy -c` without -q).
+ */
+export async function prepareCertificates(node: Node, config: Config): Promise<readonly Problem[]> {
+  // A start waits for this: HAProxy gets a part of that time, and ober's own judgement stands where it is late.
+  const ask = haproxyAsker(impatient(node.system, ASK_AT_START_MS));
+  const place = certificatePlace(node.paths, config.certs);
+  const examined = await orUndefined(() => examineCertificates(node.system, place, { ask }));
+  if (examined === undefined) return [];
+  await withoutPlaceholder(node, examined);
+  await letIn(node, config);
+  return examined.flatMap(({ problems }) => problems.filter(({ severity }) => severity === "broken"));
+}
+
+/** ober's own first certificate goes as soon as there is another one. */
+async function withoutPlaceholder(
+  { system, paths }: Node,
+  examined: readonly Examined[],
+): Promise<readonly Examined[]> {
+  const real = examined.some(
+    ({ certificate, problems }) => certificate && !certificate.placeholder && !refusal(problems),
+  );
+  const own = examined.find(({ file, certificate }) => certificate?.placeholder && file.startsWith(`${paths.certs}/`));
+  if (!real || !own) return examined;
+  await system.remove(own.file);
+  return examined.filter((one) => one !== own);
+}
+
+const refusal = (problems: readonly Problem[]) => problems.find(({ severity }) => severity !== "remark");
+
+async function bringToHaproxy(
+  { system, paths }: Node,
+  place: string,
+  examined: readonly Examined[],
+): Promise<Reloaded> {
+  const refused = examined.flatMap(({ file, problems }) => {
+    const problem = refusal(problems);
+    return problem ? [{ file, message: problem.message, fix: problem.fix }] : [];
+  });
+  const warnings = examined.flatMap(({ problems }) => problems.filter(({ severity }) => severity === "remark"));
+  const nothing = { swapped: [], added: [], reloaded: false, refused };
+  const result = { ...nothing, warnings: warnings.map(({ message }) => message) };
+  const socket = paths.haproxySocket;
+  const worker = await workerPid(socket);
+  if (worker === undefined) return result;
+  const served = await servedCertificates(socket, place);
+  const disk = examined.map(({ file, certificate, problems }): OnDisk => {
+    const serve = certificate && !refusal(problems) ? certificate : undefined;
+    return serve
+      ? { file, digest: digestOf(serve.payload), fingerprint: serve.fingerprint, chain: serve.chain }
+      : { file, digest: undefined };
+  });
+  const given = await readGiven(system, paths.givenCertificates);
+  const steps = certificateSteps(disk, served, given?.worker === worker ? given.digests : undefined);
+  const payloads = new Map(examined.map(({ file, certificate }) => [file, certificate?.payload ?? ""]));
+  const done: Step[] = [];
+  const left: string[] = [];
+  for (const step of steps) {
+    const reason = await carryOut(system, socket, step, payloads.get(step.file) ?? "");
+    if (reason === undefined) done.push(step);
+    else left.push(reason);
+  }
+  // It reads the files anew, all of them: also one that must not be served.
+  const reload = left.length > 0 && refused.length === 0;
+  if (reload) await system.run(["systemctl", "reload", "ober-http.service"]);
+  const digests = Object.fromEntries(
+    disk.flatMap(({ file, digest }) => (digest === undefined ? [] : [[file, digest]])),
+  );
+  // The worker that a reload brings has another process id, and has read the files.
+  if (left.length === 0)
+    await system.writeAtomic(paths.givenCertificates, JSON.stringify({ worker, digests }), { mode: 0o600 });
+  const of = (kind: Step["kind"]) => done.filter((step) => step.kind === kind).map(({ file }) => file);
+  return {
+    ...result,
+    swapped: of("swap"),
+    added: of("add"),
+    reloaded: reload,
+    warnings: [...result.warnings, ...unasked(examined, [...of("swap"), ...of("add")]), ...(reload ? [] : left)],
+  };
+}
+
+/** What HAProxy was given without having been asked about the file. */
+const unasked = (examined: readonly Examined[], given: readonly string[]): readonly string[] =>
+  examined
+    .filter(({ file, judge }) => judge === "ober" && given.includes(file))
+    .map(({ file }) => `HAProxy did not say in time whether it takes ${file} at its next start; \`ober certs check\``);
+
+/** Undefined when it is done; else why HAProxy must read the files anew. */
+async function carryOut(
+  system: System,
+  socket: string,
+  { kind, file }: Step,
+  payload: string,
+): Promise<string | undefined> {
+  if (kind === "reload") return payload === "" ? `${file} is gone` : `${file} is new`;
+  if (await hasCompanion(system, file)) return `${file} has an OCSP or SCT file beside it`;
+  try {
+    await (kind === "swap"
+      ? swapCertificate(socket, file, payload)
+      : addCertificate(socket, posix.dirname(file), file, payload));
+    return undefined;
+  } catch (error) {
+    if (error instanceof OberError) return error.message;
+    throw error;
+  }
+}
+
+async function hasCompanion(system: System, file: string): Promise<boolean> {
+  const found = await Promise.all([".ocsp", ".sctl", ".issuer"].map((ending) => system.stat(`${file}${ending}`)));
+  return found.some((stat) => stat !== undefined);
+}
+
+/** A certificate of the node as it is on the disk, and whether HAProxy serves it. A promise of `--json`. */
+export type CertificateStatus = {
+  readonly file: string;
+  readonly names: readonly string[];
+  readonly key: string;
+  readonly issuer: string;
+  /** Of what HAProxy serves, where that is known; "" where neither is. */
+  readonly notAfter: string;
+  /** ober's own of a first start. */
+  readonly placeholder: boolean;
+  /** Whether HAProxy serves what is in the file; null where it cannot be asked. */
+  readonly served: boolean | null;
+  readonly problems: readonly Problem[];
+  /** Whose judgement that is: HAProxy's on the very file, or ober's alone. */
+  readonly judge: Examined["judge"];
+};
+
+/** Empty where nobody may look. With `ask` HAProxy judges the files, which `status` leaves out: it is drawn every second. */
+export async function certificateStatus(
+  { system, paths }: Node,
+  config: Config,
+  ask?: Asker,
+): Promise<readonly CertificateStatus[]> {
+  const place = certificatePlace(paths, config.certs);
+  const [examined, served] = await Promise.all([
+    orUndefined(() => examineCertificates(system, place, { ask })),
+    orUndefined(() => servedCertificates(paths.haproxySocket, place)),
+  ]);
+  return (examined ?? []).map((one) => statusOf(one, served));
+}
+
+/** `served` is what HAProxy has, by file; undefined where it cannot be asked. */
+export function statusOf(
+  { file, certificate, problems, judge }: Examined,
+  served: Awaited<ReturnType<typeof servedCertificates>> | undefined,
+): CertificateStatus {
+  const live = served?.get(file);
+  const same = live?.fingerprint === certificate?.fingerprint && live?.chain === certificate?.chain;
+  return {
+    file,
+    names: certificate?.names ?? [],
+    key: certificate?.key ?? "",
+    issuer: certificate?.issuer ?? "",
+    notAfter: (live?.notAfter ?? certificate?.notAfter)?.toISOString() ?? "",
+    placeholder: certificate?.placeholder === true,
+    served: served === undefined ? null : live !== undefined && same,
+    problems,
+    judge,
+  };
+}
+
+/**
+ * Makes a certificate for a first start where there is none at all in ober's own place: HAProxy starts with it, and clients refuse it. Returns
+ * its file; undefined where there is another one, or the operator has named a place.
+ */
+export async function firstCertificate(node: Node, config: Config): Promise<string | undefined> {
+  if (!(await lacksFirst(node, config))) return undefined;
+  const { system, paths } = node;
+  const { certs, vips } = config;
+  const { selfSigned } = await import("./acme/self-signed.ts");
+  const names = [
+    ...new Set([certs.acme_domain || hostname(), ...certs.acme_names, ...vips.map(({ address }) => address)]),
+  ];
+  const file = paths.ownCertificate;
+  await own(system, paths, [{ path: file, before: undefined, after: undefined }]);
+  await system.makeDirectory(paths.certs, 0o700);
+  await system.writeAtomic(file, await selfSigned(names, PLACEHOLDER, new Date()), { mode: 0o600 });
+  return file;
+}
+
+/** Whether there is nothing that HAProxy could serve, at the place that is ober's own. */
+export async function lacksFirst({ system, paths }: Node, { certs }: Config): Promise<boolean> {
+  return certs.path === "" && (await orUndefined(() => examineCertificates(system, `${paths.certs}/`))) === undefined;
+}
+
+async function readGiven(system: System, path: string): Promise<Given | undefined> {
+  const text = await system.read(path);
+  // What is damaged is as good as none: HAProxy is asked what it has.
+  return text === undefined ? undefined : parseOwn("given", text);
+}

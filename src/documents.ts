@@ -1,0 +1,102 @@
+import type { AcmeState } from "./certificates/acme/renewal.ts";
+import type { Renewed } from "./certificates/renew.ts";
+import type { CertificateStatus, Reloaded } from "./certificates/serving.ts";
+import type { Generation } from "./change/generations.ts";
+import type { Finding } from "./checks/check.ts";
+import type { DnsRecord } from "./commands/dns.ts";
+import type { NameState } from "./domain/names.ts";
+import type { Drained } from "./haproxy/traffic.ts";
+import type { HistoryEntry } from "./health/history.ts";
+import type { ClusterStatus } from "./node/cluster.ts";
+import type { ListChange, PassAnswer } from "./node/lists.ts";
+import type { NodeStatus } from "./node/status.ts";
+import type { Versions } from "./node/versions.ts";
+import type { Why } from "./node/why.ts";
+import type { Bundle } from "./packages/bundle.ts";
+import type { PackageVersion } from "./packages/packages.ts";
+import type { Vendor } from "./render/router.ts";
+import type { Histogram, Metric } from "./ui/prometheus.ts";
+
+/**
+ * The documents of `--json`, by command. Their keys are a promise: scripts/schema makes docs/schema/ober.schema.json of these types, and the
+ * tests hold what the executable prints against it. `logs --json` is not here: its lines are journald's.
+ */
+export type Documents = {
+  /** What every command prints when it fails. */
+  error: { readonly error: { readonly message: string; readonly hint?: string } };
+  version: Versions;
+  status: NodeStatus;
+  "status --all": ClusterStatus;
+  why: { readonly vips: readonly Why[] };
+  doctor: Findings;
+  test: Findings;
+  history: { readonly since: string; readonly entries: readonly HistoryEntry[] };
+  metrics: { readonly metrics: readonly (Metric | Histogram)[] };
+  /** Also of `metrics --remove`. */
+  "metrics --install": { readonly installed: boolean; readonly file: string | null };
+  bootstrap: {
+    readonly path: string;
+    /** `foreseen`, with --dry-run: what the step would decide. */
+    readonly steps: readonly {
+      readonly id: string;
+      readonly title: string;
+      readonly needed: boolean;
+      readonly foreseen?: string;
+    }[];
+  };
+  /** Also of `config` and `rollback`. */
+  apply: Applied | { readonly changes: readonly FileChange[] };
+  confirm: { readonly generation: number } | Restored;
+  render: { readonly directory: string; readonly files: readonly string[] };
+  "rollback --list":
+    | { readonly generations: readonly GenerationSummary[] }
+    | (GenerationSummary & { readonly diff: string });
+  sync: { readonly dryRun: boolean; readonly lists: readonly ListChange[] };
+  "sync --test": PassAnswer;
+  /** `service`: what is true of the routers or of the segment now. Also of `restart`. */
+  start: { readonly started: readonly string[]; readonly service: string };
+  stop: { readonly stopped: true } & Drained;
+  drain: { readonly drained: true; readonly left?: number } | { readonly waited: boolean; readonly left?: number };
+  undrain: { readonly drained: false; readonly wasDrained: boolean; readonly service?: string };
+  /** A full restart prints the document of `start`. */
+  "restart --reload-only": { readonly reloaded: true };
+  names: { readonly names: readonly ({ readonly name: string } & NameState)[] };
+  dns: { readonly name: string; readonly ttl: number; readonly records: readonly DnsRecord[] };
+  "router-config": {
+    readonly vendor: Vendor;
+    readonly router: string;
+    readonly nodes: readonly string[];
+    readonly config: string;
+  };
+  /** Of `certs list` and `certs check`; `dns` is the name at which `--dns` has made a record. */
+  certs: {
+    readonly certificates: readonly CertificateStatus[];
+    readonly renewal: AcmeState | null;
+    readonly dns?: string;
+  };
+  "certs reload": Reloaded;
+  "certs renew": Renewed;
+  bundle: Bundle;
+  support: { readonly archive: string; readonly files: readonly string[] };
+  completion: { readonly shell: string; readonly script: string };
+  man: { readonly page: string };
+  "upgrade --check-only": { readonly packages: readonly PackageVersion[] };
+  upgrade: { readonly upgraded: readonly PackageVersion[]; readonly left: number };
+  "upgrade --self": { readonly from: string; readonly to: string };
+  recover: Restored;
+  uninstall: { readonly left: readonly string[] };
+};
+
+type Findings = { readonly findings: readonly Finding[] };
+type Restored = { readonly restored: readonly string[] };
+type GenerationSummary = Pick<Generation, "number" | "at" | "by" | "command" | "changed">;
+
+type FileChange = { readonly path: string; readonly kind: "create" | "change" | "remove"; readonly diff: string };
+
+type Applied = {
+  /** Null where nothing was to change, and for a change that waits for its confirmation. */
+  readonly generation: number | null;
+  readonly unconfirmedUntil: string | null;
+  readonly changed: readonly string[];
+  readonly warnings: readonly string[];
+};

@@ -1,0 +1,249 @@
+/**
+ * The names of HAProxy's servers: resolved before it starts or reloads (`prepareNames`), and while it runs for those that are missing, that have
+ * an address from before, or that are to be followed (`lookOnce`). What decides is in domain/.
+ */
+import {
+  type Answer,
+  type KnownNames,
+  learn,
+  type NameStates,
+  nameRemark,
+  PLACEHOLDER,
+  parseNameStates,
+  stateOf,
+  togetherInLines,
+} from "../domain/names.ts";
+import type { Paths } from "../domain/paths.ts";
+import {
+  type ConfiguredServer,
+  configuredServers,
+  isUnsettled,
+  type LiveServer,
+  namesOf,
+  parseServersState,
+  serverStateFile,
+  serversToTakeIn,
+  type TakeIn,
+} from "../domain/server-state.ts";
+import { orUndefined } from "../errors.ts";
+import { askNames, askTogether, keepNames, knownNames, readBounded } from "../system/resolve.ts";
+import type { System } from "../system/system.ts";
+import { haproxyCommand } from "./socket.ts";
+
+type Place = {
+  readonly system: System;
+  readonly paths: Pick<Paths, "haproxyConfig" | "haproxySocket" | "serverState" | "nameStates" | "knownNames">;
+};
+
+/** A start waits so long for names that it knows from before: what comes later is taken in while HAProxy runs. */
+const START_KNOWN_MS = 250;
+/** A start waits so long for names that were never known. */
+const START_MS = 1_000;
+/** A look has the time for three name servers, two of which are dead. */
+const LOOK_MS = 3_000;
+/** And so long for all names at once, before it asks for each. */
+const TOGETHER_MS = 1_000;
+/** A HAProxy that hangs must not hold up the one that is to replace it. */
+const SOCKET_MS = 500;
+
+/** Servers of haproxy.cfg as it is now; none where there is no such file. */
+export async function serversNow({ system, paths }: Place): Promise<readonly ConfiguredServer[]> {
+  return configuredServers((await system.read(paths.haproxyConfig)) ?? "");
+}
+
+/** Servers as HAProxy has them now; undefined where it does not run or does not answer. */
+export async function liveServers({ paths }: Place): Promise<readonly LiveServer[] | undefined> {
+  return orUndefined(async () =>
+    parseServersState(await haproxyCommand(paths.haproxySocket, "show servers state", SOCKET_MS)),
+  );
+}
+
+/** The state of the names of HAProxy's servers, by the last start or look. */
+export async function nameStates({
+  system,
+  paths,
+}: Pick<Place, "system"> & { paths: Pick<Paths, "nameStates"> }): Promise<NameStates> {
+  return parseNameStates(await readBounded(system, paths.nameStates));
+}
+
+/**
+ * Writes the file that HAProxy's next start or reload takes the addresses of its named servers from. An address comes from DNS; from the HAProxy
+ * that runs, or from before, where DNS does not say; else it is the placeholder. Returns what the log should say. Needs root. Throws an
+ * OberError only where the file cannot be written.
+ */
+export async function prepareNames(place: Place, now: Date): Promise<readonly string[]> {
+  const { system, paths } = place;
+  const [servers, live = [], kept] = await Promise.all([
+    serversNow(place),
+    liveServers(place),
+    knownNames(system, paths),
+  ]);
+  const known = withInUse(servers, live, kept, now);
+  const names = namesOf(servers);
+  const answers = await askNames(system, names, (name) => (known.has(name) ? START_KNOWN_MS : START_MS));
+  const learned = learn(known, answers, now.toISOString());
+  await writeState(place, stateFile(servers, learned, live));
+  const states = new Map(names.map((name) => [name, stateOf(name, learned, answers.get(name))]));
+  const said = await remember(place, { states, kept, learned });
+  const troubled = names.flatMap((name) => {
+    const remark = nameRemark(states.get(name) ?? {}, now.getTime());
+    return remark === undefined ? [] : [{ name, remark }];
+  });
+  return [...said, ...togetherInLines(troubled)];
+}
+
+/** What the running HAProxy knows and the file of names does not, or knows otherwise: the disk may have been full. */
+function withInUse(
+  servers: readonly ConfiguredServer[],
+  live: readonly LiveServer[],
+  kept: KnownNames,
+  now: Date,
+): KnownNames {
+  const known = new Map(kept);
+  for (const host of namesOf(servers)) {
+    const keys = servers.filter((server) => server.host === host).map(({ backend, name }) => `${backend} ${name}`);
+    const inUse = live.flatMap(({ backend, name, address }) =>
+      keys.includes(`${backend} ${name}`) && address !== "" && address !== PLACEHOLDER ? [address] : [],
+    );
+    const before = kept.get(host);
+    if (inUse.every((address) => before?.addresses.includes(address))) continue;
+    known.set(host, { addresses: [...new Set(inUse)], at: before?.at ?? now.toISOString() });
+  }
+  return known;
+}
+
+const stateFile = (servers: readonly ConfiguredServer[], known: KnownNames, live: readonly LiveServer[] | undefined) =>
+  serverStateFile(servers, (name) => known.get(name)?.addresses ?? [], live);
+
+/** Two may write at once: a start, and the look that it interrupts. */
+async function writeState({ system, paths }: Place, content: string): Promise<void> {
+  const write = () => system.writeAtomic(paths.serverState, content, { mode: 0o644 });
+  try {
+    await write();
+  } catch {
+    await write();
+  }
+}
+
+/** An address that has not changed is written to the disk again after this time, so that its age stays true. */
+const KEEP_AGAIN_MS = 3_600_000;
+
+async function remember(
+  { system, paths }: Place,
+  seen: { readonly states: NameStates; readonly kept: KnownNames; readonly learned: KnownNames },
+): Promise<readonly string[]> {
+  const { states, kept, learned } = seen;
+  const worth = [...learned].some(([name, { addresses, at }]) => {
+    const before = kept.get(name);
+    const same = before !== undefined && addresses.join() === before.addresses.join();
+    return !same || Date.parse(at) - Date.parse(before.at) > KEEP_AGAIN_MS;
+  });
+  const failed = worth ? await keepNames(system, paths, learned) : undefined;
+  await orUndefined(() => system.writeAtomic(paths.nameStates, `${JSON.stringify(Object.fromEntries(states))}\n`));
+  return failed === undefined ? [] : [failed];
+}
+
+/** What one look has done. */
+export type Look = {
+  /** Servers that got an address, or why HAProxy refused it. */
+  readonly taken: readonly (TakeIn & { readonly refused?: string })[];
+  readonly remarks: readonly string[];
+  /** Whether names are still missing or from before, or HAProxy did not answer. */
+  readonly open: boolean;
+};
+
+export type Wanted = {
+  /** Names that had no answer when HAProxy started. */
+  readonly unconfirmed: ReadonlySet<string>;
+  /** Groups whose names are asked for at each look. */
+  readonly followed: ReadonlySet<string>;
+  /** Names of nodes and neighbors, which commands need: asked for until they are known. */
+  readonly others: readonly string[];
+};
+
+/** Asks for the names that need it, keeps their addresses, and gives those of servers to HAProxy. */
+export async function lookOnce(place: Place, wanted: Wanted, now: Date): Promise<Look> {
+  const { system, paths } = place;
+  const [servers, live, kept, before] = await Promise.all([
+    serversNow(place),
+    liveServers(place),
+    knownNames(system, paths),
+    nameStates(place),
+  ]);
+  if (live === undefined) return { taken: [], remarks: [], open: true };
+  const names = namesOf(servers);
+  const needed = namesOf(servers).filter((name) => isOpen(name, { servers, live, kept, before }));
+  const unknown = wanted.others.filter((name) => !kept.has(name));
+  const followed = namesOf(servers.filter(({ backend }) => wanted.followed.has(backend)));
+  const asked = [...new Set([...needed, ...followed, ...unknown])];
+  const together = needed.length + unknown.length === 0 ? await askTogether(system, asked, TOGETHER_MS) : undefined;
+  const answers = together ?? (await askNames(system, asked, LOOK_MS));
+  const learned = learn(withInUse(servers, live, kept, now), answers, now.toISOString());
+  const addressesOf = (name: string, nothingInUse: boolean) =>
+    addressesFor(name, nothingInUse, { answers, learned, unconfirmed: wanted.unconfirmed });
+  const taken: Look["taken"][number][] = [];
+  for (const server of serversToTakeIn({ servers, live, ...wanted, addressesOf })) {
+    taken.push({ ...server, ...(await give(place, server)) });
+  }
+  const states = new Map(names.map((name) => [name, stateOf(name, learned, answers.get(name), before.get(name))]));
+  const remarks = await remember(place, { states, kept, learned });
+  if (taken.length > 0) await renew(place, servers, learned);
+  const open =
+    names.some((name) => states.get(name)?.problem !== undefined) ||
+    unknown.some((name) => !learned.has(name)) ||
+    taken.some(({ refused }) => refused);
+  return { taken, remarks, open };
+}
+
+/** Without an address, with one from before, or down while there are others. */
+function isOpen(
+  name: string,
+  seen: {
+    readonly servers: readonly ConfiguredServer[];
+    readonly live: readonly LiveServer[];
+    readonly kept: KnownNames;
+    readonly before: NameStates;
+  },
+): boolean {
+  const state = seen.before.get(name);
+  if (state === undefined || state.problem !== undefined) return true;
+  const { addresses = [] } = seen.kept.get(name) ?? {};
+  const own = seen.servers.filter(({ host }) => host === name);
+  return [...Map.groupBy(own, ({ backend, port }) => `${backend} ${port}`).values()].some((group) =>
+    isUnsettled(group, seen.live, addresses),
+  );
+}
+
+function addressesFor(
+  name: string,
+  nothingInUse: boolean,
+  seen: {
+    readonly answers: ReadonlyMap<string, Answer>;
+    readonly learned: KnownNames;
+    readonly unconfirmed: ReadonlySet<string>;
+  },
+): readonly string[] | undefined {
+  const answer = seen.answers.get(name);
+  if (answer !== undefined && "addresses" in answer) return answer.addresses;
+  // The worker of a reload that came in between may still have what was known before the answer.
+  return seen.unconfirmed.has(name) || nothingInUse ? seen.learned.get(name)?.addresses : undefined;
+}
+
+/** Gives a server its address; its checks then find it. See HAProxy's management guide, "set server". */
+async function give({ paths }: Place, server: TakeIn): Promise<{ refused?: string }> {
+  const { backend, name, address, port, fromMaintenance } = server;
+  const say = (command: string) => orUndefined(() => haproxyCommand(paths.haproxySocket, command));
+  const target = `${backend}/${name}`;
+  if (address === PLACEHOLDER) await say(`set server ${target} state maint`);
+  const said = await say(`set server ${target} addr ${address} port ${port}`);
+  if (said === undefined || !/changed from|no need to change/.test(said))
+    return { refused: said?.trim() ?? "HAProxy does not answer" };
+  if (fromMaintenance) await say(`set server ${target} state ready`);
+  return {};
+}
+
+/** A reload that somebody asks HAProxy for by hand finds what HAProxy has now. */
+async function renew(place: Place, servers: readonly ConfiguredServer[], learned: KnownNames): Promise<void> {
+  const live = await liveServers(place);
+  await orUndefined(() => writeState(place, stateFile(servers, learned, live)));
+}

@@ -1,0 +1,269 @@
+import type { Servable } from "../certificates/admission.ts";
+import { certificateProblems } from "../certificates/examined.ts";
+import { firstCertificate, lacksFirst } from "../certificates/serving.ts";
+import { type Activation, activationOf } from "../change/activate.ts";
+import { apply, readCurrent } from "../change/apply.ts";
+import { type Change, diffFiles, diffText } from "../change/diff.ts";
+import { neededOpenings, withOpenings } from "../change/firewall-rules.ts";
+import { validateAside } from "../change/validators.ts";
+import { requireDistinctAddresses } from "../checks/addresses.ts";
+import { askIdentities, movedNames } from "../checks/identity.ts";
+import type { Config } from "../config/schema.ts";
+import { parseConfig } from "../config/schema.ts";
+import { readSecrets, type SecretChanges, writeSecrets } from "../config/secrets.ts";
+import { parseYaml } from "../config/store.ts";
+import type { Documents } from "../documents.ts";
+import type { NodeFacts } from "../domain/facts.ts";
+import { learn } from "../domain/names.ts";
+import { certificatePlace } from "../domain/paths.ts";
+import { OberError } from "../errors.ts";
+import { checksPending, showStat, workerPid } from "../haproxy/socket.ts";
+import { haproxyAsker } from "../haproxy/verdict.ts";
+import { isHealthy } from "../health/once.ts";
+import { generatedPaths, type RenderedFile, render } from "../render/index.ts";
+import { clusterRemarks } from "../render/keepalived.ts";
+import { withLock } from "../system/lock.ts";
+import { operatorSession } from "../system/operator.ts";
+import { keepNames, knownNames } from "../system/resolve.ts";
+import type { Output } from "../ui/output.ts";
+import { confirmOrCancel } from "../ui/prompt.ts";
+import { holdBack, letInNow, servableBefore } from "./admission.ts";
+import { gatherFacts } from "./facts.ts";
+import { awaitService } from "./in-service.ts";
+import { author, type Node } from "./node.ts";
+import { inTurn, turnArgs, waitTurnMs } from "./turn.ts";
+
+export type ApplyFlags = {
+  readonly dryRun?: boolean | undefined;
+  readonly yes?: boolean | undefined;
+  readonly force?: boolean | undefined;
+  /** Seconds to wait for this node's turn, where the change takes it out of traffic for a moment. */
+  readonly waitTurn?: string | undefined;
+  /** The caller holds the lock already. */
+  readonly locked?: boolean | undefined;
+  /** Minutes until the change is undone unless it is confirmed. */
+  readonly confirmMinutes?: number | undefined;
+  /** What HAProxy could serve before a first certificate was made for the change. */
+  readonly servable?: Servable | undefined;
+  /** The text of ober.yaml that stands there now, where the change was made from it. */
+  readonly madeFrom?: string | undefined;
+};
+
+/** For commands that could cut the operator off. */
+export const forceArgs = {
+  force: {
+    type: "boolean",
+    description: "Go on although your own SSH session comes in over a VIP, or no other node serves",
+  },
+  ...turnArgs,
+} as const;
+
+/**
+ * Shows what `text` as ober.yaml would change on this node, asks, and applies it. `source` is the file that problems are
+ * reported for. What `config` and `apply` share.
+ */
+export async function applyText(
+  node: Node,
+  out: Output,
+  options: ApplyFlags & { text: string; source: string; command: string; secrets?: SecretChanges },
+): Promise<void> {
+  const { system } = node;
+  const config = parseConfig(parseYaml(options.text, options.source), options.source);
+  const before = await servableBefore(node);
+  if (options.dryRun && (await lacksFirst(node, config))) out.warn("there is no certificate yet: ober would make one");
+  const first = options.dryRun ? undefined : await firstCertificate(node, config);
+  if (first !== undefined) {
+    out.warn(
+      `there is no certificate yet: made ${first}, signed by itself, for a first start; clients refuse it, so the node serves and is not announced until there is a real one`,
+    );
+  }
+  try {
+    await applyConfig(node, out, { ...options, config, servable: before });
+  } catch (error) {
+    if (first !== undefined) await system.remove(first);
+    throw error;
+  }
+}
+
+async function applyConfig(
+  node: Node,
+  out: Output,
+  options: ApplyFlags & { text: string; source: string; command: string; secrets?: SecretChanges; config: Config },
+): Promise<void> {
+  const { system, paths } = node;
+  const { config } = options;
+  const problems = await certificateProblems(system, certificatePlace(paths, config.certs), {
+    ask: haproxyAsker(system),
+  });
+  // What a first apply makes itself is missing in a dry run, and no reason to refuse.
+  const missing = options.dryRun === true && (await lacksFirst(node, config));
+  if (problems.fatal && !missing) throw problems.fatal;
+  for (const warning of problems.warnings) out.warn(warning);
+  const facts = await gatherFacts(node, config);
+  requireDistinctAddresses(config, facts, options.source);
+  for (const remark of Object.values(facts.stale ?? {})) out.warn(remark);
+  for (const moved of movedNames(facts.resolved, await knownNames(system, paths))) out.warn(moved);
+  await requireOneIdentity(out, { config, facts, force: options.force === true });
+  if (config.ha_mode === "keepalived") for (const remark of clusterRemarks(config, facts)) out.warn(remark);
+  const secrets = await readSecrets(system, options.secrets);
+  const files = [
+    ...render({ config, facts, paths, secrets }),
+    { path: paths.config, content: options.text, mode: 0o644 } satisfies RenderedFile,
+  ];
+  await applyFiles(node, out, { ...options, files, facts });
+}
+
+/** Refuses what would make two nodes take one machine for two: both might then hold a VIP. A node that is only new is no such thing. */
+async function requireOneIdentity(
+  out: Output,
+  { config, facts, force }: { readonly config: Config; readonly facts: NodeFacts; readonly force: boolean },
+): Promise<void> {
+  const { found } = await askIdentities(config, facts);
+  const confused = found.filter((one) => one.confused);
+  const [first] = confused;
+  if (first !== undefined && config.ha_mode === "keepalived" && !force) {
+    throw new OberError(`two nodes would hold one VIP: ${first.node}: ${first.text}`, {
+      hint: `${first.fix}; a node that was renumbered is applied first, or insist with --force`,
+    });
+  }
+  for (const { node, text } of confused) out.warn(`${node}: ${text}`);
+}
+
+/** The same from files that were rendered before: `rollback`. */
+export async function applyFiles(
+  node: Node,
+  out: Output,
+  options: ApplyFlags & {
+    files: readonly RenderedFile[];
+    facts: NodeFacts;
+    config: Config;
+    command: string;
+    secrets?: SecretChanges;
+  },
+): Promise<void> {
+  const { system, paths } = node;
+  const { files, facts, config } = options;
+  const current = await readCurrent(system, paths, files);
+  const changes = diffFiles(files, current, generatedPaths(paths));
+  if (options.dryRun) {
+    // A check mode must be red for whatever would be refused. HAProxy cannot be asked before it has a certificate.
+    const missing = await lacksFirst(node, config);
+    const asked = missing ? files.filter(({ path }) => path !== paths.haproxyConfig) : files;
+    if (changes.length > 0)
+      for (const warning of await validateAside(system, { files: asked, paths, facts })) out.warn(warning);
+    await out.result({ changes: changes.map(describe) } satisfies Documents["apply"], () =>
+      changes.length === 0 ? "nothing would change" : changes.map(diffText).join("\n"),
+    );
+    return;
+  }
+  await keepOperator(node, options);
+  if (!options.yes && changes.length > 0) {
+    await out.write(`${changes.map(diffText).join("\n")}\n`);
+    await confirmOrCancel(`Apply ${changes.length === 1 ? "this change" : `these ${changes.length} changes`}?`);
+  }
+  const openings = await neededOpenings(node, config, facts);
+  const context = {
+    system,
+    paths,
+    facts,
+    by: author(),
+    command: options.command,
+    wasHealthy: () => isHealthy(presentStatsPort(current.get(paths.haproxyConfig)?.content) ?? config.stats_port),
+    isHealthy: () => isHealthy(config.stats_port),
+    worker: () => workerPid(paths.haproxySocket),
+    checksPending: async () => checksPending(await showStat(paths.haproxySocket)),
+    progress: out.progress,
+    now: () => new Date(),
+    confirmMinutes: options.confirmMinutes,
+    madeFrom: options.madeFrom,
+  };
+  const waitMs = waitTurnMs(options.waitTurn);
+  const leaves = !options.locked && leavesTraffic(activationOf(changes, paths));
+  const change = async () => {
+    if (!leaves) return makeChange();
+    const turn = { command: `ober ${options.command}`, force: options.force === true, waitMs };
+    return inTurn(node, out, config, turn, async (served) => {
+      const made = await makeChange();
+      // The mark stays up until the node is back, or for as long as that usually takes.
+      const trouble = served ? await troubleInService(node, out, config) : [];
+      return { ...made, remarks: [...made.remarks, ...trouble] };
+    });
+  };
+  const makeChange = async () => {
+    await holdBack(node, config, options.servable ?? (await servableBefore(node)));
+    try {
+      return await withOpenings(node, openings, () => apply(context, files));
+    } finally {
+      // By the configuration that stands now: the old one is back where the new one has failed.
+      await letInNow(node);
+    }
+  };
+  const { result, remarks } = await (options.locked ? change() : withLock(paths.prefix, options.command, change));
+  await keepResolved(node, facts);
+  // Only now: a configuration that was refused must leave the old password with the old files.
+  const secrets = options.secrets ?? {};
+  if (Object.keys(secrets).length > 0) await writeSecrets(system, secrets);
+  const warnings = [...result.warnings, ...remarks];
+  for (const warning of warnings) out.warn(warning);
+  const { generation, unconfirmed, changed } = result;
+  const until = unconfirmed?.until ?? null;
+  await out.result(
+    { generation: generation?.number ?? null, unconfirmedUntil: until, changed, warnings } satisfies Documents["apply"],
+    () => {
+      if (unconfirmed)
+        return `live: ${changed.length} files changed; undone at ${until} unless you type \`ober confirm\``;
+      if (generation) return `applied: ${changed.length} files changed, kept as generation ${generation.number}`;
+      return "nothing to change: the node already has this configuration";
+    },
+  );
+}
+
+/** Names of nodes and neighbors are kept for commands at a time without DNS; a disk that is full hinders nobody. */
+async function keepResolved({ system, paths }: Node, { resolved, stale = {} }: NodeFacts) {
+  const fresh = Object.entries(resolved).filter(([name]) => !(name in stale));
+  if (fresh.length === 0) return;
+  const answers = new Map(fresh.map(([name, addresses]) => [name, { addresses }]));
+  await keepNames(system, paths, learn(await knownNames(system, paths), answers, new Date().toISOString()));
+}
+
+/** Why the node is not in service again after a change that took it out for a moment; the change itself stands. */
+async function troubleInService(node: Node, out: Output, config: Config): Promise<readonly string[]> {
+  try {
+    await awaitService(node, out, config);
+    return [];
+  } catch (error) {
+    if (error instanceof OberError) return [error.message];
+    throw error;
+  }
+}
+
+/** Whether the routes or the VIPs are away for a moment: what brings them is restarted, or exchanged for the other mode's. */
+function leavesTraffic({ restart, end }: Activation): boolean {
+  const traffic: readonly string[] = ["ober-bgp.service", "ober-ha.service"];
+  return [...restart, ...end].some((unit) => traffic.includes(unit));
+}
+
+/** Refuses to take away the address that the operator's session comes in by. */
+async function keepOperator(
+  { system, paths }: Node,
+  { config, force }: { config: Config; force?: boolean | undefined },
+) {
+  const address = (await operatorSession(system, process.pid))?.server;
+  const present = (await system.read(paths.vipList))?.split("\n") ?? [];
+  if (force || address === undefined || !present.includes(address)) return;
+  if (config.vips.some((vip) => vip.address === address)) return;
+  throw new OberError(`your SSH session comes in by ${address}, which this change takes away`, {
+    hint: "connect to the node's own address, or insist with --force",
+  });
+}
+
+function describe(change: Change) {
+  const kind = change.before === undefined ? "create" : change.after === undefined ? "remove" : "change";
+  return { path: change.path, kind, diff: diffText(change) } as const;
+}
+
+/** Asked on the port that it is about to get, a healthy HAProxy would seem to have no health to lose. */
+export function presentStatsPort(haproxyConfig = ""): number | undefined {
+  const [, port] = /^frontend ober_stats\n\s+bind \S*:(\d+)/m.exec(haproxyConfig) ?? [];
+  return port === undefined ? undefined : Number(port);
+}

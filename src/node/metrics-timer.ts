@@ -1,0 +1,56 @@
+import { posix } from "node:path";
+import { currentFile } from "../change/current-file.ts";
+import { own } from "../change/owned.ts";
+import { METRICS_SERVICE, METRICS_TIMER } from "../domain/units.ts";
+import { OberError, UsageError } from "../errors.ts";
+import { metricsFileOf, renderMetricsUnits } from "../render/metrics.ts";
+import { withLock } from "../system/lock.ts";
+import { systemctl } from "../system/systemd.ts";
+import type { Node } from "./node.ts";
+
+/** Where Debian's and Ubuntu's node_exporter reads the files of others. */
+const USUAL_FILE = "/var/lib/prometheus/node-exporter/ober.prom";
+
+/**
+ * Has systemd write the metrics every 15 seconds, beginning now. The units and the file are on record before they are written, so that
+ * `uninstall` takes them back. Idempotent. Returns the file. Throws an OberError where node_exporter's directory is not there.
+ */
+export async function installMetrics({ system, paths }: Node, given: string | undefined): Promise<string> {
+  const file = given ?? USUAL_FILE;
+  // The alert about old metrics knows the file by its name, and node_exporter reads nothing but *.prom.
+  if (!/^\/[A-Za-z0-9_.,+@/-]*\/ober\.prom$/.test(file)) {
+    throw new UsageError(`--out "${file}" is no absolute path that ends with /ober.prom`, `--out ${USUAL_FILE}`);
+  }
+  if ((await system.stat(posix.dirname(file)))?.kind !== "directory") {
+    throw new OberError(`there is no directory ${posix.dirname(file)}`, {
+      hint: "install node_exporter (Debian: prometheus-node-exporter), or give --out DIR/ober.prom, DIR being its --collector.textfile.directory",
+    });
+  }
+  const units = renderMetricsUnits(paths, file);
+  await withLock(paths.prefix, "metrics --install", async () => {
+    const changes = await Promise.all(
+      units.map(async (unit) => ({ path: unit.path, before: await currentFile(system, unit.path), after: unit })),
+    );
+    await own(system, paths, [...changes, { path: file, before: undefined, after: undefined }]);
+    for (const { path, content, mode } of units) await system.writeAtomic(path, content, { mode });
+    await systemctl(system, "daemon-reload");
+    // The first time here, where whoever installs it sees what goes wrong.
+    await systemctl(system, "start", METRICS_SERVICE);
+    await systemctl(system, "enable", "--now", METRICS_TIMER);
+  });
+  return file;
+}
+
+/** Takes the units and the file away. Returns the file; undefined where nothing was installed. */
+export async function removeMetrics({ system, paths }: Node): Promise<string | undefined> {
+  const [service, timer] = [METRICS_SERVICE, METRICS_TIMER].map((name) => `${paths.unitDirectory}/${name}`);
+  const text = await system.read(service ?? "");
+  if (text === undefined) return undefined;
+  const file = metricsFileOf(text);
+  await withLock(paths.prefix, "metrics --remove", async () => {
+    await systemctl(system, "disable", "--now", METRICS_TIMER);
+    for (const path of [timer, service, file]) if (path !== undefined) await system.remove(path);
+    await systemctl(system, "daemon-reload");
+  });
+  return file;
+}

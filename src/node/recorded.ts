@@ -1,0 +1,55 @@
+import { pathsOf } from "../domain/paths.ts";
+import { typedWithoutSecrets } from "../domain/redact.ts";
+import { appendHistory } from "../health/history.ts";
+import { author, installPathOf, isRoot } from "./node.ts";
+
+/** Commands that change how this node serves, each with the flags by which it only looks or is not an operator's. */
+const RECORDED: Readonly<Record<string, readonly string[]>> = {
+  __proto__: null as never,
+  bootstrap: ["--dry-run"],
+  config: ["--dry-run"],
+  apply: ["--dry-run"],
+  confirm: [],
+  rollback: ["--dry-run", "--list"],
+  sync: ["--dry-run", "--test"],
+  // The timer looks every hour; what it gets it notes itself.
+  certs: ["--timer"],
+  start: [],
+  stop: [],
+  // HAProxy's unit runs this as it stops.
+  drain: ["--only-wait"],
+  undrain: [],
+  restart: [],
+  upgrade: ["--check-only"],
+};
+
+/** Of these commands only what begins with one of these words changes something. */
+const CHANGING: Readonly<Record<string, readonly string[]>> = { __proto__: null as never, certs: ["renew", "reload"] };
+
+/** Runs a command, and notes for `ober history` who has typed it, and its failure. */
+export async function recorded(name: string, words: readonly string[], action: () => Promise<void>): Promise<void> {
+  const harmless = RECORDED[name];
+  const changes = CHANGING[name]?.some((word) => words.includes(word)) ?? true;
+  const looks =
+    !changes || harmless?.some((flag) => words.some((word) => word === flag || word.startsWith(`${flag}=`)));
+  if (harmless === undefined || looks || !isRoot()) return action();
+  await record([name, ...words].join(" "), "begun");
+  try {
+    await action();
+  } catch (error) {
+    if (error instanceof Error) await record(name, `failed: ${error.message}`);
+    throw error;
+  }
+}
+
+/** Notes something that an operator did. Nothing where ober is not installed; a history that cannot be written stops nobody. */
+export async function record(typed: string, cause: string): Promise<void> {
+  const prefix = installPathOf(process.execPath);
+  if (prefix === undefined) return;
+  const line = (text: string) =>
+    typedWithoutSecrets(text)
+      .replace(/\p{Cc}+/gu, " ")
+      .slice(0, 300);
+  const entry = { at: new Date().toISOString(), kind: "command", vips: [], by: author() } as const;
+  await appendHistory(pathsOf(prefix).history, { ...entry, to: `ober ${line(typed)}`, cause: line(cause) });
+}

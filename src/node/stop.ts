@@ -1,0 +1,116 @@
+import type { Config } from "../config/schema.ts";
+import { unitsOf } from "../domain/units.ts";
+import { orUndefined, orWarn, UsageError } from "../errors.ts";
+import { haproxyCommand } from "../haproxy/socket.ts";
+import { type Drained, waitForTransfers } from "../haproxy/traffic.ts";
+import type { System } from "../system/system.ts";
+import { systemctl, unitState } from "../system/systemd.ts";
+import type { Output } from "../ui/output.ts";
+import { currentConfig, type Node } from "./node.ts";
+import { inTurn, type TurnOptions, turnArgs, waitTurnMs } from "./turn.ts";
+import { withdrawAll } from "./withdraw.ts";
+
+export const stopArgs = {
+  timeout: {
+    type: "string",
+    valueHint: "SECONDS",
+    default: "300",
+    description: "How long to wait for running transfers",
+  },
+  force: {
+    type: "boolean",
+    description: "Do not wait for running transfers, and leave although no other node serves",
+  },
+  ...turnArgs,
+} as const;
+
+export type StopOptions = TurnOptions & {
+  /** How long to wait for transfers. */
+  readonly timeoutMs: number;
+};
+
+/** What the flags say; `command` is missing: what was typed. */
+export function stopOptions({
+  timeout,
+  force,
+  waitTurn,
+}: {
+  timeout: string;
+  force?: boolean | undefined;
+  waitTurn?: string | undefined;
+}): Omit<StopOptions, "command"> {
+  const seconds = Number(timeout);
+  if (!/^\d+$/.test(timeout) || seconds > 86_400) {
+    throw new UsageError(`--timeout "${timeout}" is not a number of seconds`, "give a whole number up to 86400");
+  }
+  return { timeoutMs: seconds * 1000, force: force === true, waitMs: waitTurnMs(waitTurn) };
+}
+
+/**
+ * Withdraws the routes or hands the VIPs over, waits for what is in flight, stops and disables every unit of the node; in its turn among the
+ * nodes. Meanwhile the other nodes hand the packets of running transfers to this one.
+ */
+export async function stopNode(node: Node, out: Output, options: StopOptions): Promise<Drained & { inFlight: number }> {
+  const { config } = await currentConfig(node);
+  return inTurn(node, out, config, options, () => leaveAndStop(node, out, { ...options, config }));
+}
+
+/** The same for a command that has its turn already. */
+export async function leaveAndStop(
+  node: Node,
+  out: Output,
+  options: Pick<StopOptions, "timeoutMs" | "force"> & { readonly config: Config },
+): Promise<Drained & { inFlight: number }> {
+  const { system, paths } = node;
+  const { config } = options;
+  const running = (await unitState(system, "ober-http.service")).active === "active";
+  let inFlight = 0;
+  let drained: Drained = { end: "empty", left: 0 };
+  const lift = running ? await withdrawAll(node, out, config) : async () => {};
+  try {
+    const hangs = running && (await orUndefined(() => haproxyCommand(paths.haproxySocket, "show info"))) === undefined;
+    if (hangs) out.warn("HAProxy hangs: there is nothing that could be waited for");
+    if (running && !options.force && !hangs) {
+      drained = await waitForTransfers(system, paths, {
+        timeoutMs: options.timeoutMs,
+        tell(waiting, left) {
+          inFlight = Math.max(inFlight, left);
+          out.progress(waiting);
+        },
+      });
+    }
+    if (running) await system.writeAtomic(paths.noWait, "");
+    // Bound to ober-http and wanted by it: disabled first, so that nothing brings them back in between.
+    for (const name of [...unitsOf(config)].reverse()) {
+      out.progress(`stopping ${name}`);
+      // A disk that cannot be written must not keep the node in traffic.
+      await orWarn(out.warn, `${name} starts again with the next boot`, () => systemctl(system, "disable", name));
+      await stopUnit(system, out, name);
+    }
+    // A unit that was killed while it took its addresses away does not do so again; the script knows from its records what is left.
+    if (await system.stat(paths.vipScript)) await system.run([paths.vipScript, "down"]);
+  } finally {
+    await system.remove(paths.noWait);
+    await lift();
+  }
+  return { ...drained, inFlight };
+}
+
+/** Far beyond what any unit of ober's takes to end once there is nothing to wait for; only one that hangs does. */
+const ENDS_WITHIN_MS = 5_000;
+
+/** Stops a unit; kills what does not end by itself in time, which systemd alone would wait minutes for. */
+async function stopUnit(system: System, out: Output, name: string): Promise<void> {
+  if (!name.endsWith(".service")) return systemctl(system, "stop", name);
+  await systemctl(system, "stop", "--no-block", name);
+  const deadline = performance.now() + ENDS_WITHIN_MS;
+  while (!["inactive", "failed"].includes((await unitState(system, name)).active)) {
+    if (performance.now() > deadline) {
+      out.warn(`${name} hangs; killing it`);
+      // It may have ended this very moment.
+      await orUndefined(() => systemctl(system, "kill", "--signal=SIGKILL", name));
+      return systemctl(system, "stop", name);
+    }
+    await Bun.sleep(50);
+  }
+}

@@ -1,0 +1,254 @@
+import { randomBytes } from "node:crypto";
+import { dirname, resolve } from "node:path";
+import { validate } from "../change/validators.ts";
+import type { Documents } from "../documents.ts";
+import { RELEASE_KEY } from "../domain/build.ts";
+import { numberIn } from "../domain/foreign.ts";
+import { OberError } from "../errors.ts";
+import { digestOf } from "../packages/offline.ts";
+import { isSignedBy } from "../packages/signature.ts";
+import type { RenderedFile } from "../render/index.ts";
+import { withLock } from "../system/lock.ts";
+import type { System } from "../system/system.ts";
+import { systemctl, unitState } from "../system/systemd.ts";
+import type { Output } from "../ui/output.ts";
+import { confirmOrCancel } from "../ui/prompt.ts";
+import { gatherFacts } from "./facts.ts";
+import { currentConfig, type Node } from "./node.ts";
+import type { Versions } from "./versions.ts";
+
+/** Rendering and the parsers' answers take a second or two; this is for a machine under load. */
+const PROOF_MS = 60_000;
+
+type SelfOptions = {
+  readonly file: string;
+  readonly turn: readonly string[];
+  readonly allowDowngrade: boolean;
+  readonly unsigned: boolean;
+};
+
+/**
+ * Replaces the executable of this node by `file`, once that has shown its version, rendered the present configuration, and
+ * the programs of this node have accepted every file. The one before is kept. Throws an OberError when the new one fails
+ * at any of it; the old one is then in place and nothing has changed.
+ */
+export async function upgradeSelf(node: Node, out: Output, options: SelfOptions): Promise<void> {
+  const { file, turn, allowDowngrade, unsigned } = options;
+  const { system, paths } = node;
+  await refuseOddFile(system, file);
+  // Judged and installed are the same bytes: the copy's, which only root can change. Beside the present one, as /tmp may forbid to run programs.
+  const candidate = `${paths.executable}.candidate`;
+  const { to, from } = await withCopy(system, file, candidate, async () => {
+    if (!unsigned) await refuseUnsigned(system, file, candidate);
+    out.progress("asking the new executable for its version");
+    const to = await versionOf(node, candidate, file);
+    const from = await versionOf(node, paths.executable);
+    await admitDowngrade(from, to, allowDowngrade);
+    out.progress("having it render the present configuration");
+    await prove(node, candidate, file);
+    await replace(node, out, { candidate, turn });
+    return { to, from };
+  });
+  await out.result(
+    { from: from.ober, to: to.ober } satisfies Documents["upgrade --self"],
+    `ober ${describe(from)} is now ober ${describe(to)}${compared(from, to)}`,
+  );
+}
+
+async function refuseOddFile(system: System, file: string): Promise<void> {
+  const hint = "give the new executable: ober upgrade --self ./ober";
+  const link = await system.readLink(file);
+  const stat = await system.stat(link === undefined ? file : resolve(dirname(file), link));
+  if (stat === undefined) throw new OberError(`there is no file ${file}`, { hint });
+  if (stat.kind === "directory") throw new OberError(`${file} is a directory`, { hint });
+  if (stat.kind !== "file") throw new OberError(`${file} is not a regular file`, { hint });
+  if (stat.size === 0) throw new OberError(`${file} is empty`, { hint });
+}
+
+/** An executable of a signed release takes only successors that the same key has signed; one that was built without a key cannot tell. */
+async function refuseUnsigned(system: System, file: string, candidate: string): Promise<void> {
+  if (RELEASE_KEY === "") return;
+  const signature = await system.read(`${file}.sig`);
+  const hint = "take both from the same release; an ober that you have built yourself: --unsigned";
+  if (signature === undefined) throw new OberError(`${file} has no signature beside it: ${file}.sig`, { hint });
+  if (isSignedBy(Buffer.from(await digestOf(system, candidate)), signature, RELEASE_KEY)) return;
+  throw new OberError(`${file} is not what those who released this ober have signed in ${file}.sig`, { hint });
+}
+
+async function withCopy<T>(system: System, file: string, copy: string, action: () => Promise<T>): Promise<T> {
+  await system.copy(file, copy, 0o755);
+  try {
+    return await action();
+  } finally {
+    await system.remove(copy);
+  }
+}
+
+/** -1: `to` is older, 1: newer, 0: the same, or not known. */
+function direction(from: Versions, to: Versions): number {
+  const known = [from, to].every(({ ober }) => /^\d+\.\d+\.\d+/.test(ober));
+  return known ? Bun.semver.order(to.ober, from.ober) : 0;
+}
+
+const compared = (from: Versions, to: Versions) =>
+  ["; it is older", "", "; it is newer"][direction(from, to) + 1] ?? "";
+
+async function admitDowngrade(from: Versions, to: Versions, allowed: boolean): Promise<void> {
+  if (direction(from, to) >= 0 || allowed) return;
+  await confirmOrCancel(`ober ${describe(to)} is older than ${describe(from)}. Install it?`, {
+    hint: `ober ${describe(to)} is older than ${describe(from)}: give --allow-downgrade to install it`,
+    initial: false,
+  });
+}
+
+/** Puts the executable back that `upgradeSelf` replaced; a second call changes them again. */
+export async function restoreSelf(node: Node, out: Output, turn: readonly string[]): Promise<void> {
+  const { system, paths } = node;
+  if ((await system.stat(paths.previousExecutable)) === undefined) {
+    throw new OberError("there is no previous executable", { hint: "ober upgrade --self FILE" });
+  }
+  const [from, to] = [await versionOf(node, paths.executable), await versionOf(node, paths.previousExecutable)];
+  const candidate = `${paths.executable}.candidate`;
+  await withCopy(system, paths.previousExecutable, candidate, () => replace(node, out, { candidate, turn }));
+  await out.result(
+    { from: from.ober, to: to.ober } satisfies Documents["upgrade --self"],
+    `ober ${describe(from)} is now ober ${describe(to)} again`,
+  );
+}
+
+const describe = ({ ober, commit }: Versions) => `${ober} (${commit})`;
+
+const NO_OBER = "give an executable made by `npm run build`, or of a release";
+/** Far more than an ober says of its version, or of the files that it has rendered. */
+const MOST_SAID = 1 << 20;
+
+/** `name` is what messages call the file. */
+async function versionOf(node: Node, file: string, name = file): Promise<Versions> {
+  const said = parsed(await answer(node, file, name, ["--version", "--json"]));
+  const isText = (value: unknown) => typeof value === "string" && /^[\w.+-]{1,64}$/.test(value);
+  if (typeof said === "object" && said !== null && "ober" in said && "commit" in said) {
+    if (isText(said.ober) && isText(said.commit)) return said as Versions;
+  }
+  throw new OberError(`${name} does not say a version of ober`, { hint: NO_OBER });
+}
+
+/** What the executable says; a failure names the file that was given. */
+async function answer({ system }: Node, file: string, name: string, words: readonly string[]): Promise<string> {
+  try {
+    return (await system.run([file, ...words], { timeoutMs: PROOF_MS, mostBytes: MOST_SAID })).stdout;
+  } catch (error) {
+    if (!(error instanceof OberError)) throw error;
+    const message = error.message.replaceAll(file, name);
+    throw new OberError(`the new executable fails: ${message}`, { hint: NO_OBER, cause: error });
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+async function prove(node: Node, file: string, name: string): Promise<void> {
+  const { system, paths } = node;
+  // A node that is not configured yet has nothing that could be rendered.
+  if ((await system.stat(paths.config)) === undefined) return;
+  const facts = await gatherFacts(node, (await currentConfig(node)).config);
+  const directory = `${paths.var}/upgrade-${randomBytes(8).toString("hex")}`;
+  try {
+    const place = ["--from", paths.config, "--out", `${directory}/new`, "--path", paths.prefix];
+    const { haproxy, exabgp, keepalived } = facts;
+    const programs = { haproxy: haproxy.version, exabgp, keepalived };
+    const versions = Object.entries(programs).flatMap(([name, { text }]) => [`--${name}-version`, text]);
+    const as = ["--node", facts.address, "--interface", facts.interface];
+    const said = parsed(await answer(node, file, name, ["render", "--json", ...place, ...as, ...versions]));
+    const names = typeof said === "object" && said !== null && "files" in said ? said.files : undefined;
+    if (!Array.isArray(names) || !names.every((path) => typeof path === "string" && /^\/[^\0]{1,1024}$/.test(path)))
+      throw new OberError(`${name} does not say which files it has rendered`, { hint: NO_OBER });
+    const read = async (path: string): Promise<RenderedFile> => ({
+      path,
+      content: (await system.read(`${directory}/new${path}`)) ?? "",
+      mode: (await system.stat(`${directory}/new${path}`))?.mode ?? 0o600,
+    });
+    const files = await Promise.all((names as string[]).filter((path) => path !== paths.config).map(read));
+    await validate(system, { files, paths, facts, directory: `${directory}/staged` });
+  } finally {
+    await system.removeTree(directory);
+  }
+}
+
+/** An apply may wait for the transfers of the node. */
+const APPLY_MS = 300_000;
+
+/**
+ * Renames the candidate over the executable, and has that one bring the node's files to its own; the one before is back however that ends. `turn`
+ * is what was typed about the node's turn to leave: new definitions of units may take it out of traffic for a moment.
+ */
+async function replace(
+  node: Node,
+  out: Output,
+  { candidate, turn }: { readonly candidate: string; readonly turn: readonly string[] },
+): Promise<void> {
+  const { system, paths } = node;
+  const aside = `${paths.executable}.aside`;
+  const isConfigured = (await system.stat(paths.config)) !== undefined;
+  await withLock(paths.prefix, "upgrade", async () => {
+    await endTrial(node);
+    await system.copy(paths.executable, aside, 0o755);
+    await system.rename(aside, paths.previousExecutable);
+    await system.writeAtomic(paths.executableOnTrial, `${process.pid}\n`, { mode: 0o600 });
+    await system.rename(candidate, paths.executable);
+  });
+  try {
+    if (isConfigured) {
+      out.progress("applying the configuration with it");
+      await system.run([paths.executable, "apply", "--yes", ...turn], { timeoutMs: APPLY_MS, gentle: true });
+    }
+  } catch (error) {
+    await withLock(paths.prefix, "upgrade", () => putBack(node));
+    if (!(error instanceof OberError)) throw error;
+    throw new OberError(`the new executable could not apply the configuration; the old one is back: ${error.message}`, {
+      hint: "`ober status` shows what runs",
+      cause: error,
+    });
+  }
+  await system.remove(paths.executableOnTrial);
+  if (!isConfigured) return;
+  // The health loop that ExaBGP runs is still the old program. A reload replaces it; the sessions and routes stay.
+  if ((await unitState(system, "ober-bgp.service")).active === "active") {
+    await systemctl(system, "reload", "ober-bgp.service");
+  }
+  // So is what follows names; a node without names has no such unit.
+  if ((await unitState(system, "ober-names.service")).active === "active") {
+    await systemctl(system, "restart", "ober-names.service");
+  }
+}
+
+async function putBack({ system, paths }: Node): Promise<void> {
+  // A copy, and then the rename: at every moment there is one that runs.
+  if ((await system.stat(paths.previousExecutable)) !== undefined)
+    await system.copy(paths.previousExecutable, paths.executable, 0o755);
+  await system.remove(paths.executableOnTrial);
+}
+
+/**
+ * Brings the executable back that a new one replaced, where whoever tried that one is gone (killed, or the machine lost power). Returns its path,
+ * or undefined where nothing was to do. The caller holds the lock.
+ */
+export async function endTrial(node: Node): Promise<string | undefined> {
+  const { system, paths } = node;
+  const written = await system.read(paths.executableOnTrial);
+  if (written === undefined) return undefined;
+  const pid = numberIn(written.trim());
+  if (pid !== undefined && pid !== process.pid && (await isOber(system, pid))) return undefined;
+  await putBack(node);
+  return paths.executable;
+}
+
+/** Whether the process is an `ober upgrade`; another may have got its number since. */
+async function isOber(system: System, pid: number): Promise<boolean> {
+  const words = ((await system.read(`/proc/${pid}/cmdline`)) ?? "").split("\0");
+  return words.includes("upgrade");
+}

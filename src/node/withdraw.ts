@@ -1,0 +1,197 @@
+import { isHeldBack } from "../certificates/admission.ts";
+import { switchLeaving } from "../change/leaving.ts";
+import { ownServes } from "../checks/peers.ts";
+import type { Config } from "../config/schema.ts";
+import { hasHandover } from "../domain/units.ts";
+import { OberError, orWarn } from "../errors.ts";
+import { saysSoft } from "../health/drain.ts";
+import type { HealthState } from "../health/state.ts";
+import { localAddresses } from "../system/addresses.ts";
+import {
+  type DrainFlag,
+  isOperatorsDrain,
+  readDrainFlag,
+  removeDrainFlag,
+  STOPPING,
+  writeDrainFlag,
+  writeHandicap,
+} from "../system/drain-flag.ts";
+import { readHealthState } from "../system/health-state.ts";
+import { onInterrupt } from "../system/interrupts.ts";
+import type { Output } from "../ui/output.ts";
+import { gatherPlace } from "./facts.ts";
+import { awaitService, bringsTraffic } from "./in-service.ts";
+import { author, type Node } from "./node.ts";
+
+/** A router needs a moment to act on a withdraw: BIRD some milliseconds, FRR 80, hardware up to a second. */
+export const CONVERGENCE_MS = 1000;
+
+/** The health loop looks at the flag in every cycle; far more than that means that it does not run. */
+const DECIDED_WITHIN_MS = 3000;
+
+/**
+ * Takes new traffic off the node while everything keeps running, for as long as a command runs. Returns what lifts it again; an
+ * interrupt does so too. A drain that was there before stays.
+ */
+export async function withdrawAll(node: Node, out: Output, config: Config): Promise<() => Promise<void>> {
+  const { system, paths } = node;
+  if (!(await bringsTraffic(node, config))) return async () => {};
+  const stays = await isOperatorsDrain(system, paths);
+  const lift = async () => void (stays || (await liftDrain(node, out)));
+  const forget = onInterrupt(lift);
+  const end = async () => {
+    await lift();
+    forget();
+  };
+  try {
+    if (!stays) await writeDrainFlag(system, paths, { by: author(), at: new Date().toISOString(), reason: STOPPING });
+    await takeOff(node, out, config);
+  } catch (error) {
+    await end();
+    throw error;
+  }
+  return end;
+}
+
+/**
+ * The same for good: until `undrainNode`, over restarts and reboots. `soft` has the routers prefer other nodes first, which
+ * spares them the moment without a route where this node is the last.
+ */
+export async function drainNode(
+  node: Node,
+  out: Output,
+  config: Config,
+  { reason, soft }: { reason: string; soft: boolean },
+): Promise<void> {
+  const { system, paths } = node;
+  const flag: DrainFlag = { by: author(), at: new Date().toISOString(), reason };
+  // A soft one that was cut off goes on to the withdraw.
+  if (!(await isOperatorsDrain(system, paths)) || saysSoft((await readDrainFlag(system, paths)) ?? "")) {
+    if (soft && config.ha_mode === "bgp" && (await bringsTraffic(node, config))) {
+      await writeDrainFlag(system, paths, { ...flag, soft: true });
+      await leaveSoftly(node, out);
+    }
+    const trouble = await writeDrainFlag(system, paths, flag);
+    if (trouble !== undefined) out.warn(`the drain ends with the next boot: ${trouble}`);
+  }
+  if (!hasHandover(config)) {
+    out.warn("connections are not handed over to the other nodes (`ober doctor` says why): transfers may be cut");
+  }
+  if (await bringsTraffic(node, config)) {
+    if (await takeOff(node, out, config)) return;
+    throw new OberError("the node is to be drained, but ExaBGP has not confirmed that the routes are gone", {
+      hint: "ober status; `ober stop --force` ends the session, and the routes with it",
+    });
+  }
+  if (config.ha_mode === "keepalived") await writeHandicap(system, paths);
+  await keepOrEnd(node, out, true);
+}
+
+/**
+ * Ends a drain. Returns whether there was one and, where the node is started, what is true of the routers or the segment now; throws an
+ * OberError when traffic does not come.
+ */
+export async function undrainNode(
+  node: Node,
+  out: Output,
+  config: Config,
+): Promise<{ readonly wasDrained: boolean; readonly service?: string }> {
+  const { system, paths } = node;
+  const wasDrained = (await readDrainFlag(system, paths)) !== undefined;
+  await liftDrain(node, out);
+  if (!wasDrained || !(await bringsTraffic(node, config)) || (await isHeldBack(system, paths))) return { wasDrained };
+  out.progress(config.ha_mode === "bgp" ? "announcing the routes" : "taking the VIPs back");
+  return { wasDrained, service: await awaitService(node, out, config) };
+}
+
+/** Connections are kept again before traffic comes: a process that is killed in between leaves no node that ends them all. */
+async function liftDrain(node: Node, out: Output): Promise<void> {
+  const { system, paths } = node;
+  await keepOrEnd(node, out, false);
+  await removeDrainFlag(system, paths);
+}
+
+/**
+ * Waits until the drain that was asked for has been heard, by the routers or by the other nodes. From then on a client that
+ * keeps its connection is told to make its next one elsewhere: it would use this node for ever otherwise. Returns whether it was confirmed.
+ */
+async function takeOff(node: Node, out: Output, config: Config): Promise<boolean> {
+  const confirmed = await (config.ha_mode === "keepalived"
+    ? handOverVips(node, out, config)
+    : withdrawRoutes(node, out, config));
+  await keepOrEnd(node, out, true);
+  return confirmed;
+}
+
+/** A HAProxy that hangs must not keep anybody from stopping it. */
+const keepOrEnd = ({ system, paths }: Node, out: Output, leaving: boolean): Promise<void> =>
+  orWarn(out.warn, "clients keep their connections as before", () => switchLeaving(system, paths, leaving));
+
+/** As long as routers beyond the first may take to prefer another node: they pass on what changed once in a while. */
+const SOFT_MS = 5000;
+
+async function leaveSoftly({ system, paths }: Node, out: Output): Promise<void> {
+  out.progress("asking the routers to prefer other nodes");
+  if (!(await becomes(async () => isLeaving(await readHealthState(system, paths))))) {
+    out.warn("ExaBGP did not confirm it; going on with the withdraw");
+    return;
+  }
+  await Bun.sleep(SOFT_MS);
+}
+
+async function withdrawRoutes({ system, paths }: Node, out: Output, config: Config): Promise<boolean> {
+  out.progress("withdrawing the routes");
+  // The BGP session stays up; ExaBGP confirms that every route is withdrawn. HAProxy was told so as well, where the state cannot be written.
+  const confirmed = await becomes(
+    async () => isWithdrawn(await readHealthState(system, paths)) || (await servesNothing(config)),
+  );
+  if (!confirmed) out.warn("ExaBGP did not confirm the withdraw; the routes go when its session ends");
+  await Bun.sleep(CONVERGENCE_MS);
+  return confirmed;
+}
+
+/** Whether the health loop says, not longer than a beat ago, that no VIP is announced any more. */
+async function servesNothing({ stats_port: port }: Config): Promise<boolean> {
+  const serves = await ownServes(port, 500);
+  return serves !== undefined && Object.keys(serves).length === 0;
+}
+
+/**
+ * Lowers this node's priority below every healthy node's and waits until the VIPs are gone. Until another node has taken a
+ * VIP over it is still served here, so that nothing goes dark; a keepalived that simply ends leaves it dark for the time
+ * that the others wait. A VIP that nobody takes stays until keepalived stops.
+ */
+async function handOverVips(node: Node, out: Output, config: Config): Promise<boolean> {
+  const { system, paths } = node;
+  const vips = new Set(config.vips.map(({ address }) => address));
+  const { interface: link } = await gatherPlace(node, config);
+  const held = async () =>
+    (await localAddresses(system))
+      .filter((own) => own.interface === link && vips.has(own.address))
+      .map(({ address }) => address);
+  await writeHandicap(system, paths);
+  out.progress("handing the VIPs over");
+  // Three advertisements and the skew, which is less than one (RFC 5798, 6.1), and half a second for the rest.
+  const deadline = performance.now() + config.keepalived.advert_int * 4000 + 500;
+  while ((await held()).length > 0 && performance.now() < deadline) await Bun.sleep(50);
+  const left = await held();
+  if (left.length > 0) out.warn(`no other node takes over ${left.join(", ")}`);
+  return true;
+}
+
+async function becomes(condition: () => Promise<boolean>): Promise<boolean> {
+  const deadline = performance.now() + DECIDED_WITHIN_MS;
+  while (!(await condition())) {
+    if (performance.now() > deadline) return false;
+    await Bun.sleep(20);
+  }
+  return true;
+}
+
+const isWithdrawn = (state: HealthState | undefined) =>
+  state?.vips.every(({ announced, acknowledged }) => !announced && acknowledged) === true;
+
+/** A VIP whose group is dead is not announced, and need not leave. */
+const isLeaving = (state: HealthState | undefined) =>
+  state?.vips.every(({ announced, leaving, acknowledged }) => acknowledged && announced === (leaving === true)) ===
+  true;

@@ -1,0 +1,43 @@
+import { OberError } from "../errors.ts";
+import type { System } from "../system/system.ts";
+
+export type Holder = { readonly file: string; readonly pid: string; readonly name: string };
+
+/** The process that holds a lock of one of `files`, by /proc/locks (proc(5)) and what it has open; undefined when none does. */
+export async function lockHolder(system: System, files: readonly string[]): Promise<Holder | undefined> {
+  for (const pid of lockingPids((await system.read("/proc/locks")) ?? "")) {
+    for (const number of await system.list(`/proc/${pid}/fd`)) {
+      const file = await system.readLink(`/proc/${pid}/fd/${number}`);
+      if (file === undefined || !files.includes(file)) continue;
+      return { file, pid, name: ((await system.read(`/proc/${pid}/comm`)) ?? "").trim() };
+    }
+  }
+  return undefined;
+}
+
+/** Pids of those that hold a lock for writing. Lines with "->" wait for one; pid 0 is of another container. */
+export function lockingPids(text: string): readonly string[] {
+  const pids = text.split("\n").flatMap((line) => /^\d+: (?:POSIX|FLOCK)\s+\S+\s+WRITE (\d+) /.exec(line)?.[1] ?? []);
+  return [...new Set(pids)].filter((pid) => pid !== "0");
+}
+
+/** Waits until nobody holds any of `files`; says who does when it begins and every ten seconds. Throws an OberError after `mostMs`. */
+export async function waitForLocks(
+  system: System,
+  files: readonly string[],
+  { mostMs, tell }: { mostMs: number; tell: (line: string) => void },
+): Promise<void> {
+  const begun = performance.now();
+  for (let seconds = 0; ; seconds++) {
+    const holder = await lockHolder(system, files);
+    if (holder === undefined) return;
+    const who = `${holder.name} (pid ${holder.pid})`;
+    if (performance.now() - begun >= mostMs) {
+      throw new OberError(`${who} has held ${holder.file} for ${Math.round(mostMs / 1000)} s; nothing was installed`, {
+        hint: `see what it is at (\`ps -fp ${holder.pid}\`), let it end, and run the command again`,
+      });
+    }
+    if (seconds % 10 === 0) tell(`waiting for ${who}, which holds ${holder.file}`);
+    await Bun.sleep(1000);
+  }
+}

@@ -1,0 +1,23 @@
+import { LOG_NAMESPACE } from "../domain/paths.ts";
+import { type Service, TRIGGERED, UNITS } from "../domain/units.ts";
+
+/** The journalctl command that shows what was asked for; one JSON object a line with `--json`, because it never ends. */
+export function journalctl(args: {
+  service: Service | "all";
+  lines: string;
+  since?: string | undefined;
+  follow?: boolean | undefined;
+  json?: boolean | undefined;
+}): readonly string[] {
+  const units = UNITS.filter(({ service }) => args.service === "all" || service === args.service);
+  return [
+    "journalctl",
+    // Beside their own journal: what systemd says of the units, and what they wrote before they had one.
+    `--namespace=+${LOG_NAMESPACE}`,
+    "--no-pager",
+    ...(args.since === undefined ? ["--lines", args.lines] : [`--since=${args.since}`]),
+    ...units.flatMap(({ name }) => ["--unit", name in TRIGGERED ? TRIGGERED[name as keyof typeof TRIGGERED] : name]),
+    ...(args.follow ? ["--follow"] : []),
+    ...(args.json ? ["--output=json"] : []),
+  ];
+}
