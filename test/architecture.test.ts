@@ -99,6 +99,8 @@ const ONLY_IN: readonly [word: RegExp, files: readonly string[]][] = [
   [/\bBun\.spawn|\bBun\.spawnSync|node:child_process|\bBun\.\$/, ["src/system/process.ts"]],
   [/\bconsole\./, ["src/ui/output.ts", "src/main.ts"]],
   [/\bprocess\.exit\(/, ["src/ui/output.ts", "src/main.ts"]],
+  [/"ober-[\w-]+\.(?:service|timer|path)"/, ["src/domain/units.ts"]],
+  [/JSON\.parse\([^)]*\)+ as /, []],
 ];
 
 type Import = { readonly file: string; readonly to: string };

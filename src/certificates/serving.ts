@@ -4,6 +4,7 @@ import { posix } from "node:path";
 import { own } from "../change/owned.ts";
 import type { Config } from "../config/schema.ts";
 import { certificatePlace } from "../domain/paths.ts";
+import { UNIT } from "../domain/units.ts";
 import { OberError, orUndefined } from "../errors.ts";
 import { addCertificate, servedCertificates, swapCertificate } from "../haproxy/certificates.ts";
 import { workerPid } from "../haproxy/socket.ts";
@@ -159,7 +160,7 @@ async function bringToHaproxy(
   }
   // It reads the files anew, all of them: also one that must not be served.
   const reload = left.length > 0 && refused.length === 0;
-  if (reload) await system.run(["systemctl", "reload", "ober-http.service"]);
+  if (reload) await system.run(["systemctl", "reload", UNIT.http]);
   const digests = Object.fromEntries(
     disk.flatMap(({ file, digest }) => (digest === undefined ? [] : [[file, digest]])),
   );

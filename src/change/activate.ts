@@ -1,4 +1,5 @@
 import type { Paths } from "../domain/paths.ts";
+import { UNIT, UNITS, type UnitName, unitsOnChange } from "../domain/units.ts";
 import type { Change } from "./diff.ts";
 
 /** What must happen on a running node after files changed. Pure; `apply` carries it out. */
@@ -30,25 +31,18 @@ export function activationOf(changes: readonly Change[], paths: Paths): Activati
   const touches = (...files: readonly string[]) => files.some((path) => changed.has(path));
   const redefined = (name: string) => altered.has(unitPath(name));
 
-  const restart = [
-    "ober-names.service",
-    "ober-certs.path",
-    "ober-renew.timer",
-    "ober-bfd.service",
-    "ober-bgp.service",
-    "ober-ha.service",
-  ].filter(redefined);
+  const restart = unitsOnChange("restart").filter(redefined);
   const http = touches(paths.haproxyConfig, paths.vipList, paths.statsList);
   const vips = touches(paths.vipList, paths.vipScript);
   const reload = [
-    ...(http ? ["ober-http.service"] : []),
-    ...(touches(paths.bfdConfig) ? ["ober-bfd.service"] : []),
-    ...(touches(paths.exabgpConfig, paths.ttlRules) ? ["ober-bgp.service"] : []),
-    ...(touches(paths.keepalivedConfig) ? ["ober-ha.service"] : []),
-    ...(touches(paths.handoverRules) ? ["ober-handover.service"] : []),
+    ...(http ? [UNIT.http] : []),
+    ...(touches(paths.bfdConfig) ? [UNIT.bfd] : []),
+    ...(touches(paths.exabgpConfig, paths.ttlRules) ? [UNIT.bgp] : []),
+    ...(touches(paths.keepalivedConfig) ? [UNIT.ha] : []),
+    ...(touches(paths.handoverRules) ? [UNIT.handover] : []),
     // Last: an address goes only after its route was withdrawn. New ones are added beforehand.
-    ...(vips ? ["ober-vip.service"] : []),
-  ].filter((name) => !restart.includes(name));
+    ...(vips ? [UNIT.vip] : []),
+  ].filter((name: UnitName) => !restart.includes(name));
   return {
     daemonReload: [...changed, ...removed].some((path) => path.startsWith(`${paths.unitDirectory}/`)),
     sysctl: touches(paths.sysctl),
@@ -57,15 +51,10 @@ export function activationOf(changes: readonly Change[], paths: Paths): Activati
     identity: touches(paths.identityMap) && !http,
     reload,
     restart,
-    later: ["ober-http.service", "ober-vip.service", "ober-handover.service"].filter(redefined),
-    end: [
-      "ober-ha.service",
-      "ober-bgp.service",
-      "ober-bfd.service",
-      "ober-renew.timer",
-      "ober-names.service",
-      "ober-handover.service",
-      "ober-vip.service",
-    ].filter((name) => removed.has(unitPath(name))),
+    later: unitsOnChange("later").filter(redefined),
+    end: [...UNITS]
+      .reverse()
+      .map(({ name }) => name)
+      .filter((name) => removed.has(unitPath(name))),
   };
 }

@@ -7,7 +7,7 @@
  */
 import type { NodeFacts } from "../domain/facts.ts";
 import { LOG_NAMESPACE, type Paths } from "../domain/paths.ts";
-import { UNITS } from "../domain/units.ts";
+import { UNIT, UNITS } from "../domain/units.ts";
 import { OberError, orUndefined } from "../errors.ts";
 import { haproxyCommand } from "../haproxy/socket.ts";
 import type { RenderedFile } from "../render/file.ts";
@@ -131,7 +131,7 @@ async function replace(
   const { system, paths, progress } = context;
   const wasHealthy = await wasSurelyHealthy(context);
   const activation = activationOf(changes, paths);
-  const formerWorker = activation.reload.includes("ober-http.service") ? await context.worker() : undefined;
+  const formerWorker = activation.reload.includes(UNIT.http) ? await context.worker() : undefined;
   await own(system, paths, changes);
   if (context.confirmMinutes !== undefined) await scheduleUndo(context, context.confirmMinutes);
   const undone = context.confirmMinutes === undefined ? changes : await withAppliedConfig(context, changes);
@@ -288,9 +288,9 @@ async function activate(
   const tuning = sysctl ? changes.find(({ path }) => path === paths.sysctl) : undefined;
   const refused = tuning ? await writeSysctls(system, await valuesFor(context, tuning)) : [];
   const active = await activeAmong(system, [...reload, ...restart]);
-  if (addVips && active.includes("ober-vip.service")) await system.run([paths.vipScript, "add"]);
+  if (addVips && active.includes(UNIT.vip)) await system.run([paths.vipScript, "add"]);
   for (const unit of reload.filter((name) => active.includes(name))) {
-    if (unit === "ober-bgp.service") await bearsReload(system, paths, context.progress ?? (() => {}));
+    if (unit === UNIT.bgp) await bearsReload(system, paths, context.progress ?? (() => {}));
     await systemctl(system, "reload", unit);
   }
   for (const unit of restart.filter((name) => active.includes(name))) await systemctl(system, "restart", unit);
@@ -318,9 +318,9 @@ async function tellIdentity(system: System, paths: Paths, changes: readonly Chan
 async function follow(system: System, changes: readonly Change[], paths: Paths): Promise<void> {
   const fresh = changes.filter(({ before, after }) => !before && after).map(({ path }) => path);
   const units = UNITS.map(({ name }) => name).filter((name) => fresh.includes(`${paths.unitDirectory}/${name}`));
-  const [http] = await unitStates(system, ["ober-http.service"]);
+  const [http] = await unitStates(system, [UNIT.http]);
   if (http?.active !== "active" || http.enabled !== "enabled") return;
-  for (const unit of units.filter((name) => name !== "ober-http.service")) {
+  for (const unit of units.filter((name) => name !== UNIT.http)) {
     await systemctl(system, "enable", unit);
     await systemctl(system, "start", unit);
   }
@@ -332,7 +332,7 @@ async function verify(
 ): Promise<void> {
   // Not by the clock, which may be set meanwhile.
   const deadline = performance.now() + VERIFY_MS;
-  const [http] = await unitStates(context.system, ["ober-http.service"]);
+  const [http] = await unitStates(context.system, [UNIT.http]);
   if (http?.active === "inactive") return;
   for (;;) {
     const states = before.units.length === 0 ? [] : await unitStates(context.system, before.units);

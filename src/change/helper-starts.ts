@@ -1,4 +1,5 @@
 import type { Paths } from "../domain/paths.ts";
+import { UNIT } from "../domain/units.ts";
 import { orUndefined } from "../errors.ts";
 import type { System } from "../system/system.ts";
 import { unitState } from "../system/systemd.ts";
@@ -25,7 +26,7 @@ export function pauseBeforeReload(starts: readonly number[], nowMs: number): num
 
 /** Waits until ExaBGP bears another reload, 65 s at most, and notes it. `tell` hears of a wait. */
 export async function bearsReload(system: System, paths: Paths, tell: (line: string) => void): Promise<void> {
-  const { since = 0 } = await unitState(system, "ober-bgp.service");
+  const { since = 0 } = await unitState(system, UNIT.bgp);
   const reloads = await readReloads(system, paths);
   // An ExaBGP that was started anew counts from there.
   const starts = [since / 1000, ...reloads.filter((at) => at * 1000 >= since)];

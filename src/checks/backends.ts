@@ -1,6 +1,7 @@
 import { age } from "../domain/age.ts";
 import { type NameStates, nameRemark, PLACEHOLDER, servingAddresses, togetherInLines } from "../domain/names.ts";
 import { type ConfiguredServer, type LiveServer, namesOf } from "../domain/server-state.ts";
+import { UNIT } from "../domain/units.ts";
 import { liveServers, nameStates, serversNow } from "../haproxy/server-names.ts";
 import { askNames, KNOWN_MS } from "../system/resolve.ts";
 import { unitState } from "../system/systemd.ts";
@@ -9,7 +10,7 @@ import type { Host } from "./host-config.ts";
 
 /** Names of servers: each resolves, and HAProxy has an address that the name has now. */
 export async function checkServerNames({ system, paths, isRoot }: Host): Promise<Verdict> {
-  if (!paths || (await unitState(system, "ober-http.service")).mainPid === 0) return skip("HAProxy does not run");
+  if (!paths || (await unitState(system, UNIT.http)).mainPid === 0) return skip("HAProxy does not run");
   if (!isRoot) return skip("needs root");
   const place = { system, paths };
   const [servers, live = [], states] = await Promise.all([serversNow(place), liveServers(place), nameStates(place)]);

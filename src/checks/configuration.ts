@@ -5,6 +5,7 @@ import { inSubnet, parseAddress } from "../domain/address.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { certificatePlace, type Paths } from "../domain/paths.ts";
 import { isHealthPath } from "../domain/rgw.ts";
+import { UNIT } from "../domain/units.ts";
 import { OberError } from "../errors.ts";
 import { type Session, sessionsOf } from "../render/exabgp.ts";
 import { render } from "../render/index.ts";
@@ -124,8 +125,7 @@ function neighborCheck({ name, address, local }: Session): Check<Subject> {
     async run(subject) {
       const { system, paths, config } = subject;
       // A second session would end the one that there is, so ExaBGP's word counts where it runs.
-      if ((await unitState(system, "ober-bgp.service")).active !== "active")
-        return checkOpen({ name, address, local }, subject);
+      if ((await unitState(system, UNIT.bgp)).active !== "active") return checkOpen({ name, address, local }, subject);
       const [[found], health] = await Promise.all([
         neighborStatus({ system, paths, isRoot: true }, { ...config, bgp: { ...config.bgp, neighbors: [address] } }),
         readHealthState(system, paths),

@@ -1,7 +1,7 @@
 /** Whether running connections can be handed over, from what can be seen on this node. */
 import type { Config } from "../config/schema.ts";
 import type { Paths } from "../domain/paths.ts";
-import { hasHandover } from "../domain/units.ts";
+import { hasHandover, UNIT } from "../domain/units.ts";
 import { gatherPlace } from "../node/facts.ts";
 import { handoverPeers } from "../render/handover.ts";
 import { nextRouter } from "../system/addresses.ts";
@@ -26,7 +26,7 @@ export async function checkHandover(
   if (!hasHandover(config)) {
     return warn("the other nodes are not known: a drain cuts transfers", "list all nodes under `nodes` in ober.yaml");
   }
-  if ((await unitState(system, "ober-handover.service")).active !== "active") return skip("ober-handover does not run");
+  if ((await unitState(system, UNIT.handover)).active !== "active") return skip("ober-handover does not run");
   if (!isRoot) return skip("needs root");
   const missing = await whyMissing(system, paths.handoverRules);
   if (missing) return missing;
@@ -64,7 +64,7 @@ async function whyMissing(system: System, rules: string): Promise<Verdict | unde
   const refusal = await handoverRefusal(system, rules);
   return refusal === undefined
     ? fail("the table is gone: somebody flushed the ruleset", "systemctl restart ober-handover.service", [
-        ["systemctl", "restart", "ober-handover.service"],
+        ["systemctl", "restart", UNIT.handover],
       ])
     : warn(
         `this kernel does not take the rules, a drain cuts transfers: ${refusal}`,

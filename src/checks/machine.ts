@@ -1,7 +1,7 @@
 /** The machine itself: programs, ports, clock, disk, kernel. */
 import type { Config } from "../config/schema.ts";
 import { parseAddress } from "../domain/address.ts";
-import { FOREIGN_UNITS, unitsOf } from "../domain/units.ts";
+import { FOREIGN_UNITS, UNIT, unitsOf } from "../domain/units.ts";
 import { orUndefined } from "../errors.ts";
 import { connectionLimits } from "../render/limits.ts";
 import { parseSysctl } from "../render/sysctl.ts";
@@ -70,7 +70,7 @@ export async function checkPorts(host: Host): Promise<Verdict> {
     ),
   ];
   if (owners.length === 0) return skip("nobody listens");
-  const http = await unitState(system, "ober-http.service");
+  const http = await unitState(system, UNIT.http);
   const foreign: string[] = [];
   for (const owner of owners) {
     const pid = /pid (\d+)/.exec(owner)?.[1] ?? "";
@@ -98,7 +98,7 @@ export async function checkSysctl({ system, paths }: Host): Promise<Verdict> {
 export async function checkDescriptors(host: Host): Promise<Verdict> {
   const config = await configOf(host);
   if (!config) return skip("not configured");
-  const { mainPid } = await unitState(host.system, "ober-http.service");
+  const { mainPid } = await unitState(host.system, UNIT.http);
   if (mainPid === 0) return skip("HAProxy does not run");
   const limits = (await host.system.read(`/proc/${mainPid}/limits`)) ?? "";
   return descriptorsVerdict(Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? 0), config);

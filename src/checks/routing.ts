@@ -1,6 +1,8 @@
 /** BGP mode: routes and the sessions that carry them. */
+
 import { readSecrets } from "../config/secrets.ts";
 import { inSubnet } from "../domain/address.ts";
+import { UNIT } from "../domain/units.ts";
 import { TELLING } from "../health/sessions.ts";
 import type { HealthState } from "../health/state.ts";
 import { gatherPlace } from "../node/facts.ts";
@@ -16,7 +18,7 @@ import { neighborStatus, withWords } from "./neighbors.ts";
 export async function checkBgp(host: Host): Promise<Verdict> {
   const config = await configOf(host);
   if (config?.ha_mode !== "bgp") return skip("not in BGP mode");
-  if ((await unitState(host.system, "ober-bgp.service")).active !== "active") return skip("ober-bgp does not run");
+  if ((await unitState(host.system, UNIT.bgp)).active !== "active") return skip("ober-bgp does not run");
   if (!host.paths) return skip("not installed");
   const [found, health] = await Promise.all([
     neighborStatus({ ...host, paths: host.paths }, config),
@@ -44,7 +46,7 @@ export async function checkBgp(host: Host): Promise<Verdict> {
 export async function checkRoutes(host: Host): Promise<Verdict> {
   const config = await configOf(host);
   if (config?.ha_mode !== "bgp" || !host.paths) return skip("not in BGP mode");
-  if ((await unitState(host.system, "ober-bgp.service")).active !== "active") return skip("ober-bgp does not run");
+  if ((await unitState(host.system, UNIT.bgp)).active !== "active") return skip("ober-bgp does not run");
   if (!host.isRoot) return skip("needs root");
   const state = await readHealthState(host.system, host.paths);
   return routesVerdict(state, {
@@ -95,7 +97,7 @@ export async function checkVipNetworks(host: Host): Promise<Verdict> {
 export async function checkBfd(host: Host): Promise<Verdict> {
   const config = await configOf(host);
   if (!host.paths || !config?.bgp.bfd_enabled || config.ha_mode !== "bgp") return skip("off");
-  if ((await unitState(host.system, "ober-bfd.service")).active !== "active") return skip("ober-bfd does not run");
+  if ((await unitState(host.system, UNIT.bfd)).active !== "active") return skip("ober-bfd does not run");
   if (!host.isRoot) return skip("needs root");
   const down = Object.entries(await bfdSessions(host.system, host.paths.bfdSocket)).filter(
     ([, state]) => state !== "Up",

@@ -1,5 +1,7 @@
 /** Whether clients use up what the node has: its connections, and the kernel's queues before HAProxy. */
+
 import { numberIn } from "../domain/foreign.ts";
+import { UNIT } from "../domain/units.ts";
 import { counted, haproxyCommand, type StatRow, showStat } from "../haproxy/socket.ts";
 import type { System } from "../system/system.ts";
 import { unitState } from "../system/systemd.ts";
@@ -152,7 +154,7 @@ export const SATURATION_FIX =
 
 export async function checkSaturation(host: Host): Promise<Verdict> {
   const { system, paths, isRoot } = host;
-  if (!paths || (await unitState(system, "ober-http.service")).mainPid === 0) return skip("HAProxy does not run");
+  if (!paths || (await unitState(system, UNIT.http)).mainPid === 0) return skip("HAProxy does not run");
   if (!isRoot) return skip("needs root");
   const config = await configOf(host);
   const [rows, shares] = await Promise.all([

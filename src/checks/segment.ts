@@ -2,6 +2,7 @@
 
 import { foreignRemark, neededOpenings, textOf } from "../change/firewall-rules.ts";
 import { inSubnet } from "../domain/address.ts";
+import { UNIT } from "../domain/units.ts";
 import { gatherPlace } from "../node/facts.ts";
 import { clusterRemarks } from "../render/keepalived.ts";
 import { localAddresses } from "../system/addresses.ts";
@@ -26,7 +27,7 @@ export async function checkVrrp(host: Host): Promise<Verdict> {
   if (!host.isRoot) return skip("needs root");
   const place = await gatherPlace(host, config);
   const listenMs = Math.min(LONGEST_LISTEN_MS, config.keepalived.advert_int * 2500);
-  if ((await unitState(host.system, "ober-ha.service")).active !== "active") return skip("ober-ha does not run");
+  if ((await unitState(host.system, UNIT.ha)).active !== "active") return skip("ober-ha does not run");
   const [heard, arp] = await Promise.all([
     listenVrrp(place.address, listenMs),
     askArp(place.interface, arpQuestions(config, place), ASK_MS),

@@ -2,7 +2,7 @@
 
 import { isHeldBack } from "../certificates/admission.ts";
 import { type RgwState, statesText, takesRequests, verbOf } from "../domain/rgw.ts";
-import { unitsOf } from "../domain/units.ts";
+import { UNIT, unitsOf } from "../domain/units.ts";
 import { type StatRow, serversOf, settledRows, showStat } from "../haproxy/socket.ts";
 import { causeOf } from "../health/drain.ts";
 import { healthNow } from "../health/once.ts";
@@ -66,7 +66,7 @@ export async function checkHeld({ system, paths }: Host): Promise<Verdict> {
 export async function checkHaproxy(host: Host): Promise<Verdict> {
   const config = await configOf(host);
   if (!config) return skip("not configured");
-  if ((await unitState(host.system, "ober-http.service")).active !== "active") return skip("ober-http does not run");
+  if ((await unitState(host.system, UNIT.http)).active !== "active") return skip("ober-http does not run");
   const health = await healthNow(config.stats_port, 1500);
   if (health.ok) return pass(`answers in ${health.latencyMs.toFixed(1)} ms`);
   // That no server is up is the finding of the next check.
@@ -81,7 +81,7 @@ export async function checkBackends(host: Host): Promise<Verdict> {
   const config = await configOf(host);
   if (!config || !host.paths) return skip("not configured");
   if (!host.isRoot) return skip("needs root");
-  if ((await unitState(host.system, "ober-http.service")).active !== "active") return skip("ober-http does not run");
+  if ((await unitState(host.system, UNIT.http)).active !== "active") return skip("ober-http does not run");
   const { haproxySocket } = host.paths;
   return backendsVerdict(
     config.backends.map(({ name }) => name),
@@ -113,8 +113,8 @@ function rgwFix(states: readonly RgwState[]): string {
 
 export async function checkVips(host: Host): Promise<Verdict> {
   const config = await configOf(host);
-  if (!config || !unitsOf(config).includes("ober-vip.service")) return skip("keepalived alone has them");
-  if ((await unitState(host.system, "ober-vip.service")).active !== "active") return skip("ober-vip does not run");
+  if (!config || !unitsOf(config).includes(UNIT.vip)) return skip("keepalived alone has them");
+  if ((await unitState(host.system, UNIT.vip)).active !== "active") return skip("ober-vip does not run");
   const vrrpLink = config.ha_mode === "bgp" ? undefined : (await gatherPlace(host, config)).interface;
   const all = await localAddresses(host.system);
   const local = all.filter((own) => own.interface !== vrrpLink);

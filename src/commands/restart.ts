@@ -1,6 +1,6 @@
 import { defineCommand } from "citty";
 import type { Documents } from "../documents.ts";
-import { unitsOf } from "../domain/units.ts";
+import { UNIT, unitsOf } from "../domain/units.ts";
 import { lookBeforeReload, lookFirst } from "../node/look-first.ts";
 import { currentConfig, thisNodeAsRoot } from "../node/node.ts";
 import { bringIntoService } from "../node/start.ts";
@@ -27,7 +27,7 @@ export default defineCommand({
     if (args.reloadOnly) {
       await withLock(node.paths.prefix, "restart", async () => {
         await lookBeforeReload(node, (await currentConfig(node)).config);
-        await systemctl(node.system, "reload", "ober-http.service");
+        await systemctl(node.system, "reload", UNIT.http);
       });
       return out.result(
         { reloaded: true } satisfies Documents["restart --reload-only"],

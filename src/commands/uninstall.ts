@@ -1,5 +1,6 @@
 import { defineCommand } from "citty";
 import type { Documents } from "../documents.ts";
+import { UNIT } from "../domain/units.ts";
 import { orWarn } from "../errors.ts";
 import { readJournal } from "../install/journal.ts";
 import { notBootstrapped, undoSteps } from "../install/runner.ts";
@@ -63,7 +64,7 @@ const LEAVE_WITHIN_MS = 60_000;
 
 /** A node in service leaves as `ober stop` does. A configuration that no longer loads must not keep ober on the machine. */
 async function leaveService(node: Node, out: Output): Promise<void> {
-  if ((await unitState(node.system, "ober-http.service")).active !== "active") return;
+  if ((await unitState(node.system, UNIT.http)).active !== "active") return;
   await orWarn(out.warn, "the node could not be stopped in good order", async () => {
     const { config } = await currentConfig(node);
     const turn = { command: "ober uninstall", force: true, waitMs: undefined };

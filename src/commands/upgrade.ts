@@ -1,10 +1,11 @@
 import { resolve } from "node:path";
 import { defineCommand } from "citty";
 import type { Documents } from "../documents.ts";
+import { unitOfPackage } from "../domain/units.ts";
 import { UsageError } from "../errors.ts";
 import { thisNodeAsRoot } from "../node/node.ts";
 import { stopArgs, stopOptions } from "../node/stop.ts";
-import { finishUpgrade, UNIT_OF, upgradePackages } from "../node/upgrade.ts";
+import { finishUpgrade, upgradePackages } from "../node/upgrade.ts";
 import { restoreSelf, upgradeSelf } from "../node/upgrade-self.ts";
 import { HAPROXY_PACKAGES, nodePackages, packageManager, requireSupportedOs } from "../packages/os.ts";
 import type { PackageVersion } from "../packages/packages.ts";
@@ -54,7 +55,9 @@ export default defineCommand({
     if (!args.checkOnly)
       for (const each of await locked(() => finishUpgrade(node, out, manager))) out.warn(`back is ${each}`);
     out.progress("asking the repositories");
-    const found = await manager.versions([...HAPROXY_PACKAGES, ...nodePackages(os)].filter((name) => name in UNIT_OF));
+    const found = await manager.versions(
+      [...HAPROXY_PACKAGES, ...nodePackages(os)].filter((name) => unitOfPackage(name) !== undefined),
+    );
     const due = found.filter(({ installed, candidate, held }) => installed !== candidate && !held);
     if (args.checkOnly || due.length === 0) return showVersions(out, found);
     if (!args.yes) {

@@ -1,47 +1,104 @@
 import { parseAddress } from "./address.ts";
 
-/** systemd units that ober owns. Every loop over units (start order, status, uninstall) goes over this table. */
+/** Names of unit files, by what each is about: the only place in the source that spells them out. */
+export const UNIT = {
+  vip: "ober-vip.service",
+  handover: "ober-handover.service",
+  http: "ober-http.service",
+  names: "ober-names.service",
+  certs: "ober-certs.path",
+  certsRun: "ober-certs.service",
+  renew: "ober-renew.timer",
+  renewRun: "ober-renew.service",
+  bfd: "ober-bfd.service",
+  bgp: "ober-bgp.service",
+  ha: "ober-ha.service",
+  metrics: "ober-metrics.timer",
+  metricsRun: "ober-metrics.service",
+} as const;
+
 export type UnitName = (typeof UNITS)[number]["name"];
 export type Service = (typeof UNITS)[number]["service"];
 
-/** In start order; stopping goes backwards. */
-export const UNITS = [
-  { service: "vip", name: "ober-vip.service", title: "VIP addresses" },
-  { service: "handover", name: "ober-handover.service", title: "handover of connections" },
-  { service: "http", name: "ober-http.service", title: "HAProxy" },
-  { service: "names", name: "ober-names.service", title: "names of RGWs" },
-  { service: "certs", name: "ober-certs.path", title: "watch of the certificates" },
-  { service: "renew", name: "ober-renew.timer", title: "renewal of certificates" },
-  { service: "bfd", name: "ober-bfd.service", title: "BFD" },
-  { service: "bgp", name: "ober-bgp.service", title: "BGP (ExaBGP)" },
-  { service: "ha", name: "ober-ha.service", title: "VRRP (keepalived)" },
-] as const;
+/** What ober does when the unit's own definition changes on a running node: `later` waits for a restart that the operator chooses. */
+type OnChange = "restart" | "later";
 
-/** What a unit of the table starts when it is time: files of ober's as well, never enabled, active only while they work. */
-export const TRIGGERED = {
-  "ober-certs.path": "ober-certs.service",
-  "ober-renew.timer": "ober-renew.service",
-} as const satisfies Partial<Record<UnitName, string>>;
-export type TriggeredName = (typeof TRIGGERED)[keyof typeof TRIGGERED];
+/**
+ * systemd units that ober owns, in start order; stopping goes backwards. Every loop over units (start, status, changes, uninstall)
+ * goes over this table.
+ *
+ * - `traffic`: it brings clients to the node; everything else must be there before it.
+ * - `packages`: the packages whose program it runs.
+ * - `starts`: what a path or a timer starts when it is time; a file of ober's as well, never enabled, active only while it works.
+ */
+export const UNITS = [
+  { service: "vip", name: UNIT.vip, title: "VIP addresses", onChange: "later" },
+  { service: "handover", name: UNIT.handover, title: "handover of connections", onChange: "later" },
+  {
+    service: "http",
+    name: UNIT.http,
+    title: "HAProxy",
+    onChange: "later",
+    packages: ["haproxy", "haproxy-awslc"],
+  },
+  { service: "names", name: UNIT.names, title: "names of RGWs", onChange: "restart" },
+  {
+    service: "certs",
+    name: UNIT.certs,
+    title: "watch of the certificates",
+    onChange: "restart",
+    starts: UNIT.certsRun,
+  },
+  { service: "renew", name: UNIT.renew, title: "renewal of certificates", onChange: "restart", starts: UNIT.renewRun },
+  { service: "bfd", name: UNIT.bfd, title: "BFD", onChange: "restart", traffic: true, packages: ["bird2", "bird"] },
+  { service: "bgp", name: UNIT.bgp, title: "BGP (ExaBGP)", onChange: "restart", traffic: true, packages: ["exabgp"] },
+  {
+    service: "ha",
+    name: UNIT.ha,
+    title: "VRRP (keepalived)",
+    onChange: "restart",
+    traffic: true,
+    packages: ["keepalived"],
+  },
+] as const satisfies readonly UnitRow[];
+
+type UnitRow = {
+  readonly service: string;
+  readonly name: string;
+  readonly title: string;
+  readonly onChange: OnChange;
+  readonly traffic?: true;
+  readonly packages?: readonly string[];
+  readonly starts?: string;
+};
+
+const rows: readonly (UnitRow & { readonly name: UnitName })[] = UNITS;
+
+export type TriggeredName = Extract<(typeof UNITS)[number], { starts: string }>["starts"];
+
+/** What a path or a timer of the table starts; undefined for a unit that works itself. */
+export const startedBy = (name: UnitName): TriggeredName | undefined =>
+  rows.find((unit) => unit.name === name)?.starts as TriggeredName | undefined;
 
 /** Every unit file that ober may write. */
 export const UNIT_FILES: readonly (UnitName | TriggeredName)[] = [
   ...UNITS.map(({ name }) => name),
-  ...Object.values(TRIGGERED),
+  ...UNITS.flatMap((unit) => ("starts" in unit ? [unit.starts] : [])),
 ];
 /** There only where `ober metrics --install` was typed, and nothing that a configuration decides. */
-export const METRICS_TIMER = "ober-metrics.timer";
-export const METRICS_SERVICE = "ober-metrics.service";
+export const METRICS_TIMER = UNIT.metrics;
+export const METRICS_SERVICE = UNIT.metricsRun;
 
 /** Units that bring no traffic to the node: everything that must be there before it. */
-export const WITHOUT_TRAFFIC: readonly UnitName[] = [
-  "ober-vip.service",
-  "ober-handover.service",
-  "ober-http.service",
-  "ober-names.service",
-  "ober-certs.path",
-  "ober-renew.timer",
-];
+export const WITHOUT_TRAFFIC: readonly UnitName[] = rows.filter(({ traffic }) => !traffic).map(({ name }) => name);
+
+/** Units whose own definition changed on a running node: those to restart, or those that wait. */
+export const unitsOnChange = (what: OnChange): readonly UnitName[] =>
+  rows.filter(({ onChange }) => onChange === what).map(({ name }) => name);
+
+/** The unit that runs the program of a package; undefined where none does. */
+export const unitOfPackage = (name: string): UnitName | undefined =>
+  rows.find(({ packages }) => packages?.includes(name))?.name;
 
 /** What of a configuration decides which units a node has. */
 export type UnitChoice = {
@@ -60,15 +117,15 @@ export function unitsOf(config: UnitChoice): readonly UnitName[] {
   const handover = hasHandover(config);
   const belongs: Record<UnitName, boolean> = {
     // A node that is not the master must have the VIP as well, where it serves the connections that were handed to it.
-    "ober-vip.service": bgp || handover,
-    "ober-handover.service": handover,
-    "ober-http.service": true,
-    "ober-names.service": config.backends.some(({ servers }) => servers.some(({ host }) => !parseAddress(host))),
-    "ober-certs.path": true,
-    "ober-renew.timer": config.certs.acme_enabled,
-    "ober-bfd.service": bgp && config.bgp.bfd_enabled,
-    "ober-bgp.service": bgp,
-    "ober-ha.service": !bgp,
+    [UNIT.vip]: bgp || handover,
+    [UNIT.handover]: handover,
+    [UNIT.http]: true,
+    [UNIT.names]: config.backends.some(({ servers }) => servers.some(({ host }) => !parseAddress(host))),
+    [UNIT.certs]: true,
+    [UNIT.renew]: config.certs.acme_enabled,
+    [UNIT.bfd]: bgp && config.bgp.bfd_enabled,
+    [UNIT.bgp]: bgp,
+    [UNIT.ha]: !bgp,
   };
   return UNITS.map(({ name }) => name).filter((name) => belongs[name]);
 }

@@ -16,6 +16,7 @@ import type { Documents } from "../documents.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { learn } from "../domain/names.ts";
 import { certificatePlace } from "../domain/paths.ts";
+import { UNIT } from "../domain/units.ts";
 import { OberError } from "../errors.ts";
 import { checksPending, showStat, workerPid } from "../haproxy/socket.ts";
 import { haproxyAsker } from "../haproxy/verdict.ts";
@@ -239,7 +240,7 @@ async function troubleInService(node: Node, out: Output, config: Config): Promis
 
 /** Whether the routes or the VIPs are away for a moment: what brings them is restarted, or exchanged for the other mode's. */
 function leavesTraffic({ restart, end }: Activation): boolean {
-  const traffic: readonly string[] = ["ober-bgp.service", "ober-ha.service"];
+  const traffic: readonly string[] = [UNIT.bgp, UNIT.ha];
   return [...restart, ...end].some((unit) => traffic.includes(unit));
 }
 

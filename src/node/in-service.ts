@@ -3,6 +3,7 @@
 import { neighborStatus } from "../checks/neighbors.ts";
 import { heldOn } from "../checks/vrrp.ts";
 import type { Config } from "../config/schema.ts";
+import { UNIT } from "../domain/units.ts";
 import type { VrrpInstance } from "../domain/vrrp.ts";
 import { OberError } from "../errors.ts";
 import type { HealthState } from "../health/state.ts";
@@ -48,7 +49,7 @@ export async function awaitService(node: Node, out: Output, config: Config): Pro
 
 /** Whether what brings traffic to the node runs. */
 export async function bringsTraffic({ system }: Node, config: Config): Promise<boolean> {
-  const unit = config.ha_mode === "bgp" ? "ober-bgp.service" : "ober-ha.service";
+  const unit = config.ha_mode === "bgp" ? UNIT.bgp : UNIT.ha;
   return (await unitState(system, unit)).active === "active";
 }
 

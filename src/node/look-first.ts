@@ -4,7 +4,7 @@ import { currentFile } from "../change/current-file.ts";
 import { validateInPlace } from "../change/validators.ts";
 import type { Config } from "../config/schema.ts";
 import { certificatePlace, type Paths } from "../domain/paths.ts";
-import { unitsOf } from "../domain/units.ts";
+import { UNIT, unitsOf } from "../domain/units.ts";
 import { OberError } from "../errors.ts";
 import { haproxyAsker } from "../haproxy/verdict.ts";
 import type { RenderedFile } from "../render/file.ts";
@@ -65,8 +65,8 @@ async function filesOf(node: Place, config: Config): Promise<readonly RenderedFi
     ...(config.ha_mode === "bgp"
       ? [paths.exabgpConfig, ...(config.bgp.ttl_security ? [paths.ttlRules] : [])]
       : [paths.keepalivedConfig]),
-    ...(units.includes("ober-bfd.service") ? [paths.bfdConfig] : []),
-    ...(units.includes("ober-handover.service") ? [paths.handoverRules] : []),
+    ...(units.includes(UNIT.bfd) ? [paths.bfdConfig] : []),
+    ...(units.includes(UNIT.handover) ? [paths.handoverRules] : []),
     ...units.map((name) => `${paths.unitDirectory}/${name}`),
   ];
   return Promise.all(

@@ -10,7 +10,7 @@ import type { Config } from "../config/schema.ts";
 import { type NameStates, nameRemark } from "../domain/names.ts";
 import { type RgwState, rgwState } from "../domain/rgw.ts";
 import { firstServer } from "../domain/server-state.ts";
-import { hasHandover, unitsOf } from "../domain/units.ts";
+import { hasHandover, UNIT, unitsOf } from "../domain/units.ts";
 import { orUndefined } from "../errors.ts";
 import { nameStates } from "../haproxy/server-names.ts";
 import {
@@ -195,7 +195,7 @@ export async function nodeStatus({ system: patient, paths }: Node): Promise<Node
   const local = new Set(addresses.map(({ address }) => address));
   const alive = unseen.some(({ question }) => question === "units")
     ? health !== undefined && !health.stopped && Date.now() - Date.parse(health.updatedAt) < LOOP_SILENT_MS
-    : units.some(({ name, active }) => name === "ober-bgp.service" && active === "active");
+    : units.some(({ name, active }) => name === UNIT.bgp && active === "active");
   return {
     mode: config.ha_mode,
     units,
@@ -266,7 +266,7 @@ async function vrrpStatus(
 }
 
 function keepalivedAmong(units: readonly UnitState[]): UnitState {
-  const found = units.find(({ name }) => name === "ober-ha.service");
+  const found = units.find(({ name }) => name === UNIT.ha);
   if (found === undefined) throw new Error("a node in keepalived mode has no ober-ha.service");
   return found;
 }

@@ -1,5 +1,5 @@
 import type { Config } from "../config/schema.ts";
-import { unitsOf } from "../domain/units.ts";
+import { UNIT, unitsOf } from "../domain/units.ts";
 import { orUndefined, orWarn, UsageError } from "../errors.ts";
 import { haproxyCommand } from "../haproxy/socket.ts";
 import { type Drained, waitForTransfers } from "../haproxy/traffic.ts";
@@ -63,7 +63,7 @@ export async function leaveAndStop(
 ): Promise<Drained & { inFlight: number }> {
   const { system, paths } = node;
   const { config } = options;
-  const running = (await unitState(system, "ober-http.service")).active === "active";
+  const running = (await unitState(system, UNIT.http)).active === "active";
   let inFlight = 0;
   let drained: Drained = { end: "empty", left: 0 };
   const lift = running ? await withdrawAll(node, out, config) : async () => {};

@@ -4,6 +4,7 @@ import { validate } from "../change/validators.ts";
 import type { Documents } from "../documents.ts";
 import { RELEASE_KEY } from "../domain/build.ts";
 import { numberIn } from "../domain/foreign.ts";
+import { UNIT } from "../domain/units.ts";
 import { OberError } from "../errors.ts";
 import { digestOf } from "../packages/offline.ts";
 import { isSignedBy } from "../packages/signature.ts";
@@ -217,12 +218,12 @@ async function replace(
   await system.remove(paths.executableOnTrial);
   if (!isConfigured) return;
   // The health loop that ExaBGP runs is still the old program. A reload replaces it; the sessions and routes stay.
-  if ((await unitState(system, "ober-bgp.service")).active === "active") {
-    await systemctl(system, "reload", "ober-bgp.service");
+  if ((await unitState(system, UNIT.bgp)).active === "active") {
+    await systemctl(system, "reload", UNIT.bgp);
   }
   // So is what follows names; a node without names has no such unit.
-  if ((await unitState(system, "ober-names.service")).active === "active") {
-    await systemctl(system, "restart", "ober-names.service");
+  if ((await unitState(system, UNIT.names)).active === "active") {
+    await systemctl(system, "restart", UNIT.names);
   }
 }
 

@@ -1,6 +1,7 @@
 import { isHeldBack } from "../certificates/admission.ts";
 import { liftStaleDrain } from "../change/leaving.ts";
 import type { Config } from "../config/schema.ts";
+import { UNIT, unitOfPackage } from "../domain/units.ts";
 import { OberError } from "../errors.ts";
 import { waitForTransfers } from "../haproxy/traffic.ts";
 import { healthNow } from "../health/once.ts";
@@ -22,16 +23,6 @@ type Exchange = PackageVersion & { readonly oldFile: string | undefined; readonl
 
 /** What is under way, for whoever finds it after this process has died. */
 type UpgradeRecord = { readonly at: string; readonly by: string; readonly packages: readonly Exchange[] };
-
-/** The unit that runs a package's program; the others are bound to HAProxy's and follow it. */
-export const UNIT_OF: Readonly<Record<string, string>> = {
-  haproxy: "ober-http.service",
-  "haproxy-awslc": "ober-http.service",
-  exabgp: "ober-bgp.service",
-  keepalived: "ober-ha.service",
-  bird2: "ober-bfd.service",
-  bird: "ober-bfd.service",
-};
 
 const HEALTHY_WITHIN_MS = 30_000;
 
@@ -73,7 +64,7 @@ async function exchange(
   const { manager, due, config, packages } = options;
   const record: UpgradeRecord = { at: new Date().toISOString(), by: author(), packages };
   await system.writeAtomic(paths.upgradeRecord, `${JSON.stringify(record)}\n`, { mode: 0o600 });
-  const inService = (await unitState(system, "ober-http.service")).active === "active";
+  const inService = (await unitState(system, UNIT.http)).active === "active";
   const wasHealthy = inService && (await healthNow(config.stats_port)).ok;
   const traffic = wasHealthy && (await bringsTraffic(node, config));
   const lift = inService ? await withdrawAll(node, out, config) : async () => {};
@@ -156,7 +147,7 @@ async function tryHaproxy(
   out: Output,
   { manager, packages }: { manager: PackageManager; packages: readonly Exchange[] },
 ): Promise<void> {
-  const haproxy = packages.find(({ name }) => UNIT_OF[name] === "ober-http.service");
+  const haproxy = packages.find(({ name }) => unitOfPackage(name) === UNIT.http);
   if (haproxy === undefined || (await system.stat(paths.haproxyConfig)) === undefined) return;
   out.progress("having the new HAProxy read the present configuration");
   const directory = `${paths.upgrade}/tree`;
@@ -175,7 +166,7 @@ async function bring(
   const { config, text } = await currentConfig(node);
   const silent = { ...out, result: async () => {} };
   await applyText(node, silent, { text, source: paths.config, command: "upgrade", yes: true, locked: true });
-  const unit = UNIT_OF[name];
+  const unit = unitOfPackage(name);
   if (unit === undefined || (await unitState(system, unit)).active === "inactive") return;
   await systemctl(system, "restart", unit);
   const deadline = performance.now() + HEALTHY_WITHIN_MS;

@@ -1,8 +1,10 @@
 /** What can be said of each link between HAProxy and the router or the segment. Pure. */
+
 import { saturationState, saturationText } from "../checks/saturation.ts";
 import type { VrrpVip } from "../checks/vrrp.ts";
 import { age } from "../domain/age.ts";
 import { statesText, takesRequests, verbOf } from "../domain/rgw.ts";
+import { UNIT } from "../domain/units.ts";
 import { LOOP_SILENT_MS } from "../system/health-state.ts";
 import { type Question, unansweredText } from "./sight.ts";
 import type { VipStatus } from "./status.ts";
@@ -41,9 +43,9 @@ function unitProblem({ status }: WhyFacts, name: string, title: string): Link | 
 }
 
 export function haproxyLink(facts: WhyFacts): Link {
-  const problem = unknownLink(facts, "units", "HAProxy") ?? unitProblem(facts, "ober-http.service", "HAProxy");
+  const problem = unknownLink(facts, "units", "HAProxy") ?? unitProblem(facts, UNIT.http, "HAProxy");
   if (problem) return problem;
-  const unit = facts.status.units.find(({ name }) => name === "ober-http.service");
+  const unit = facts.status.units.find(({ name }) => name === UNIT.http);
   const since = unit?.since === undefined ? "" : ` since ${age(facts.now - unit.since)}`;
   const restarts = unit?.restarts ? `, restarted ${unit.restarts} times by systemd` : "";
   return ok("HAProxy", `runs${since}${restarts}`);
@@ -51,7 +53,7 @@ export function haproxyLink(facts: WhyFacts): Link {
 
 /** A file that HAProxy refuses keeps it from starting, and shows only then. */
 export function certificateLinks({ status: { certificates, units } }: WhyFacts): readonly Link[] {
-  const http = units.find(({ name }) => name === "ober-http.service");
+  const http = units.find(({ name }) => name === UNIT.http);
   const problems = certificates.flatMap((one) => one.problems.filter(({ severity }) => severity === "broken"));
   return problems.map(({ message, fix }) =>
     http === undefined || http.active === "active" || http.enabled !== "enabled"
@@ -121,7 +123,7 @@ export function addressLink({ vip, onInterface }: VipStatus, facts: WhyFacts): L
 
 /** The process that ExaBGP runs: alive, its last check, its last decision. */
 export function loopLink(facts: WhyFacts): Link {
-  const problem = unitProblem(facts, "ober-bgp.service", "health loop");
+  const problem = unitProblem(facts, UNIT.bgp, "health loop");
   if (problem) return problem;
   const { loop } = facts.status;
   const type = "ober logs --service bgp";
@@ -178,7 +180,7 @@ export function bfdLinks({ status }: WhyFacts): readonly Link[] {
 }
 
 export function vrrpLinks(vip: VrrpVip, facts: WhyFacts): readonly Link[] {
-  const problem = unitProblem(facts, "ober-ha.service", "keepalived");
+  const problem = unitProblem(facts, UNIT.ha, "keepalived");
   if (problem) return [problem];
   const { status, now } = facts;
   const since = vip.since === undefined ? "" : ` since ${age(now - Date.parse(vip.since))}`;

@@ -2,7 +2,7 @@ import { assets } from "../assets.ts";
 import type { Config } from "../config/schema.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { certificatePlace, type Paths } from "../domain/paths.ts";
-import { TRIGGERED, type TriggeredName, type UnitName, unitsOf } from "../domain/units.ts";
+import { startedBy, type TriggeredName, UNIT, type UnitName, unitsOf } from "../domain/units.ts";
 import { atLeast } from "../domain/version.ts";
 import { sessionsOf } from "./exabgp.ts";
 import type { RenderedFile } from "./file.ts";
@@ -11,7 +11,7 @@ import { fill } from "./template.ts";
 /** The units of this node. */
 export function renderUnits(config: Config, facts: NodeFacts, paths: Paths): readonly RenderedFile[] {
   const units = unitsOf(config);
-  const triggered = Object.entries(TRIGGERED).flatMap(([by, name]) => (units.includes(by as UnitName) ? [name] : []));
+  const triggered = units.map(startedBy).filter((name) => name !== undefined);
   return [...units, ...triggered].map((name) => ({
     path: `${paths.unitDirectory}/${name}`,
     content: unitText(name, config, facts, paths),
@@ -22,30 +22,30 @@ export function renderUnits(config: Config, facts: NodeFacts, paths: Paths): rea
 function unitText(name: UnitName | TriggeredName, config: Config, facts: NodeFacts, paths: Paths): string {
   const { executable, vipScript, vipList, handoverRules, haproxyConfig, masterSocket } = paths;
   switch (name) {
-    case "ober-vip.service":
+    case UNIT.vip:
       return fill(assets.vipUnit, { executable, vipScript });
-    case "ober-handover.service":
+    case UNIT.handover:
       // A kernel that lacks a part fails the unit only where the handover must be.
       return fill(assets.handoverUnit, {
         executable,
         handoverRules,
         optional: config.handover === "always" ? "" : "-",
       });
-    case "ober-http.service":
+    case UNIT.http:
       return fill(assets.httpUnit, { executable, haproxyConfig, masterSocket });
-    case "ober-names.service":
+    case UNIT.names:
       return fill(assets.namesUnit, { executable, var: paths.var, follow: followed(config) });
-    case "ober-certs.path":
+    case UNIT.certs:
       return fill(assets.certsPath, certificateWatch(certificatePlace(paths, config.certs).replace(/\/+$/, "")));
-    case "ober-certs.service":
+    case UNIT.certsRun:
       return fill(assets.certsUnit, { executable, prefix: paths.prefix });
-    case "ober-renew.timer":
+    case UNIT.renew:
       return assets.renewTimer;
-    case "ober-renew.service":
+    case UNIT.renewRun:
       return fill(assets.renewUnit, { executable, prefix: paths.prefix });
-    case "ober-bfd.service":
+    case UNIT.bfd:
       return fill(assets.bfdUnit, { bfdConfig: paths.bfdConfig, bfdSocket: paths.bfdSocket });
-    case "ober-bgp.service":
+    case UNIT.bgp:
       return fill(assets.bgpUnit, {
         exabgpConfig: paths.exabgpConfig,
         var: paths.var,
@@ -53,7 +53,7 @@ function unitText(name: UnitName | TriggeredName, config: Config, facts: NodeFac
         ttlStart: config.bgp.ttl_security ? `ExecStartPre=/usr/sbin/nft -f ${paths.ttlRules}` : "",
         ttlReload: config.bgp.ttl_security ? `ExecReload=/usr/sbin/nft -f ${paths.ttlRules}` : "",
       });
-    case "ober-ha.service":
+    case UNIT.ha:
       return fill(assets.haUnit, {
         keepalivedConfig: paths.keepalivedConfig,
         vipList,

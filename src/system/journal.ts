@@ -1,5 +1,5 @@
 import { LOG_NAMESPACE } from "../domain/paths.ts";
-import { type Service, TRIGGERED, UNITS } from "../domain/units.ts";
+import { type Service, startedBy, UNITS } from "../domain/units.ts";
 
 /** The journalctl command that shows what was asked for; one JSON object a line with `--json`, because it never ends. */
 export function journalctl(args: {
@@ -16,7 +16,7 @@ export function journalctl(args: {
     `--namespace=+${LOG_NAMESPACE}`,
     "--no-pager",
     ...(args.since === undefined ? ["--lines", args.lines] : [`--since=${args.since}`]),
-    ...units.flatMap(({ name }) => ["--unit", name in TRIGGERED ? TRIGGERED[name as keyof typeof TRIGGERED] : name]),
+    ...units.flatMap(({ name }) => ["--unit", startedBy(name) ?? name]),
     ...(args.follow ? ["--follow"] : []),
     ...(args.json ? ["--output=json"] : []),
   ];

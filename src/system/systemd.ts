@@ -1,5 +1,6 @@
 import { isoTime, numberIn } from "../domain/foreign.ts";
 import { LOG_NAMESPACE } from "../domain/paths.ts";
+import { UNIT } from "../domain/units.ts";
 import { OberError, orUndefined } from "../errors.ts";
 import type { System } from "./system.ts";
 
@@ -122,5 +123,5 @@ export async function requireSystemd(system: System): Promise<void> {
 
 /** Whether HAProxy is there to be asked on its socket. */
 export async function haproxyRuns(system: System): Promise<boolean> {
-  return ["active", "reloading"].includes((await unitState(system, "ober-http.service")).active);
+  return ["active", "reloading"].includes((await unitState(system, UNIT.http)).active);
 }

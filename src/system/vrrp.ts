@@ -1,4 +1,5 @@
 import { isoTime, numberIn } from "../domain/foreign.ts";
+import { UNIT } from "../domain/units.ts";
 import { OberError } from "../errors.ts";
 import type { System } from "./system.ts";
 import { type UnitState, unitState } from "./systemd.ts";
@@ -16,7 +17,6 @@ export type VrrpState = {
   readonly since: number | undefined;
 };
 
-const UNIT = "ober-ha.service";
 const DUMP_WITHIN_MS = 2000;
 
 /**
@@ -25,7 +25,7 @@ const DUMP_WITHIN_MS = 2000;
  */
 export async function vrrpStates(
   system: System,
-  unit: Promise<UnitState> = unitState(system, UNIT),
+  unit: Promise<UnitState> = unitState(system, UNIT.ha),
 ): Promise<readonly VrrpState[]> {
   const [{ active, mainPid }, signal] = await Promise.all([
     unit,
@@ -39,7 +39,7 @@ export async function vrrpStates(
   if (signal instanceof Error) throw signal;
   const dump = `/proc/${mainPid}/root/tmp/keepalived.data`;
   await system.remove(dump);
-  await system.run(["systemctl", "kill", `--signal=${signal.trim()}`, "--kill-who=main", UNIT]);
+  await system.run(["systemctl", "kill", `--signal=${signal.trim()}`, "--kill-who=main", UNIT.ha]);
   const deadline = performance.now() + DUMP_WITHIN_MS;
   for (;;) {
     const text = (await system.read(dump)) ?? "";
