@@ -3,12 +3,36 @@ import { checkArguments, hasFlag } from "./arguments.ts";
 import { COMMANDS, type Loader } from "./commands.ts";
 import type { Documents } from "./documents.ts";
 import { nearest } from "./domain/nearest.ts";
-import { UsageError } from "./errors.ts";
+import { EXIT, OberError, refusal, UsageError } from "./errors.ts";
 import { commandHelp, rootHelp } from "./ui/help.ts";
-import { output } from "./ui/output.ts";
+import { output, ReaderGoneError, showBug, showError } from "./ui/output.ts";
 import { globalArgs } from "./ui/shared-args.ts";
 
 export { COMMANDS } from "./commands.ts";
+export { EXIT } from "./errors.ts";
+
+/** Runs the command line to its end and returns its exit code; an error is shown, and never thrown. */
+export async function runToEnd(argv: readonly string[]): Promise<number> {
+  try {
+    await runCli(argv);
+    return Number(process.exitCode ?? EXIT.done);
+  } catch (error) {
+    return exitCodeOf(error, argv);
+  }
+}
+
+/** Shows what ended the command line and returns the exit code for it. */
+export async function exitCodeOf(thrown: unknown, argv: readonly string[]): Promise<number> {
+  if (thrown instanceof ReaderGoneError) return EXIT.done;
+  // A full disk or too few descriptors are no bug, wherever they are met.
+  const error = refusal(thrown) ?? thrown;
+  if (error instanceof OberError) {
+    await showError(error, argv.includes("--json"));
+    return error.exitCode;
+  }
+  await showBug(error);
+  return EXIT.bug;
+}
 
 /** Runs the command that `argv` names and returns when it is done. Throws what the command throws, and UsageError. */
 export async function runCli(argv: readonly string[]): Promise<void> {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { COMMANDS } from "../src/cli.ts";
-import { OBER, ober } from "./helpers/ober.ts";
+import { OBER, ober, oberHere } from "./helpers/ober.ts";
 
 /** Every command, called wrongly: what is typed, and what the first line of the answer is. A new command adds its line. */
 const WRONG_USAGE: Record<string, readonly [args: string, error: string]> = {
@@ -44,13 +44,13 @@ describe("every command", () => {
   });
 
   test.each(Object.entries(WRONG_USAGE))("%s refuses wrong usage with exit code 2", async (name, [args, error]) => {
-    const result = await ober([name, ...args.split(" ")]);
+    const result = await oberHere([name, ...args.split(" ")]);
     expect(result).toMatchObject({ code: 2, stdout: "" });
     expect(result.stderr.split("\n")[0]).toBe(error);
   });
 
   test.each(Object.keys(COMMANDS))("%s explains itself with --help", async (name) => {
-    const result = await ober([name, "--help"]);
+    const result = await oberHere([name, "--help"]);
     expect(result).toMatchObject({ code: 0, stderr: "" });
     expect(result.stdout).toContain(`Usage: ober ${name}`);
     expect(result.stdout).not.toContain("\u001b");
@@ -109,9 +109,13 @@ describe("the command line", () => {
     ["no command but a flag", ["--json"], 2, "error: no command given\nhint:  `ober --help` lists the commands\n"],
   ];
   test.each(cases)("answers %s with its remedy", async (_what, args, code, stderr) => {
-    const result = await ober(args);
-    expect(result.stderr).toBe(stderr);
-    expect(result.code).toBe(code);
+    expect(await oberHere(args)).toMatchObject({ code, stderr });
+  });
+
+  test("is the same in a process of its own", async () => {
+    for (const args of [["status", "--help"], ["health", "-qv"], ["constructor"]]) {
+      expect(await ober(args)).toEqual(await oberHere(args));
+    }
   });
 
   test("shows the commands and fails when it is called without any", async () => {
