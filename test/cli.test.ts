@@ -32,7 +32,7 @@ const WRONG_USAGE: Record<string, readonly [args: string, error: string]> = {
   man: ["status", "error: `ober man` does not take 'status'"],
   upgrade: ["--self a --rollback", "error: --check-only, --self and --rollback exclude each other"],
   uninstall: ["--keep", "error: unknown flag --keep of `ober uninstall`"],
-  history: ["--since yesterdy", `error: --since "yesterdy" is no time`],
+  history: ["--since yesterdy", `error: --since "yesterdy" is not a time`],
   names: ["--follow s3", "error: --follow belongs to --watch"],
   notify: ["INSTANCE x MASTER 1 2", "error: `ober notify` does not take '2'"],
   health: ["--onse", "error: unknown flag --onse of `ober health`"],

@@ -110,12 +110,13 @@ export async function apply(context: ApplyContext, files: readonly RenderedFile[
   }
   const changes = diffFiles(files, current, generatedPaths(paths));
 
+  // The parsers have read these very files before they became a generation; `doctor` has them read again.
+  if (changes.length === 0) return { generation: undefined, changed: [], warnings: [] };
+
   progress("checking the new files with the programs that will read them");
   const directory = stagingDirectory(paths);
   const staged = validate(system, { files, paths, facts: context.facts, directory });
   const warnings = await staged.finally(() => system.removeTree(paths.transaction));
-  if (changes.length === 0) return { generation: undefined, changed: [], warnings };
-
   return withoutInterrupts(() => replace(context, { files, changes, warnings }));
 }
 

@@ -9,13 +9,14 @@ import { applyFiles, forceArgs } from "../node/apply.ts";
 import { gatherFacts } from "../node/facts.ts";
 import { type Node, thisNodeAsRoot } from "../node/node.ts";
 import { output } from "../ui/output.ts";
-import { dryRunArgs, globalArgs, yesArgs } from "../ui/shared-args.ts";
+import { changeArgs, dryRunArgs, globalArgs, yesArgs } from "../ui/shared-args.ts";
 import { table } from "../ui/table.ts";
 
 export default defineCommand({
   meta: { name: "rollback", description: "Put an earlier configuration back" },
   args: {
     ...globalArgs,
+    ...changeArgs,
     ...dryRunArgs,
     ...yesArgs,
     ...forceArgs,

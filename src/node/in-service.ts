@@ -22,7 +22,7 @@ const ANNOUNCED_WITHIN_MS = 30_000;
 const RISE_MS = 6_000;
 const POLL_MS = 100;
 
-type Service = { readonly ok: true; readonly text: string } | { readonly ok: false; readonly because: string };
+export type Service = { readonly ok: true; readonly text: string } | { readonly ok: false; readonly because: string };
 
 /**
  * Waits until clients reach this node's VIPs by it: ExaBGP acknowledged every route and a router has a session, or keepalived is MASTER of
@@ -34,7 +34,7 @@ export async function awaitService(node: Node, out: Output, config: Config): Pro
   const deadline = performance.now() + patience;
   let told = "";
   for (;;) {
-    const service = await (bgp ? announcement(node, config) : mastership(node, config));
+    const service = await serviceNow(node, config);
     if (service.ok) return service.text;
     if (performance.now() > deadline) {
       throw new OberError(`the node runs, but is not in service: ${service.because}`, {
@@ -46,6 +46,10 @@ export async function awaitService(node: Node, out: Output, config: Config): Pro
     await Bun.sleep(POLL_MS);
   }
 }
+
+/** Whether clients reach this node's VIPs by it now, in words. Asks the machine and nobody else. */
+export const serviceNow = (node: Node, config: Config): Promise<Service> =>
+  config.ha_mode === "bgp" ? announcement(node, config) : mastership(node, config);
 
 /** Whether what brings traffic to the node runs. */
 export async function bringsTraffic({ system }: Node, config: Config): Promise<boolean> {

@@ -4,7 +4,7 @@ import { orUndefined, orWarn, UsageError } from "../errors.ts";
 import { haproxyCommand } from "../haproxy/socket.ts";
 import { type Drained, waitForTransfers } from "../haproxy/traffic.ts";
 import type { System } from "../system/system.ts";
-import { systemctl, unitState } from "../system/systemd.ts";
+import { systemctl, unitState, unitStates } from "../system/systemd.ts";
 import type { Output } from "../ui/output.ts";
 import { currentConfig, type Node } from "./node.ts";
 import { inTurn, type TurnOptions, turnArgs, waitTurnMs } from "./turn.ts";
@@ -53,6 +53,12 @@ export function stopOptions({
 export async function stopNode(node: Node, out: Output, options: StopOptions): Promise<Drained & { inFlight: number }> {
   const { config } = await currentConfig(node);
   return inTurn(node, out, config, options, () => leaveAndStop(node, out, { ...options, config }));
+}
+
+/** Whether there is nothing to stop: every unit is off, and stays so at the next boot. */
+export async function isStopped({ system }: Node, config: Config): Promise<boolean> {
+  const states = await unitStates(system, unitsOf(config));
+  return states.every(({ active, enabled }) => active === "inactive" && enabled !== "enabled");
 }
 
 /** The same for a command that has its turn already. */

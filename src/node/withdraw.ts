@@ -87,6 +87,27 @@ export async function drainNode(
   await keepOrEnd(node, out, true);
 }
 
+/** Whether a drain is in force, by an operator or by a command that takes the node out for a moment. */
+export const isDrainAsked = async ({ system, paths }: Node): Promise<boolean> =>
+  (await readDrainFlag(system, paths)) !== undefined;
+
+/** Whether an operator's drain has done all that it does: the routes are withdrawn, or no VIP is here. */
+export async function isDrained(node: Node, config: Config): Promise<boolean> {
+  const { system, paths } = node;
+  if (!(await isOperatorsDrain(system, paths)) || saysSoft((await readDrainFlag(system, paths)) ?? "")) return false;
+  if (!(await bringsTraffic(node, config))) return true;
+  if (config.ha_mode === "keepalived") return (await heldVips(node, config)).length === 0;
+  return isWithdrawn(await readHealthState(system, paths)) || servesNothing(config);
+}
+
+/** VIPs that keepalived holds on this node now. */
+async function heldVips(node: Node, config: Config): Promise<readonly string[]> {
+  const { interface: link } = await gatherPlace(node, config);
+  const vips = new Set(config.vips.map(({ address }) => address));
+  const own = (await localAddresses(node.system)).filter((one) => one.interface === link && vips.has(one.address));
+  return own.map(({ address }) => address);
+}
+
 /**
  * Ends a drain. Returns whether there was one and, where the node is started, what is true of the routers or the segment now; throws an
  * OberError when traffic does not come.
@@ -163,12 +184,7 @@ async function servesNothing({ stats_port: port }: Config): Promise<boolean> {
  */
 async function handOverVips(node: Node, out: Output, config: Config): Promise<boolean> {
   const { system, paths } = node;
-  const vips = new Set(config.vips.map(({ address }) => address));
-  const { interface: link } = await gatherPlace(node, config);
-  const held = async () =>
-    (await localAddresses(system))
-      .filter((own) => own.interface === link && vips.has(own.address))
-      .map(({ address }) => address);
+  const held = () => heldVips(node, config);
   await writeHandicap(system, paths);
   out.progress("handing the VIPs over");
   // Three advertisements and the skew, which is less than one (RFC 5798, 6.1), and half a second for the rest.

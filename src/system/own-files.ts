@@ -124,11 +124,12 @@ export const OWN_FILES = {
   /** One line of the history. */
   history: v.looseObject({
     at: time,
-    kind: v.picklist(["route", "vrrp", "command"]),
+    kind: v.picklist(["route", "vrrp", "session", "command"]),
     vips: texts,
     to: text,
     cause: text,
     by: v.optional(text),
+    peer: v.optional(text),
   }),
 } as const;
 
