@@ -1,6 +1,6 @@
 import { type ArgsDef, type CommandMeta, runCommand } from "citty";
 import { checkArguments, hasFlag } from "./arguments.ts";
-import { COMMANDS, type Loader } from "./commands.ts";
+import { COMMANDS, type Entry, GROUPS } from "./commands.ts";
 import type { Documents } from "./documents.ts";
 import { nearest } from "./domain/nearest.ts";
 import { EXIT, OberError, refusal, UsageError } from "./errors.ts";
@@ -39,14 +39,16 @@ export async function runCli(argv: readonly string[]): Promise<void> {
   const at = argv.findIndex((word) => !word.startsWith("-"));
   const name = at < 0 ? undefined : argv[at];
   if (name === undefined) return runRoot(argv);
-  const load = COMMANDS[name];
-  if (load === undefined) throw unknownCommand(name);
-  const command = (await load()).default;
+  const entry = COMMANDS[name];
+  if (entry === undefined) throw unknownCommand(name);
+  const command = (await entry.load()).default;
   const args: ArgsDef = { ...((await command.args) as ArgsDef | undefined), ...globalArgs };
   const words = [...argv.slice(0, at), ...argv.slice(at + 1)];
   if (hasFlag(args, "help", words)) {
     const out = output({});
-    return out.write(out.fit(commandHelp({ name, ...((await command.meta) as CommandMeta) }, args, out.style)));
+    return out.write(
+      out.fit(commandHelp({ name, ...((await command.meta) as CommandMeta), ...entry }, args, out.style)),
+    );
   }
   checkArguments(name, args, words);
   if (hasFlag(args, "version", words)) return showVersion(words);
@@ -56,22 +58,29 @@ export async function runCli(argv: readonly string[]): Promise<void> {
   });
 }
 
+const rootArgs = {
+  ...globalArgs,
+  all: { type: "boolean", description: "With --help: the commands that systemd and the daemons run as well" },
+} as const;
+
 async function runRoot(words: readonly string[]): Promise<void> {
   if (hasFlag(globalArgs, "help", words) || words.length === 0) {
     const entries = await Promise.all(Object.entries(COMMANDS).map(describeCommand));
+    const shown = Object.entries(GROUPS).filter(([group]) => group !== "internal" || hasFlag(rootArgs, "all", words));
+    const sections = shown.map(([group, title]) => ({ title, entries: entries.filter((one) => one.group === group) }));
     const out = output({});
-    await out.write(out.fit(rootHelp(entries, globalArgs, out.style)));
+    await out.write(out.fit(rootHelp(sections, rootArgs, out.style)));
     if (words.length === 0) throw new UsageError("no command given", "the commands are listed above");
     return;
   }
-  checkArguments("", globalArgs, words);
+  checkArguments("", rootArgs, words);
   if (hasFlag(globalArgs, "version", words)) return showVersion(words);
   throw new UsageError("no command given", "`ober --help` lists the commands");
 }
 
-async function describeCommand([name, load]: readonly [string, Loader]) {
+async function describeCommand([name, { load, group }]: readonly [string, Entry]) {
   const meta = (await (await load()).default.meta) as CommandMeta | undefined;
-  return { name, description: meta?.description ?? "" };
+  return { name, description: meta?.description ?? "", group };
 }
 
 async function showVersion(words: readonly string[]): Promise<void> {

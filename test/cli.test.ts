@@ -1,5 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import type { ArgsDef } from "citty";
+import { checkArguments } from "../src/arguments.ts";
 import { COMMANDS } from "../src/cli.ts";
+import { globalArgs } from "../src/ui/shared-args.ts";
 import { OBER, ober, oberHere } from "./helpers/ober.ts";
 
 /** Every command, called wrongly: what is typed, and what the first line of the answer is. A new command adds its line. */
@@ -57,10 +60,35 @@ describe("every command", () => {
   });
 
   test.each(Object.keys(COMMANDS))("%s has a description in the list of commands", async (name) => {
-    const meta = await (await COMMANDS[name]?.())?.default.meta;
+    const meta = await (await COMMANDS[name]?.load())?.default.meta;
     // A copy: bun writes the matcher into the object that it compares.
     expect({ ...meta }).toMatchObject({ name, description: expect.stringMatching(/^[A-Z].{10,}[^.]$/) });
   });
+});
+
+/** What a shell makes of an example; the man page is read by another program. */
+const wordsOf = (example: string) =>
+  [...(example.split(" | ")[0] ?? "").matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? "");
+
+test("every example is a command line that ober understands", async () => {
+  let read = 0;
+  for (const [name, { load, examples, group }] of Object.entries(COMMANDS)) {
+    expect([name, examples.length > 0]).toEqual([name, group !== "internal"]);
+    const args = { ...((await (await load()).default.args) as ArgsDef), ...globalArgs };
+    for (const example of examples) {
+      const [first, ...words] = wordsOf(example);
+      expect(first).toBe(name);
+      checkArguments(name, args, words);
+      read += 1;
+    }
+  }
+  expect(read).toBeGreaterThan(40);
+});
+
+test("--help shows what people type, and with --all what the daemons run as well", async () => {
+  const [short, long] = [await oberHere(["--help"]), await oberHere(["--help", "--all"])];
+  expect([short.code, short.stdout.includes("  notify "), long.stdout.includes("  notify ")]).toEqual([0, false, true]);
+  for (const name of Object.keys(COMMANDS)) expect(long.stdout).toContain(`\n  ${name} `);
 });
 
 const RENDER = "render --from test/golden/smallest/ober.yaml --out unused --path /opt/ober --node 10.0.0.11".split(" ");
