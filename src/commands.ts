@@ -49,7 +49,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     group: "setup",
     examples: ["router-config --vendor frr", "router-config --vendor junos --json"],
   },
-  dns: { load: () => import("./commands/dns.ts"), group: "setup", examples: ["dns --name s3.example.org"] },
+  dns: { load: () => import("./commands/dns.ts"), group: "setup", examples: ["dns s3.example.org"] },
   bundle: {
     load: () => import("./commands/bundle.ts"),
     group: "setup",
