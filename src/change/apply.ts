@@ -59,8 +59,6 @@ export type ApplyContext = {
   readonly now: () => Date;
   /** Minutes after which the change is undone unless `ober confirm` follows. */
   readonly confirmMinutes?: number | undefined;
-  /** How long a reloaded node may take to be as healthy as it was before, in milliseconds; 20 s without it. */
-  readonly verifyMs?: number | undefined;
   /** The text of ober.yaml that the files were made from, where it stood there before: an edit since then is not overwritten. */
   readonly madeFrom?: string | undefined;
 };
@@ -75,6 +73,7 @@ export type ApplyResult = {
   readonly warnings: readonly string[];
 };
 
+/** How long a reloaded node may take to be as healthy as it was before. */
 const VERIFY_MS = 20_000;
 
 /** What stands at every path that ober generates, and at those in `rendered`. */
@@ -332,14 +331,15 @@ async function verify(
   context: ApplyContext,
   before: { wasHealthy: boolean; formerWorker: number | undefined; units: readonly string[] },
 ): Promise<void> {
+  const { clock } = context.system;
   // Not by the clock, which may be set meanwhile.
-  const deadline = performance.now() + (context.verifyMs ?? VERIFY_MS);
+  const deadline = clock.now() + VERIFY_MS;
   const [http] = await unitStates(context.system, [UNIT.http]);
   if (http?.active === "inactive") return;
   for (;;) {
     const states = before.units.length === 0 ? [] : await unitStates(context.system, before.units);
     const failed = states.filter(({ active }) => active === "failed");
-    const late = performance.now() > deadline;
+    const late = clock.now() > deadline;
     if (failed.length === 0 && (!before.wasHealthy || (await isJudgedHealthy(context, before.formerWorker, late))))
       return;
     if (late) {
@@ -348,15 +348,15 @@ async function verify(
         hint: "ober logs --service http",
       });
     }
-    await Bun.sleep(200);
+    await clock.sleep(200);
   }
 }
 
 /** Whether the new configuration has health to lose. One late answer of a busy machine must not switch the verification off. */
-async function wasSurelyHealthy({ wasHealthy }: ApplyContext): Promise<boolean> {
+async function wasSurelyHealthy({ wasHealthy, system }: ApplyContext): Promise<boolean> {
   for (let attempt = 1; attempt < 4; attempt++) {
     if (await wasHealthy()) return true;
-    await Bun.sleep(300);
+    await system.clock.sleep(300);
   }
   return wasHealthy();
 }

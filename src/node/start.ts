@@ -6,6 +6,7 @@ import { type UnitName, unitsOf, WITHOUT_TRAFFIC } from "../domain/units.ts";
 import { OberError, orWarn } from "../errors.ts";
 import { healthNow } from "../health/once.ts";
 import { isOperatorsDrain, readDrainFlag } from "../system/drain-flag.ts";
+import type { System } from "../system/system.ts";
 import { systemctl, unitStates } from "../system/systemd.ts";
 import type { Output } from "../ui/output.ts";
 import { admission } from "./admission.ts";
@@ -68,7 +69,7 @@ export async function bringIntoService(
     await systemctl(system, "start", name);
   }
   out.progress("waiting until HAProxy is healthy");
-  const reason = await waitUntilHealthy(config);
+  const reason = await waitUntilHealthy(system, config);
   const traffic = units.filter(isTraffic);
   // A unit that waits for a first decision must not hold up the command that brings the others.
   for (const name of traffic) await enable(node, out, name);
@@ -91,12 +92,12 @@ export async function bringIntoService(
 const enable = ({ system }: Node, out: Output, name: UnitName): Promise<void> =>
   orWarn(out.warn, `${name} does not start by itself with the next boot`, () => systemctl(system, "enable", name));
 
-async function waitUntilHealthy({ stats_port: port }: Config): Promise<string | undefined> {
-  const deadline = performance.now() + HEALTHY_WITHIN_MS;
+async function waitUntilHealthy({ clock }: System, { stats_port: port }: Config): Promise<string | undefined> {
+  const deadline = clock.now() + HEALTHY_WITHIN_MS;
   for (;;) {
     const result = await healthNow(port);
     if (result.ok) return undefined;
-    if (performance.now() > deadline) return result.reason;
-    await Bun.sleep(100);
+    if (clock.now() > deadline) return result.reason;
+    await clock.sleep(100);
   }
 }

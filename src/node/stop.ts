@@ -109,14 +109,14 @@ const ENDS_WITHIN_MS = 5_000;
 async function stopUnit(system: System, out: Output, name: string): Promise<void> {
   if (!name.endsWith(".service")) return systemctl(system, "stop", name);
   await systemctl(system, "stop", "--no-block", name);
-  const deadline = performance.now() + ENDS_WITHIN_MS;
+  const deadline = system.clock.now() + ENDS_WITHIN_MS;
   while (!["inactive", "failed"].includes((await unitState(system, name)).active)) {
-    if (performance.now() > deadline) {
+    if (system.clock.now() > deadline) {
       out.warn(`${name} hangs; killing it`);
       // It may have ended this very moment.
       await orUndefined(() => systemctl(system, "kill", "--signal=SIGKILL", name));
       return systemctl(system, "stop", name);
     }
-    await Bun.sleep(50);
+    await system.clock.sleep(50);
   }
 }

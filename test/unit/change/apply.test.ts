@@ -31,7 +31,6 @@ const contextOf = (system: System, more: Partial<ApplyContext> = {}): ApplyConte
   checksPending: async () => 0,
   progress: () => {},
   now: () => new Date("2026-01-01T12:00:00Z"),
-  verifyMs: 0,
   ...more,
 });
 
