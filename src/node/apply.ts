@@ -47,6 +47,8 @@ export type ApplyFlags = {
   readonly confirmMinutes?: number | undefined;
   /** What HAProxy could serve before a first certificate was made for the change. */
   readonly servable?: Servable | undefined;
+  /** There was no certificate, and ober made one: the node may have to be held back although no file changes. */
+  readonly madeFirst?: boolean | undefined;
   /** The text of ober.yaml that stands there now, where the change was made from it. */
   readonly madeFrom?: string | undefined;
 };
@@ -80,7 +82,7 @@ export async function applyText(
     );
   }
   try {
-    await applyConfig(node, out, { ...options, config, servable: before });
+    await applyConfig(node, out, { ...options, config, servable: before, madeFirst: first !== undefined });
   } catch (error) {
     if (first !== undefined) await system.remove(first);
     throw error;
@@ -166,8 +168,8 @@ export async function applyFiles(
   }
   const openings = await neededOpenings(node, config, facts);
   const secrets = options.secrets ?? {};
-  const stands = changes.length === 0 && Object.keys(secrets).length === 0 && !(await pending(system, paths));
-  if (stands && (await openingsStand(node, openings))) {
+  const idle = changes.length === 0 && Object.keys(secrets).length === 0 && options.madeFirst !== true;
+  if (idle && !(await pending(system, paths)) && (await openingsStand(node, openings))) {
     if (await isHeldBack(system, paths)) await letInNow(node);
     return showApplied(out, { generation: undefined, changed: [], warnings: [] });
   }
