@@ -4,7 +4,9 @@ import { recover } from "../change/apply.ts";
 import { liftStaleDrain } from "../change/leaving.ts";
 import { waiting } from "../change/transaction.ts";
 import type { Documents } from "../documents.ts";
+import { placesOfWork } from "../domain/paths.ts";
 import { OberError, orUndefined } from "../errors.ts";
+import { removeWhole } from "../install/remove.ts";
 import { currentConfig, type Node, thisNodeAsRoot } from "../node/node.ts";
 import { endTrial } from "../node/upgrade-self.ts";
 import { impatient } from "../system/impatient.ts";
@@ -59,7 +61,9 @@ async function recoverNode(
     // The machine lost power while a command kept the traffic away: nobody is left to let it come again.
     await liftStaleDrain(system, paths);
     const executable = await endTrial({ ...node, system });
-    return [...(executable === undefined ? [] : [executable]), ...((await recover({ system, paths })) ?? [])];
+    const restored = [...(executable === undefined ? [] : [executable]), ...((await recover({ system, paths })) ?? [])];
+    for (const path of placesOfWork(paths)) await removeWhole(system, path);
+    return restored;
   });
   if (restored.length === 0) return nothing("nothing to recover");
   return { restored, said: `a change was cut off; put back ${restored.join(", ")}` };

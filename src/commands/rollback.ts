@@ -4,7 +4,7 @@ import { type Generation, generationNumbers, readGeneration } from "../change/ge
 import { parseConfig } from "../config/schema.ts";
 import { parseYaml } from "../config/store.ts";
 import type { Documents } from "../documents.ts";
-import { OberError, UsageError } from "../errors.ts";
+import { OberError, orWarn, UsageError } from "../errors.ts";
 import { applyFiles, forceArgs } from "../node/apply.ts";
 import { gatherFacts } from "../node/facts.ts";
 import { type Node, thisNodeAsRoot } from "../node/node.ts";
@@ -53,7 +53,12 @@ async function wanted({ system, paths }: Node, given: string | undefined): Promi
 
 async function showList({ system, paths }: Node, out: ReturnType<typeof output>): Promise<void> {
   const numbers = await generationNumbers(system, paths);
-  const all = await Promise.all(numbers.map((number) => readGeneration(system, paths, number)));
+  const all: Generation[] = [];
+  for (const number of numbers) {
+    await orWarn(out.warn, `generation ${number} cannot be put back`, async () => {
+      all.push(await readGeneration(system, paths, number));
+    });
+  }
   const summary = ({ number, at, by, command, changed }: Generation) => ({ number, at, by, command, changed });
   await out.result({ generations: all.map(summary) } satisfies Documents["rollback --list"], () =>
     table(

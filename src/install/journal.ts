@@ -2,7 +2,7 @@
 import { posix } from "node:path";
 import type { Paths } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
-import { parseOwn } from "../system/own-files.ts";
+import { readOwn } from "../system/own-files.ts";
 import type { System } from "../system/system.ts";
 
 export type Journal = {
@@ -10,6 +10,8 @@ export type Journal = {
   /** Directories that ober made for itself, outermost first. */
   readonly directories: readonly string[];
   readonly steps: readonly JournalStep[];
+  /** When it was made again from what was on the machine, because it was lost. What was found then may have been ober's. */
+  readonly rebuiltAt?: string;
 };
 
 /** `found`: was there already, not ours. `applying`: begun. `applied`: done. */
@@ -24,14 +26,8 @@ export type JournalStep = {
 export async function readJournal(system: System, paths: Paths): Promise<Journal | undefined> {
   const text = await system.read(paths.journal);
   if (text === undefined) return undefined;
-  const journal = parseJournal(text);
-  if (journal) return journal;
-  throw new OberError(`${paths.journal} is not a journal that this ober understands`, {
-    hint: "use the ober that wrote it, or restore the file from a backup; nothing was changed",
-  });
+  return readOwn("journal", text, paths) as Journal;
 }
-
-export const parseJournal = (text: string): Journal | undefined => parseOwn("journal", text) as Journal | undefined;
 
 /**
  * Makes the directory that the journal lives in, together with the journal itself: one rename brings both, so that even

@@ -1,8 +1,19 @@
-import { posix } from "node:path";
-import type { Paths } from "../domain/paths.ts";
+import * as v from "valibot";
+import { hasUnits } from "../change/records.ts";
+import { isLeftover, type Paths, placesOf } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
+import { unreadable } from "../system/own-files.ts";
 import type { System } from "../system/system.ts";
-import { type Journal, openJournal, readJournal, withoutStep, withStep, writeJournal } from "./journal.ts";
+import {
+  type Journal,
+  type JournalStep,
+  openJournal,
+  readJournal,
+  withoutStep,
+  withStep,
+  writeJournal,
+} from "./journal.ts";
+import { removeWhole } from "./remove.ts";
 import type { Step } from "./step.ts";
 
 /** What became of a step, for the view. */
@@ -64,7 +75,8 @@ export async function runSteps(
       continue;
     }
     tell.begin(title);
-    const record = known && known.state !== "found" ? await amended(step, known.record) : await step.plan();
+    const former = known && known.state !== "found" ? recordOf(paths, step, known) : undefined;
+    const record = former === undefined ? await step.plan() : await amended(step, former);
     await note({ id, state: "applying", at: tell.now().toISOString(), record });
     const remarks = await step.apply(record);
     await note({ id, state: "applied", at: tell.now().toISOString(), record });
@@ -73,6 +85,17 @@ export async function runSteps(
 }
 
 const amended = async (step: Step, former: unknown) => (step.amend ? step.amend(former) : former);
+
+/** What a step has left in the journal. Throws an OberError where that is something else. */
+function recordOf(paths: Paths, step: Step, { record }: JournalStep): unknown {
+  const found = v.safeParse(step.record, record);
+  if (found.success) return found.output;
+  throw unreadable(
+    "journal",
+    { kind: "damaged", text: `is damaged: its record of "${step.id}" makes no sense` },
+    paths,
+  );
+}
 
 /**
  * Takes back what the journal says was done, last step first. Goes on after a failure: what failed stays in the journal,
@@ -85,19 +108,24 @@ export async function undoSteps(
   tell: { begin: Begin; report: Report },
 ): Promise<readonly string[]> {
   let journal = await readJournal(system, paths);
-  if (!journal) throw notBootstrapped(paths);
+  if (!journal) throw notBootstrapped(paths, await hasUnits(system, paths));
   const failed: string[] = [];
   for (const entry of [...journal.steps].reverse()) {
     const step = steps.find(({ id }) => id === entry.id);
-    if (!step) throw new Error(`the journal names a step "${entry.id}" that this ober does not know`);
+    if (!step) {
+      const text = `was written by a newer ober: it names a step "${entry.id}" that this one does not know`;
+      throw unreadable("journal", { kind: "newer", text }, paths);
+    }
     const { id, title } = step;
+    // What the next uninstall needs to be typed stays until everything else is undone.
+    if (step.last && failed.length > 0) continue;
     if (entry.state !== "found") {
       tell.begin(title);
       try {
-        tell.report({ id, title, outcome: "undone", remarks: await step.undo(entry.record) });
+        tell.report({ id, title, outcome: "undone", remarks: await step.undo(recordOf(paths, step, entry)) });
       } catch (error) {
         if (!(error instanceof OberError)) throw error;
-        failed.push(`${title}: ${error.message}`);
+        failed.push(`${title}: ${error.message}${error.hint === undefined ? "" : `; ${error.hint}`}`);
         tell.report({ id, title, outcome: "failed", remarks: [error.message] });
         continue;
       }
@@ -116,7 +144,13 @@ export async function undoSteps(
   return removeDirectories(system, paths, journal);
 }
 
-export function notBootstrapped(paths: Paths): OberError {
+/** The error of `uninstall` where there is nothing that says what bootstrap did. */
+export function notBootstrapped(paths: Paths, lost: boolean): OberError {
+  if (lost) {
+    return new OberError(`${paths.journal} is lost: it said what ober changed on this machine`, {
+      hint: `\`ober bootstrap ${paths.prefix}\` makes it again from what is here; then ober uninstall`,
+    });
+  }
   return new OberError(`there is no journal at ${paths.journal}: ober was not bootstrapped here`, {
     hint: `ober bootstrap ${paths.prefix}`,
   });
@@ -124,21 +158,10 @@ export function notBootstrapped(paths: Paths): OberError {
 
 /** The journal's own directories go last, and only when nothing of anybody else's is in them; returns what was left. */
 async function removeDirectories(system: System, paths: Paths, journal: Journal): Promise<readonly string[]> {
-  await system.removeTree(paths.generations);
-  await system.removeTree(paths.acme);
-  await system.removeTree(paths.transaction);
-  for (const file of [
-    "owned.json",
-    "drain",
-    "vrrp-handicap",
-    "former-sysctls.json",
-    "firewall-rules.json",
-    "history",
-    "history.1",
-    posix.basename(paths.knownNames),
-  ])
-    await system.remove(posix.join(paths.var, file));
-  await system.remove(paths.journal);
+  for (const path of placesOf(paths, "state")) if (path !== paths.journal) await removeWhole(system, path);
+  for (const name of (await system.list(paths.var)).filter(isLeftover))
+    await removeWhole(system, `${paths.var}/${name}`);
+  await removeWhole(system, paths.journal);
   const left: string[] = [];
   for (const directory of [...journal.directories].reverse()) {
     if (!(await system.removeEmptyDirectory(directory)) && (await system.stat(directory))) left.push(directory);

@@ -7,7 +7,7 @@ import { waitForTransfers } from "../haproxy/traffic.ts";
 import { healthNow } from "../health/once.ts";
 import type { PackageManager, PackageVersion } from "../packages/packages.ts";
 import { isOperatorsDrain } from "../system/drain-flag.ts";
-import { readOwnFile } from "../system/own-files.ts";
+import { readOwn } from "../system/own-files.ts";
 import { systemctl, unitState } from "../system/systemd.ts";
 import type { Output } from "../ui/output.ts";
 import { applyText } from "./apply.ts";
@@ -99,7 +99,7 @@ export async function finishUpgrade(node: Node, out: Output, manager: PackageMan
   const { system, paths } = node;
   const text = await system.read(paths.upgradeRecord);
   if (text === undefined) return [];
-  const { at, by, packages } = readOwnFile("upgrade", text, paths.upgradeRecord) as unknown as UpgradeRecord;
+  const { at, by, packages } = readOwn("upgrade", text, paths) as unknown as UpgradeRecord;
   out.progress(`the upgrade of ${at} by ${by} was cut off; putting the old packages back`);
   await manager.installFiles(oldFiles(packages), out.detail);
   for (const { name } of packages) await bring(node, out, { name, wasHealthy: false });

@@ -198,6 +198,10 @@ const OWN: Readonly<Record<keyof typeof OWN_FILES, string>> = {
   }),
   health: HEALTH,
   history: HISTORY.split("\n")[0] ?? "",
+  names: json({ "rgw1.example": { addresses: ["10.0.0.1"], at: "2026-01-01T12:00:00Z" } }),
+  nameStates: json({ "rgw1.example": { address: "10.0.0.1", at: "2026-01-01T12:00:00Z" } }),
+  reloads: json([1_767_268_800]),
+  selfMade: json({ by: "ann", at: "2026-01-01T12:00:00Z" }),
 };
 const NAMES = json({
   rgw2: {

@@ -1,3 +1,4 @@
+import * as v from "valibot";
 import { OberError } from "../../errors.ts";
 import { managerOf } from "../../packages/choice.ts";
 import { branchesOf, type Found, findBranch, vendorKey } from "../../packages/haproxy-vendor.ts";
@@ -20,6 +21,7 @@ export function haproxySourceStep(context: InstallContext): Step<null> {
   return {
     id: "haproxy-source",
     title: "where HAProxy comes from",
+    record: v.null(),
     async check() {
       if (packages.noInstall || packages.offline !== undefined) return "done";
       const [there] = await manager.installed(HAPROXY_PACKAGES);
@@ -47,6 +49,7 @@ export function haproxySourceStep(context: InstallContext): Step<null> {
       else tell(await withDirectory(choose));
       return [];
     },
+    claim: async () => ((await system.stat(manager.repositoryFiles.list)) === undefined ? undefined : null),
     async undo() {
       await manager.removeRepository(await trusted());
       return [];
