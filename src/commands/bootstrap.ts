@@ -50,7 +50,7 @@ export default defineCommand({
       tell: out.progress,
       progress: (line) => out.detail(`    ${line}`),
     });
-    const lost = await recordsToMend(system, paths);
+    const lost = await recordsToMend(system, paths, steps);
     const records = lost.map(({ name, file }) => ({
       id: `record-${name}`,
       title: `${file}, made again from what is here`,

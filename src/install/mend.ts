@@ -10,16 +10,17 @@ import { type Paths, placesOf } from "../domain/paths.ts";
 import { METRICS_SERVICE, METRICS_TIMER, UNIT_FILES } from "../domain/units.ts";
 import type { RenderedFile } from "../render/file.ts";
 import { metricsFileOf } from "../render/metrics.ts";
-import { OWN_FILES, writeOwn } from "../system/own-files.ts";
+import { OWN_FILES, remedyOf, writeOwn } from "../system/own-files.ts";
 import type { System } from "../system/system.ts";
-import { type Journal, type JournalStep, readJournal, writeJournal } from "./journal.ts";
+import { type Journal, type JournalStep, misfit, readJournal, writeJournal } from "./journal.ts";
 import type { Step } from "./step.ts";
 
 type Mending = { readonly by: string; readonly now: () => Date };
 
 /** The records that `mend` would make again. Throws an OberError where one was written by a newer ober: that is no damage. */
-export async function recordsToMend(system: System, paths: Paths): Promise<readonly Trouble[]> {
-  const troubles = await recordTroubles(system, paths);
+export async function recordsToMend(system: System, paths: Paths, steps: readonly Step[]): Promise<readonly Trouble[]> {
+  const troubles = [...(await recordTroubles(system, paths))];
+  if (!troubles.some(({ name }) => name === "journal")) troubles.unshift(...(await misfits(system, paths, steps)));
   const newer = troubles.find(({ kind }) => kind === "newer");
   if (newer !== undefined) throw errorFor(newer, paths);
   return troubles.filter(
@@ -34,7 +35,7 @@ export async function mend(
   steps: readonly Step[],
   { by, now }: Mending,
 ): Promise<readonly string[]> {
-  const troubles = await recordsToMend(system, paths);
+  const troubles = await recordsToMend(system, paths, steps);
   if (troubles.length === 0) return [];
   for (const { file, kind } of troubles) if (kind === "damaged") await system.rename(file, `${file}.damaged`);
   const at = now().toISOString();
@@ -47,6 +48,13 @@ export async function mend(
     await keepIfLost(system, paths, { at, by, command: "bootstrap", changed: [], files });
   }
   return [...troubles.map(sentence), ...(has("journal") ? [UNKNOWN] : [])];
+}
+
+async function misfits(system: System, paths: Paths, steps: readonly Step[]): Promise<readonly Trouble[]> {
+  const journal = await readJournal(system, paths);
+  const flaw = journal && misfit(journal, steps);
+  const file = paths.journal;
+  return flaw ? [{ name: "journal", file, ...flaw, fix: remedyOf("journal", flaw, paths, file) }] : [];
 }
 
 const sentence = ({ file, name, text }: Trouble) =>

@@ -1,18 +1,8 @@
-import * as v from "valibot";
 import { hasUnits } from "../change/records.ts";
 import { isLeftover, type Paths, placesOf } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
-import { unreadable } from "../system/own-files.ts";
 import type { System } from "../system/system.ts";
-import {
-  type Journal,
-  type JournalStep,
-  openJournal,
-  readJournal,
-  withoutStep,
-  withStep,
-  writeJournal,
-} from "./journal.ts";
+import { type Journal, openJournal, readJournal, requireFit, withoutStep, withStep, writeJournal } from "./journal.ts";
 import { removeWhole } from "./remove.ts";
 import type { Step } from "./step.ts";
 
@@ -61,6 +51,7 @@ export async function runSteps(
   tell: { begin: Begin; report: Report; now: () => Date },
 ): Promise<void> {
   let journal = await openJournal(system, paths);
+  requireFit(journal, steps, paths);
   const note = async (step: Journal["steps"][number]) => {
     journal = withStep(journal, step);
     await writeJournal(system, paths, journal);
@@ -75,8 +66,7 @@ export async function runSteps(
       continue;
     }
     tell.begin(title);
-    const former = known && known.state !== "found" ? recordOf(paths, step, known) : undefined;
-    const record = former === undefined ? await step.plan() : await amended(step, former);
+    const record = known && known.state !== "found" ? await amended(step, known.record) : await step.plan();
     await note({ id, state: "applying", at: tell.now().toISOString(), record });
     const remarks = await step.apply(record);
     await note({ id, state: "applied", at: tell.now().toISOString(), record });
@@ -85,17 +75,6 @@ export async function runSteps(
 }
 
 const amended = async (step: Step, former: unknown) => (step.amend ? step.amend(former) : former);
-
-/** What a step has left in the journal. Throws an OberError where that is something else. */
-function recordOf(paths: Paths, step: Step, { record }: JournalStep): unknown {
-  const found = v.safeParse(step.record, record);
-  if (found.success) return found.output;
-  throw unreadable(
-    "journal",
-    { kind: "damaged", text: `is damaged: its record of "${step.id}" makes no sense` },
-    paths,
-  );
-}
 
 /**
  * Takes back what the journal says was done, last step first. Goes on after a failure: what failed stays in the journal,
@@ -109,20 +88,18 @@ export async function undoSteps(
 ): Promise<readonly string[]> {
   let journal = await readJournal(system, paths);
   if (!journal) throw notBootstrapped(paths, await hasUnits(system, paths));
+  requireFit(journal, steps, paths);
   const failed: string[] = [];
   for (const entry of [...journal.steps].reverse()) {
     const step = steps.find(({ id }) => id === entry.id);
-    if (!step) {
-      const text = `was written by a newer ober: it names a step "${entry.id}" that this one does not know`;
-      throw unreadable("journal", { kind: "newer", text }, paths);
-    }
+    if (!step) throw new Error(`nobody has looked whether there is a step "${entry.id}"`);
     const { id, title } = step;
     // What the next uninstall needs to be typed stays until everything else is undone.
     if (step.last && failed.length > 0) continue;
     if (entry.state !== "found") {
       tell.begin(title);
       try {
-        tell.report({ id, title, outcome: "undone", remarks: await step.undo(recordOf(paths, step, entry)) });
+        tell.report({ id, title, outcome: "undone", remarks: await step.undo(entry.record) });
       } catch (error) {
         if (!(error instanceof OberError)) throw error;
         failed.push(`${title}: ${error.message}${error.hint === undefined ? "" : `; ${error.hint}`}`);

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { filesUnder } from "../../src/system/files.ts";
@@ -9,9 +9,12 @@ export type Script = (argv: readonly string[], input: string | undefined) => str
 
 export type TemporarySystem = System & Disposable & { readonly calls: readonly (readonly string[])[] };
 
+/** Nothing there waits for a disk; see shm_overview(7). */
+const MEMORY = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
+
 /** A System whose files lie in a directory of its own, removed when it is disposed (`using`); `run` asks the script. */
 export function temporarySystem(script?: Script): TemporarySystem {
-  const root = mkdtempSync(join(tmpdir(), "ober-test-"));
+  const root = mkdtempSync(join(MEMORY, "ober-test-"));
   const calls: (readonly string[])[] = [];
   return {
     ...filesUnder(root),
