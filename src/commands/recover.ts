@@ -50,6 +50,8 @@ async function recoverNode(
   const node = await thisNodeAsRoot();
   const { paths } = node;
   const system = impatient(node.system, PROGRAM_MS);
+  // Units that may write nowhere else do not start without it, and a node that has lost it serves all the same.
+  await orUndefined(() => system.makeDirectory(paths.var));
   await admitCertificate(node, warn);
   const nothing = (said: string) => ({ restored: [], said });
   // A change that is going on now restarts units itself, and puts things right itself when it fails.

@@ -37,12 +37,16 @@ export async function mend(
 ): Promise<readonly string[]> {
   const troubles = await recordsToMend(system, paths, steps);
   if (troubles.length === 0) return [];
-  for (const { file, kind } of troubles) if (kind === "damaged") await system.rename(file, `${file}.damaged`);
+  await system.makeDirectory(paths.var);
+  // A copy, so that a run that is killed here finds it damaged again.
+  for (const { file, kind } of troubles) if (kind === "damaged") await system.copy(file, `${file}.damaged`, 0o600);
   const at = now().toISOString();
   const has = (name: Trouble["name"]) => troubles.some((trouble) => trouble.name === name);
   if (has("journal")) await writeJournal(system, paths, await claimed(paths, steps, at));
   if (has("owned")) await writeOwn(system, paths, "owned", await found(system, paths));
   if (has("sysctls")) await writeOwn(system, paths, "sysctls", await valuesBefore(system, paths));
+  // A rule that is there may be the site's: none of them counts as ober's any more.
+  if (has("openings")) await system.remove(paths.firewallRules);
   if (has("generation")) {
     const files = await live(system, paths);
     await keepIfLost(system, paths, { at, by, command: "bootstrap", changed: [], files });
@@ -58,7 +62,7 @@ async function misfits(system: System, paths: Paths, steps: readonly Step[]): Pr
 }
 
 const sentence = ({ file, name, text }: Trouble) =>
-  `${file} ${text.replace(/:.*/, "")}, and was made again from what is here; not known any more: ${OWN_FILES[name].knew}`;
+  `${file} ${text.replace(/:.*/, "")}, and was ${name === "openings" ? "set aside" : "made again from what is here"}; not known any more: ${OWN_FILES[name].knew}`;
 
 const UNKNOWN = [
   "`ober uninstall` will leave the packages and their accounts, SELinux booleans and firewall rules as they are",

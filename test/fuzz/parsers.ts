@@ -166,7 +166,7 @@ const GENERATION = {
   files: [{ path: "/etc/x", content: "x", mode: 420 }],
 };
 /** A real one of each file of ober's own. */
-const OWN: Readonly<Record<keyof typeof OWN_FILES, string>> = {
+export const OWN: Readonly<Record<keyof typeof OWN_FILES, string>> = {
   journal: json({
     version: 1,
     directories: ["/opt/ober"],
