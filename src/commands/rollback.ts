@@ -4,7 +4,7 @@ import { type Generation, generationNumbers, readGeneration } from "../change/ge
 import { parseConfig } from "../config/schema.ts";
 import { parseYaml } from "../config/store.ts";
 import type { Documents } from "../documents.ts";
-import { OberError, orWarn, UsageError } from "../errors.ts";
+import { OberError, UsageError } from "../errors.ts";
 import { applyFiles, forceArgs } from "../node/apply.ts";
 import { gatherFacts } from "../node/facts.ts";
 import { type Node, thisNodeAsRoot } from "../node/node.ts";
@@ -55,9 +55,12 @@ async function showList({ system, paths }: Node, out: ReturnType<typeof output>)
   const numbers = await generationNumbers(system, paths);
   const all: Generation[] = [];
   for (const number of numbers) {
-    await orWarn(out.warn, `generation ${number} cannot be put back`, async () => {
+    try {
       all.push(await readGeneration(system, paths, number));
-    });
+    } catch (error) {
+      if (!(error instanceof OberError)) throw error;
+      out.warn(`generation ${number} cannot be put back: ${error.message}; ${error.hint}`);
+    }
   }
   const summary = ({ number, at, by, command, changed }: Generation) => ({ number, at, by, command, changed });
   await out.result({ generations: all.map(summary) } satisfies Documents["rollback --list"], () =>
