@@ -63,7 +63,13 @@ export async function checkRecords({ system, paths, isRoot }: Host): Promise<Ver
   const troubles = await recordTroubles(system, paths);
   const [first, ...more] = troubles;
   if (first === undefined) return pass("all readable");
-  const text = troubles.map(({ name, file, text }) => `${file} ${text}; not known any more: ${OWN_FILES[name].knew}`);
+  const lost = troubles.filter(({ kind }) => kind === "lost").map(({ file }) => file);
+  const text = [
+    ...(lost.length === 0 ? [] : [`lost: ${lost.join(", ")}: uninstall and rollback need what was there`]),
+    ...troubles
+      .filter(({ kind }) => kind !== "lost")
+      .map(({ name, file, text }) => `${file} ${text}; no longer known: ${OWN_FILES[name].knew}`),
+  ];
   // A node serves without them; what cannot be read keeps changes from being made.
   const stops = troubles.some(({ name, kind }) => kind !== "lost" && OWN_FILES[name].remedy.kind !== "ignored");
   const fixes = new Set([first, ...more].map(({ fix }) => fix));

@@ -21,10 +21,10 @@ type Mending = { readonly by: string; readonly now: () => Date };
 export async function recordsToMend(system: System, paths: Paths, steps: readonly Step[]): Promise<readonly Trouble[]> {
   const troubles = [...(await recordTroubles(system, paths))];
   if (!troubles.some(({ name }) => name === "journal")) troubles.unshift(...(await misfits(system, paths, steps)));
-  const newer = troubles.find(({ kind }) => kind === "newer");
+  const newer = troubles.find(({ name, kind }) => kind === "newer" && remedyKind(name) !== "ignored");
   if (newer !== undefined) throw errorFor(newer, paths);
   return troubles.filter(
-    ({ name, kind }) => OWN_FILES[name].remedy.kind === "rebuilt" && (name !== "generation" || kind === "lost"),
+    ({ name, kind }) => remedyKind(name) === "rebuilt" && (name !== "generation" || kind === "lost"),
   );
 }
 
@@ -54,6 +54,8 @@ export async function mend(
   return [...troubles.map(sentence), ...(has("journal") ? [UNKNOWN] : [])];
 }
 
+const remedyKind = (name: Trouble["name"]): string => OWN_FILES[name].remedy.kind;
+
 async function misfits(system: System, paths: Paths, steps: readonly Step[]): Promise<readonly Trouble[]> {
   const journal = await readJournal(system, paths);
   const flaw = journal && misfit(journal, steps);
@@ -62,7 +64,7 @@ async function misfits(system: System, paths: Paths, steps: readonly Step[]): Pr
 }
 
 const sentence = ({ file, name, text }: Trouble) =>
-  `${file} ${text.replace(/:.*/, "")}, and was ${name === "openings" ? "set aside" : "made again from what is here"}; not known any more: ${OWN_FILES[name].knew}`;
+  `${file} ${text.replace(/:.*/, "")}, and was ${name === "openings" ? "set aside" : "made again from what is here"}; no longer known: ${OWN_FILES[name].knew}`;
 
 const UNKNOWN = [
   "`ober uninstall` will leave the packages and their accounts, SELinux booleans and firewall rules as they are",

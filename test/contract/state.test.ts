@@ -48,7 +48,11 @@ describe("a node that has lost var", () => {
     ["drain --force", 1, /ExaBGP has not confirmed that the routes are gone/],
     ["undrain", 0, /./],
     ["stop --force --timeout 0", 0, /out of service/],
-    ["doctor", 1, /journal\.json is lost; not known any more: what bootstrap changed[\s\S]*ober bootstrap \S+\/node/],
+    [
+      "doctor",
+      1,
+      /lost: \S+\/var\/journal\.json, \S+generations, \S+owned\.json: uninstall[\s\S]*ober bootstrap \S+\/node/,
+    ],
     ["doctor --only executable", 0, /./],
     ["uninstall --yes", 1, /journal\.json is lost[\s\S]*`ober bootstrap \S+\/node` makes it again/],
   ])(
@@ -72,6 +76,21 @@ describe("a node that has lost var", () => {
     await say("recover");
     expect(existsSync(join(here().prefix, "var"))).toBe(true);
     restore();
+  }, 20_000);
+
+  test("and found what a killed command left, is rid of it when `recover` has the lock", async () => {
+    const { prefix, directory } = here();
+    const left = ["var/offline/haproxy.deb", "var/transaction/staged/haproxy.cfg", "bin/ober.aside"].map((name) =>
+      join(prefix, name),
+    );
+    const files = [...left, join(directory, "run/ober/no-wait")];
+    for (const file of files) {
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, "");
+    }
+    await say("recover");
+    expect(files.filter((file) => existsSync(file))).toEqual([]);
+    expect(existsSync(join(prefix, "var/journal.json"))).toBe(true);
   }, 20_000);
 
   test("that has no units either is no node, and is told how it becomes one", async () => {

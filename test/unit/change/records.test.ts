@@ -18,7 +18,7 @@ import {
   checkRecords,
   checkUnconfirmed,
 } from "../../../src/checks/node-files.ts";
-import { OWNER, pathsOf } from "../../../src/domain/paths.ts";
+import { pathsOf } from "../../../src/domain/paths.ts";
 import { OberError } from "../../../src/errors.ts";
 import { nameStates } from "../../../src/haproxy/server-names.ts";
 import { readJournal } from "../../../src/install/journal.ts";
@@ -132,10 +132,7 @@ async function ask(command: (system: System) => Promise<unknown>, system: System
 /** Who cannot go on without the file; looking at the node is never among them. */
 function mayFail(name: OwnName, what: string): readonly string[] {
   const all = Object.keys(COMMANDS).filter((label) => !/^(status|why|every)/.test(label));
-  const known = OWNER[OWN_FILES[name].place] === "state" && name !== "history";
-  // An older ober must not make anew what a newer one keeps.
-  const newer = what === "of a newer ober" && known ? ["bootstrap"] : [];
-  if (what === "of an older ober" || OWN_FILES[name].remedy.kind === "ignored") return newer;
+  if (what === "of an older ober" || OWN_FILES[name].remedy.kind === "ignored") return [];
   if (what !== "missing") return all;
   if (name === "generation") return ["rollback: a generation"];
   return name === "journal" || name === "owned" ? ["uninstall: before anything"] : [];
@@ -182,8 +179,7 @@ describe("doctor", () => {
       undefined,
       {
         status: "warn",
-        detail:
-          "/opt/ober/var/journal.json is lost; not known any more: what bootstrap changed on this machine, and how it was before",
+        detail: "lost: /opt/ober/var/journal.json: uninstall and rollback need what was there",
         fix: "ober bootstrap /opt/ober",
       },
     ],

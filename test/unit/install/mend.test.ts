@@ -72,9 +72,9 @@ describe("a node that has lost var", () => {
     await lose(here);
     const remarks = await bootstrapAgain(here);
     expect(remarks).toEqual([
-      "/opt/ober/var/journal.json is lost, and was made again from what is here; not known any more: what bootstrap changed on this machine, and how it was before",
-      "/opt/ober/var/generations is lost, and was made again from what is here; not known any more: a configuration that was applied",
-      "/opt/ober/var/owned.json is lost, and was made again from what is here; not known any more: which files are ober's, and what stood in their places before",
+      "/opt/ober/var/journal.json is lost, and was made again from what is here; no longer known: what bootstrap changed on this machine, and how it was before",
+      "/opt/ober/var/generations is lost, and was made again from what is here; no longer known: a configuration that was applied",
+      "/opt/ober/var/owned.json is lost, and was made again from what is here; no longer known: which files are ober's, and what stood in their places before",
       expect.stringContaining("`ober uninstall` will leave the packages"),
     ]);
     expect(await recordTroubles(here.system, here.paths)).toEqual([]);
@@ -163,7 +163,7 @@ describe("a record alone that is", () => {
     using here = await node();
     here.put(here.paths.owned, "");
     expect(await mend(here.system, here.paths, here.steps(), by)).toEqual([
-      "/opt/ober/var/owned.json is damaged, and was made again from what is here; not known any more: which files are ober's, and what stood in their places before",
+      "/opt/ober/var/owned.json is damaged, and was made again from what is here; no longer known: which files are ober's, and what stood in their places before",
     ]);
     expect(Object.keys(await readOwned(here.system, here.paths))).toContain(here.paths.haproxyConfig);
     expect(await here.system.list(here.paths.var)).toContain("owned.json.damaged");
@@ -183,7 +183,7 @@ describe("a record alone that is", () => {
     here.put(here.paths.firewallRules, "\u0000\u0001");
     const remarks = await mend(here.system, here.paths, here.steps(), by);
     expect(remarks).toEqual([
-      "/opt/ober/var/firewall-rules.json is damaged, and was set aside; not known any more: which firewall rules ober added for peers and routers",
+      "/opt/ober/var/firewall-rules.json is damaged, and was set aside; no longer known: which firewall rules ober added for peers and routers",
     ]);
     expect(await recordTroubles(here.system, here.paths)).toEqual([]);
   });
