@@ -3,6 +3,9 @@ import { posix } from "node:path";
 /** The journal that ober's units write to; see LogNamespace= in systemd.exec(5). */
 export const LOG_NAMESPACE = "ober";
 
+/** Where the package manager keeps what it knows of offline packages. */
+export const OFFLINE_STATE = "/run/ober-offline";
+
 /** Every place that ober uses, from the install path. Nothing else in the source spells a path out. */
 export type Paths = ReturnType<typeof pathsOf>;
 
@@ -50,6 +53,9 @@ export function pathsOf(prefix: string) {
     /** The certificate that ober gets by ACME, or makes for a first start; the RSA one beside it. */
     ownCertificate: under("etc/certs/ober.pem"),
     ownRsaCertificate: under("etc/certs/ober-rsa.pem"),
+    /** Each until it is whole. */
+    unfinishedCertificate: under("etc/certs/.ober.pem"),
+    unfinishedRsaCertificate: under("etc/certs/.ober-rsa.pem"),
     /** Account keys, and what became of the last renewal. */
     acme: under("var/acme"),
     acmeState: under("var/acme/state.json"),
@@ -67,6 +73,7 @@ export function pathsOf(prefix: string) {
     transactionState: under("var/transaction/state.json"),
     /** Packages of a bootstrap without repositories, while they are installed. */
     offline: under("var/offline"),
+    offlineArchive: under("var/offline.tar"),
     /** Package files of an upgrade that is under way. */
     upgrade: under("var/upgrade"),
     upgradeRecord: under("var/upgrade/record.json"),
@@ -87,6 +94,9 @@ export function pathsOf(prefix: string) {
     run: "/run/ober",
     bgpRun: "/run/ober-bgp",
     bfdRun: "/run/ober-bfd",
+    /** What is looked at before packages are installed, and apt's lists of offline packages. */
+    bootstrapRun: "/run/ober-bootstrap",
+    offlineRun: OFFLINE_STATE,
     /** What the VIP script has added, a file for each address and interface; gone with a reboot, as they are. */
     vipRecords: "/run/ober-vip",
     haproxySocket: "/run/ober/haproxy.sock",
@@ -149,6 +159,8 @@ export const OWNER: Readonly<Record<keyof Paths, Owner>> = {
   certs: "directories",
   ownCertificate: "generated",
   ownRsaCertificate: "generated",
+  unfinishedCertificate: "generated",
+  unfinishedRsaCertificate: "generated",
   acme: "state",
   acmeState: "state",
   var: "directories",
@@ -160,6 +172,7 @@ export const OWNER: Readonly<Record<keyof Paths, Owner>> = {
   transaction: "state",
   transactionState: "state",
   offline: "state",
+  offlineArchive: "state",
   upgrade: "state",
   upgradeRecord: "state",
   drainFlag: "state",
@@ -174,6 +187,8 @@ export const OWNER: Readonly<Record<keyof Paths, Owner>> = {
   run: "run",
   bgpRun: "run",
   bfdRun: "run",
+  bootstrapRun: "run",
+  offlineRun: "run",
   vipRecords: "run",
   haproxySocket: "run",
   serverState: "run",
@@ -200,6 +215,8 @@ export const placesOf = (paths: Paths, owner: Owner): readonly string[] =>
 export const placesOfWork = (paths: Paths): readonly string[] => [
   paths.transaction,
   paths.offline,
+  paths.offlineArchive,
+  paths.offlineRun,
   paths.noWait,
   paths.executableAside,
 ];

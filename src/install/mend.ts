@@ -115,7 +115,8 @@ const OPERATORS = (paths: Paths): readonly string[] => [
 
 /** What is live, as `apply` keeps it. */
 async function live(system: System, paths: Paths): Promise<readonly RenderedFile[]> {
-  const others = [paths.unconfirmedConfig, ...DOUBTFUL(paths)];
+  const unfinished = [paths.unfinishedCertificate, paths.unfinishedRsaCertificate];
+  const others = [paths.unconfirmedConfig, ...DOUBTFUL(paths), ...unfinished];
   const places = [...placesOf(paths, "generated"), ...UNIT_FILES.map((name) => `${paths.unitDirectory}/${name}`)];
   const files: RenderedFile[] = [];
   for (const path of places.filter((each) => !others.includes(each))) {

@@ -27,6 +27,8 @@ type Unit = { load: string; active: string; enabled: string };
 /** What the distribution's repository has: version, the account that it makes, the unit that it brings. */
 const REPOSITORY: Readonly<Record<string, { version: string; account?: string; unit?: string }>> = {
   haproxy: { version: "3.0.11-1", account: "haproxy", unit: "haproxy.service" },
+  // Only its vendor has it, in a repository of its own.
+  "haproxy-awslc": { version: "3.4.1-1", account: "haproxy", unit: "haproxy.service" },
   exabgp: { version: "4.2.25-3", account: "exabgp", unit: "exabgp.service" },
   keepalived: { version: "1:2.3.3-1", account: "keepalived_script", unit: "keepalived.service" },
   bird2: { version: "2.17.1-1", account: "bird", unit: "bird.service" },
@@ -55,6 +57,7 @@ export async function machine(given: Partial<InstallContext> = {}) {
   const rules = new Set<string>(["22/tcp"]);
   const programs = new Set(["ufw", "setsebool", "nmcli"]);
   const needed = new Set<string>();
+  const vendor: Record<string, string> = {};
   const told: string[] = [];
   let refused: (line: string) => string | undefined = () => undefined;
   const base = temporarySystem(() => "");
@@ -65,6 +68,7 @@ export async function machine(given: Partial<InstallContext> = {}) {
     chmodSync(at(path), mode);
   };
   const text = (path: string) => (existsSync(at(path)) ? readFileSync(at(path), "utf8") : "");
+  const hasVendor = () => existsSync(at("/etc/apt/sources.list.d/ober-haproxy.list")) && "/haproxy-awslc" in vendor;
   const said = (stdout: string, code = 0, stderr = ""): RunResult => ({ code, stdout, stderr });
 
   const unitOf = (name: string): Unit => {
@@ -177,7 +181,7 @@ export async function machine(given: Partial<InstallContext> = {}) {
       case "apt-cache":
         return said(
           words
-            .filter((word) => word in REPOSITORY)
+            .filter((word) => word in REPOSITORY && (word !== "haproxy-awslc" || hasVendor()))
             .map(
               (name) =>
                 `${name}:\n  Installed: (none)\n  Candidate: x\n  Version table:\n     ${REPOSITORY[name]?.version} 500\n`,
@@ -186,8 +190,13 @@ export async function machine(given: Partial<InstallContext> = {}) {
         );
       case "apt-get":
         return apt(words);
-      case "/usr/lib/apt/apt-helper":
-        return said("", 100, "E: Failed to fetch https://example.org  404  Not Found");
+      case "/usr/lib/apt/apt-helper": {
+        const [url = "", file = ""] = words.slice(-2);
+        const served = Object.entries(vendor).find(([end]) => url.endsWith(end))?.[1];
+        if (served === undefined) return said("", 100, `E: Failed to fetch ${url}  404  Not Found`);
+        put(file, served);
+        return said("");
+      }
       case "dpkg": {
         const prevented = words.filter((word) => needed.has(word));
         return said("", 0, prevented.map((name) => `dependency problems prevent removal of ${name}:\n`).join(""));
@@ -273,6 +282,8 @@ export async function machine(given: Partial<InstallContext> = {}) {
     programs,
     /** Packages that another one needs. */
     needed,
+    /** What HAProxy's vendor serves, by the end of its URL; nothing at first. */
+    vendor,
     /** What the steps told the operator. */
     told,
     put,

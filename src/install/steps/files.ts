@@ -49,6 +49,8 @@ export function filesStep({ system, paths, keepConfig }: InstallContext): Step<n
         // Drop-ins of an operator keep their directory; an empty one is nobody's.
         if (path.startsWith(`${paths.unitDirectory}/`)) await system.removeEmptyDirectory(`${path}.d`);
       }
+      // A renewal that was killed.
+      for (const path of [paths.unfinishedCertificate, paths.unfinishedRsaCertificate]) await removeWhole(system, path);
       await systemctl(system, "daemon-reload");
       for (const name of UNIT_FILES) await system.run(["systemctl", "reset-failed", name], { accept: [0, 1, 5] });
       for (const path of placesOf(paths, "run")) await system.removeTree(path);

@@ -4,7 +4,7 @@ import { OberError } from "../../errors.ts";
 import { managerOf } from "../../packages/choice.ts";
 import { openOffline } from "../../packages/offline.ts";
 import { HAPROXY_PACKAGES, nodePackages } from "../../packages/os.ts";
-import { type Brought, namesOf, OFFLINE_STATE, type Wanted } from "../../packages/packages.ts";
+import { type Brought, namesOf, type Wanted } from "../../packages/packages.ts";
 import { findPrograms, requireUsable, unusable } from "../../system/programs.ts";
 import type { Step } from "../step.ts";
 import type { InstallContext } from "../steps.ts";
@@ -156,6 +156,6 @@ export function packagesStep(context: InstallContext): Step<Record> {
 
   async function closeOffline(): Promise<void> {
     await system.removeTree(opened);
-    await system.removeTree(OFFLINE_STATE);
+    await system.removeTree(paths.offlineRun);
   }
 }

@@ -2,11 +2,24 @@
 import { describe, expect, test } from "bun:test";
 import { OberError } from "../../../src/errors.ts";
 import { mend } from "../../../src/install/mend.ts";
+import { removeWhole } from "../../../src/install/remove.ts";
 import { runSteps, type StepOutcome, undoSteps } from "../../../src/install/runner.ts";
 import type { Step } from "../../../src/install/step.ts";
 import { installSteps } from "../../../src/install/steps.ts";
 import type { System } from "../../../src/system/system.ts";
 import { Killed, killedAfter, type Machine, machine } from "../../helpers/machine.ts";
+
+/** Made with `gpg --quick-generate-key`; its fingerprint begins with 4390. */
+const KEY = `-----BEGIN PGP PUBLIC KEY BLOCK-----
+
+mDMEaweTwxYJKwYBBAHaRw8BAQdAp0k3gZyJQhkddtVRMvDETcY+Nk11cnibCFX4
+ZxRxArC0FFRlc3QgPHRAZXhhbXBsZS5vcmc+iJAEExYIADgWIQRDkCTdyGzpeycX
+74d6eaqd/gYJZAUCaweTwwIbAwULCQgHAgYVCgkICwIEFgIDAQIeAQIXgAAKCRB6
+eaqd/gYJZNfmAQD31VYTKlhpwbAX2FeSVZ9fdYryh/J56hqbl0z8SMkYXAEA/FNI
+dy660KqYJIE6HqoqC3Bxwrll3Uq1Q7DkK9EZRQ4=
+=oeAv
+-----END PGP PUBLIC KEY BLOCK-----
+`;
 
 const now = () => new Date("2026-11-23T12:00:00Z");
 const quiet = { begin: () => {}, report: () => {} };
@@ -387,6 +400,129 @@ describe("where it cannot be done", () => {
       "libnftables1",
     ]);
     expect(record.users).toEqual(["root"]);
+  });
+});
+
+describe("HAProxy's vendor", () => {
+  const LIST = "/etc/apt/sources.list.d/ober-haproxy.list";
+  const KEY_FILE = "/usr/share/keyrings/ober-haproxy.asc";
+  const serving = async () => {
+    const here = await machine();
+    for (const directory of ["/etc/apt/sources.list.d", "/usr/share/keyrings"])
+      await here.system.makeDirectory(directory);
+    Object.assign(here.vendor, {
+      "/dists/trixie/Release": "Architectures: amd64 arm64\n",
+      "/HAPROXY-key-community.asc": KEY,
+      "/haproxy-awslc": "the package",
+    });
+    return here;
+  };
+
+  test("has the packages: they come from it, with its key, and both go again", async () => {
+    using here = await serving();
+    const before = here.snapshot();
+    const step = here.step("haproxy-source");
+    expect(await step.foresee?.()).toMatch(/^3\.4 with AWS-LC from https:/);
+    expect(here.snapshot()).toEqual(before);
+    await step.apply(null);
+    expect(here.told.at(-1)).toMatch(/^HAProxy 3\.4 with AWS-LC comes from https:\S+, signed by 4390/);
+    expect(here.text(LIST)).toMatch(/^deb \[signed-by=\S+ober-haproxy\.asc\] https:\S+\/ha34 trixie main\n$/);
+    expect(here.text(KEY_FILE)).toBe(KEY);
+    const packages = here.step("packages");
+    const record = await packages.plan();
+    await packages.apply(record);
+    expect([...here.packages]).toContain("haproxy-awslc");
+    expect([...here.packages]).not.toContain("haproxy");
+    await packages.undo(record);
+    await step.undo(null);
+    expect(here.snapshot()).toEqual(before);
+  });
+
+  test.each<[what: string, prepare: (here: Machine) => void, said: RegExp, kept: boolean]>([
+    ["whose key is not the pinned one", () => {}, /is not the one that --haproxy-key names/, false],
+    [
+      "whose repository cannot be read",
+      (here) => here.refuse(/APT::Update::Error-Mode=any/, "signature is wrong"),
+      /cannot be used with the key/,
+      false,
+    ],
+    [
+      "whose key is no key",
+      (here) => Object.assign(here.vendor, { "/HAPROXY-key-community.asc": "<html>" }),
+      /holds no OpenPGP key/,
+      false,
+    ],
+  ])("%s is refused, and nothing of it is kept", async (what, prepare, said) => {
+    using here = await serving();
+    prepare(here);
+    const before = here.snapshot();
+    const pinned = what.includes("pinned") ? { key: { fingerprints: ["0".repeat(40)] } } : {};
+    const step = here.step("haproxy-source", { packages: { ...here.context.packages, ...pinned } });
+    await expect(step.apply(null)).rejects.toThrow(said);
+    expect(here.snapshot()).toEqual(before);
+  });
+
+  test("that has no package for this machine is passed over, and its repository goes again", async () => {
+    using here = await serving();
+    delete here.vendor["/haproxy-awslc"];
+    const before = here.snapshot();
+    await here.step("haproxy-source").apply(null);
+    expect(here.told.at(-1)).toMatch(/^HAProxy comes from Debian 13: \S+ is there, and has no package haproxy-awslc/);
+    expect(here.snapshot()).toEqual(before);
+  });
+
+  test("comes to be claimed again by its list, where the journal is lost", async () => {
+    using here = await serving();
+    const step = here.step("haproxy-source");
+    expect(await step.claim?.()).toBeUndefined();
+    await step.apply(null);
+    expect(await step.claim?.()).toBeNull();
+  });
+});
+
+describe("packages of a directory", () => {
+  const offline = ({ system, context, step }: Machine) =>
+    step("packages", {
+      // The link leads to the directory on this machine, which is a directory of another.
+      system: { ...system, symlink: (target, path) => system.symlink(system.root + target, path) },
+      packages: { ...context.packages, offline: { place: "/srv/packages" } },
+    });
+
+  test("come from there alone, and the directory stays the operator's", async () => {
+    using here = await machine();
+    here.put("/srv/packages/Packages", "an index");
+    await here.system.makeDirectory(here.paths.var);
+    const before = here.snapshot();
+    const step = offline(here);
+    const record = await step.plan();
+    expect(here.text(`${here.paths.offlineRun}/sources.list`)).toBe(
+      `deb [trusted=yes] file:${here.paths.offline} ./\n`,
+    );
+    await step.apply(record);
+    expect(await here.system.list(here.paths.var)).toEqual([]);
+    await step.undo(record);
+    expect(here.snapshot()).toEqual(before);
+    expect(here.text("/srv/packages/Packages")).toBe("an index");
+  });
+
+  test("without an index are refused, with how it is made", async () => {
+    using here = await machine();
+    await here.system.makeDirectory("/srv/packages");
+    await here.system.makeDirectory(here.paths.var);
+    await expect(offline(here).plan()).rejects.toMatchObject({
+      message: "/srv/packages has no Packages",
+      hint: expect.stringContaining("apt-ftparchive packages . > Packages"),
+    });
+  });
+
+  test("left there by a killed run are not followed when the link goes", async () => {
+    using here = await machine();
+    here.put("/srv/packages/Packages", "an index");
+    await here.system.makeDirectory(here.paths.var);
+    await offline(here).plan();
+    await removeWhole(here.system, here.paths.offline);
+    expect(await here.system.list(here.paths.var)).toEqual([]);
+    expect(here.text("/srv/packages/Packages")).toBe("an index");
   });
 });
 
