@@ -8,7 +8,7 @@ import { readJournal } from "../../../src/install/journal.ts";
 import { mend, recordsToMend } from "../../../src/install/mend.ts";
 import { runSteps, undoSteps } from "../../../src/install/runner.ts";
 import { siteReservedPorts } from "../../../src/system/reserved-ports.ts";
-import { Killed, killedAfter, type Machine, machine } from "../../helpers/machine.ts";
+import { Killed, killedAfter, type Machine, machine } from "../../helpers/bare-machine.ts";
 
 const quiet = { begin: () => {}, report: () => {} };
 const now = () => new Date("2026-11-23T12:00:00Z");

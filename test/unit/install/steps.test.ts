@@ -7,7 +7,7 @@ import { runSteps, type StepOutcome, undoSteps } from "../../../src/install/runn
 import type { Step } from "../../../src/install/step.ts";
 import { installSteps } from "../../../src/install/steps.ts";
 import type { System } from "../../../src/system/system.ts";
-import { Killed, killedAfter, type Machine, machine } from "../../helpers/machine.ts";
+import { Killed, killedAfter, type Machine, machine } from "../../helpers/bare-machine.ts";
 
 /** Made with `gpg --quick-generate-key`; its fingerprint begins with 4390. */
 const KEY = `-----BEGIN PGP PUBLIC KEY BLOCK-----

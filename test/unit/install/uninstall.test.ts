@@ -4,7 +4,7 @@ import { own } from "../../../src/change/owned.ts";
 import { OWNER, type Owner, type Paths, placesOf } from "../../../src/domain/paths.ts";
 import { UNIT_FILES } from "../../../src/domain/units.ts";
 import { runSteps, undoSteps } from "../../../src/install/runner.ts";
-import { type Machine, machine } from "../../helpers/machine.ts";
+import { type Machine, machine } from "../../helpers/bare-machine.ts";
 
 const quiet = { begin: () => {}, report: () => {} };
 const now = () => new Date("2026-11-23T12:00:00Z");
