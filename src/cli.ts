@@ -1,28 +1,54 @@
 import { type ArgsDef, type CommandMeta, runCommand } from "citty";
 import { checkArguments, hasFlag } from "./arguments.ts";
-import { COMMANDS, type Loader } from "./commands.ts";
+import { COMMANDS, type Entry, GROUPS } from "./commands.ts";
 import type { Documents } from "./documents.ts";
 import { nearest } from "./domain/nearest.ts";
-import { UsageError } from "./errors.ts";
+import { EXIT, OberError, refusal, UsageError } from "./errors.ts";
 import { commandHelp, rootHelp } from "./ui/help.ts";
-import { output } from "./ui/output.ts";
+import { output, ReaderGoneError, showBug, showError } from "./ui/output.ts";
 import { globalArgs } from "./ui/shared-args.ts";
 
 export { COMMANDS } from "./commands.ts";
+export { EXIT } from "./errors.ts";
+
+/** Runs the command line to its end and returns its exit code; an error is shown, and never thrown. */
+export async function runToEnd(argv: readonly string[]): Promise<number> {
+  try {
+    await runCli(argv);
+    return Number(process.exitCode ?? EXIT.done);
+  } catch (error) {
+    return exitCodeOf(error, argv);
+  }
+}
+
+/** Shows what ended the command line and returns the exit code for it. */
+export async function exitCodeOf(thrown: unknown, argv: readonly string[]): Promise<number> {
+  if (thrown instanceof ReaderGoneError) return EXIT.done;
+  // A full disk or too few descriptors are no bug, wherever they are met.
+  const error = refusal(thrown) ?? thrown;
+  if (error instanceof OberError) {
+    await showError(error, argv.includes("--json"));
+    return error.exitCode;
+  }
+  await showBug(error);
+  return EXIT.bug;
+}
 
 /** Runs the command that `argv` names and returns when it is done. Throws what the command throws, and UsageError. */
 export async function runCli(argv: readonly string[]): Promise<void> {
   const at = argv.findIndex((word) => !word.startsWith("-"));
   const name = at < 0 ? undefined : argv[at];
   if (name === undefined) return runRoot(argv);
-  const load = COMMANDS[name];
-  if (load === undefined) throw unknownCommand(name);
-  const command = (await load()).default;
+  const entry = COMMANDS[name];
+  if (entry === undefined) throw unknownCommand(name);
+  const command = (await entry.load()).default;
   const args: ArgsDef = { ...((await command.args) as ArgsDef | undefined), ...globalArgs };
   const words = [...argv.slice(0, at), ...argv.slice(at + 1)];
   if (hasFlag(args, "help", words)) {
     const out = output({});
-    return out.write(out.fit(commandHelp({ name, ...((await command.meta) as CommandMeta) }, args, out.style)));
+    return out.write(
+      out.fit(commandHelp({ name, ...((await command.meta) as CommandMeta), ...entry }, args, out.style)),
+    );
   }
   checkArguments(name, args, words);
   if (hasFlag(args, "version", words)) return showVersion(words);
@@ -32,22 +58,29 @@ export async function runCli(argv: readonly string[]): Promise<void> {
   });
 }
 
+const rootArgs = {
+  ...globalArgs,
+  all: { type: "boolean", description: "With --help: the commands that systemd and the daemons run as well" },
+} as const;
+
 async function runRoot(words: readonly string[]): Promise<void> {
   if (hasFlag(globalArgs, "help", words) || words.length === 0) {
     const entries = await Promise.all(Object.entries(COMMANDS).map(describeCommand));
+    const shown = Object.entries(GROUPS).filter(([group]) => group !== "internal" || hasFlag(rootArgs, "all", words));
+    const sections = shown.map(([group, title]) => ({ title, entries: entries.filter((one) => one.group === group) }));
     const out = output({});
-    await out.write(out.fit(rootHelp(entries, globalArgs, out.style)));
+    await out.write(out.fit(rootHelp(sections, rootArgs, out.style)));
     if (words.length === 0) throw new UsageError("no command given", "the commands are listed above");
     return;
   }
-  checkArguments("", globalArgs, words);
+  checkArguments("", rootArgs, words);
   if (hasFlag(globalArgs, "version", words)) return showVersion(words);
   throw new UsageError("no command given", "`ober --help` lists the commands");
 }
 
-async function describeCommand([name, load]: readonly [string, Loader]) {
+async function describeCommand([name, { load, group }]: readonly [string, Entry]) {
   const meta = (await (await load()).default.meta) as CommandMeta | undefined;
-  return { name, description: meta?.description ?? "" };
+  return { name, description: meta?.description ?? "", group };
 }
 
 async function showVersion(words: readonly string[]): Promise<void> {

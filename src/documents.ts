@@ -19,7 +19,7 @@ import type { Histogram, Metric } from "./ui/prometheus.ts";
 
 /**
  * The documents of `--json`, by command. Their keys are a promise: scripts/schema makes docs/schema/ober.schema.json of these types, and the
- * tests hold what the executable prints against it. `logs --json` is not here: its lines are journald's.
+ * tests hold what the executable prints against it. The entries of `logs` are journald's own, and those of \`logs --json-lines\` too.
  */
 export type Documents = {
   /** What every command prints when it fails. */
@@ -30,10 +30,11 @@ export type Documents = {
   why: { readonly vips: readonly Why[] };
   doctor: Findings;
   test: Findings;
+  logs: { readonly entries: readonly Readonly<Record<string, unknown>>[] };
   history: { readonly since: string; readonly entries: readonly HistoryEntry[] };
   metrics: { readonly metrics: readonly (Metric | Histogram)[] };
   /** Also of `metrics --remove`. */
-  "metrics --install": { readonly installed: boolean; readonly file: string | null };
+  "metrics --install": { readonly installed: boolean; readonly file: string | null; readonly changed: boolean };
   bootstrap: {
     readonly path: string;
     /** `foreseen`, with --dry-run: what the step would decide. */
@@ -43,23 +44,32 @@ export type Documents = {
       readonly needed: boolean;
       readonly foreseen?: string;
     }[];
+    /** With --dry-run: whether it would change anything. As in every document below. */
+    readonly changed: boolean;
   };
   /** Also of `config` and `rollback`. */
-  apply: Applied | { readonly changes: readonly FileChange[] };
-  confirm: { readonly generation: number } | Restored;
+  apply: Applied | { readonly changes: readonly FileChange[]; readonly changed: readonly string[] };
+  confirm: { readonly generation: number; readonly changed: true } | Restored;
   render: { readonly directory: string; readonly files: readonly string[] };
   "rollback --list":
     | { readonly generations: readonly GenerationSummary[] }
     | (GenerationSummary & { readonly diff: string });
-  sync: { readonly dryRun: boolean; readonly lists: readonly ListChange[] };
+  sync: { readonly dryRun: boolean; readonly lists: readonly ListChange[]; readonly changed: boolean };
   "sync --test": PassAnswer;
   /** `service`: what is true of the routers or of the segment now. Also of `restart`. */
-  start: { readonly started: readonly string[]; readonly service: string };
-  stop: { readonly stopped: true } & Drained;
-  drain: { readonly drained: true; readonly left?: number } | { readonly waited: boolean; readonly left?: number };
-  undrain: { readonly drained: false; readonly wasDrained: boolean; readonly service?: string };
+  start: { readonly started: readonly string[]; readonly service: string; readonly changed: boolean };
+  stop: { readonly stopped: true; readonly changed: boolean } & Drained;
+  drain:
+    | { readonly drained: true; readonly changed: boolean; readonly left?: number }
+    | { readonly waited: boolean; readonly left?: number };
+  undrain: {
+    readonly drained: false;
+    readonly wasDrained: boolean;
+    readonly changed: boolean;
+    readonly service?: string;
+  };
   /** A full restart prints the document of `start`. */
-  "restart --reload-only": { readonly reloaded: true };
+  "restart --reload-only": { readonly reloaded: true; readonly changed: true };
   names: { readonly names: readonly ({ readonly name: string } & NameState)[] };
   dns: { readonly name: string; readonly ttl: number; readonly records: readonly DnsRecord[] };
   "router-config": {
@@ -74,21 +84,21 @@ export type Documents = {
     readonly renewal: AcmeState | null;
     readonly dns?: string;
   };
-  "certs reload": Reloaded;
-  "certs renew": Renewed;
+  "certs reload": Reloaded & { readonly changed: boolean };
+  "certs renew": Renewed & { readonly changed: boolean };
   bundle: Bundle;
   support: { readonly archive: string; readonly files: readonly string[] };
   completion: { readonly shell: string; readonly script: string };
   man: { readonly page: string };
   "upgrade --check-only": { readonly packages: readonly PackageVersion[] };
-  upgrade: { readonly upgraded: readonly PackageVersion[]; readonly left: number };
-  "upgrade --self": { readonly from: string; readonly to: string };
+  upgrade: { readonly upgraded: readonly PackageVersion[]; readonly left: number; readonly changed: boolean };
+  "upgrade --self": { readonly from: string; readonly to: string; readonly changed: boolean };
   recover: Restored;
-  uninstall: { readonly left: readonly string[] };
+  uninstall: { readonly left: readonly string[]; readonly changed: true };
 };
 
 type Findings = { readonly findings: readonly Finding[] };
-type Restored = { readonly restored: readonly string[] };
+type Restored = { readonly restored: readonly string[]; readonly changed: boolean };
 type GenerationSummary = Pick<Generation, "number" | "at" | "by" | "command" | "changed">;
 
 type FileChange = { readonly path: string; readonly kind: "create" | "change" | "remove"; readonly diff: string };

@@ -1,5 +1,5 @@
-/** Exit codes of `ober`; scripts rely on them (`SPEC`: 0 done, 1 failed, 2 wrong usage, 70 a bug, 130 cancelled). */
-export const EXIT = { done: 0, failed: 1, usage: 2, bug: 70, cancelled: 130 } as const;
+/** Exit codes of `ober`; scripts rely on them (`SPEC`: 0 done, 1 failed, 2 wrong usage or, with --detailed-exitcode, changed, 70 a bug, 130 cancelled). */
+export const EXIT = { done: 0, failed: 1, usage: 2, changed: 2, bug: 70, cancelled: 130 } as const;
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 

@@ -85,6 +85,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 const PACKAGES: Record<string, readonly string[]> = {
   "@clack/prompts": ["src/ui/", "src/config/wizard.ts"],
   yaml: ["src/config/store.ts"],
+  diff: ["src/change/diff.ts", "src/config/store/keep-lines.ts"],
   consola: ["src/ui/output.ts"],
   citty: ["src/commands/", "src/cli.ts"],
   "acme-client": ["src/certificates/acme/issue.ts"],

@@ -1,6 +1,9 @@
 import { describe, expect, test } from "bun:test";
+import type { ArgsDef } from "citty";
+import { checkArguments } from "../src/arguments.ts";
 import { COMMANDS } from "../src/cli.ts";
-import { OBER, ober } from "./helpers/ober.ts";
+import { globalArgs } from "../src/ui/shared-args.ts";
+import { OBER, ober, oberHere } from "./helpers/ober.ts";
 
 /** Every command, called wrongly: what is typed, and what the first line of the answer is. A new command adds its line. */
 const WRONG_USAGE: Record<string, readonly [args: string, error: string]> = {
@@ -32,7 +35,7 @@ const WRONG_USAGE: Record<string, readonly [args: string, error: string]> = {
   man: ["status", "error: `ober man` does not take 'status'"],
   upgrade: ["--self a --rollback", "error: --check-only, --self and --rollback exclude each other"],
   uninstall: ["--keep", "error: unknown flag --keep of `ober uninstall`"],
-  history: ["--since yesterdy", `error: --since "yesterdy" is no time`],
+  history: ["--since yesterdy", `error: --since "yesterdy" is not a time`],
   names: ["--follow s3", "error: --follow belongs to --watch"],
   notify: ["INSTANCE x MASTER 1 2", "error: `ober notify` does not take '2'"],
   health: ["--onse", "error: unknown flag --onse of `ober health`"],
@@ -44,23 +47,48 @@ describe("every command", () => {
   });
 
   test.each(Object.entries(WRONG_USAGE))("%s refuses wrong usage with exit code 2", async (name, [args, error]) => {
-    const result = await ober([name, ...args.split(" ")]);
+    const result = await oberHere([name, ...args.split(" ")]);
     expect(result).toMatchObject({ code: 2, stdout: "" });
     expect(result.stderr.split("\n")[0]).toBe(error);
   });
 
   test.each(Object.keys(COMMANDS))("%s explains itself with --help", async (name) => {
-    const result = await ober([name, "--help"]);
+    const result = await oberHere([name, "--help"]);
     expect(result).toMatchObject({ code: 0, stderr: "" });
     expect(result.stdout).toContain(`Usage: ober ${name}`);
     expect(result.stdout).not.toContain("\u001b");
   });
 
   test.each(Object.keys(COMMANDS))("%s has a description in the list of commands", async (name) => {
-    const meta = await (await COMMANDS[name]?.())?.default.meta;
+    const meta = await (await COMMANDS[name]?.load())?.default.meta;
     // A copy: bun writes the matcher into the object that it compares.
     expect({ ...meta }).toMatchObject({ name, description: expect.stringMatching(/^[A-Z].{10,}[^.]$/) });
   });
+});
+
+/** What a shell makes of an example; the man page is read by another program. */
+const wordsOf = (example: string) =>
+  [...(example.split(" | ")[0] ?? "").matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? "");
+
+test("every example is a command line that ober understands", async () => {
+  let read = 0;
+  for (const [name, { load, examples, group }] of Object.entries(COMMANDS)) {
+    expect([name, examples.length > 0]).toEqual([name, group !== "internal"]);
+    const args = { ...((await (await load()).default.args) as ArgsDef), ...globalArgs };
+    for (const example of examples) {
+      const [first, ...words] = wordsOf(example);
+      expect(first).toBe(name);
+      checkArguments(name, args, words);
+      read += 1;
+    }
+  }
+  expect(read).toBeGreaterThan(40);
+});
+
+test("--help shows what people type, and with --all what the daemons run as well", async () => {
+  const [short, long] = [await oberHere(["--help"]), await oberHere(["--help", "--all"])];
+  expect([short.code, short.stdout.includes("  notify "), long.stdout.includes("  notify ")]).toEqual([0, false, true]);
+  for (const name of Object.keys(COMMANDS)) expect(long.stdout).toContain(`\n  ${name} `);
 });
 
 const RENDER = "render --from test/golden/smallest/ober.yaml --out unused --path /opt/ober --node 10.0.0.11".split(" ");
@@ -109,9 +137,13 @@ describe("the command line", () => {
     ["no command but a flag", ["--json"], 2, "error: no command given\nhint:  `ober --help` lists the commands\n"],
   ];
   test.each(cases)("answers %s with its remedy", async (_what, args, code, stderr) => {
-    const result = await ober(args);
-    expect(result.stderr).toBe(stderr);
-    expect(result.code).toBe(code);
+    expect(await oberHere(args)).toMatchObject({ code, stderr });
+  });
+
+  test("is the same in a process of its own", async () => {
+    for (const args of [["status", "--help"], ["health", "-qv"], ["constructor"]]) {
+      expect(await ober(args)).toEqual(await oberHere(args));
+    }
   });
 
   test("shows the commands and fails when it is called without any", async () => {

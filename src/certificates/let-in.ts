@@ -27,7 +27,7 @@ const TAKEN_MS = 10_000;
 
 /** Whether HAProxy still serves ober's own certificate after all this time. */
 async function servesSelfMade({ system, paths }: Place, place: string): Promise<boolean> {
-  const deadline = performance.now() + TAKEN_MS;
+  const deadline = system.clock.now() + TAKEN_MS;
   for (;;) {
     const served = await orUndefined(() => servedCertificates(paths.haproxySocket, place));
     // Where HAProxy does not run it reads the files as it starts; one that only does not answer may have the old ones.
@@ -37,7 +37,7 @@ async function servesSelfMade({ system, paths }: Place, place: string): Promise<
     const onDisk = disk.find(({ file }) => file === paths.ownCertificate)?.certificate;
     if (served !== undefined && own === undefined) return false;
     if (onDisk?.fingerprint === own && onDisk?.placeholder === false) return false;
-    if (performance.now() > deadline) return true;
-    await Bun.sleep(100);
+    if (system.clock.now() > deadline) return true;
+    await system.clock.sleep(100);
   }
 }

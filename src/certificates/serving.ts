@@ -23,9 +23,9 @@ import { certificateSteps, type Given, type OnDisk, type Step } from "./steps.ts
 const BUSY_MS = 60_000;
 
 /** One at a time; a lock of its own, so that a change of the configuration does not hold up a certificate. */
-export async function oneAtATime<T>({ paths }: Node, command: string, action: () => Promise<T>): Promise<T> {
-  const deadline = performance.now() + BUSY_MS;
-  while ((await isLocked(paths.certs)) && performance.now() < deadline) await Bun.sleep(100);
+export async function oneAtATime<T>({ system, paths }: Node, command: string, action: () => Promise<T>): Promise<T> {
+  const deadline = system.clock.now() + BUSY_MS;
+  while ((await isLocked(paths.certs)) && system.clock.now() < deadline) await system.clock.sleep(100);
   return withLock(paths.certs, command, action);
 }
 
@@ -80,16 +80,16 @@ const stateOf = (examined: readonly Examined[]) =>
 
 /** What is there, once it is whole or has been broken for long enough; at once where it is as `known`. */
 async function settled(system: System, place: string, ask: Asker, known?: string): Promise<readonly Examined[]> {
-  const deadline = performance.now() + WRITING_MS;
+  const deadline = system.clock.now() + WRITING_MS;
   for (;;) {
-    const late = performance.now() > deadline;
+    const late = system.clock.now() > deadline;
     try {
       const examined = await examineCertificates(system, place, { ask });
       if (late || stateOf(examined) === known || examined.every(({ certificate }) => certificate)) return examined;
     } catch (error) {
       if (late || !(error instanceof OberError)) throw error;
     }
-    await Bun.sleep(50);
+    await system.clock.sleep(50);
   }
 }
 

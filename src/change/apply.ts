@@ -110,15 +110,16 @@ export async function apply(context: ApplyContext, files: readonly RenderedFile[
   }
   const changes = diffFiles(files, current, generatedPaths(paths));
 
+  // The parsers have read these very files before they became a generation; `doctor` has them read again.
+  if (changes.length === 0) {
+    const live = { at: context.now().toISOString(), by: context.by, command: context.command, changed: [], files };
+    return { generation: await keepIfLost(system, paths, live), changed: [], warnings: [] };
+  }
+
   progress("checking the new files with the programs that will read them");
   const directory = stagingDirectory(paths);
   const staged = validate(system, { files, paths, facts: context.facts, directory });
   const warnings = await staged.finally(() => system.removeTree(paths.transaction));
-  if (changes.length === 0) {
-    const live = { at: context.now().toISOString(), by: context.by, command: context.command, changed: [], files };
-    return { generation: await keepIfLost(system, paths, live), changed: [], warnings };
-  }
-
   return withoutInterrupts(() => replace(context, { files, changes, warnings }));
 }
 
@@ -333,14 +334,15 @@ async function verify(
   context: ApplyContext,
   before: { wasHealthy: boolean; formerWorker: number | undefined; units: readonly string[] },
 ): Promise<void> {
+  const { clock } = context.system;
   // Not by the clock, which may be set meanwhile.
-  const deadline = performance.now() + VERIFY_MS;
+  const deadline = clock.now() + VERIFY_MS;
   const [http] = await unitStates(context.system, [UNIT.http]);
   if (http?.active === "inactive") return;
   for (;;) {
     const states = before.units.length === 0 ? [] : await unitStates(context.system, before.units);
     const failed = states.filter(({ active }) => active === "failed");
-    const late = performance.now() > deadline;
+    const late = clock.now() > deadline;
     if (failed.length === 0 && (!before.wasHealthy || (await isJudgedHealthy(context, before.formerWorker, late))))
       return;
     if (late) {
@@ -349,15 +351,15 @@ async function verify(
         hint: "ober logs --service http",
       });
     }
-    await Bun.sleep(200);
+    await clock.sleep(200);
   }
 }
 
 /** Whether the new configuration has health to lose. One late answer of a busy machine must not switch the verification off. */
-async function wasSurelyHealthy({ wasHealthy }: ApplyContext): Promise<boolean> {
+async function wasSurelyHealthy({ wasHealthy, system }: ApplyContext): Promise<boolean> {
   for (let attempt = 1; attempt < 4; attempt++) {
     if (await wasHealthy()) return true;
-    await Bun.sleep(300);
+    await system.clock.sleep(300);
   }
   return wasHealthy();
 }

@@ -1,3 +1,4 @@
+import { structuredPatch } from "diff";
 import type { RenderedFile } from "../render/file.ts";
 
 /** What is at a path now; absent when nothing is. */
@@ -32,8 +33,7 @@ export function diffFiles(
 /** A change in unified form, three lines of context, secrets masked. */
 export function diffText({ path, before, after }: Change): string {
   const secrets = after?.secrets ?? [];
-  const from = lines(mask(before?.content ?? "", secrets));
-  const to = lines(mask(after?.content ?? "", secrets));
+  const [from, to] = [mask(before?.content ?? "", secrets), mask(after?.content ?? "", secrets)];
   const modes =
     before && after && before.mode !== after.mode
       ? [`mode ${before.mode.toString(8)} -> ${after.mode.toString(8)}`]
@@ -42,10 +42,8 @@ export function diffText({ path, before, after }: Change): string {
     `--- ${before ? path : "/dev/null"}`,
     `+++ ${after ? path : "/dev/null"}`,
     ...modes,
-    ...hunks(edits(from, to)),
-    ...(secrets.length > 0 && mask(before?.content ?? "", secrets) === mask(after?.content ?? "", secrets)
-      ? ["(only a secret differs)"]
-      : []),
+    ...hunks(from, to),
+    ...(secrets.length > 0 && from === to ? ["(only a secret differs)"] : []),
   ].join("\n");
 }
 
@@ -56,82 +54,22 @@ export function mask(text: string, secrets: readonly string[] = []): string {
     .replace(/(md5-password ")[^"]*(")/g, "$1********$2");
 }
 
-type Edit = { readonly sign: " " | "-" | "+"; readonly line: string };
-
-const lines = (text: string) => (text === "" ? [] : text.replace(/\n$/, "").split("\n"));
-
-/** Common head and tail first, then the longest common subsequence of what is between: exact, and fast for small edits. */
-function edits(from: readonly string[], to: readonly string[]): readonly Edit[] {
-  let head = 0;
-  while (head < from.length && head < to.length && from[head] === to[head]) head++;
-  let tail = 0;
-  while (tail < from.length - head && tail < to.length - head && from.at(-1 - tail) === to.at(-1 - tail)) tail++;
-  const same = (part: readonly string[]): Edit[] => part.map((line) => ({ sign: " ", line }));
-  return [
-    ...same(from.slice(0, head)),
-    ...middle(from.slice(head, from.length - tail), to.slice(head, to.length - tail)),
-    ...same(from.slice(from.length - tail)),
-  ];
-}
-
-/** Beyond this many cells the table costs more than a minimal diff is worth; the block is then shown as replaced. */
-const TABLE_LIMIT = 4_000_000;
-
-function middle(from: readonly string[], to: readonly string[]): readonly Edit[] {
-  const removed = from.map((line): Edit => ({ sign: "-", line }));
-  const added = to.map((line): Edit => ({ sign: "+", line }));
-  if (from.length * to.length > TABLE_LIMIT) return [...removed, ...added];
-  const width = to.length + 1;
-  const length = new Uint32Array((from.length + 1) * width);
-  for (let i = from.length - 1; i >= 0; i--) {
-    for (let j = to.length - 1; j >= 0; j--) {
-      length[i * width + j] =
-        from[i] === to[j]
-          ? (length[(i + 1) * width + j + 1] ?? 0) + 1
-          : Math.max(length[(i + 1) * width + j] ?? 0, length[i * width + j + 1] ?? 0);
-    }
-  }
-  const result: Edit[] = [];
-  let i = 0;
-  let j = 0;
-  while (i < from.length && j < to.length) {
-    if (from[i] === to[j]) {
-      result.push({ sign: " ", line: from[i] ?? "" });
-      i++;
-      j++;
-    } else if ((length[(i + 1) * width + j] ?? 0) >= (length[i * width + j + 1] ?? 0)) {
-      result.push({ sign: "-", line: from[i++] ?? "" });
-    } else {
-      result.push({ sign: "+", line: to[j++] ?? "" });
-    }
-  }
-  return [...result, ...removed.slice(i), ...added.slice(j)];
-}
+/** Beyond this a minimal difference costs more than it is worth: everything is then shown as replaced. */
+const MOST_MS = 500;
 
 const CONTEXT = 3;
 
-function hunks(all: readonly Edit[]): readonly string[] {
-  const groups: { before: number; after: number; edits: Edit[] }[] = [];
-  let before = 1;
-  let after = 1;
-  let open = false;
-  all.forEach((edit, index) => {
-    const near = all.slice(Math.max(0, index - CONTEXT), index + CONTEXT + 1);
-    const shown = near.some(({ sign }) => sign !== " ");
-    if (shown && !open) groups.push({ before, after, edits: [] });
-    if (shown) groups.at(-1)?.edits.push(edit);
-    open = shown;
-    if (edit.sign !== "+") before++;
-    if (edit.sign !== "-") after++;
-  });
-  return groups.flatMap(({ edits, ...start }) => [
-    `@@ -${range(start.before, edits, "+")} +${range(start.after, edits, "-")} @@`,
-    ...edits.map(({ sign, line }) => sign + line),
+/** The hunks of a unified diff, as diff(1) numbers them. */
+function hunks(from: string, to: string): readonly string[] {
+  const patch = structuredPatch("", "", ended(from), ended(to), "", "", { context: CONTEXT, timeout: MOST_MS });
+  if (patch === undefined) return [...signed("-", from), ...signed("+", to)];
+  return patch.hunks.flatMap(({ oldStart, oldLines, newStart, newLines, lines }) => [
+    // diff(1) names the line before an empty range.
+    `@@ -${oldLines === 0 ? oldStart - 1 : oldStart},${oldLines} +${newLines === 0 ? newStart - 1 : newStart},${newLines} @@`,
+    ...lines,
   ]);
 }
 
-/** "first line,count" of one side; diff(1) names the line before an empty range. */
-function range(start: number, edits: readonly Edit[], others: "+" | "-"): string {
-  const count = edits.filter(({ sign }) => sign !== others).length;
-  return `${count === 0 ? start - 1 : start},${count}`;
-}
+/** A last line without its end is no difference that matters here. */
+const ended = (text: string) => (text === "" || text.endsWith("\n") ? text : `${text}\n`);
+const signed = (sign: "-" | "+", text: string) => text.split("\n").map((line) => sign + line);

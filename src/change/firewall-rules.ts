@@ -80,6 +80,17 @@ export async function withOpenings<T>(
   }
 }
 
+/** Whether the firewall has all of `openings` and nothing else of ober's: there is nothing to do for `withOpenings`. */
+export async function openingsStand(machine: Machine, openings: readonly Opening[]): Promise<boolean> {
+  const { system } = machine;
+  const known = (await added(machine)).openings;
+  if (without(known, openings).length > 0) return false;
+  if (openings.length === 0) return true;
+  const firewall = await activeFirewall(system);
+  if (firewall === "none") return !(await foreignInputDrops(system));
+  return without(openings, await openAlready(system, firewall, openings)).length === 0;
+}
+
 async function open(machine: Machine, openings: readonly Opening[]): Promise<readonly string[]> {
   const { system } = machine;
   if (openings.length === 0) return [];

@@ -77,12 +77,16 @@ export async function keepIfLost(
   paths: Paths,
   generation: Omit<Generation, "number">,
 ): Promise<Generation | undefined> {
+  return (await areKept(system, paths, generation.files)) ? undefined : keepGeneration(system, paths, generation);
+}
+
+/** Whether the newest generation says what is in `files`; what operators fill themselves does not count. */
+export async function areKept(system: System, paths: Paths, files: readonly RenderedFile[]): Promise<boolean> {
   const newest = (await generationNumbers(system, paths)).at(-1);
   const text = newest === undefined ? undefined : await system.read(fileOf(paths, newest));
   const kept = text === undefined ? undefined : parseOwn("generation", text);
   const contents = new Map(kept?.files.map(({ path, content }) => [path, content]));
-  const same = generation.files.every(({ path, content, once }) => once || contents.get(path) === content);
-  return kept !== undefined && same ? undefined : keepGeneration(system, paths, generation);
+  return kept !== undefined && files.every(({ path, content, once }) => once || contents.get(path) === content);
 }
 
 const fileOf = (paths: Paths, number: number) => `${paths.generations}/${number}.json`;

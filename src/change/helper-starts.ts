@@ -34,7 +34,7 @@ export async function bearsReload(system: System, paths: Paths, tell: (line: str
   const pauseMs = pauseBeforeReload(starts, Date.now());
   if (pauseMs > 0) {
     tell(`waiting ${Math.ceil(pauseMs / 1000)} s: ExaBGP would end itself at one more reload now`);
-    await Bun.sleep(pauseMs);
+    await system.clock.sleep(pauseMs);
   }
   const kept = [...reloads, Math.floor(Date.now() / 1000)].slice(-KEPT);
   // A full /run is no reason not to reload.

@@ -89,11 +89,28 @@ export async function validate(
     await system.writeAtomic(staged(file.path), restage(file.content, references, staged), { mode: file.mode });
   }
   const present = new Set(files.map(({ path }) => path));
-  const warnings: string[] = [];
-  for (const validator of validators(paths, facts).filter(({ reads }) => reads.some((path) => present.has(path)))) {
-    warnings.push(...(await ask(system, validator, { staged, files })));
-  }
-  return warnings;
+  const asked = concerned(validators(paths, facts), present);
+  return settled(asked.map((validator) => ask(system, validator, { staged, files })));
+}
+
+/** Those that read one of the files; one question about all units, because systemd-analyze reads the whole machine's for each. */
+function concerned(all: readonly Validator[], present: ReadonlySet<string>): readonly Validator[] {
+  const some = all.filter(({ reads }) => reads.some((path) => present.has(path)));
+  const units = some.filter(({ program }) => program === "systemd");
+  const [first] = units;
+  const others = some.filter(({ program }) => program !== "systemd");
+  if (first === undefined) return others;
+  const reads = units.flatMap((unit) => unit.reads);
+  return [...others, { ...first, reads, argv: (staged) => [...VERIFY_UNITS, ...reads.map(staged)] }];
+}
+
+/** All answers in their order, once the last is there: a parser that still reads must not find its files gone. */
+async function settled(answers: readonly Promise<readonly string[]>[]): Promise<readonly string[]> {
+  const all = await Promise.allSettled(answers);
+  return all.flatMap((answer) => {
+    if (answer.status === "rejected") throw answer.reason;
+    return answer.value;
+  });
 }
 
 /** The same in a directory that is made for it and goes afterwards: what would be applied, before anything is. */
@@ -122,18 +139,9 @@ export async function validateInPlace(
 ): Promise<readonly string[]> {
   await orUndefined(() => system.makeDirectory(paths.run));
   const present = new Set(files.map(({ path }) => path));
-  const concerned = validators(paths, { exabgp }).filter(({ reads }) => reads.some((path) => present.has(path)));
-  // One question about all units: systemd-analyze reads the whole machine's for each.
-  const units = concerned.filter(({ program }) => program === "systemd").flatMap(({ reads }) => reads);
-  const asked = [
-    ...concerned.filter(({ program }) => program !== "systemd"),
-    ...(units.length === 0 ? [] : [{ program: "systemd", reads: units, argv: () => [...VERIFY_UNITS, ...units] }]),
-  ];
+  const asked = concerned(validators(paths, { exabgp }), present).map(({ env: _, ...validator }) => validator);
   const hint = "nothing was changed; `ober apply --yes` writes it anew, `ober rollback` puts an older one back";
-  const answers = await Promise.all(
-    asked.map((validator) => ask(system, validator, { staged: (path) => path, files, hint })),
-  );
-  return answers.flat();
+  return settled(asked.map((validator) => ask(system, validator, { staged: (path) => path, files, hint })));
 }
 
 /** Points the staged files at each other, so that a parser never reads the running configuration by mistake. */
@@ -154,7 +162,7 @@ async function ask(
   const secrets = files.flatMap((file) => file.secrets ?? []);
   const said = mask(unstage(`${result.stderr}\n${result.stdout}`, staged("")), secrets);
   const path = validator.reads.find((one) => said.includes(posix.basename(one))) ?? validator.reads[0] ?? "";
-  const remarks = remarksOf(validator.program, said, path);
+  const remarks = remarksOf(validator, said, path);
   if (result.code === 0) return remarks.map((remark) => `${validator.program}: ${remark}`);
   const reasons = remarks.length > 0 ? remarks : said.trim().split("\n").slice(-5);
   if (files.some((file) => file.path === path && file.optional)) {
@@ -169,7 +177,11 @@ async function ask(
 const unstage = (text: string, directory: string) => text.replaceAll(directory, "");
 
 /** The lines of a parser's output that say something about the file. */
-function remarksOf(program: string, said: string, path: string): readonly string[] {
+function remarksOf(
+  { program, reads }: Pick<Validator, "program" | "reads">,
+  said: string,
+  path: string,
+): readonly string[] {
   const all = said.split("\n").map((line) => line.trim());
   if (program === "haproxy") {
     // [ALERT]    (312) : config : parsing [/opt/ober/etc/haproxy/haproxy.cfg:31] : unknown keyword 'blance' ...
@@ -177,7 +189,7 @@ function remarksOf(program: string, said: string, path: string): readonly string
       .filter((line) => /^\[(ALERT|WARNING)\]/.test(line) && !/Error\(s\) found in|Fatal errors found/.test(line))
       .map((line) => line.replace(/^\[(\w+)\]\s+\(\d+\) : /, ""));
   }
-  if (program === "systemd") return all.filter((line) => line.includes(posix.basename(path)));
+  if (program === "systemd") return all.filter((line) => reads.some((unit) => line.includes(posix.basename(unit))));
   if (program === "bird" || program === "nft") return all.filter((line) => line.includes(path));
   if (program === "keepalived") return all.filter((line) => line !== "" && !line.startsWith("Configuration"));
   return all.filter((line) => /error|invalid|line \d+/i.test(line));

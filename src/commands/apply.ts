@@ -7,12 +7,13 @@ import { currentConfig, type Node, thisNodeAsRoot } from "../node/node.ts";
 import { withLock } from "../system/lock.ts";
 import { type Output, output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
-import { dryRunArgs, globalArgs, yesArgs } from "../ui/shared-args.ts";
+import { changeArgs, dryRunArgs, globalArgs, yesArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: { name: "apply", description: "Apply ober.yaml as it stands, after an edit by hand or by Ansible" },
   args: {
     ...globalArgs,
+    ...changeArgs,
     ...dryRunArgs,
     ...yesArgs,
     ...forceArgs,

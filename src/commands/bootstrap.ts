@@ -9,20 +9,21 @@ import { requireLastingPath } from "../install/place.ts";
 import { type PlannedStep, planSteps, runSteps } from "../install/runner.ts";
 import { installSteps } from "../install/steps.ts";
 import { applyText } from "../node/apply.ts";
+import { changing } from "../node/changing.ts";
 import { author, installPathOf, readGiven, requireRoot } from "../node/node.ts";
 import { startNode } from "../node/start.ts";
 import { requireSupportedOs } from "../packages/os.ts";
 import { localSystem } from "../system/local.ts";
-import { withLock } from "../system/lock.ts";
 import { requireSystemd } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
-import { dryRunArgs, globalArgs, yesArgs } from "../ui/shared-args.ts";
+import { changeArgs, dryRunArgs, globalArgs, yesArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: { name: "bootstrap", description: "Make this machine a node, installed under PATH" },
   args: {
     ...globalArgs,
+    ...changeArgs,
     ...dryRunArgs,
     ...yesArgs,
     path: { type: "positional", required: false, description: "Where to install, such as /opt/ober" },
@@ -57,11 +58,12 @@ export default defineCommand({
       needed: true,
     }));
     const plan = [...records, ...(await planSteps(steps, { foresee: args.dryRun === true }))];
+    const changed = plan.some(({ needed }) => needed);
     if (args.dryRun) {
       const line = ({ needed, title, foreseen }: PlannedStep) =>
         `${needed ? "would do " : "is there "} ${title}${foreseen === undefined ? "" : `: ${foreseen}`}`;
       return out.result(
-        { path: paths.prefix, steps: plan } satisfies Documents["bootstrap"],
+        { path: paths.prefix, steps: plan, changed } satisfies Documents["bootstrap"],
         plan.map(line).join("\n"),
       );
     }
@@ -71,7 +73,7 @@ export default defineCommand({
       );
       await confirmOrCancel("Go on?");
     }
-    await withLock(paths.prefix, "bootstrap", async () => {
+    await changing(paths.prefix, "bootstrap", async () => {
       for (const remark of await mend(system, paths, steps, { by: author(), now: () => new Date() })) out.warn(remark);
       await runSteps(system, paths, steps, {
         begin: (title) => out.progress(`  ... ${title}`),
@@ -90,10 +92,13 @@ export default defineCommand({
       const silent: Output = out.json ? { ...out, result: async () => {} } : out;
       await applyText(node, silent, { text, source, command: "bootstrap --config", yes: args.yes });
     }
-    if (args.start) return startNode(node, out);
+    if (args.start) {
+      const started = await startNode(node, out);
+      return out.result({ ...started, changed: changed || started.changed }, started.service);
+    }
     const next = text === undefined ? "next: ober config --from ober.yaml, then ober start" : "next: ober start";
     await out.result(
-      { path: paths.prefix, steps: plan } satisfies Documents["bootstrap"],
+      { path: paths.prefix, steps: plan, changed } satisfies Documents["bootstrap"],
       `${paths.prefix} is ready; ${next}`,
     );
   },

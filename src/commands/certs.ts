@@ -18,7 +18,7 @@ import { record } from "../node/recorded.ts";
 import { localSystem } from "../system/local.ts";
 import { certificateLines } from "../ui/certificates.ts";
 import { type Output, output } from "../ui/output.ts";
-import { globalArgs } from "../ui/shared-args.ts";
+import { changeArgs, globalArgs } from "../ui/shared-args.ts";
 
 const ACTIONS = ["list", "check", "renew", "reload"] as const;
 
@@ -26,6 +26,7 @@ export default defineCommand({
   meta: { name: "certs", description: "Show, check and renew the certificates; HAProxy takes a new one while it runs" },
   args: {
     ...globalArgs,
+    ...changeArgs,
     action: { type: "positional", required: false, default: "list", description: `${ACTIONS.join(", ")} (list)` },
     file: {
       type: "positional",
@@ -86,8 +87,8 @@ async function reload(node: Node, out: Output): Promise<void> {
   const done = await oneAtATime(node, "certs reload", () => reloadCertificates(node, config));
   for (const warning of done.warnings) out.warn(warning);
   for (const { message, fix } of done.refused) out.warn(`${message}; HAProxy keeps what it has. ${fix}`);
-  if (done.refused.length > 0) process.exitCode = 1;
-  await out.result(done satisfies Documents["certs reload"], () => {
+  const changed = done.reloaded || done.swapped.length > 0 || done.added.length > 0;
+  await out.result({ ...done, changed } satisfies Documents["certs reload"], () => {
     const parts = [
       ...done.swapped.map((file) => `HAProxy has taken ${file}`),
       ...done.added.map((file) => `HAProxy has taken ${file}, which is new`),
@@ -95,6 +96,7 @@ async function reload(node: Node, out: Output): Promise<void> {
     ];
     return parts.join("\n") || "nothing to change";
   });
+  if (done.refused.length > 0) process.exitCode = 1;
 }
 
 async function renew(node: Node, out: Output, flags: { force: boolean; timer: boolean }): Promise<void> {
@@ -104,7 +106,7 @@ async function renew(node: Node, out: Output, flags: { force: boolean; timer: bo
     await record("certs renew", `renewed ${done.renewed.join(", ")}; the next one at ${done.next}`);
     await oneAtATime(node, "certs renew", () => reloadCertificates(node, config));
   }
-  await out.result(done satisfies Documents["certs renew"], () => {
+  await out.result({ ...done, changed: done.renewed.length > 0 } satisfies Documents["certs renew"], () => {
     if (done.waitsUntil !== undefined) return `the last attempt failed; the timer waits until ${done.waitsUntil}`;
     const what = done.renewed.length === 0 ? "nothing is due" : `renewed: ${done.renewed.join(", ")}`;
     return `${what}; the next renewal is at ${done.next}`;

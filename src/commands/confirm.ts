@@ -3,21 +3,22 @@ import { cancelUndo, confirmChange, recover } from "../change/apply.ts";
 import type { Documents } from "../documents.ts";
 import { OberError } from "../errors.ts";
 import { letInNow } from "../node/admission.ts";
+import { changing } from "../node/changing.ts";
 import { type Node, thisNodeAsRoot } from "../node/node.ts";
-import { withLock } from "../system/lock.ts";
 import { type Output, output } from "../ui/output.ts";
-import { globalArgs } from "../ui/shared-args.ts";
+import { changeArgs, globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: { name: "confirm", description: "Keep the change that `apply --confirm` made, or undo it now" },
   args: {
     ...globalArgs,
+    ...changeArgs,
     undo: { type: "boolean", description: "Undo it" },
   },
   async run({ args }) {
     const node = await thisNodeAsRoot();
     const out = output(args);
-    await withLock(node.paths.prefix, "confirm", () => (args.undo ? undo(node, out) : keep(node, out)));
+    await changing(node.paths.prefix, "confirm", () => (args.undo ? undo(node, out) : keep(node, out)));
   },
 });
 
@@ -27,7 +28,7 @@ async function keep({ system, paths }: Node, out: Output): Promise<void> {
     throw new OberError("no change waits for its confirmation", { hint: "`ober rollback --list` shows what is live" });
   }
   await out.result(
-    { generation: generation.number } satisfies Documents["confirm"],
+    { generation: generation.number, changed: true } satisfies Documents["confirm"],
     `kept as generation ${generation.number}`,
   );
 }
@@ -39,7 +40,7 @@ async function undo(node: Node, out: Output): Promise<void> {
   const restored = (await recover({ system, paths })) ?? [];
   await letInNow(node);
   await cancelUndo(system);
-  await out.result({ restored } satisfies Documents["confirm"], () =>
+  await out.result({ restored, changed: restored.length > 0 } satisfies Documents["confirm"], () =>
     restored.length === 0 ? "no change waits for its confirmation" : `undone; put back ${restored.join(", ")}`,
   );
 }

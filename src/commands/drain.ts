@@ -3,13 +3,13 @@ import { endLastConnections } from "../change/leaving.ts";
 import type { Documents } from "../documents.ts";
 import { OberError } from "../errors.ts";
 import { waitForTransfers } from "../haproxy/traffic.ts";
+import { changing } from "../node/changing.ts";
 import { currentConfig, thisNodeAsRoot } from "../node/node.ts";
 import { stopArgs, stopOptions } from "../node/stop.ts";
 import { inTurn, turnArgs } from "../node/turn.ts";
-import { CONVERGENCE_MS, drainNode } from "../node/withdraw.ts";
-import { withLock } from "../system/lock.ts";
+import { CONVERGENCE_MS, drainNode, isDrained } from "../node/withdraw.ts";
 import { output } from "../ui/output.ts";
-import { globalArgs } from "../ui/shared-args.ts";
+import { changeArgs, globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: {
@@ -18,6 +18,7 @@ export default defineCommand({
   },
   args: {
     ...globalArgs,
+    ...changeArgs,
     wait: { type: "boolean", description: "Return when no transfer is in flight any more" },
     timeout: stopArgs.timeout,
     ...turnArgs,
@@ -41,16 +42,18 @@ export default defineCommand({
       return out.result({ waited: true, left } satisfies Documents["drain"], `${left} transfers are left`);
     }
     const { config } = await currentConfig(node);
-    await withLock(paths.prefix, "drain", () =>
-      inTurn(node, out, config, { command: "ober drain", force, waitMs }, () =>
-        drainNode(node, out, config, { reason: args.reason ?? "", soft: args.soft === true }),
-      ),
-    );
+    const changed = !(await isDrained(node, config));
+    if (changed)
+      await changing(paths.prefix, "drain", () =>
+        inTurn(node, out, config, { command: "ober drain", force, waitMs }, () =>
+          drainNode(node, out, config, { reason: args.reason ?? "", soft: args.soft === true }),
+        ),
+      );
     const again = "`ober undrain` takes it back";
     if (!args.wait)
       return out.result(
-        { drained: true } satisfies Documents["drain"],
-        `drained: everything runs, no new traffic comes; ${again}`,
+        { drained: true, changed } satisfies Documents["drain"],
+        `${changed ? "drained" : "drained already"}: everything runs, no new traffic comes; ${again}`,
       );
     const { left } = await wait();
     if (left > 0) {
@@ -62,7 +65,7 @@ export default defineCommand({
       );
     }
     await out.result(
-      { drained: true, left } satisfies Documents["drain"],
+      { drained: true, changed, left } satisfies Documents["drain"],
       `drained: nothing is in flight any more; ${again}`,
     );
   },

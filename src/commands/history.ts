@@ -1,7 +1,7 @@
 import { defineCommand } from "citty";
 import type { Documents } from "../documents.ts";
 import { toSecond } from "../domain/age.ts";
-import { UsageError } from "../errors.ts";
+import { TIMES_HINT, timeGiven } from "../domain/time.ts";
 import type { HistoryEntry } from "../health/history.ts";
 import { thisNode } from "../node/node.ts";
 import { readHistory } from "../system/history.ts";
@@ -17,11 +17,11 @@ export default defineCommand({
       type: "string",
       valueHint: "TIME",
       default: "1d",
-      description: "How far back: 30m, 1h, 2d, or a time such as 2026-05-01T12:00",
+      description: `How far back: ${TIMES_HINT}`,
     },
   },
   async run({ args }) {
-    const since = sinceOf(args.since, new Date());
+    const since = timeGiven("--since", args.since, new Date());
     const { system, paths } = await thisNode();
     const entries = await readHistory(system, paths, since);
     const out = output(args);
@@ -31,23 +31,28 @@ export default defineCommand({
   },
 });
 
-const UNIT_MS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-
-/** The time that people mean by "30m" or "2026-05-01". Throws a UsageError. */
-export function sinceOf(given: string, now: Date): Date {
-  const [, number, unit] = /^(\d{1,6})([smhd])$/.exec(given) ?? [];
-  const time =
-    number === undefined ? Date.parse(given) : now.getTime() - Number(number) * UNIT_MS[unit as keyof typeof UNIT_MS];
-  if (!Number.isNaN(time) && (number !== undefined || /^\d{4}-/.test(given))) return new Date(time);
-  throw new UsageError(`--since "${given}" is no time`, "such as 30m, 1h, 2d or 2026-05-01T12:00");
-}
-
-function historyText(entries: readonly HistoryEntry[]): string {
+/** A command and its outcome are one line; one without an outcome still runs, or was cut off. */
+export function historyText(entries: readonly HistoryEntry[]): string {
   if (entries.length === 0) return "nothing happened";
-  const rows = entries.map(({ at, kind, vips, to, cause, by }) => [
+  const rows = joined(entries).map(({ at, kind, vips, to, cause, by, peer }) => [
     toSecond(at),
-    kind === "command" ? (by ?? "") : vips.join(" "),
-    kind === "command" ? `${cause}: ${to}` : `${to}: ${cause}`,
+    kind === "command" ? (by ?? "") : (peer ?? vips.join(" ")),
+    kind === "command" ? `${to}: ${cause === "begun" ? "begun, and no outcome on record" : cause}` : `${to}: ${cause}`,
   ]);
   return table(["time", "what", "happened"], rows);
+}
+
+/** Entries with each command's outcome in the place of its beginning. */
+function joined(entries: readonly HistoryEntry[]): readonly HistoryEntry[] {
+  const rows: HistoryEntry[] = [];
+  for (const entry of entries) {
+    const at = rows.findLastIndex(
+      ({ kind, to, by, cause }) => kind === "command" && cause === "begun" && to === entry.to && by === entry.by,
+    );
+    const begun = rows[at];
+    if (entry.kind === "command" && entry.cause !== "begun" && begun !== undefined)
+      rows[at] = { ...begun, cause: entry.cause };
+    else rows.push(entry);
+  }
+  return rows;
 }

@@ -1,6 +1,7 @@
 import { defineCommand } from "citty";
 import { secretValuesAnyhow } from "../config/secrets.ts";
 import { lineRedactor, mapTexts } from "../domain/redact.ts";
+import { TIMES_HINT, timeGiven } from "../domain/time.ts";
 import { type Service, UNITS } from "../domain/units.ts";
 import { UsageError } from "../errors.ts";
 import { isRoot } from "../node/node.ts";
@@ -16,7 +17,8 @@ export default defineCommand({
     ...globalArgs,
     follow: { type: "boolean", alias: "f", description: "Go on as lines come" },
     lines: { type: "string", alias: "n", valueHint: "N", default: "50", description: "How many lines to begin with" },
-    since: { type: "string", valueHint: "TIME", description: 'From then on: "1h ago", "2026-05-01 12:00"' },
+    since: { type: "string", valueHint: "TIME", description: `From then on: ${TIMES_HINT}` },
+    jsonLines: { type: "boolean", description: "Print one JSON object a line, as they come; the form for --follow" },
     service: {
       type: "enum",
       options: [...UNITS.map(({ service }) => service), "all"],
@@ -27,19 +29,44 @@ export default defineCommand({
   async run({ args }) {
     if (!/^\d+$/.test(args.lines))
       throw new UsageError(`-n "${args.lines}" is not a number of lines`, "ober logs -n 100");
-    const { log, logError, json } = output(args);
+    if (args.json && args.follow)
+      throw new UsageError("--json is one document, and --follow never ends", "ober logs --follow --json-lines");
+    const since = args.since === undefined ? undefined : timeGiven("--since", args.since, new Date());
+    const json = args.json === true || args.jsonLines === true;
+    const { log, logError } = output({ ...args, json });
     const values = isRoot() ? await secretValuesAnyhow(localSystem()) : [];
     const safe = json ? journalRedactor(values) : colouredRedactor(values);
     const safeWarning = lineRedactor(values);
     const coloured = !json && isColoured(process.stdout);
-    process.exitCode = await runShown(journalctl({ ...args, service: args.service as Service | "all" }), {
+    const shown = args.json ? oneDocument(log) : { line: log, end: async () => {} };
+    const asked = { ...args, json, since, service: args.service as Service | "all" };
+    process.exitCode = await runShown(journalctl(asked), {
       // Colours as on a terminal where there is one, and no links.
       env: { SYSTEMD_COLORS: coloured ? "16" : "0", SYSTEMD_URLIFY: "0" },
-      onLine: (line) => log(safe(line)),
+      onLine: (line) => shown.line(safe(line)),
       onWarning: (line) => logError(safeWarning(line)),
     });
+    await shown.end();
   },
 });
+
+/** Entries as the list of one document, written as they come: how many there are does not matter. */
+function oneDocument(log: (line: string) => Promise<void>) {
+  let before: string | undefined;
+  let begun = false;
+  const write = async (text: string) => {
+    if (!begun) await log('{ "entries": [');
+    begun = true;
+    await log(text);
+  };
+  return {
+    async line(entry: string) {
+      if (before !== undefined) await write(`  ${before},`);
+      before = entry.startsWith("{") ? entry : JSON.stringify({ MESSAGE: entry });
+    },
+    end: () => (before === undefined ? log('{ "entries": [] }') : write(`  ${before}\n] }`)),
+  };
+}
 
 /** Colours of journalctl's stand between the words that belong together. */
 function colouredRedactor(values: readonly string[]): (line: string) => string {

@@ -12,12 +12,13 @@ import { sectionHashes } from "../render/identity.ts";
 import { requireSystemd } from "../system/systemd.ts";
 import { type OutputFlags, output } from "../ui/output.ts";
 import { exposition } from "../ui/prometheus.ts";
-import { globalArgs } from "../ui/shared-args.ts";
+import { changeArgs, globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: { name: "metrics", description: "Print ober's own metrics in the form of Prometheus" },
   args: {
     ...globalArgs,
+    ...changeArgs,
     install: {
       type: "boolean",
       description: "Have systemd write them for node_exporter every 15 s (to --out, or where Debian's reads)",
@@ -46,7 +47,11 @@ async function change(
     throw new UsageError("--install and --remove exclude each other", "give one of them");
   const node = await thisNodeAsRoot();
   const file = args.install ? await installMetrics(node, args.out) : await removeMetrics(node);
-  const document: Documents["metrics --install"] = { installed: args.install === true, file: file ?? null };
+  const document: Documents["metrics --install"] = {
+    installed: args.install === true,
+    file: file ?? null,
+    changed: file !== undefined,
+  };
   const said = args.install
     ? `written to ${file} every 15 s`
     : file === undefined

@@ -23,7 +23,7 @@ export default defineCommand({
   async run({ args }) {
     const out = output(args);
     const { restored, said } = await within(RECOVER_MS, recoverNode(out.warn));
-    await out.result({ restored } satisfies Documents["recover"], said);
+    await out.result({ restored, changed: restored.length > 0 } satisfies Documents["recover"], said);
   },
 });
 

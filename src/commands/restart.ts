@@ -1,15 +1,15 @@
 import { defineCommand } from "citty";
 import type { Documents } from "../documents.ts";
 import { UNIT, unitsOf } from "../domain/units.ts";
+import { changing } from "../node/changing.ts";
 import { lookBeforeReload, lookFirst } from "../node/look-first.ts";
 import { currentConfig, thisNodeAsRoot } from "../node/node.ts";
 import { bringIntoService } from "../node/start.ts";
 import { leaveAndStop, stopArgs, stopOptions } from "../node/stop.ts";
 import { inTurn } from "../node/turn.ts";
-import { withLock } from "../system/lock.ts";
 import { systemctl } from "../system/systemd.ts";
 import { output } from "../ui/output.ts";
-import { globalArgs } from "../ui/shared-args.ts";
+import { changeArgs, globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: {
@@ -18,6 +18,7 @@ export default defineCommand({
   },
   args: {
     ...globalArgs,
+    ...changeArgs,
     ...stopArgs,
     reloadOnly: { type: "boolean", description: "Only reload HAProxy" },
   },
@@ -25,18 +26,18 @@ export default defineCommand({
     const node = await thisNodeAsRoot();
     const out = output(args);
     if (args.reloadOnly) {
-      await withLock(node.paths.prefix, "restart", async () => {
+      await changing(node.paths.prefix, "restart", async () => {
         await lookBeforeReload(node, (await currentConfig(node)).config);
         await systemctl(node.system, "reload", UNIT.http);
       });
       return out.result(
-        { reloaded: true } satisfies Documents["restart --reload-only"],
+        { reloaded: true, changed: true } satisfies Documents["restart --reload-only"],
         "HAProxy was reloaded; running transfers go on in the old process",
       );
     }
     const { config } = await currentConfig(node);
     const options = { ...stopOptions(args), command: "ober restart" };
-    const service = await withLock(node.paths.prefix, "restart", async () => {
+    const service = await changing(node.paths.prefix, "restart", async () => {
       out.progress("looking at what the node needs to start again");
       await lookFirst(node, config);
       return inTurn(node, out, config, options, async () => {
@@ -44,6 +45,6 @@ export default defineCommand({
         return bringIntoService(node, out, config);
       });
     });
-    await out.result({ started: unitsOf(config), service } satisfies Documents["start"], service);
+    await out.result({ started: unitsOf(config), service, changed: true } satisfies Documents["start"], service);
   },
 });

@@ -1,32 +1,43 @@
 import { defineCommand } from "citty";
 import { diffFiles, diffText } from "../change/diff.ts";
-import { type Generation, generationNumbers, readGeneration } from "../change/generations.ts";
+import { drift, type Generation, generationNumbers, readGeneration } from "../change/generations.ts";
 import { parseConfig } from "../config/schema.ts";
 import { parseYaml } from "../config/store.ts";
 import type { Documents } from "../documents.ts";
+import { several } from "../domain/foreign.ts";
+import type { Paths } from "../domain/paths.ts";
 import { OberError, UsageError } from "../errors.ts";
 import { applyFiles, forceArgs } from "../node/apply.ts";
 import { gatherFacts } from "../node/facts.ts";
 import { type Node, thisNodeAsRoot } from "../node/node.ts";
+import type { System } from "../system/system.ts";
 import { output } from "../ui/output.ts";
-import { dryRunArgs, globalArgs, yesArgs } from "../ui/shared-args.ts";
+import { changeArgs, dryRunArgs, globalArgs, yesArgs } from "../ui/shared-args.ts";
 import { table } from "../ui/table.ts";
 
 export default defineCommand({
   meta: { name: "rollback", description: "Put an earlier configuration back" },
   args: {
     ...globalArgs,
+    ...changeArgs,
     ...dryRunArgs,
     ...yesArgs,
     ...forceArgs,
-    generation: { type: "positional", required: false, description: "Number of the generation (the one before)" },
+    generation: {
+      type: "positional",
+      required: false,
+      description:
+        "Number of the generation (without one: the live one where files were edited since, else the one before it)",
+    },
     list: { type: "boolean", description: "List the generations that are kept, or show what one changed" },
   },
   async run({ args }) {
     const node = await thisNodeAsRoot();
     const out = output(args);
     if (args.list) return args.generation === undefined ? showList(node, out) : showOne(node, out, args.generation);
-    const generation = await readGeneration(node.system, node.paths, await wanted(node, args.generation));
+    const { number, why } = await wanted(node, args.generation);
+    const generation = await readGeneration(node.system, node.paths, number);
+    if (why !== undefined) out.progress(why);
     const source = `generation ${generation.number}`;
     const text = generation.files.find(({ path }) => path === node.paths.config)?.content ?? "";
     const config = parseConfig(parseYaml(text, source), source);
@@ -42,14 +53,37 @@ function numberOf(given: string): number {
   throw new UsageError(`"${given}" is not the number of a generation`, "`ober rollback --list` shows them");
 }
 
-async function wanted({ system, paths }: Node, given: string | undefined): Promise<number> {
-  if (given !== undefined) return numberOf(given);
-  const before = (await generationNumbers(system, paths)).at(-2);
-  if (before !== undefined) return before;
+/** The generation to put back, and in words why that one where no number was given. */
+async function wanted(
+  { system, paths }: Node,
+  given: string | undefined,
+): Promise<{ readonly number: number; readonly why?: string }> {
+  if (given !== undefined) return { number: numberOf(given) };
+  const numbers = await generationNumbers(system, paths);
+  const [before, live] = [numbers.at(-2), numbers.at(-1)];
+  const edited = live === undefined ? [] : await editedSince(system, paths, live);
+  if (live !== undefined && edited.length > 0) {
+    const files = several(edited, NAMED_FILES);
+    return { number: live, why: `${files} differ from generation ${live}, which is live: putting ${live} back` };
+  }
+  if (before !== undefined) return { number: before, why: `generation ${live} is live: putting ${before} back` };
   throw new OberError("there is no generation before the present one", {
     hint: "`ober rollback --list` shows what is kept",
   });
 }
+
+/** Files that are not as generation `live` left them: ober.yaml first, because that one is edited on purpose. */
+async function editedSince(system: System, paths: Paths, live: number): Promise<readonly string[]> {
+  const { files } = await readGeneration(system, paths, live);
+  const config = files.find(({ path }) => path === paths.config)?.content;
+  const changes = await drift(system, paths);
+  return [
+    ...(config !== undefined && (await system.read(paths.config)) !== config ? [paths.config] : []),
+    ...changes.map(({ path }) => path),
+  ];
+}
+
+const NAMED_FILES = 3;
 
 async function showList({ system, paths }: Node, out: ReturnType<typeof output>): Promise<void> {
   const numbers = await generationNumbers(system, paths);

@@ -3,11 +3,11 @@ import { admissionArgs } from "../node/admission.ts";
 import { thisNodeAsRoot } from "../node/node.ts";
 import { startNode } from "../node/start.ts";
 import { output } from "../ui/output.ts";
-import { globalArgs } from "../ui/shared-args.ts";
+import { changeArgs, globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: { name: "start", description: "Put the node into service: HAProxy first, routes or VIPs when it is healthy" },
-  args: { ...globalArgs, ...admissionArgs },
+  args: { ...globalArgs, ...changeArgs, ...admissionArgs },
   async run({ args }) {
     const out = output(args);
     const started = await startNode(await thisNodeAsRoot(), out, args);

@@ -1,23 +1,27 @@
 import { defineCommand } from "citty";
 import type { Documents } from "../documents.ts";
 import type { Drained } from "../haproxy/traffic.ts";
-import { thisNodeAsRoot } from "../node/node.ts";
-import { stopArgs, stopNode, stopOptions } from "../node/stop.ts";
-import { withLock } from "../system/lock.ts";
+import { changing } from "../node/changing.ts";
+import { currentConfig, thisNodeAsRoot } from "../node/node.ts";
+import { isStopped, stopArgs, stopNode, stopOptions } from "../node/stop.ts";
 import { output } from "../ui/output.ts";
-import { globalArgs } from "../ui/shared-args.ts";
+import { changeArgs, globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: { name: "stop", description: "Take the node out of service: withdraw, wait for transfers, then stop" },
-  args: { ...globalArgs, ...stopArgs },
+  args: { ...globalArgs, ...changeArgs, ...stopArgs },
   async run({ args }) {
     const node = await thisNodeAsRoot();
     const out = output(args);
-    const drained = await withLock(node.paths.prefix, "stop", () =>
+    if (await isStopped(node, (await currentConfig(node)).config)) {
+      const document: Documents["stop"] = { stopped: true, changed: false, end: "empty", left: 0 };
+      return out.result(document, "the node is stopped already");
+    }
+    const drained = await changing(node.paths.prefix, "stop", () =>
       stopNode(node, out, { ...stopOptions(args), command: "ober stop" }),
     );
     await out.result(
-      { stopped: true, ...drained } satisfies Documents["stop"],
+      { stopped: true, changed: true, ...drained } satisfies Documents["stop"],
       drained.left === 0 ? "out of service; no transfer was cut" : `out of service; ${sentence(drained)}`,
     );
   },

@@ -4,17 +4,18 @@ import type { Documents } from "../documents.ts";
 import { isAddress } from "../domain/address.ts";
 import { parseSources, readAllowList } from "../domain/allow-list.ts";
 import { OberError, UsageError } from "../errors.ts";
+import { changing } from "../node/changing.ts";
 import { LISTS, type ListChange, type ListName, listFile, mayPass, syncLists, type Wanted } from "../node/lists.ts";
 import { type Node, readGiven, thisNodeAsRoot } from "../node/node.ts";
-import { withLock } from "../system/lock.ts";
 import { type Output, output } from "../ui/output.ts";
 import { terminalPrompts } from "../ui/prompt.ts";
-import { dryRunArgs, globalArgs } from "../ui/shared-args.ts";
+import { changeArgs, dryRunArgs, globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: { name: "sync", description: "Set who may use plain HTTP and who may speak BGP, at once and without a reload" },
   args: {
     ...globalArgs,
+    ...changeArgs,
     ...dryRunArgs,
     routers: {
       type: "string",
@@ -39,7 +40,7 @@ export default defineCommand({
     const asked = given.length > 0 ? given : await ask(node);
     const wanted = await Promise.all(asked.map(({ name, text }) => read(node, name, text)));
     const { dryRun, allowMissing, force } = args;
-    const { changes, remarks } = await withLock(node.paths.prefix, "sync", () =>
+    const { changes, remarks } = await changing(node.paths.prefix, "sync", () =>
       syncLists(node, out, {
         wanted,
         dryRun: dryRun === true,
@@ -48,7 +49,8 @@ export default defineCommand({
       }),
     );
     for (const remark of remarks) out.warn(remark);
-    await out.result({ dryRun: dryRun === true, lists: changes } satisfies Documents["sync"], () =>
+    const changed = changes.some(({ added, removed }) => added.length > 0 || removed.length > 0);
+    await out.result({ dryRun: dryRun === true, lists: changes, changed } satisfies Documents["sync"], () =>
       changes.map((change) => show(change, out)).join("\n"),
     );
   },

@@ -1,21 +1,28 @@
 import { defineCommand } from "citty";
 import type { Documents } from "../documents.ts";
+import { changing } from "../node/changing.ts";
 import { currentConfig, thisNodeAsRoot } from "../node/node.ts";
-import { undrainNode } from "../node/withdraw.ts";
-import { withLock } from "../system/lock.ts";
+import { isDrainAsked, undrainNode } from "../node/withdraw.ts";
 import { output } from "../ui/output.ts";
-import { globalArgs } from "../ui/shared-args.ts";
+import { changeArgs, globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: { name: "undrain", description: "Take a drained node back into traffic" },
-  args: { ...globalArgs },
+  args: { ...globalArgs, ...changeArgs },
   async run({ args }) {
     const node = await thisNodeAsRoot();
     const out = output(args);
     const { config } = await currentConfig(node);
-    const { wasDrained, service } = await withLock(node.paths.prefix, "undrain", () => undrainNode(node, out, config));
+    const { wasDrained, service } = (await isDrainAsked(node))
+      ? await changing(node.paths.prefix, "undrain", () => undrainNode(node, out, config))
+      : { wasDrained: false, service: undefined };
     await out.result(
-      { drained: false, wasDrained, ...(service === undefined ? {} : { service }) } satisfies Documents["undrain"],
+      {
+        drained: false,
+        wasDrained,
+        changed: wasDrained,
+        ...(service === undefined ? {} : { service }),
+      } satisfies Documents["undrain"],
       wasDrained ? `back in traffic${service === undefined ? "" : `: ${service}`}` : "the node was not drained",
     );
   },

@@ -6,21 +6,22 @@ import { orWarn } from "../errors.ts";
 import { readJournal } from "../install/journal.ts";
 import { notBootstrapped, undoSteps } from "../install/runner.ts";
 import { installSteps } from "../install/steps.ts";
+import { changing } from "../node/changing.ts";
 import { currentConfig, type Node, thisNodeAsRoot } from "../node/node.ts";
 import { leaveAndStop } from "../node/stop.ts";
 import { inTurn } from "../node/turn.ts";
 import { NO_CHOICE } from "../packages/choice.ts";
 import { HAPROXY_PACKAGES, nodePackages, requireSupportedOs } from "../packages/os.ts";
-import { withLock } from "../system/lock.ts";
 import { unitState } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
-import { globalArgs, yesArgs } from "../ui/shared-args.ts";
+import { changeArgs, globalArgs, yesArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
   meta: { name: "uninstall", description: "Take back everything that bootstrap and config did to this machine" },
   args: {
     ...globalArgs,
+    ...changeArgs,
     ...yesArgs,
     keepConfig: { type: "boolean", description: "Leave the configuration under PATH/etc" },
   },
@@ -47,7 +48,7 @@ export default defineCommand({
       out.progress(`ober will take back:\n${ours.map(({ id }) => `  - ${title(id)}`).join("\n")}`);
       await confirmOrCancel("This ends the service on this node. Go on?");
     }
-    const left = await withLock(paths.prefix, "uninstall", async () => {
+    const left = await changing(paths.prefix, "uninstall", async () => {
       await leaveService({ system, paths }, out);
       return undoSteps(system, paths, steps, {
         begin: (title) => out.progress(`  ... ${title}`),
@@ -59,7 +60,7 @@ export default defineCommand({
     });
     for (const directory of left) out.warn(`${directory} holds files that are not ober's and stays`);
     if (journal.rebuiltAt !== undefined) out.warn(staying(nodePackages(os)));
-    await out.result({ left } satisfies Documents["uninstall"], "ober is gone from this machine");
+    await out.result({ left, changed: true } satisfies Documents["uninstall"], "ober is gone from this machine");
   },
 });
 

@@ -3,22 +3,23 @@ import { defineCommand } from "citty";
 import type { Documents } from "../documents.ts";
 import { unitOfPackage } from "../domain/units.ts";
 import { UsageError } from "../errors.ts";
+import { changing } from "../node/changing.ts";
 import { thisNodeAsRoot } from "../node/node.ts";
 import { stopArgs, stopOptions } from "../node/stop.ts";
 import { finishUpgrade, upgradePackages } from "../node/upgrade.ts";
 import { restoreSelf, upgradeSelf } from "../node/upgrade-self.ts";
 import { HAPROXY_PACKAGES, nodePackages, packageManager, requireSupportedOs } from "../packages/os.ts";
 import type { PackageVersion } from "../packages/packages.ts";
-import { withLock } from "../system/lock.ts";
 import { type Output, output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
-import { globalArgs, yesArgs } from "../ui/shared-args.ts";
+import { changeArgs, globalArgs, yesArgs } from "../ui/shared-args.ts";
 import { table } from "../ui/table.ts";
 
 export default defineCommand({
   meta: { name: "upgrade", description: "Upgrade HAProxy, ExaBGP, keepalived and BIRD out of traffic, or ober itself" },
   args: {
     ...globalArgs,
+    ...changeArgs,
     ...stopArgs,
     ...yesArgs,
     checkOnly: { type: "boolean", description: "Only show what is installed and what the repositories have" },
@@ -51,7 +52,7 @@ export default defineCommand({
     if (args.rollback) return restoreSelf(node, out, turn);
     const os = await requireSupportedOs(node.system);
     const manager = packageManager(node.system, os);
-    const locked = <T>(action: () => Promise<T>) => withLock(node.paths.prefix, "upgrade", action);
+    const locked = <T>(action: () => Promise<T>) => changing(node.paths.prefix, "upgrade", action);
     if (!args.checkOnly)
       for (const each of await locked(() => finishUpgrade(node, out, manager))) out.warn(`back is ${each}`);
     out.progress("asking the repositories");
@@ -66,7 +67,7 @@ export default defineCommand({
     }
     const options = { ...stopOptions(args), command: "ober upgrade", manager, due, oneWay: args.oneWay === true };
     const { upgraded, left } = await locked(() => upgradePackages(node, out, options));
-    await out.result({ upgraded, left } satisfies Documents["upgrade"], () =>
+    await out.result({ upgraded, left, changed: upgraded.length > 0 } satisfies Documents["upgrade"], () =>
       upgraded.map(({ name, installed, candidate }) => `${name} ${installed} -> ${candidate}`).join("\n"),
     );
   },

@@ -72,11 +72,11 @@ export async function waitForTransfers(
   paths: Pick<Paths, "haproxySocket" | "masterSocket">,
   options: { timeoutMs: number; tell: (waiting: string, inFlight: number) => void },
 ): Promise<Drained> {
-  const startedAt = performance.now();
+  const startedAt = system.clock.now();
   let last = { moved: "", at: startedAt };
   for (;;) {
     const { inFlight, moved } = await trafficNow(system, paths);
-    const now = performance.now();
+    const now = system.clock.now();
     if (inFlight === 0) return { end: "empty", left: 0 };
     // The list of all requests is long, and HAProxy stands still while it writes a part of it.
     const sessions =
@@ -85,6 +85,6 @@ export async function waitForTransfers(
     if (moved !== last.moved) last = { moved, at: now };
     if (now - last.at > STALLED_MS) return { end: "stalled", left: inFlight };
     if (now - startedAt > options.timeoutMs) return { end: "timeout", left: inFlight };
-    await Bun.sleep(500);
+    await system.clock.sleep(500);
   }
 }

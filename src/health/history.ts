@@ -1,16 +1,18 @@
 /**
- * What happened on this node, a line of JSON each, in a file that survives reboots: transitions of the routes and VIPs, and what
+ * What happened on this node, a line of JSON each, in a file that survives reboots: transitions of the routes, VIPs and BGP sessions, and what
  * operators did. Two halves of a bounded size: when the newer is full it replaces the older.
  */
 export type HistoryEntry = {
   readonly at: string;
-  readonly kind: "route" | "vrrp" | "command";
+  readonly kind: "route" | "vrrp" | "session" | "command";
   readonly vips: readonly string[];
   /** The new state, or what was typed. */
   readonly to: string;
   readonly cause: string;
   /** Who typed it. */
   readonly by?: string;
+  /** The router of a BGP session. */
+  readonly peer?: string;
 };
 
 /** Some thousand entries in each half. */

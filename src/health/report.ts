@@ -108,7 +108,14 @@ export function createReport(options: LoopOptions, dialog: Dialog, room: Room): 
       report.log(`${VERBS[to]} ${addresses.join(" ")}${group === "" ? "" : ` (group ${group})`}: ${cause}`);
     },
     heard(line) {
-      if (sessions.hear(line, new Date())) isOld = true;
+      const heard = sessions.hear(line, new Date());
+      if (heard === undefined) return;
+      isOld = true;
+      if (heard.turned === undefined) return;
+      const { neighbor, state, since, reason } = heard.turned;
+      const up = state === "up";
+      const cause = up ? "established" : (reason ?? "ended");
+      note({ at: since, kind: "session", vips: [], peer: neighbor, to: `BGP ${up ? "up" : "down"}`, cause });
     },
     adopt(states) {
       sessions.adopt(states);

@@ -12,8 +12,8 @@ export type SessionState = {
 };
 
 export type Sessions = {
-  /** A line from ExaBGP. Returns whether it was about a session. */
-  hear(line: string, at: Date): boolean;
+  /** A line from ExaBGP. Returns the session that it is about, and whether that one came or went with it. */
+  hear(line: string, at: Date): { readonly turned: SessionState | undefined } | undefined;
   /** What was known before; a word that was heard since counts more. */
   adopt(states: readonly SessionState[]): void;
   readonly states: readonly SessionState[];
@@ -27,15 +27,16 @@ export function createSessions(): Sessions {
   return {
     hear(line, at) {
       const [, neighbor = "", word, said] = /^neighbor (\S+) (connected|up|down)(?: - (.*))?$/.exec(line) ?? [];
-      if (word === undefined) return false;
+      if (word === undefined) return undefined;
       const state = word as SessionState["state"];
       const before = states.get(neighbor);
-      if (before === undefined && states.size >= MOST_NEIGHBORS) return true;
+      if (before === undefined && states.size >= MOST_NEIGHBORS) return { turned: undefined };
       const reason = state === "up" ? undefined : weightier(before?.reason, said && reasonIn(said));
       // An attempt each second is no change: the session has been down since it went down.
       const since = before && isUp(before.state) === isUp(state) ? before.since : at.toISOString();
-      states.set(neighbor, { neighbor, state, since, ...(reason === undefined ? {} : { reason }) });
-      return true;
+      const now = { neighbor, state, since, ...(reason === undefined ? {} : { reason }) };
+      states.set(neighbor, now);
+      return { turned: isUp(before?.state ?? "down") === isUp(state) ? undefined : now };
     },
     adopt(former) {
       for (const state of former.slice(0, MOST_NEIGHBORS))

@@ -1,10 +1,12 @@
-import type { Servable } from "../certificates/admission.ts";
+import { isHeldBack, type Servable } from "../certificates/admission.ts";
 import { certificateProblems } from "../certificates/examined.ts";
 import { firstCertificate, lacksFirst } from "../certificates/serving.ts";
 import { type Activation, activationOf } from "../change/activate.ts";
-import { apply, readCurrent } from "../change/apply.ts";
+import { type ApplyResult, apply, readCurrent } from "../change/apply.ts";
 import { type Change, diffFiles, diffText } from "../change/diff.ts";
-import { neededOpenings, withOpenings } from "../change/firewall-rules.ts";
+import { neededOpenings, openingsStand, withOpenings } from "../change/firewall-rules.ts";
+import { areKept } from "../change/generations.ts";
+import { pending } from "../change/transaction.ts";
 import { validateAside } from "../change/validators.ts";
 import { requireDistinctAddresses } from "../checks/addresses.ts";
 import { askIdentities, movedNames } from "../checks/identity.ts";
@@ -23,12 +25,12 @@ import { haproxyAsker } from "../haproxy/verdict.ts";
 import { isHealthy } from "../health/once.ts";
 import { generatedPaths, type RenderedFile, render } from "../render/index.ts";
 import { clusterRemarks } from "../render/keepalived.ts";
-import { withLock } from "../system/lock.ts";
 import { operatorSession } from "../system/operator.ts";
 import { keepNames, knownNames } from "../system/resolve.ts";
 import type { Output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
 import { holdBack, letInNow, servableBefore } from "./admission.ts";
+import { changing } from "./changing.ts";
 import { gatherFacts } from "./facts.ts";
 import { awaitService } from "./in-service.ts";
 import { author, type Node } from "./node.ts";
@@ -46,6 +48,8 @@ export type ApplyFlags = {
   readonly confirmMinutes?: number | undefined;
   /** What HAProxy could serve before a first certificate was made for the change. */
   readonly servable?: Servable | undefined;
+  /** There was no certificate, and ober made one: the node may have to be held back although no file changes. */
+  readonly madeFirst?: boolean | undefined;
   /** The text of ober.yaml that stands there now, where the change was made from it. */
   readonly madeFrom?: string | undefined;
 };
@@ -79,7 +83,7 @@ export async function applyText(
     );
   }
   try {
-    await applyConfig(node, out, { ...options, config, servable: before });
+    await applyConfig(node, out, { ...options, config, servable: before, madeFirst: first !== undefined });
   } catch (error) {
     if (first !== undefined) await system.remove(first);
     throw error;
@@ -152,7 +156,8 @@ export async function applyFiles(
     const asked = missing ? files.filter(({ path }) => path !== paths.haproxyConfig) : files;
     if (changes.length > 0)
       for (const warning of await validateAside(system, { files: asked, paths, facts })) out.warn(warning);
-    await out.result({ changes: changes.map(describe) } satisfies Documents["apply"], () =>
+    const changed = changes.map(({ path }) => path);
+    await out.result({ changes: changes.map(describe), changed } satisfies Documents["apply"], () =>
       changes.length === 0 ? "nothing would change" : changes.map(diffText).join("\n"),
     );
     return;
@@ -163,6 +168,13 @@ export async function applyFiles(
     await confirmOrCancel(`Apply ${changes.length === 1 ? "this change" : `these ${changes.length} changes`}?`);
   }
   const openings = await neededOpenings(node, config, facts);
+  const secrets = options.secrets ?? {};
+  const idle = changes.length === 0 && Object.keys(secrets).length === 0 && options.madeFirst !== true;
+  const kept = idle && (await areKept(system, paths, files));
+  if (kept && !(await pending(system, paths)) && (await openingsStand(node, openings))) {
+    if (await isHeldBack(system, paths)) await letInNow(node);
+    return showApplied(out, { generation: undefined, changed: [], warnings: [] });
+  }
   const context = {
     system,
     paths,
@@ -199,20 +211,21 @@ export async function applyFiles(
       await letInNow(node);
     }
   };
-  const { result, remarks } = await (options.locked ? change() : withLock(paths.prefix, options.command, change));
+  const { result, remarks } = await (options.locked ? change() : changing(paths.prefix, options.command, change));
   await keepResolved(node, facts);
   // Only now: a configuration that was refused must leave the old password with the old files.
-  const secrets = options.secrets ?? {};
   if (Object.keys(secrets).length > 0) await writeSecrets(system, secrets);
-  const warnings = [...result.warnings, ...remarks];
+  await showApplied(out, { ...result, warnings: [...result.warnings, ...remarks] });
+}
+
+async function showApplied(out: Output, { generation, unconfirmed, changed, warnings }: ApplyResult): Promise<void> {
   for (const warning of warnings) out.warn(warning);
-  const { generation, unconfirmed, changed } = result;
   const until = unconfirmed?.until ?? null;
   await out.result(
     { generation: generation?.number ?? null, unconfirmedUntil: until, changed, warnings } satisfies Documents["apply"],
     () => {
       if (unconfirmed)
-        return `live: ${changed.length} files changed; undone at ${until} unless you type \`ober confirm\``;
+        return `applied: ${changed.length} files changed; reverts at ${until} unless you run: ober confirm`;
       if (generation) return `applied: ${changed.length} files changed, kept as generation ${generation.number}`;
       return "nothing to change: the node already has this configuration";
     },

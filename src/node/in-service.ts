@@ -22,30 +22,35 @@ const ANNOUNCED_WITHIN_MS = 30_000;
 const RISE_MS = 6_000;
 const POLL_MS = 100;
 
-type Service = { readonly ok: true; readonly text: string } | { readonly ok: false; readonly because: string };
+export type Service = { readonly ok: true; readonly text: string } | { readonly ok: false; readonly because: string };
 
 /**
  * Waits until clients reach this node's VIPs by it: ExaBGP acknowledged every route and a router has a session, or keepalived is MASTER of
  * what the node owns and BACKUP else. Returns that in words; throws an OberError that says what is missing when it takes too long.
  */
 export async function awaitService(node: Node, out: Output, config: Config): Promise<string> {
+  const { clock } = node.system;
   const bgp = config.ha_mode === "bgp";
   const patience = bgp ? ANNOUNCED_WITHIN_MS : RISE_MS + config.keepalived.advert_int * 4000;
-  const deadline = performance.now() + patience;
+  const deadline = clock.now() + patience;
   let told = "";
   for (;;) {
-    const service = await (bgp ? announcement(node, config) : mastership(node, config));
+    const service = await serviceNow(node, config);
     if (service.ok) return service.text;
-    if (performance.now() > deadline) {
+    if (clock.now() > deadline) {
       throw new OberError(`the node runs, but is not in service: ${service.because}`, {
         hint: "ober why; traffic comes by itself as soon as that is mended",
       });
     }
     if (service.because !== told) out.progress(`waiting: ${service.because}`);
     told = service.because;
-    await Bun.sleep(POLL_MS);
+    await clock.sleep(POLL_MS);
   }
 }
+
+/** Whether clients reach this node's VIPs by it now, in words. Asks the machine and nobody else. */
+export const serviceNow = (node: Node, config: Config): Promise<Service> =>
+  config.ha_mode === "bgp" ? announcement(node, config) : mastership(node, config);
 
 /** Whether what brings traffic to the node runs. */
 export async function bringsTraffic({ system }: Node, config: Config): Promise<boolean> {

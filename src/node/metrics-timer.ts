@@ -4,8 +4,8 @@ import { own } from "../change/owned.ts";
 import { METRICS_SERVICE, METRICS_TIMER } from "../domain/units.ts";
 import { OberError, UsageError } from "../errors.ts";
 import { metricsFileOf, renderMetricsUnits } from "../render/metrics.ts";
-import { withLock } from "../system/lock.ts";
 import { systemctl } from "../system/systemd.ts";
+import { changing } from "./changing.ts";
 import type { Node } from "./node.ts";
 
 /** Where Debian's and Ubuntu's node_exporter reads the files of others. */
@@ -27,7 +27,7 @@ export async function installMetrics({ system, paths }: Node, given: string | un
     });
   }
   const units = renderMetricsUnits(paths, file);
-  await withLock(paths.prefix, "metrics --install", async () => {
+  await changing(paths.prefix, "metrics --install", async () => {
     const changes = await Promise.all(
       units.map(async (unit) => ({ path: unit.path, before: await currentFile(system, unit.path), after: unit })),
     );
@@ -47,7 +47,7 @@ export async function removeMetrics({ system, paths }: Node): Promise<string | u
   const text = await system.read(service ?? "");
   if (text === undefined) return undefined;
   const file = metricsFileOf(text);
-  await withLock(paths.prefix, "metrics --remove", async () => {
+  await changing(paths.prefix, "metrics --remove", async () => {
     await systemctl(system, "disable", "--now", METRICS_TIMER);
     for (const path of [timer, service, file]) if (path !== undefined) await system.remove(path);
     await systemctl(system, "daemon-reload");

@@ -85,9 +85,11 @@ export async function configFrom(file: string | undefined): Promise<Config> {
   return parseConfig(parseYaml(await readGiven({ system: localSystem() }, source), source), source);
 }
 
-/** Who to name in the record of a change: the person behind sudo, where there is one. */
+/** Who to name in the record of a change: the person behind sudo or doas, else the user that this process runs as. */
 export function author(): string {
-  return oneLine(printable(process.env["SUDO_USER"] ?? userInfo().username), LONGEST_NAME);
+  const { SUDO_USER: sudo, DOAS_USER: doas } = process.env;
+  // Bun's userInfo() believes $USER and says "unknown" without it, as in a unit or under `env -i`.
+  return oneLine(printable(sudo || doas || (isRoot() ? "root" : userInfo().username)), LONGEST_NAME);
 }
 
 /** Of a user: useradd(8) takes 32 characters, a directory's names with their domain are longer. */

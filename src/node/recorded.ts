@@ -26,20 +26,38 @@ const RECORDED: Readonly<Record<string, readonly string[]>> = {
 /** Of these commands only what begins with one of these words changes something. */
 const CHANGING: Readonly<Record<string, readonly string[]>> = { __proto__: null as never, certs: ["renew", "reload"] };
 
-/** Runs a command, and notes for `ober history` who has typed it, and its failure. */
+/** What was typed, while it runs; undefined for a command that is none of an operator's changes. */
+let running: { readonly typed: string; begun: boolean } | undefined;
+
+/**
+ * Runs a command, and notes for `ober history` who has typed it and how it ended. What finds nothing to do notes nothing: a change is
+ * noted when it begins, so that the record is there if the machine dies in the middle.
+ */
 export async function recorded(name: string, words: readonly string[], action: () => Promise<void>): Promise<void> {
   const harmless = RECORDED[name];
   const changes = CHANGING[name]?.some((word) => words.includes(word)) ?? true;
   const looks =
     !changes || harmless?.some((flag) => words.some((word) => word === flag || word.startsWith(`${flag}=`)));
   if (harmless === undefined || looks || !isRoot()) return action();
-  await record([name, ...words].join(" "), "begun");
+  const typed = [name, ...words].join(" ");
+  running = { typed, begun: false };
+  const began = performance.now();
   try {
     await action();
+    if (running.begun) await record(typed, `done in ${Math.ceil((performance.now() - began) / 1000)} s`);
   } catch (error) {
-    if (error instanceof Error) await record(name, `failed: ${error.message}`);
+    if (error instanceof Error) await record(typed, `failed: ${error.message}`);
     throw error;
+  } finally {
+    running = undefined;
   }
+}
+
+/** Notes that what was typed begins to change the node; once a command, and nothing for a command that is not recorded. */
+export async function noteBegun(): Promise<void> {
+  if (running === undefined || running.begun) return;
+  running.begun = true;
+  await record(running.typed, "begun");
 }
 
 /** Notes something that an operator did. Nothing where ober is not installed; a history that cannot be written stops nobody. */

@@ -1,15 +1,17 @@
+import { isHeldBack } from "../certificates/admission.ts";
 import { liftStaleDrain } from "../change/leaving.ts";
 import type { Config } from "../config/schema.ts";
 import type { Documents } from "../documents.ts";
 import { type UnitName, unitsOf, WITHOUT_TRAFFIC } from "../domain/units.ts";
 import { OberError, orWarn } from "../errors.ts";
 import { healthNow } from "../health/once.ts";
-import { isOperatorsDrain } from "../system/drain-flag.ts";
-import { withLock } from "../system/lock.ts";
-import { systemctl } from "../system/systemd.ts";
+import { isOperatorsDrain, readDrainFlag } from "../system/drain-flag.ts";
+import type { System } from "../system/system.ts";
+import { systemctl, unitStates } from "../system/systemd.ts";
 import type { Output } from "../ui/output.ts";
 import { admission } from "./admission.ts";
-import { awaitService } from "./in-service.ts";
+import { changing } from "./changing.ts";
+import { awaitService, serviceNow } from "./in-service.ts";
 import { lookFirst } from "./look-first.ts";
 import { currentConfig, type Node } from "./node.ts";
 
@@ -28,12 +30,23 @@ export async function startNode(
   const { paths } = node;
   const { config } = await currentConfig(node);
   const units = unitsOf(config);
-  const service = await withLock(paths.prefix, "start", async () => {
+  const already = flags.selfSigned ? undefined : await inServiceAlready(node, config);
+  if (already !== undefined) return { started: units, service: `in service already: ${already}`, changed: false };
+  const service = await changing(paths.prefix, "start", async () => {
     out.progress("looking at what the node needs to start");
     await lookFirst(node, config);
     return bringIntoService(node, out, config, flags);
   });
-  return { started: units, service };
+  return { started: units, service, changed: true };
+}
+
+/** What is true of the routers or the segment where everything runs, is enabled, and clients reach the node; else undefined. */
+async function inServiceAlready({ system, paths }: Node, config: Config): Promise<string | undefined> {
+  const states = await unitStates(system, unitsOf(config));
+  if (states.some(({ active, enabled }) => active !== "active" || enabled !== "enabled")) return undefined;
+  if ((await readDrainFlag(system, paths)) !== undefined || (await isHeldBack(system, paths))) return undefined;
+  const service = await serviceNow({ system, paths }, config);
+  return service.ok ? service.text : undefined;
 }
 
 /** The same for commands that have looked already. Needs the lock. Returns what is true of the routers or the segment afterwards. */
@@ -56,7 +69,7 @@ export async function bringIntoService(
     await systemctl(system, "start", name);
   }
   out.progress("waiting until HAProxy is healthy");
-  const reason = await waitUntilHealthy(config);
+  const reason = await waitUntilHealthy(system, config);
   const traffic = units.filter(isTraffic);
   // A unit that waits for a first decision must not hold up the command that brings the others.
   for (const name of traffic) await enable(node, out, name);
@@ -79,12 +92,12 @@ export async function bringIntoService(
 const enable = ({ system }: Node, out: Output, name: UnitName): Promise<void> =>
   orWarn(out.warn, `${name} does not start by itself with the next boot`, () => systemctl(system, "enable", name));
 
-async function waitUntilHealthy({ stats_port: port }: Config): Promise<string | undefined> {
-  const deadline = performance.now() + HEALTHY_WITHIN_MS;
+async function waitUntilHealthy({ clock }: System, { stats_port: port }: Config): Promise<string | undefined> {
+  const deadline = clock.now() + HEALTHY_WITHIN_MS;
   for (;;) {
     const result = await healthNow(port);
     if (result.ok) return undefined;
-    if (performance.now() > deadline) return result.reason;
-    await Bun.sleep(100);
+    if (clock.now() > deadline) return result.reason;
+    await clock.sleep(100);
   }
 }

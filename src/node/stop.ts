@@ -4,7 +4,7 @@ import { orUndefined, orWarn, UsageError } from "../errors.ts";
 import { haproxyCommand } from "../haproxy/socket.ts";
 import { type Drained, waitForTransfers } from "../haproxy/traffic.ts";
 import type { System } from "../system/system.ts";
-import { systemctl, unitState } from "../system/systemd.ts";
+import { systemctl, unitState, unitStates } from "../system/systemd.ts";
 import type { Output } from "../ui/output.ts";
 import { currentConfig, type Node } from "./node.ts";
 import { inTurn, type TurnOptions, turnArgs, waitTurnMs } from "./turn.ts";
@@ -55,6 +55,12 @@ export async function stopNode(node: Node, out: Output, options: StopOptions): P
   return inTurn(node, out, config, options, () => leaveAndStop(node, out, { ...options, config }));
 }
 
+/** Whether there is nothing to stop: every unit is off, and stays so at the next boot. */
+export async function isStopped({ system }: Node, config: Config): Promise<boolean> {
+  const states = await unitStates(system, unitsOf(config));
+  return states.every(({ active, enabled }) => active === "inactive" && enabled !== "enabled");
+}
+
 /** The same for a command that has its turn already. */
 export async function leaveAndStop(
   node: Node,
@@ -103,14 +109,14 @@ const ENDS_WITHIN_MS = 5_000;
 async function stopUnit(system: System, out: Output, name: string): Promise<void> {
   if (!name.endsWith(".service")) return systemctl(system, "stop", name);
   await systemctl(system, "stop", "--no-block", name);
-  const deadline = performance.now() + ENDS_WITHIN_MS;
+  const deadline = system.clock.now() + ENDS_WITHIN_MS;
   while (!["inactive", "failed"].includes((await unitState(system, name)).active)) {
-    if (performance.now() > deadline) {
+    if (system.clock.now() > deadline) {
       out.warn(`${name} hangs; killing it`);
       // It may have ended this very moment.
       await orUndefined(() => systemctl(system, "kill", "--signal=SIGKILL", name));
       return systemctl(system, "stop", name);
     }
-    await Bun.sleep(50);
+    await system.clock.sleep(50);
   }
 }

@@ -9,11 +9,11 @@ import { OberError } from "../errors.ts";
 import { digestOf } from "../packages/offline.ts";
 import { isSignedBy } from "../packages/signature.ts";
 import type { RenderedFile } from "../render/index.ts";
-import { withLock } from "../system/lock.ts";
 import type { System } from "../system/system.ts";
 import { systemctl, unitState } from "../system/systemd.ts";
 import type { Output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
+import { changing } from "./changing.ts";
 import { gatherFacts } from "./facts.ts";
 import { currentConfig, type Node } from "./node.ts";
 import type { Versions } from "./versions.ts";
@@ -51,7 +51,7 @@ export async function upgradeSelf(node: Node, out: Output, options: SelfOptions)
     return { to, from };
   });
   await out.result(
-    { from: from.ober, to: to.ober } satisfies Documents["upgrade --self"],
+    { from: from.ober, to: to.ober, changed: true } satisfies Documents["upgrade --self"],
     `ober ${describe(from)} is now ober ${describe(to)}${compared(from, to)}`,
   );
 }
@@ -112,7 +112,7 @@ export async function restoreSelf(node: Node, out: Output, turn: readonly string
   const candidate = paths.executableCandidate;
   await withCopy(system, paths.previousExecutable, candidate, () => replace(node, out, { candidate, turn }));
   await out.result(
-    { from: from.ober, to: to.ober } satisfies Documents["upgrade --self"],
+    { from: from.ober, to: to.ober, changed: true } satisfies Documents["upgrade --self"],
     `ober ${describe(from)} is now ober ${describe(to)} again`,
   );
 }
@@ -195,7 +195,7 @@ async function replace(
   const { system, paths } = node;
   const { executableAside: aside } = paths;
   const isConfigured = (await system.stat(paths.config)) !== undefined;
-  await withLock(paths.prefix, "upgrade", async () => {
+  await changing(paths.prefix, "upgrade", async () => {
     await endTrial(node);
     await system.copy(paths.executable, aside, 0o755);
     await system.rename(aside, paths.previousExecutable);
@@ -208,7 +208,7 @@ async function replace(
       await system.run([paths.executable, "apply", "--yes", ...turn], { timeoutMs: APPLY_MS, gentle: true });
     }
   } catch (error) {
-    await withLock(paths.prefix, "upgrade", () => putBack(node));
+    await changing(paths.prefix, "upgrade", () => putBack(node));
     if (!(error instanceof OberError)) throw error;
     throw new OberError(`the new executable could not apply the configuration; the old one is back: ${error.message}`, {
       hint: "`ober status` shows what runs",

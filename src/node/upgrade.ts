@@ -175,12 +175,12 @@ async function bring(
   const unit = unitOfPackage(name);
   if (unit === undefined || (await unitState(system, unit)).active === "inactive") return;
   await systemctl(system, "restart", unit);
-  const deadline = performance.now() + HEALTHY_WITHIN_MS;
+  const deadline = system.clock.now() + HEALTHY_WITHIN_MS;
   for (;;) {
     const { active } = await unitState(system, unit);
     const health = await healthNow(config.stats_port);
     if (active === "active" && (health.ok || !wasHealthy)) return;
-    if (performance.now() > deadline) {
+    if (system.clock.now() > deadline) {
       throw new OberError(
         `with the new ${name} ${active === "active" ? "HAProxy is not healthy" : `${unit} is ${active}`}`,
         {
@@ -188,7 +188,7 @@ async function bring(
         },
       );
     }
-    await Bun.sleep(200);
+    await system.clock.sleep(200);
   }
 }
 

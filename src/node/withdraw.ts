@@ -18,6 +18,7 @@ import {
 } from "../system/drain-flag.ts";
 import { readHealthState } from "../system/health-state.ts";
 import { onInterrupt } from "../system/interrupts.ts";
+import type { System } from "../system/system.ts";
 import type { Output } from "../ui/output.ts";
 import { gatherPlace } from "./facts.ts";
 import { awaitService, bringsTraffic } from "./in-service.ts";
@@ -87,6 +88,27 @@ export async function drainNode(
   await keepOrEnd(node, out, true);
 }
 
+/** Whether a drain is in force, by an operator or by a command that takes the node out for a moment. */
+export const isDrainAsked = async ({ system, paths }: Node): Promise<boolean> =>
+  (await readDrainFlag(system, paths)) !== undefined;
+
+/** Whether an operator's drain has done all that it does: the routes are withdrawn, or no VIP is here. */
+export async function isDrained(node: Node, config: Config): Promise<boolean> {
+  const { system, paths } = node;
+  if (!(await isOperatorsDrain(system, paths)) || saysSoft((await readDrainFlag(system, paths)) ?? "")) return false;
+  if (!(await bringsTraffic(node, config))) return true;
+  if (config.ha_mode === "keepalived") return (await heldVips(node, config)).length === 0;
+  return isWithdrawn(await readHealthState(system, paths)) || servesNothing(config);
+}
+
+/** VIPs that keepalived holds on this node now. */
+async function heldVips(node: Node, config: Config): Promise<readonly string[]> {
+  const { interface: link } = await gatherPlace(node, config);
+  const vips = new Set(config.vips.map(({ address }) => address));
+  const own = (await localAddresses(node.system)).filter((one) => one.interface === link && vips.has(one.address));
+  return own.map(({ address }) => address);
+}
+
 /**
  * Ends a drain. Returns whether there was one and, where the node is started, what is true of the routers or the segment now; throws an
  * OberError when traffic does not come.
@@ -132,21 +154,22 @@ const SOFT_MS = 5000;
 
 async function leaveSoftly({ system, paths }: Node, out: Output): Promise<void> {
   out.progress("asking the routers to prefer other nodes");
-  if (!(await becomes(async () => isLeaving(await readHealthState(system, paths))))) {
+  if (!(await becomes(system, async () => isLeaving(await readHealthState(system, paths))))) {
     out.warn("ExaBGP did not confirm it; going on with the withdraw");
     return;
   }
-  await Bun.sleep(SOFT_MS);
+  await system.clock.sleep(SOFT_MS);
 }
 
 async function withdrawRoutes({ system, paths }: Node, out: Output, config: Config): Promise<boolean> {
   out.progress("withdrawing the routes");
   // The BGP session stays up; ExaBGP confirms that every route is withdrawn. HAProxy was told so as well, where the state cannot be written.
   const confirmed = await becomes(
+    system,
     async () => isWithdrawn(await readHealthState(system, paths)) || (await servesNothing(config)),
   );
   if (!confirmed) out.warn("ExaBGP did not confirm the withdraw; the routes go when its session ends");
-  await Bun.sleep(CONVERGENCE_MS);
+  await system.clock.sleep(CONVERGENCE_MS);
   return confirmed;
 }
 
@@ -163,27 +186,22 @@ async function servesNothing({ stats_port: port }: Config): Promise<boolean> {
  */
 async function handOverVips(node: Node, out: Output, config: Config): Promise<boolean> {
   const { system, paths } = node;
-  const vips = new Set(config.vips.map(({ address }) => address));
-  const { interface: link } = await gatherPlace(node, config);
-  const held = async () =>
-    (await localAddresses(system))
-      .filter((own) => own.interface === link && vips.has(own.address))
-      .map(({ address }) => address);
+  const held = () => heldVips(node, config);
   await writeHandicap(system, paths);
   out.progress("handing the VIPs over");
   // Three advertisements and the skew, which is less than one (RFC 5798, 6.1), and half a second for the rest.
-  const deadline = performance.now() + config.keepalived.advert_int * 4000 + 500;
-  while ((await held()).length > 0 && performance.now() < deadline) await Bun.sleep(50);
+  const deadline = system.clock.now() + config.keepalived.advert_int * 4000 + 500;
+  while ((await held()).length > 0 && system.clock.now() < deadline) await system.clock.sleep(50);
   const left = await held();
   if (left.length > 0) out.warn(`no other node takes over ${left.join(", ")}`);
   return true;
 }
 
-async function becomes(condition: () => Promise<boolean>): Promise<boolean> {
-  const deadline = performance.now() + DECIDED_WITHIN_MS;
+async function becomes({ clock }: System, condition: () => Promise<boolean>): Promise<boolean> {
+  const deadline = clock.now() + DECIDED_WITHIN_MS;
   while (!(await condition())) {
-    if (performance.now() > deadline) return false;
-    await Bun.sleep(20);
+    if (clock.now() > deadline) return false;
+    await clock.sleep(20);
   }
   return true;
 }

@@ -1,14 +1,10 @@
-import { dlopen, FFIType, ptr } from "bun:ffi";
 import { networkInterfaces } from "node:os";
 import { OberError } from "../errors.ts";
+import { AF, interfaceIndex, withSocket } from "./socket.ts";
 
 /** Hardware addresses that answered for an address, by that address. */
 export type ArpAnswers = ReadonlyMap<string, readonly string[]>;
 
-const AF_PACKET = 17;
-const SOCK_RAW = 3;
-const SOCK_CLOEXEC = 0o2000000;
-const MSG_DONTWAIT = 0x40;
 const ETHERTYPE_ARP = 0x0806;
 const REPLY = 2;
 /** Asked again, because a single broadcast may be lost. */
@@ -19,7 +15,7 @@ const SLOWER = { times: 4, ms: 20 } as const;
 
 /**
  * Asks the segment who has each of `addresses` (IPv4) and returns every machine that answered within `waitMs`; this machine does
- * not answer itself. Where all of `present` have answered, how long they took says how long to wait for the others. Needs root. The runtime has no packet sockets, so this calls the C library.
+ * not answer itself. Where all of `present` have answered, how long they took says how long to wait for the others. Needs root.
  */
 export async function askArp(
   link: string,
@@ -32,37 +28,24 @@ export async function askArp(
   if (own === undefined) throw new OberError(`${link} has no IPv4 address to ask from`, { hint: "ip addr" });
   // A second interface on the same segment answers for this machine's addresses as well.
   const ownMacs = new Set(Object.values(links).flatMap((addresses = []) => addresses.map(({ mac }) => mac)));
-  const { symbols, close: unload } = dlopen("libc.so.6", {
-    socket: { args: [FFIType.i32, FFIType.i32, FFIType.i32], returns: FFIType.i32 },
-    bind: { args: [FFIType.i32, FFIType.ptr, FFIType.u32], returns: FFIType.i32 },
-    send: { args: [FFIType.i32, FFIType.ptr, FFIType.u64, FFIType.i32], returns: FFIType.i64 },
-    recv: { args: [FFIType.i32, FFIType.ptr, FFIType.u64, FFIType.i32], returns: FFIType.i64 },
-    if_nametoindex: { args: [FFIType.ptr], returns: FFIType.u32 },
-    close: { args: [FFIType.i32], returns: FFIType.i32 },
-  });
-  const socket = symbols.socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, bigEndian(ETHERTYPE_ARP));
-  if (socket < 0) throw new OberError("cannot ask by ARP", { hint: "run it as root" });
-  try {
-    const place = linkAddress(symbols.if_nametoindex(ptr(Buffer.from(`${link}\0`))));
-    if (symbols.bind(socket, ptr(place), place.length) < 0) throw new OberError(`cannot ask by ARP on ${link}`);
+  const kind = { family: AF.packet, type: "raw", protocol: bigEndian(ETHERTYPE_ARP) } as const;
+  const found = await withSocket(kind, async (socket) => {
+    if (!socket.bind(linkAddress(interfaceIndex(link)))) throw new OberError(`cannot ask by ARP on ${link}`);
     const answers = new Map<string, Set<string>>();
     const frame = new Uint8Array(2048);
     const startedAt = performance.now();
     let enoughAt = Number.POSITIVE_INFINITY;
     const isOver = (deadline: number) => performance.now() >= Math.min(deadline, enoughAt);
     for (let asked = 0; asked < ASKED_TIMES && !isOver(Number.POSITIVE_INFINITY); asked++) {
-      for (const wanted of addresses) {
-        const request = arpRequest(own.mac, own.address, wanted);
-        symbols.send(socket, ptr(request), request.length, MSG_DONTWAIT);
-      }
+      for (const wanted of addresses) socket.send(arpRequest(own.mac, own.address, wanted));
       const deadline = performance.now() + waitMs / ASKED_TIMES;
       while (!isOver(deadline)) {
-        const length = Number(symbols.recv(socket, ptr(frame), frame.length, MSG_DONTWAIT));
-        if (length <= 0) {
+        const received = socket.receive(frame);
+        if (received === undefined) {
           await Bun.sleep(2);
           continue;
         }
-        const reply = parseArpReply(frame.subarray(0, length));
+        const reply = parseArpReply(received);
         if (!reply || ownMacs.has(reply.mac) || !addresses.includes(reply.address)) continue;
         answers.set(reply.address, (answers.get(reply.address) ?? new Set()).add(reply.mac));
         if (
@@ -76,10 +59,9 @@ export async function askArp(
       }
     }
     return new Map([...answers].map(([address, macs]) => [address, [...macs]]));
-  } finally {
-    symbols.close(socket);
-    unload();
-  }
+  });
+  if (found === undefined) throw new OberError("cannot ask by ARP", { hint: "run it as root" });
+  return found;
 }
 
 /** Who says that it has which address (RFC 826); undefined for anything but a reply. */
@@ -102,7 +84,7 @@ function arpRequest(mac: string, own: string, wanted: string): Uint8Array {
 /** struct sockaddr_ll of packet(7). */
 function linkAddress(index: number): Uint8Array {
   const address = new DataView(new ArrayBuffer(20));
-  address.setUint16(0, AF_PACKET, true);
+  address.setUint16(0, AF.packet, true);
   address.setUint16(2, ETHERTYPE_ARP);
   address.setInt32(4, index, true);
   return new Uint8Array(address.buffer);

@@ -1,5 +1,5 @@
-import { dlopen, FFIType, ptr } from "bun:ffi";
 import { type Address, parseAddress } from "../domain/address.ts";
+import { AF, withSocket } from "./socket.ts";
 
 /** What this side says of itself, and how the connection is protected. */
 export type OpenOffer = {
@@ -31,15 +31,10 @@ export type OpenResult =
   | { readonly end: "accepted"; readonly router: RouterOpen; readonly ms: number };
 
 const BGP_PORT = 179;
-// socket(2), tcp(7), ip(7), ipv6(7), poll(2) and the kernel's headers, as on x86-64 and arm64.
-const [AF_INET, AF_INET6] = [2, 10];
-const SOCK_STREAM_NONBLOCK_CLOEXEC = 1 | 0o4000 | 0o2000000;
-const [SOL_SOCKET, SO_ERROR] = [1, 4];
+// tcp(7), ip(7), ipv6(7) and the kernel's headers.
 const [IPPROTO_IP, IP_TTL, IP_MINTTL] = [0, 2, 21];
 const [IPPROTO_IPV6, IPV6_UNICAST_HOPS, IPV6_MINHOPCOUNT] = [41, 16, 73];
 const [IPPROTO_TCP, TCP_MD5SIG, KEY_LENGTH] = [6, 14, 80];
-const [POLLIN, POLLOUT] = [1, 4];
-const MSG_NOSIGNAL = 0x4000;
 const [OPEN, NOTIFICATION, KEEPALIVE] = [1, 3, 4];
 /** For an AS number that needs four bytes, in the field of two (RFC 6793). */
 const AS_TRANS = 23456;
@@ -54,79 +49,50 @@ const LOOK_MS = 5;
 export async function openBgp(offer: OpenOffer, timeoutMs: number): Promise<OpenResult> {
   const [to, from] = [parseAddress(offer.address), parseAddress(offer.localAddress)];
   if (to === undefined || from === undefined) throw new Error(`no addresses: ${offer.address}, ${offer.localAddress}`);
-  const { symbols, close: unload } = dlopen("libc.so.6", {
-    socket: { args: [FFIType.i32, FFIType.i32, FFIType.i32], returns: FFIType.i32 },
-    bind: { args: [FFIType.i32, FFIType.ptr, FFIType.u32], returns: FFIType.i32 },
-    connect: { args: [FFIType.i32, FFIType.ptr, FFIType.u32], returns: FFIType.i32 },
-    setsockopt: { args: [FFIType.i32, FFIType.i32, FFIType.i32, FFIType.ptr, FFIType.u32], returns: FFIType.i32 },
-    getsockopt: { args: [FFIType.i32, FFIType.i32, FFIType.i32, FFIType.ptr, FFIType.ptr], returns: FFIType.i32 },
-    poll: { args: [FFIType.ptr, FFIType.u64, FFIType.i32], returns: FFIType.i32 },
-    send: { args: [FFIType.i32, FFIType.ptr, FFIType.u64, FFIType.i32], returns: FFIType.i64 },
-    recv: { args: [FFIType.i32, FFIType.ptr, FFIType.u64, FFIType.i32], returns: FFIType.i64 },
-    close: { args: [FFIType.i32], returns: FFIType.i32 },
-  });
   const startedAt = performance.now();
-  const socket = symbols.socket(to.family === 4 ? AF_INET : AF_INET6, SOCK_STREAM_NONBLOCK_CLOEXEC, 0);
-  const option = (level: number, name: number, value: Uint8Array) =>
-    symbols.setsockopt(socket, level, name, ptr(value), value.length);
-  /** What poll(2) says now, without waiting. */
-  const ready = (events: number): number => {
-    const entry = new DataView(new ArrayBuffer(8));
-    entry.setInt32(0, socket, true);
-    entry.setInt16(4, events, true);
-    return symbols.poll(ptr(entry), 1, 0) > 0 ? entry.getInt16(6, true) : 0;
-  };
-  const errno = (): number => {
-    const [value, length] = [new Int32Array(1), new Int32Array([4])];
-    symbols.getsockopt(socket, SOL_SOCKET, SO_ERROR, ptr(value), ptr(length));
-    return value[0] ?? 0;
-  };
-  const wait = async (events: number): Promise<boolean> => {
-    while (performance.now() - startedAt <= timeoutMs) {
-      if (ready(events) !== 0) return true;
-      await Bun.sleep(LOOK_MS);
-    }
-    return false;
-  };
-  const say = (message: Uint8Array) => symbols.send(socket, ptr(message), message.length, MSG_NOSIGNAL);
-  try {
+  const kind = { family: to.family === 4 ? AF.inet : AF.inet6, type: "stream", protocol: 0 } as const;
+  const result = await withSocket(kind, async (socket): Promise<OpenResult> => {
+    const wait = async (what: "in" | "out"): Promise<boolean> => {
+      while (performance.now() - startedAt <= timeoutMs) {
+        if (socket.ready(what)) return true;
+        await Bun.sleep(LOOK_MS);
+      }
+      return false;
+    };
     const place = socketAddress(to, BGP_PORT);
-    if (offer.password !== undefined) option(IPPROTO_TCP, TCP_MD5SIG, md5Key(place, offer.password));
+    if (offer.password !== undefined) socket.option(IPPROTO_TCP, TCP_MD5SIG, md5Key(place, offer.password));
     if (offer.ttlSecurity) {
       const most = new Uint8Array(new Int32Array([255]).buffer);
       const [level, hops, least] =
         to.family === 4 ? [IPPROTO_IP, IP_TTL, IP_MINTTL] : [IPPROTO_IPV6, IPV6_UNICAST_HOPS, IPV6_MINHOPCOUNT];
-      option(level, hops, most);
-      option(level, least, most);
+      socket.option(level, hops, most);
+      socket.option(level, least, most);
     }
-    const own = socketAddress(from, 0);
-    symbols.bind(socket, ptr(own), own.length);
-    symbols.connect(socket, ptr(place), place.length);
-    if (!(await wait(POLLOUT)) || errno() !== 0) return { end: "unreachable" };
-    say(openMessage(offer, to.family));
+    socket.bind(socketAddress(from, 0));
+    socket.connect(place);
+    if (!(await wait("out")) || socket.error() !== 0) return { end: "unreachable" };
+    socket.send(openMessage(offer, to.family));
     const received: number[] = [];
     const chunk = new Uint8Array(4096);
     let router: RouterOpen | undefined;
-    while (await wait(POLLIN)) {
-      const length = Number(symbols.recv(socket, ptr(chunk), chunk.length, 0));
-      if (length <= 0) return { end: "closed", router };
-      received.push(...chunk.subarray(0, length));
+    while (await wait("in")) {
+      const bytes = socket.receive(chunk);
+      if (bytes === undefined || bytes.length === 0) return { end: "closed", router };
+      received.push(...bytes);
       for (let message = takeMessage(received); message !== undefined; message = takeMessage(received)) {
         const { type, body } = message;
         if (type === OPEN) router = parseOpen(body);
         if (type === NOTIFICATION) return { end: "notification", code: body[0] ?? 0, subcode: body[1] ?? 0, router };
         if (type === KEEPALIVE && router) {
           // Cease, administrative shutdown (RFC 4486).
-          say(messageOf(NOTIFICATION, [6, 2]));
+          socket.send(messageOf(NOTIFICATION, [6, 2]));
           return { end: "accepted", router, ms: performance.now() - startedAt };
         }
       }
     }
     return { end: "silent", router };
-  } finally {
-    symbols.close(socket);
-    unload();
-  }
+  });
+  return result ?? { end: "unreachable" };
 }
 
 /** Every message begins with 16 bytes of ones, its length and its type (RFC 4271, 4.1). */
@@ -188,7 +154,7 @@ function socketAddress({ family, value }: Address, port: number): Uint8Array {
   const octets = Array.from({ length: bytes }, (_, index) =>
     Number((value >> BigInt(8 * (bytes - 1 - index))) & 0xffn),
   );
-  const place = [family === 4 ? AF_INET : AF_INET6, 0, port >> 8, port & 0xff];
+  const place = [family === 4 ? AF.inet : AF.inet6, 0, port >> 8, port & 0xff];
   return new Uint8Array(
     family === 4 ? [...place, ...octets, ...Array<number>(8).fill(0)] : [...place, 0, 0, 0, 0, ...octets, 0, 0, 0, 0],
   );

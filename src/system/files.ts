@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { refusal } from "../errors.ts";
 import type { FileStat, System } from "./system.ts";
 
-type FileFunctions = Omit<System, "run">;
+type FileFunctions = Omit<System, "run" | "clock">;
 
 /** The file half of a System, with every path taken under `root`. */
 export function filesUnder(root: string): FileFunctions {

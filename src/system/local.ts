@@ -4,5 +4,9 @@ import type { System } from "./system.ts";
 
 /** This machine. */
 export function localSystem(): System {
-  return { ...filesUnder(""), run: runProcess };
+  return {
+    ...filesUnder(""),
+    run: runProcess,
+    clock: { now: () => performance.now(), sleep: (ms) => Bun.sleep(ms) },
+  };
 }

@@ -221,11 +221,12 @@ export const OWN_FILES = {
     remedy: IGNORED,
     schema: v.looseObject({
       at: time,
-      kind: v.picklist(["route", "vrrp", "command"]),
+      kind: v.picklist(["route", "vrrp", "session", "command"]),
       vips: texts,
       to: text,
       cause: text,
       by: v.optional(text),
+      peer: v.optional(text),
     }),
   },
   /** Addresses by name. */

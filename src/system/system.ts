@@ -5,6 +5,8 @@
 export type System = {
   /** Prefix of every absolute path that the file functions below get; "" on a real machine. */
   readonly root: string;
+  /** Time that passes, in milliseconds from some moment on; not the clock on the wall, which may be set meanwhile. */
+  readonly clock: Clock;
   /** Runs a program to its end. Throws an OberError when it is missing, ends with a code that is not in `accept`, or exceeds `timeoutMs`. */
   run(argv: readonly string[], options?: RunOptions): Promise<RunResult>;
   /** The text of a file, or undefined when it does not exist. */
@@ -30,6 +32,8 @@ export type System = {
   symlink(target: string, path: string): Promise<void>;
   readLink(path: string): Promise<string | undefined>;
 };
+
+export type Clock = { now(): number; sleep(ms: number): Promise<void> };
 
 export type RunOptions = {
   readonly accept?: readonly number[];

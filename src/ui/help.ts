@@ -1,10 +1,15 @@
 import type { ArgDef, ArgsDef, CommandMeta } from "citty";
 import type { Style } from "./output.ts";
+import { globalArgs } from "./shared-args.ts";
 
 export type HelpEntry = { readonly name: string; readonly description: string };
 
 /** The help of one command. Pure: the same text for the same definition, colour only from `style`. */
-export function commandHelp(meta: CommandMeta, args: ArgsDef, style: Style): string {
+export function commandHelp(
+  meta: CommandMeta & { readonly examples?: readonly string[] },
+  args: ArgsDef,
+  style: Style,
+): string {
   const entries = Object.entries(args);
   const positionals = entries.filter(([, arg]) => arg.type === "positional");
   const flags = entries.filter(([, arg]) => arg.type !== "positional");
@@ -18,31 +23,44 @@ export function commandHelp(meta: CommandMeta, args: ArgsDef, style: Style): str
       positionals.map(([name, arg]) => [name.toUpperCase(), describe(arg)]),
       style,
     ),
-    ...section(
+    ...flagSection(
       "Flags",
-      flags.map(([name, arg]) => [flagWord(name, arg), describe(arg)]),
+      flags.filter(([name]) => !(name in globalArgs)),
+      style,
+    ),
+    ...flagSection(
+      "Flags of every command",
+      flags.filter(([name]) => name in globalArgs),
+      style,
+    ),
+    ...section(
+      "Examples",
+      (meta.examples ?? []).map((example) => [`ober ${example}`, ""]),
       style,
     ),
     "",
   ].join("\n");
 }
 
-/** The help of `ober` itself: what it is and its commands. */
-export function rootHelp(commands: readonly HelpEntry[], globalArgs: ArgsDef, style: Style): string {
+/** The help of `ober` itself: what it is and its commands, in sections. */
+export function rootHelp(
+  sections: readonly { readonly title: string; readonly entries: readonly HelpEntry[] }[],
+  rootArgs: ArgsDef,
+  style: Style,
+): string {
+  const width = Math.max(...sections.flatMap(({ entries }) => entries.map(({ name }) => name.length)));
   return [
     "ober turns this machine into a node of an S3 ingress in front of Ceph RGW and keeps it honest.",
     "",
     `${style.bold("Usage:")} ober <command> [arguments] [flags]`,
-    ...section(
-      "Commands",
-      commands.map(({ name, description }) => [name, description]),
-      style,
+    ...sections.flatMap(({ title, entries }) =>
+      section(
+        title,
+        entries.map(({ name, description }) => [name.padEnd(width), description]),
+        style,
+      ),
     ),
-    ...section(
-      "Flags",
-      Object.entries(globalArgs).map(([name, arg]) => [flagWord(name, arg), describe(arg)]),
-      style,
-    ),
+    ...flagSection("Flags", Object.entries(rootArgs), style),
     "",
     "`ober <command> --help` explains a command.",
     "",
@@ -73,6 +91,13 @@ function describe(arg: ArgDef): string {
   const fallback = arg.default === undefined || arg.type === "boolean" ? "" : ` (default: ${arg.default})`;
   return `${arg.description ?? ""}${fallback}`;
 }
+
+const flagSection = (title: string, flags: readonly (readonly [string, ArgDef])[], style: Style): string[] =>
+  section(
+    title,
+    flags.map(([name, arg]) => [flagWord(name, arg), describe(arg)]),
+    style,
+  );
 
 function section(title: string, rows: readonly (readonly [string, string])[], style: Style): string[] {
   if (rows.length === 0) return [];

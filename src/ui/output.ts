@@ -1,7 +1,7 @@
 import { createConsola } from "consola/basic";
 import { printable, printableJson } from "../domain/foreign.ts";
 import { documentWithoutCredentials, withoutCredentials } from "../domain/redact.ts";
-import { orUndefined, refusal } from "../errors.ts";
+import { EXIT, orUndefined, refusal } from "../errors.ts";
 import { fit } from "./fit.ts";
 
 /** The flags of `globalArgs` that decide how a command speaks. */
@@ -9,6 +9,8 @@ export type OutputFlags = {
   readonly json?: boolean | undefined;
   readonly quiet?: boolean | undefined;
   readonly verbose?: boolean | undefined;
+  /** Of `changeArgs`. */
+  readonly detailedExitcode?: boolean | undefined;
 };
 
 /**
@@ -74,10 +76,12 @@ export function output(flags: OutputFlags): Output {
     verbose,
     interactive: !json && process.stdout.isTTY === true,
     style: styleFor(process.stdout),
-    result: (document, text) =>
-      writeStdout(
+    result: (document, text) => {
+      if (flags.detailedExitcode === true && isChange(document)) process.exitCode = EXIT.changed;
+      return writeStdout(
         `${json ? printableJson(JSON.stringify(documentWithoutCredentials(document), null, 2)) : shown(typeof text === "string" ? text : text())}\n`,
-      ),
+      );
+    },
     fit: (text) => (process.stdout.isTTY && process.stdout.columns > 0 ? fit(text, process.stdout.columns) : text),
     write: (text) => writeStdout(shown(text)),
     log: (line) =>
@@ -89,6 +93,13 @@ export function output(flags: OutputFlags): Output {
     warn: (message) => log.warn(said(message)),
   };
 }
+
+/** Whether a document says that something was changed, or with --dry-run that it would be. */
+const isChange = (document: unknown): boolean =>
+  typeof document === "object" &&
+  document !== null &&
+  "changed" in document &&
+  (Array.isArray(document.changed) ? document.changed.length > 0 : document.changed === true);
 
 /** What ober says beside its answer: program's words and command lines are in it. */
 const said = (message: string) => printable(withoutCredentials(message));

@@ -7,6 +7,14 @@ export const globalArgs = {
   help: { type: "boolean", alias: "h", description: "Print this help" },
 } as const;
 
+/** For commands that change the node, as Ansible and scripts ask for it. */
+export const changeArgs = {
+  detailedExitcode: {
+    type: "boolean",
+    description: "Exit with 0 where there was nothing to do, 2 where something was changed (or would be), 1 on failure",
+  },
+} as const;
+
 export const yesArgs = {
   yes: { type: "boolean", alias: "y", description: "Do not ask; answer every question with yes" },
 } as const;

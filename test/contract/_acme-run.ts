@@ -1,6 +1,5 @@
 /** One step of acme.test.ts in a process of its own: what it does with the ACME library's state, the clock and /etc/resolv.conf is its own. */
-import { filesUnder } from "../../src/system/files.ts";
-import { runProcess } from "../../src/system/process.ts";
+import { localSystem } from "../../src/system/local.ts";
 
 export type Step = {
   readonly action: "renew" | "prove" | "deactivate" | "record";
@@ -48,7 +47,7 @@ async function act({ action, root, certs, record, force = false, timer = false }
     backends: [{ name: "s3", servers: ["a:1"] }],
   };
   const config = parseConfig({ ...base, certs: { acme_enabled: true, ...certs } }, "ober.yaml");
-  const node = { system: { ...filesUnder(""), run: runProcess }, paths: pathsOf(root) };
+  const node = { system: localSystem(), paths: pathsOf(root) };
   const said: string[] = [];
   const progress = (line: string) => void said.push(line);
   if (record) {

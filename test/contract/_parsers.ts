@@ -1,6 +1,7 @@
 /** Trees with the programs that read the generated files, one per version that Debian has; the parsers run in a chroot. */
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { filesUnder } from "../../src/system/files.ts";
+import { localSystem } from "../../src/system/local.ts";
 import { runProcess } from "../../src/system/process.ts";
 import type { System } from "../../src/system/system.ts";
 import { prepareHost } from "../lab/host.ts";
@@ -43,6 +44,7 @@ export async function parserSystem({ release, experimental }: ParserTree): Promi
   // A network of its own, with the interface that the cases name: keepalived refuses one that is not there.
   const inside = 'ip link set lo up && ip link add eth0 type veth peer name ober-peer && exec chroot "$0" "$@"';
   return {
+    ...localSystem(),
     ...filesUnder(root),
     run: (argv, options) => runProcess(["unshare", "--net", "sh", "-c", inside, root, ...argv], options),
   };

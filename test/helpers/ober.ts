@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { runToEnd } from "../../src/cli.ts";
 
 const root = resolve(import.meta.dir, "../..");
 
@@ -23,4 +24,30 @@ export async function ober(
   });
   const [stdout, stderr, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   return { code, stdout, stderr };
+}
+
+/** The same in this process, for what changes no machine and needs none: a tenth of the time. */
+export async function oberHere(args: readonly string[]): Promise<CliResult> {
+  const said = { stdout: "", stderr: "" };
+  const restore = (["stdout", "stderr"] as const).map((name) => {
+    const stream = process[name];
+    const { write } = stream;
+    stream.write = ((text: string | Uint8Array, ...rest: unknown[]) => {
+      said[name] += typeof text === "string" ? text : new TextDecoder().decode(text);
+      const done = rest.at(-1);
+      if (typeof done === "function") done();
+      return true;
+    }) as typeof write;
+    return () => {
+      stream.write = write;
+    };
+  });
+  const before = process.exitCode;
+  process.exitCode = 0;
+  try {
+    return { code: await runToEnd(args), ...said };
+  } finally {
+    process.exitCode = before ?? 0;
+    for (const back of restore) back();
+  }
 }

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { filesUnder } from "../../src/system/files.ts";
-import type { RunResult, System } from "../../src/system/system.ts";
+import type { Clock, RunResult, System } from "../../src/system/system.ts";
 
 /** What a scripted program does: its output, or the whole result. Throw to be a program that is missing. */
 export type Script = (argv: readonly string[], input: string | undefined) => string | RunResult;
@@ -12,6 +12,17 @@ export type TemporarySystem = System & Disposable & { readonly calls: readonly (
 /** Nothing there waits for a disk; see shm_overview(7). */
 const MEMORY = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 
+/** Time passes only where it is waited for, and then at once. */
+export function passingClock(): Clock {
+  let now = 0;
+  return {
+    now: () => now,
+    async sleep(ms) {
+      now += ms;
+    },
+  };
+}
+
 /** A System whose files lie in a directory of its own, removed when it is disposed (`using`); `run` asks the script. */
 export function temporarySystem(script?: Script): TemporarySystem {
   const root = mkdtempSync(join(MEMORY, "ober-test-"));
@@ -19,6 +30,7 @@ export function temporarySystem(script?: Script): TemporarySystem {
   return {
     ...filesUnder(root),
     calls,
+    clock: passingClock(),
     async run(argv, options) {
       calls.push(argv);
       if (script === undefined) throw new Error(`a test runs ${argv.join(" ")} but scripts no program`);

@@ -7,8 +7,7 @@ import { availableParallelism, cpus, release, tmpdir, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import type { HaproxyFacts } from "../../../src/domain/facts.ts";
-import { filesUnder } from "../../../src/system/files.ts";
-import { runProcess } from "../../../src/system/process.ts";
+import { localSystem } from "../../../src/system/local.ts";
 import { findPrograms } from "../../../src/system/programs.ts";
 import { PARSER_TREES, parserSystem } from "../../../test/contract/_parsers.ts";
 import { selfSigned } from "../../../test/helpers/certificate.ts";
@@ -133,7 +132,7 @@ async function findHaproxy(wanted: string): Promise<{ haproxyRoot: string; hapro
   const known = ["2.6", "3.0", "3.2", "3.4"].indexOf(wanted);
   const parsers = PARSER_TREES[known];
   if (wanted !== "machine" && parsers === undefined) throw new Error(`--haproxy ${wanted}: there is no such HAProxy`);
-  const system = parsers ? await parserSystem(parsers) : { ...filesUnder("/"), run: runProcess };
+  const system = parsers ? await parserSystem(parsers) : localSystem();
   const { haproxy } = await findPrograms(system);
   if (haproxy === undefined) throw new Error(`--haproxy ${wanted}: not installed`);
   return { haproxyRoot: system.root, haproxy };

@@ -1,5 +1,7 @@
-/** Beyond this the table of the comparison would cost more than the formatting is worth. */
-const LARGEST_TABLE = 4_000_000;
+import { diffArrays } from "diff";
+
+/** Beyond this the comparison costs more than the formatting is worth. */
+const MOST_MS = 500;
 
 /**
  * `after` with every line that it shares with `before` spelled as in `original`, or undefined when that is impossible.
@@ -20,8 +22,8 @@ export function keepLines(original: string, before: string, after: string): stri
   ) {
     return undefined;
   }
-  if (formatted.length * wanted.length > LARGEST_TABLE) return undefined;
-  const shared = longestShared(formatted, wanted);
+  const shared = sharedLines(formatted, wanted);
+  if (shared === undefined) return undefined;
   const margins = new Map([...shared.values()].map((index) => [marginOf(formatted[index]), marginOf(spelled[index])]));
   const inMargin = (line: string) =>
     `${margins.get(marginOf(line)) ?? marginOf(line)}${line.slice(marginOf(line).length)}`;
@@ -33,21 +35,16 @@ function marginOf(line = ""): string {
   return /^ *(?:- +)*/.exec(line)?.[0] ?? "";
 }
 
-/** For each line of `right` that belongs to the longest common subsequence, its index in `left`. */
-function longestShared(left: readonly string[], right: readonly string[]): Map<number, number> {
-  const lengths = Array.from({ length: left.length + 1 }, () => new Uint32Array(right.length + 1));
-  const at = (i: number, j: number) => lengths[i]?.[j] ?? 0;
-  for (let i = left.length - 1; i >= 0; i--) {
-    const row = lengths[i];
-    for (let j = right.length - 1; row && j >= 0; j--) {
-      row[j] = left[i] === right[j] ? at(i + 1, j + 1) + 1 : Math.max(at(i + 1, j), at(i, j + 1));
-    }
-  }
+/** For each line of `right` that `left` has as well, in the same order, its index in `left`; undefined where that takes too long. */
+function sharedLines(left: readonly string[], right: readonly string[]): Map<number, number> | undefined {
+  const changes = diffArrays([...left], [...right], { timeout: MOST_MS });
+  if (changes === undefined) return undefined;
   const shared = new Map<number, number>();
-  for (let i = 0, j = 0; i < left.length && j < right.length; ) {
-    if (left[i] === right[j]) shared.set(j++, i++);
-    else if (at(i + 1, j) >= at(i, j + 1)) i++;
-    else j++;
+  let [i, j] = [0, 0];
+  for (const { added, removed, count } of changes) {
+    if (!added && !removed) for (let line = 0; line < count; line++) shared.set(j + line, i + line);
+    if (!added) i += count;
+    if (!removed) j += count;
   }
   return shared;
 }

@@ -5,9 +5,24 @@ const at = (second: number) => new Date(Date.UTC(2026, 0, 1, 0, 0, second));
 
 test("knows since when a session is up", () => {
   const sessions = createSessions();
-  expect(sessions.hear("neighbor 10.77.0.1 connected", at(1))).toBe(true);
-  expect(sessions.hear("neighbor 10.77.0.1 up", at(2))).toBe(true);
+  expect(sessions.hear("neighbor 10.77.0.1 connected", at(1))).toEqual({ turned: undefined });
+  expect(sessions.hear("neighbor 10.77.0.1 up", at(2))).toEqual({
+    turned: { neighbor: "10.77.0.1", state: "up", since: at(2).toISOString() },
+  });
   expect(sessions.states).toEqual([{ neighbor: "10.77.0.1", state: "up", since: at(2).toISOString() }]);
+});
+
+test("tells of a session that goes, once, with the reason", () => {
+  const sessions = createSessions();
+  sessions.hear("neighbor 10.77.0.1 up", at(1));
+  const down = "neighbor 10.77.0.1 down - peer reset, message [notification received (6,2)] error[x]";
+  expect(sessions.hear(down, at(2))?.turned).toEqual({
+    neighbor: "10.77.0.1",
+    state: "down",
+    since: at(2).toISOString(),
+    reason: "NOTIFICATION received: the session is shut down on the router",
+  });
+  expect(sessions.hear(down, at(3))?.turned).toBeUndefined();
 });
 
 test("keeps the router's notification over what failed after it, and since when it is down", () => {
@@ -30,7 +45,7 @@ test("keeps the router's notification over what failed after it, and since when 
 test.each(["done", "error", "shutdown", "neighbor", '{ "answer": "done" }', ""])(
   "does not take '%s' for a session",
   (line) => {
-    expect(createSessions().hear(line, at(0))).toBe(false);
+    expect(createSessions().hear(line, at(0))).toBeUndefined();
   },
 );
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { sinceOf } from "../../../src/commands/history.ts";
+import { historyText } from "../../../src/commands/history.ts";
 import { vrrpCause } from "../../../src/commands/notify.ts";
 import { pathsOf } from "../../../src/domain/paths.ts";
 import { appendHistory, type HistoryEntry } from "../../../src/health/history.ts";
@@ -52,18 +52,6 @@ describe("the history", () => {
 });
 
 test.each([
-  ["30m", "2026-01-01T11:30:00.000Z"],
-  ["2d", "2025-12-30T12:00:00.000Z"],
-  ["2025-05-01T00:00:00Z", "2025-05-01T00:00:00.000Z"],
-])("--since %s", (given, time) => {
-  expect(sinceOf(given, new Date("2026-01-01T12:00:00Z")).toISOString()).toBe(time);
-});
-
-test.each(["", "1", "h", "yesterday", "-1h", "1 h"])("--since '%s' is no time", (given) => {
-  expect(() => sinceOf(given, new Date())).toThrow("is no time");
-});
-
-test.each([
   [{ state: "MASTER", priority: 90 }, "no node with a priority above 90 is heard"],
   [{ state: "BACKUP", priority: 100 }, "priority 100: a node with a higher one has it"],
   [{ state: "BACKUP", priority: 50, trouble: "HAProxy answers 503" }, "HAProxy answers 503"],
@@ -73,4 +61,20 @@ test.each([
   [{ state: "STOP", priority: 0 }, "keepalived ends"],
 ] as const)("keepalived's %p is explained", (seen, cause) => {
   expect(vrrpCause({ drained: undefined, trouble: undefined, ...seen })).toBe(cause);
+});
+
+test("a command and its outcome are one line; a session names its router", () => {
+  const typed = { kind: "command", vips: [], by: "ann", to: "ober start" } as const;
+  const text = historyText([
+    { at: "2026-01-01T12:00:00Z", ...typed, cause: "begun" },
+    { at: "2026-01-01T12:00:01Z", kind: "session", vips: [], peer: "10.0.0.1", to: "BGP up", cause: "established" },
+    { at: "2026-01-01T12:00:02Z", ...typed, cause: "done in 3 s" },
+    { at: "2026-01-01T12:00:03Z", ...typed, to: "ober stop", cause: "begun" },
+  ]);
+  const lines = text.split("\n").map((line) => line.replace(/\s+/g, " ").trim());
+  expect(lines.slice(1).map((line) => line.slice(line.indexOf(" ", 11) + 1))).toEqual([
+    "ann ober start: done in 3 s",
+    "10.0.0.1 BGP up: established",
+    "ann ober stop: begun, and no outcome on record",
+  ]);
 });
