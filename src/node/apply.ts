@@ -226,6 +226,8 @@ async function showApplied(out: Output, { generation, unconfirmed, changed, warn
     () => {
       if (unconfirmed)
         return `applied: ${changed.length} files changed; reverts at ${until} unless you run: ober confirm`;
+      if (generation && changed.length === 0)
+        return `nothing to change; what is live is kept again, as generation ${generation.number}`;
       if (generation) return `applied: ${changed.length} files changed, kept as generation ${generation.number}`;
       return "nothing to change: the node already has this configuration";
     },
