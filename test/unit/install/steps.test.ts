@@ -560,6 +560,30 @@ describe("the way back", () => {
     },
   );
 
+  test("reads a journal that the first ober wrote", async () => {
+    using here = await machine();
+    const at = "2026-11-23T12:00:00.000Z";
+    const applied = (id: string, record: unknown) => ({ id, state: "applied", at, record });
+    const first = {
+      version: 1,
+      directories: ["/opt/ober", "/opt/ober/var"],
+      steps: [
+        applied("directories", ["/opt/ober/etc"]),
+        applied("executable", null),
+        { id: "link", state: "found", at },
+        applied("foreign-units", [{ name: "haproxy.service", enabled: true, active: false }]),
+        applied("packages", { packages: ["haproxy", "exabgp"], users: ["root"], groups: ["root"] }),
+        applied("sysctl", [["net.core.somaxconn", "4096"]]),
+        applied("watchdog", []),
+        applied("firewall", { firewall: "none", ports: [] }),
+        applied("files", null),
+      ],
+    };
+    here.put(here.paths.journal, JSON.stringify(first));
+    expect(await uninstall(here, here.steps())).toEqual([]);
+    expect(await here.system.list("/opt")).toEqual([]);
+  });
+
   test("with a step of a newer ober in the journal says how that one comes back", async () => {
     using here = await machine();
     await bootstrap(here, here.steps());
