@@ -72,7 +72,7 @@ export function reasonIn(line: string): string {
   return (error ?? said).replace(/\p{Cc}+/gu, " ").slice(0, 200);
 }
 
-/** RFC 4271, section 4.5, and RFC 4486 for code 6: those that a wrong configuration leads to. */
+/** RFC 4271, section 4.5, and RFC 4486, 8538 and 9384 for code 6: those that a wrong configuration leads to. */
 const MEANINGS: Readonly<Record<string, string>> = {
   "2,2": "the AS number is not the one that the other side expects",
   "2,3": "the router id is refused",
@@ -81,12 +81,15 @@ const MEANINGS: Readonly<Record<string, string>> = {
   "2,6": "the hold time is refused",
   "2,7": "a capability is refused",
   "4,0": "the hold time expired",
+  "6,0": "the router ended it (BFD lost the node, or it was reset there)",
   "6,1": "too many prefixes",
   "6,2": "the session is shut down on the router",
   "6,3": "the neighbor was removed on the router",
   "6,4": "the session was reset on the router",
   "6,5": "the router does not take this connection",
   "6,7": "two connections at once",
+  "6,9": "the router was reset",
+  "6,10": "BFD lost the node",
 };
 
 /** What a NOTIFICATION with these numbers says. */

@@ -114,6 +114,8 @@ function toFileStat(stat: Awaited<ReturnType<typeof fs.lstat>>): FileStat {
     uid: Number(stat.uid),
     gid: Number(stat.gid),
     size: Number(stat.size),
+    inode: Number(stat.ino),
+    changedMs: Number(stat.ctimeMs),
   };
 }
 

@@ -1,6 +1,9 @@
+import { posix } from "node:path";
+import * as v from "valibot";
 import { type HaproxyFacts, POST_QUANTUM } from "../domain/facts.ts";
 import { atLeast, parseVersion, type Version } from "../domain/version.ts";
-import { OberError } from "../errors.ts";
+import { OberError, orUndefined } from "../errors.ts";
+import { jsonAs } from "./json.ts";
 import type { System } from "./system.ts";
 
 /** Versions of the programs that ober drives; undefined where a program is not installed. */
@@ -54,17 +57,49 @@ export function tlsLibrary(haproxyVv: string): string | undefined {
   return /^Running on SSL library version : (.*)$/m.exec(haproxyVv)?.[1];
 }
 
-/** 4.2 knows only the flag, 5.x only the word. */
+/** What ExaBGP said of itself, and of which file: gone with a reboot, and of no use once the file is another. */
+const REMEMBERED = "/run/ober/exabgp-version.json";
+const remembered = v.object({ file: v.string(), said: v.string() });
+
+/**
+ * ExaBGP is a Python program, and takes half a second to say its version: it is asked once for each file that is installed. 4.2 knows only
+ * the flag, 5.x only the word.
+ */
 async function exabgpVersion(system: System): Promise<string | undefined> {
-  const said = await ask(system, ["exabgp", "--version"]);
-  return said?.includes("ExaBGP :") ? said : ask(system, ["exabgp", "version"]);
+  const path = await whereIs(system, "exabgp");
+  if (path === undefined) return undefined;
+  const file = await identityOf(system, path);
+  const known = jsonAs(remembered, (await orUndefined(() => system.read(REMEMBERED))) ?? "");
+  if (known !== undefined && known.file === file) return known.said;
+  const flag = await answer(system, ["exabgp", "--version"]);
+  const said = flag.includes("ExaBGP :") ? flag : await answer(system, ["exabgp", "version"]);
+  if (parseVersion(said) !== undefined && (await system.stat(posix.dirname(REMEMBERED))) !== undefined) {
+    // Only root may write there, and nobody is worse off without it.
+    await orUndefined(() => system.writeAtomic(REMEMBERED, `${JSON.stringify({ file, said })}\n`, { mode: 0o644 }));
+  }
+  return said;
+}
+
+/** A name that another file at the same path does not have: a package manager, pip and an editor all leave another one of these. */
+async function identityOf(system: System, path: string): Promise<string> {
+  const target = (await system.readLink(path)) ?? path;
+  const found = await system.stat(posix.resolve(posix.dirname(path), target));
+  return `${path} ${target} ${found?.inode} ${found?.size} ${found?.changedMs}`;
 }
 
 async function ask(system: System, argv: readonly string[]): Promise<string | undefined> {
-  const program = argv[0] ?? "";
-  if (!(await isInstalled(system, program))) return undefined;
+  return (await isInstalled(system, argv[0] ?? "")) ? answer(system, argv) : undefined;
+}
+
+async function answer(system: System, argv: readonly string[]): Promise<string> {
   const { stdout, stderr } = await system.run(argv, { accept: [0, 1, 2], timeoutMs: 20_000 });
   return `${stdout}\n${stderr}`;
+}
+
+/** Where a program of this machine's PATH is. */
+async function whereIs(system: System, program: string): Promise<string | undefined> {
+  const { code, stdout } = await system.run(["/bin/sh", "-c", 'command -v "$0"', program], { accept: [0, 1, 127] });
+  return code === 0 ? stdout.trim() : undefined;
 }
 
 /** Whether a program is in this machine's PATH. */

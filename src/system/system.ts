@@ -66,4 +66,7 @@ export type FileStat = {
   readonly uid: number;
   readonly gid: number;
   readonly size: number;
+  readonly inode: number;
+  /** When it was last written, moved or given other permissions, in milliseconds since the epoch; no program can set it. */
+  readonly changedMs: number;
 };

@@ -174,7 +174,7 @@ describe("in BGP mode, under 60 transfers in flight and 20 new connections a sec
     const { lab, nodes, addresses, watch } = cluster;
     const node = lab.node("n1");
     const program = join(import.meta.dirname, "../lab/wait-client.py");
-    const words = ["python3", program, VIP, VIP_NAME, CA_FILE, `${WAITING}`, `${PROBE_SECONDS}`, "50"];
+    const words = ["python3", program, VIP, VIP_NAME, CA_FILE, `${WAITING}`, `${PROBE_SECONDS}`, `${WATCHED_SECONDS}`];
     const client = Bun.spawn(inNamespace("client", words), { stdout: "pipe", stderr: "inherit" });
     const said = client.stdout.pipeThrough(new TextDecoderStream()).getReader();
     const line = async () => {
@@ -209,7 +209,9 @@ describe("in BGP mode, under 60 transfers in flight and 20 new connections a sec
 const AT_ONCE = 30;
 /** Uploads that wait, and the time between two of their keep-alive probes. */
 const WAITING = 12;
-const PROBE_SECONDS = 15;
+const PROBE_SECONDS = 5;
+/** Long after the last of them must know. */
+const WATCHED_SECONDS = 25;
 type WaitReport = {
   readonly ended: readonly { readonly seconds: number; readonly how: string }[];
   readonly left: number;

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import type { LabNode } from "../lab/lab.ts";
 import { configure, copyExecutable, install, ober, PREFIX_ON_NODE, vrrpYaml } from "../lab/ober.ts";
-import { clusterYaml, SPARE_NODE, sharedLab } from "./_cluster.ts";
+import { clusterYaml, ROUNDS, SPARE_NODE, sharedLab } from "./_cluster.ts";
 import { differences, type Snapshot, snapshot } from "./_snapshot.ts";
 
 describe("`ober uninstall`", () => {
@@ -87,33 +87,44 @@ describe("`ober uninstall`", () => {
     expect(await rules()).toBe(untouched);
   }, 180_000);
 
-  test("does the same with firewalld", async () => {
-    await ready();
-    await node.exec(["apt-get", "update"]);
-    await node.exec(["apt-get", "install", "--yes", "firewalld"], { timeoutMs: 180_000 });
-    const rules = async () =>
-      (await node.exec(["sh", "-c", "firewall-cmd --list-all; firewall-cmd --permanent --list-all"])).stdout;
-    const untouched = await rules();
-    expect(untouched).toContain("services: dhcpv6-client ssh");
-    const keepalived = vrrpYaml([SPARE_NODE, "n1"], { vips: ["10.77.0.104"] });
-    await install(node, keepalived);
-    const peer = 'rule family="ipv4" source address="10.77.0.11" protocol value="vrrp" accept';
-    expect((await rules()).split(peer)).toHaveLength(3);
-    expect((await rules()).match(/ports: 80\/tcp 443\/tcp/g)).toHaveLength(2);
-    const { stdout } = await ober(node, ["doctor", "--json"], { accept: [0, 1] });
-    const { findings } = JSON.parse(stdout) as { findings: { id: string; status: string }[] };
-    expect(findings.find(({ id }) => id === "firewall")?.status).toBe("pass");
-    await configure(node, clusterYaml());
-    expect(await rules()).not.toContain(peer);
-    await ober(node, ["uninstall", "--yes"]);
-    expect(await rules()).toBe(untouched);
-  }, 240_000);
+  // With firewalld a machine of systems.test.ts comes and goes as well, and interrupted-bootstrap.test.ts takes back a bare bootstrap.
+  const byHand = ROUNDS > 1 ? test : () => {};
 
-  test("gives back what a bootstrap without a configuration took", async () => {
-    await bare();
-    copyExecutable(node);
-    await node.exec(["/root/ober", "bootstrap", PREFIX_ON_NODE, "--yes"], { timeoutMs: 300_000 });
-    await ober(node, ["uninstall", "--yes"]);
-    expect(differences(before, await snapshot(node))).toEqual([]);
-  }, 180_000);
+  byHand(
+    "does the same with firewalld",
+    async () => {
+      await ready();
+      await node.exec(["apt-get", "update"]);
+      await node.exec(["apt-get", "install", "--yes", "firewalld"], { timeoutMs: 180_000 });
+      const rules = async () =>
+        (await node.exec(["sh", "-c", "firewall-cmd --list-all; firewall-cmd --permanent --list-all"])).stdout;
+      const untouched = await rules();
+      expect(untouched).toContain("services: dhcpv6-client ssh");
+      const keepalived = vrrpYaml([SPARE_NODE, "n1"], { vips: ["10.77.0.104"] });
+      await install(node, keepalived);
+      const peer = 'rule family="ipv4" source address="10.77.0.11" protocol value="vrrp" accept';
+      expect((await rules()).split(peer)).toHaveLength(3);
+      expect((await rules()).match(/ports: 80\/tcp 443\/tcp/g)).toHaveLength(2);
+      const { stdout } = await ober(node, ["doctor", "--json"], { accept: [0, 1] });
+      const { findings } = JSON.parse(stdout) as { findings: { id: string; status: string }[] };
+      expect(findings.find(({ id }) => id === "firewall")?.status).toBe("pass");
+      await configure(node, clusterYaml());
+      expect(await rules()).not.toContain(peer);
+      await ober(node, ["uninstall", "--yes"]);
+      expect(await rules()).toBe(untouched);
+    },
+    240_000,
+  );
+
+  byHand(
+    "gives back what a bootstrap without a configuration took",
+    async () => {
+      await bare();
+      copyExecutable(node);
+      await node.exec(["/root/ober", "bootstrap", PREFIX_ON_NODE, "--yes"], { timeoutMs: 300_000 });
+      await ober(node, ["uninstall", "--yes"]);
+      expect(differences(before, await snapshot(node))).toEqual([]);
+    },
+    180_000,
+  );
 });

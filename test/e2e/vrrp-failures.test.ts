@@ -59,7 +59,8 @@ function failures(advertInt: number): readonly Failure[] {
   ];
 }
 
-for (const advertInt of [1, 0.2]) {
+/** What an ober.yaml has without a word, and the shortest. */
+for (const advertInt of ROUNDS > 1 ? [1, 0.2] : [1]) {
   describe(`with advertisements every ${advertInt} s, no VIP is without an answer for longer than allowed after`, () => {
     let cluster: VrrpCluster;
     beforeAll(async () => {

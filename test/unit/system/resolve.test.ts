@@ -87,7 +87,7 @@ describe("names that must have an address", () => {
 
 test("a file of names that is too large is not read", async () => {
   const system = {
-    stat: async () => ({ kind: "file", size: 2 ** 31, mode: 0o644, uid: 0, gid: 0 }),
+    stat: async () => ({ kind: "file", size: 2 ** 31, mode: 0o644, uid: 0, gid: 0, inode: 1, changedMs: 0 }),
     read: async () => {
       throw new Error("it was read");
     },
