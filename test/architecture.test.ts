@@ -40,7 +40,6 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "certificates",
     "node/facts",
   ],
-  "install/journal": ["domain", "system"],
   node: [
     "domain",
     "config",
@@ -52,7 +51,6 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "packages",
     "certificates",
     "checks",
-    "install/journal",
     "assets",
     "ui",
   ],

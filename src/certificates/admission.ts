@@ -30,6 +30,7 @@ export type Accepted = { readonly by: string; readonly at: string };
 /** Holds the node back, unless that certificate was accepted. Idempotent. */
 export async function hold(system: System, paths: Paths): Promise<void> {
   if ((await system.stat(paths.selfMadeAccepted)) !== undefined) return;
+  await system.makeDirectory(paths.var);
   // keepalived adds the number to every priority of this node.
   await system.writeAtomic(paths.hold, `${CHECK_WEIGHT}\n`);
 }
@@ -42,6 +43,7 @@ export async function admit(system: System, paths: Paths): Promise<void> {
 
 /** Lets the node in with ober's own certificate, until there has been a real one. */
 export async function acceptSelfMade(system: System, paths: Paths, accepted: Accepted): Promise<void> {
+  await system.makeDirectory(paths.var);
   await system.writeAtomic(paths.selfMadeAccepted, `${JSON.stringify(accepted)}\n`);
   await system.remove(paths.hold);
 }

@@ -20,7 +20,7 @@ import { activationOf } from "./activate.ts";
 import { currentFile } from "./current-file.ts";
 import { type Change, type CurrentFile, diffFiles } from "./diff.ts";
 import { valuesFor } from "./former-sysctls.ts";
-import { type Generation, generationNumbers, keepGeneration, readGeneration } from "./generations.ts";
+import { type Generation, generationNumbers, keepGeneration, keepIfLost, readGeneration } from "./generations.ts";
 import { bearsReload } from "./helper-starts.ts";
 import { own } from "./owned.ts";
 import {
@@ -111,7 +111,10 @@ export async function apply(context: ApplyContext, files: readonly RenderedFile[
   const changes = diffFiles(files, current, generatedPaths(paths));
 
   // The parsers have read these very files before they became a generation; `doctor` has them read again.
-  if (changes.length === 0) return { generation: undefined, changed: [], warnings: [] };
+  if (changes.length === 0) {
+    const live = { at: context.now().toISOString(), by: context.by, command: context.command, changed: [], files };
+    return { generation: await keepIfLost(system, paths, live), changed: [], warnings: [] };
+  }
 
   progress("checking the new files with the programs that will read them");
   const directory = stagingDirectory(paths);
@@ -179,7 +182,7 @@ async function withAppliedConfig(
   return before ? [...changes, { path: paths.config, before, after: undefined }] : changes;
 }
 
-const UNDO = "ober-confirm";
+export const UNDO = "ober-confirm";
 
 /**
  * Has systemd undo the change when nobody confirms it. Set before the change begins, so that the end of this process, or of

@@ -17,13 +17,12 @@ import {
   type Opening,
   openAlready,
 } from "../system/firewall.ts";
-import { readOwnFile } from "../system/own-files.ts";
+import { readOwn, writeOwn } from "../system/own-files.ts";
 import type { System } from "../system/system.ts";
 
 type Added = { readonly firewall: Firewall; readonly openings: readonly Opening[] };
 type Machine = { readonly system: System; readonly paths: Paths };
 
-const fileOf = (paths: Paths) => `${paths.var}/firewall-rules.json`;
 const NOTHING: Added = { firewall: "none", openings: [] };
 
 const same = (a: Opening) => (b: Opening) => a.service === b.service && a.from === b.from;
@@ -52,13 +51,13 @@ export const forRouters = (routers: readonly string[]): readonly Opening[] =>
   ]);
 
 async function added({ system, paths }: Machine): Promise<Added> {
-  const text = await system.read(fileOf(paths));
-  return text === undefined ? NOTHING : readOwnFile("openings", text, fileOf(paths));
+  const text = await system.read(paths.firewallRules);
+  return text === undefined ? NOTHING : readOwn("openings", text, paths);
 }
 
 async function remember({ system, paths }: Machine, record: Added): Promise<void> {
-  if (record.openings.length === 0) return system.remove(fileOf(paths));
-  await system.writeAtomic(fileOf(paths), `${JSON.stringify(record)}\n`, { mode: 0o600 });
+  if (record.openings.length === 0) return system.remove(paths.firewallRules);
+  await writeOwn(system, paths, "openings", record);
 }
 
 /**

@@ -4,14 +4,12 @@
  */
 import type { Paths } from "../domain/paths.ts";
 import { parseSysctl } from "../render/sysctl.ts";
-import { readOwnFile } from "../system/own-files.ts";
+import { readOwn, writeOwn } from "../system/own-files.ts";
 import { readSysctl } from "../system/sysctl.ts";
 import type { System } from "../system/system.ts";
 import type { Change } from "./diff.ts";
 
 type Value = readonly [key: string, value: string];
-
-const fileOf = (paths: Paths) => `${paths.var}/former-sysctls.json`;
 
 /** What the kernel must be told for this change of the tuning file; remembers the present value of every key that comes. */
 export async function valuesFor(
@@ -19,13 +17,11 @@ export async function valuesFor(
   { before, after }: Pick<Change, "before" | "after">,
 ): Promise<readonly Value[]> {
   const [old, fresh] = [parseSysctl(before?.content ?? ""), parseSysctl(after?.content ?? "")];
-  const known = readOwnFile("sysctls", (await system.read(fileOf(paths))) ?? "{}", fileOf(paths));
+  const known = readOwn("sysctls", (await system.read(paths.formerSysctls)) ?? "{}", paths);
   const coming = missingIn(old, fresh);
   const present = await Promise.all(coming.map(async (key) => [key, await readSysctl(system, key)] as const));
   const added = present.flatMap(([key, value]) => (value === undefined ? [] : [[key, value] as const]));
-  if (added.length > 0) {
-    await system.writeAtomic(fileOf(paths), `${JSON.stringify({ ...known, ...Object.fromEntries(added) }, null, 1)}\n`);
-  }
+  if (added.length > 0) await writeOwn(system, paths, "sysctls", { ...known, ...Object.fromEntries(added) });
   const leaving = missingIn(fresh, old).flatMap((key): Value[] => {
     const value = known[key];
     return value === undefined ? [] : [[key, value]];

@@ -1,7 +1,7 @@
 import type { Paths } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
 import type { RenderedFile } from "../render/file.ts";
-import { readOwnFile } from "../system/own-files.ts";
+import { parseOwn, readOwn } from "../system/own-files.ts";
 import type { System } from "../system/system.ts";
 import { currentFile } from "./current-file.ts";
 import type { Change } from "./diff.ts";
@@ -29,7 +29,7 @@ export async function generationNumbers(system: System, paths: Paths): Promise<r
 /** Throws an OberError that lists what there is when generation `number` is not kept. */
 export async function readGeneration(system: System, paths: Paths, number: number): Promise<Generation> {
   const text = await system.read(fileOf(paths, number));
-  if (text !== undefined) return readOwnFile("generation", text, fileOf(paths, number)) as Generation;
+  if (text !== undefined) return readOwn("generation", text, paths, fileOf(paths, number)) as Generation;
   const kept = await generationNumbers(system, paths);
   throw new OberError(`there is no generation ${number}`, {
     hint:
@@ -66,6 +66,27 @@ export async function keepGeneration(
   await system.writeAtomic(fileOf(paths, numbered.number), `${JSON.stringify(numbered, null, 1)}\n`, { mode: 0o600 });
   for (const number of kept.slice(0, Math.max(0, kept.length + 1 - KEPT))) await system.remove(fileOf(paths, number));
   return numbered;
+}
+
+/**
+ * Keeps `files`, which are what is live, where the newest generation says something else, or cannot be read: a generation that is lost is made
+ * again. Returns it, or undefined where nothing was to do.
+ */
+export async function keepIfLost(
+  system: System,
+  paths: Paths,
+  generation: Omit<Generation, "number">,
+): Promise<Generation | undefined> {
+  return (await areKept(system, paths, generation.files)) ? undefined : keepGeneration(system, paths, generation);
+}
+
+/** Whether the newest generation says what is in `files`; what operators fill themselves does not count. */
+export async function areKept(system: System, paths: Paths, files: readonly RenderedFile[]): Promise<boolean> {
+  const newest = (await generationNumbers(system, paths)).at(-1);
+  const text = newest === undefined ? undefined : await system.read(fileOf(paths, newest));
+  const kept = text === undefined ? undefined : parseOwn("generation", text);
+  const contents = new Map(kept?.files.map(({ path, content }) => [path, content]));
+  return kept !== undefined && files.every(({ path, content, once }) => once || contents.get(path) === content);
 }
 
 const fileOf = (paths: Paths, number: number) => `${paths.generations}/${number}.json`;

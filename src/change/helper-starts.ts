@@ -1,6 +1,7 @@
 import type { Paths } from "../domain/paths.ts";
 import { UNIT } from "../domain/units.ts";
 import { orUndefined } from "../errors.ts";
+import { parseOwn } from "../system/own-files.ts";
 import type { System } from "../system/system.ts";
 import { unitState } from "../system/systemd.ts";
 
@@ -41,12 +42,5 @@ export async function bearsReload(system: System, paths: Paths, tell: (line: str
 }
 
 /** Whatever else stands there is no reason not to reload. */
-async function readReloads(system: System, paths: Paths): Promise<readonly number[]> {
-  try {
-    const content: unknown = JSON.parse((await system.read(paths.exabgpReloads)) ?? "[]");
-    return Array.isArray(content) ? content.filter((at) => typeof at === "number") : [];
-  } catch (error) {
-    if (error instanceof SyntaxError) return [];
-    throw error;
-  }
-}
+const readReloads = async (system: System, paths: Paths): Promise<readonly number[]> =>
+  parseOwn("reloads", (await system.read(paths.exabgpReloads)) ?? "") ?? [];

@@ -3,18 +3,16 @@
  * path, read by `uninstall`: what ober made goes, what it replaced comes back.
  */
 import type { Paths } from "../domain/paths.ts";
-import { readOwnFile } from "../system/own-files.ts";
+import { readOwn, writeOwn } from "../system/own-files.ts";
 import type { System } from "../system/system.ts";
 import type { Change, CurrentFile } from "./diff.ts";
 
 /** By path; null where nothing was. */
 export type Owned = Readonly<Record<string, CurrentFile | null>>;
 
-const fileOf = (paths: Paths) => `${paths.var}/owned.json`;
-
 export async function readOwned(system: System, paths: Paths): Promise<Owned> {
-  const text = await system.read(fileOf(paths));
-  return text === undefined ? {} : readOwnFile("owned", text, fileOf(paths));
+  const text = await system.read(paths.owned);
+  return text === undefined ? {} : readOwn("owned", text, paths);
 }
 
 /** Adds the paths of `changes` that are not yet known. */
@@ -25,6 +23,5 @@ export async function own(system: System, paths: Paths, changes: readonly Change
     .map(({ path, before }) => [path, before ?? null] as const);
   if (added.length === 0) return;
   const owned: Owned = { ...known, ...Object.fromEntries(added) };
-  await system.makeDirectory(paths.var, 0o755);
-  await system.writeAtomic(fileOf(paths), `${JSON.stringify(owned, null, 1)}\n`, { mode: 0o600 });
+  await writeOwn(system, paths, "owned", owned);
 }

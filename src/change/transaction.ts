@@ -4,8 +4,7 @@
  */
 import { posix } from "node:path";
 import type { Paths } from "../domain/paths.ts";
-import { OberError } from "../errors.ts";
-import { parseOwn, readOwnFile } from "../system/own-files.ts";
+import { readOwn } from "../system/own-files.ts";
 import type { System } from "../system/system.ts";
 import type { Change, CurrentFile } from "./diff.ts";
 import type { Generation } from "./generations.ts";
@@ -35,8 +34,6 @@ export type Unconfirmed = {
 
 export type UnitBefore = { readonly name: string; readonly enabled: boolean; readonly active: boolean };
 
-const stateFile = (paths: Paths) => `${paths.transaction}/state.json`;
-
 /** Where staged copies go; nothing reads them but the parsers. */
 export const stagingDirectory = (paths: Paths) => `${paths.transaction}/staged`;
 
@@ -50,14 +47,14 @@ export async function begin(
   const before = Object.fromEntries(changes.map((change) => [change.path, change.before ?? null]));
   const state: Pending = { version: 1, before, units, generation, ...(edited ? { edited } : {}) };
   await system.makeDirectory(paths.transaction, 0o700);
-  await system.writeAtomic(stateFile(paths), JSON.stringify(state), { mode: 0o600 });
+  await system.writeAtomic(paths.transactionState, JSON.stringify(state), { mode: 0o600 });
 }
 
 /** From here on the change stands until `unconfirmed.until`, also across restarts of the units. */
 export async function awaitConfirmation(system: System, paths: Paths, unconfirmed: Unconfirmed): Promise<void> {
   const state = await pending(system, paths);
   if (!state) throw new Error("there is no change that could wait for its confirmation");
-  await system.writeAtomic(stateFile(paths), JSON.stringify({ ...state, unconfirmed }), { mode: 0o600 });
+  await system.writeAtomic(paths.transactionState, JSON.stringify({ ...state, unconfirmed }), { mode: 0o600 });
 }
 
 /** What waits for its confirmation now; undefined when nothing does, or when its time is over or its boot gone. */
@@ -86,14 +83,14 @@ export async function commit(system: System, changes: readonly Change[]): Promis
 
 /** Makes the change final. */
 export async function finish(system: System, paths: Paths): Promise<void> {
-  await system.remove(stateFile(paths));
+  await system.remove(paths.transactionState);
   await system.removeTree(paths.transaction);
 }
 
 /** The record of a change that was begun and neither finished nor put back; undefined when there is none. */
 export async function pending(system: System, paths: Paths): Promise<Pending | undefined> {
-  const text = await system.read(stateFile(paths));
-  return text === undefined ? undefined : parseState(text, stateFile(paths));
+  const text = await system.read(paths.transactionState);
+  return text === undefined ? undefined : (readOwn("transaction", text, paths) as Pending);
 }
 
 /** Puts back what stood there before. Safe to repeat. */
@@ -106,13 +103,4 @@ export async function restore(system: System, { before }: Pending): Promise<void
     await system.makeDirectory(posix.dirname(path));
     await system.writeAtomic(path, file.content, { mode: file.mode });
   }
-}
-
-function parseState(text: string, file: string): Pending {
-  const state = parseOwn("transaction", text);
-  if (state !== undefined) return state as Pending;
-  if (!/"version": ?(?!1\b)\d/.test(text)) return readOwnFile("transaction", text, file) as Pending;
-  throw new OberError(`${file} was written by another version of ober`, {
-    hint: "run the ober that wrote it (`ober rollback`), or restore the previous executable",
-  });
 }

@@ -4,6 +4,7 @@ import { readAcmeState } from "../certificates/acme/state.ts";
 import { examineCertificates, problemsOf } from "../certificates/examined.ts";
 import { diffText } from "../change/diff.ts";
 import { drift, generationNumbers, readGeneration } from "../change/generations.ts";
+import { hasUnits, recordTroubles } from "../change/records.ts";
 import { pending } from "../change/transaction.ts";
 import { parseConfig } from "../config/schema.ts";
 import { readSecrets } from "../config/secrets.ts";
@@ -13,6 +14,7 @@ import { METRICS_SERVICE, METRICS_TIMER } from "../domain/units.ts";
 import { haproxyAsker } from "../haproxy/verdict.ts";
 import { generatedPaths } from "../render/index.ts";
 import { metricsFileOf } from "../render/metrics.ts";
+import { OWN_FILES } from "../system/own-files.ts";
 import { steeredBy } from "../system/steered.ts";
 import type { System } from "../system/system.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
@@ -53,6 +55,25 @@ export async function checkDrift({ system, paths, isRoot }: Host): Promise<Verdi
         `${changes.map(({ path }) => path).join(", ")}: what \`ober apply\` would put back:\n${changes.map(diffText).join("\n")}`,
         "put what you need into ober.yaml, then `ober apply --yes`",
       );
+}
+
+/** ober's own records: what is lost of them, damaged, or of a newer ober. */
+export async function checkRecords({ system, paths, isRoot }: Host): Promise<Verdict> {
+  if (!paths || !isRoot) return skip("needs root and an installed node");
+  const troubles = await recordTroubles(system, paths);
+  const [first, ...more] = troubles;
+  if (first === undefined) return pass("all readable");
+  const lost = troubles.filter(({ kind }) => kind === "lost").map(({ file }) => file);
+  const text = [
+    ...(lost.length === 0 ? [] : [`lost: ${lost.join(", ")}: uninstall and rollback need what was there`]),
+    ...troubles
+      .filter(({ kind }) => kind !== "lost")
+      .map(({ name, file, text }) => `${file} ${text}; no longer known: ${OWN_FILES[name].knew}`),
+  ];
+  // A node serves without them; what cannot be read keeps changes from being made.
+  const stops = troubles.some(({ name, kind }) => kind !== "lost" && OWN_FILES[name].remedy.kind !== "ignored");
+  const fixes = new Set([first, ...more].map(({ fix }) => fix));
+  return (stops ? fail : warn)(text.join("\n"), [...fixes].join("; "));
 }
 
 /** Whoever can change what root runs, or believes, is root. */
@@ -104,7 +125,8 @@ export async function checkSecrets({ system, isRoot }: Host): Promise<Verdict> {
 }
 
 export async function checkExecutable({ system, paths }: Host): Promise<Verdict> {
-  if (!paths || (await system.stat(paths.journal)) === undefined) return skip("not bootstrapped");
+  if (!paths || !((await system.stat(paths.journal)) || (await hasUnits(system, paths))))
+    return skip("not bootstrapped");
   const { mode } = (await system.stat(paths.executable)) ?? { mode: 0 };
   if ((mode & 0o022) !== 0)
     return fail(`${paths.executable} can be changed by others`, `chmod 755 ${paths.executable}`, [

@@ -3,13 +3,14 @@ import { defineCommand } from "citty";
 import type { Documents } from "../documents.ts";
 import { type Paths, pathsOf } from "../domain/paths.ts";
 import { OberError, UsageError } from "../errors.ts";
+import { mend, recordsToMend } from "../install/mend.ts";
 import { packageArgs, packageChoice } from "../install/package-choice.ts";
 import { requireLastingPath } from "../install/place.ts";
 import { type PlannedStep, planSteps, runSteps } from "../install/runner.ts";
 import { installSteps } from "../install/steps.ts";
 import { applyText } from "../node/apply.ts";
 import { changing } from "../node/changing.ts";
-import { installPathOf, readGiven, requireRoot } from "../node/node.ts";
+import { author, installPathOf, readGiven, requireRoot } from "../node/node.ts";
 import { startNode } from "../node/start.ts";
 import { requireSupportedOs } from "../packages/os.ts";
 import { localSystem } from "../system/local.ts";
@@ -50,7 +51,13 @@ export default defineCommand({
       tell: out.progress,
       progress: (line) => out.detail(`    ${line}`),
     });
-    const plan = await planSteps(steps, { foresee: args.dryRun === true });
+    const lost = await recordsToMend(system, paths, steps);
+    const records = lost.map(({ name, file }) => ({
+      id: `record-${name}`,
+      title: `${file}, made again from what is here`,
+      needed: true,
+    }));
+    const plan = [...records, ...(await planSteps(steps, { foresee: args.dryRun === true }))];
     const changed = plan.some(({ needed }) => needed);
     if (args.dryRun) {
       const line = ({ needed, title, foreseen }: PlannedStep) =>
@@ -66,8 +73,9 @@ export default defineCommand({
       );
       await confirmOrCancel("Go on?");
     }
-    await changing(paths.prefix, "bootstrap", () =>
-      runSteps(system, paths, steps, {
+    await changing(paths.prefix, "bootstrap", async () => {
+      for (const remark of await mend(system, paths, steps, { by: author(), now: () => new Date() })) out.warn(remark);
+      await runSteps(system, paths, steps, {
         begin: (title) => out.progress(`  ... ${title}`),
         report: ({ title, outcome, remarks }) => {
           out.progress(
@@ -76,8 +84,8 @@ export default defineCommand({
           for (const remark of remarks) out.warn(remark);
         },
         now: () => new Date(),
-      }),
-    );
+      });
+    });
     const node = { system, paths };
     if (text !== undefined && source !== undefined) {
       // One document on stdout: the last step's.

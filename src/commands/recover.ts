@@ -4,7 +4,9 @@ import { recover } from "../change/apply.ts";
 import { liftStaleDrain } from "../change/leaving.ts";
 import { waiting } from "../change/transaction.ts";
 import type { Documents } from "../documents.ts";
+import { placesOfWork } from "../domain/paths.ts";
 import { OberError, orUndefined } from "../errors.ts";
+import { removeWhole } from "../install/remove.ts";
 import { currentConfig, type Node, thisNodeAsRoot } from "../node/node.ts";
 import { endTrial } from "../node/upgrade-self.ts";
 import { impatient } from "../system/impatient.ts";
@@ -48,6 +50,8 @@ async function recoverNode(
   const node = await thisNodeAsRoot();
   const { paths } = node;
   const system = impatient(node.system, PROGRAM_MS);
+  // Units that may write nowhere else do not start without it, and a node that has lost it serves all the same.
+  await orUndefined(() => system.makeDirectory(paths.var));
   await admitCertificate(node, warn);
   const nothing = (said: string) => ({ restored: [], said });
   // A change that is going on now restarts units itself, and puts things right itself when it fails.
@@ -59,7 +63,9 @@ async function recoverNode(
     // The machine lost power while a command kept the traffic away: nobody is left to let it come again.
     await liftStaleDrain(system, paths);
     const executable = await endTrial({ ...node, system });
-    return [...(executable === undefined ? [] : [executable]), ...((await recover({ system, paths })) ?? [])];
+    const restored = [...(executable === undefined ? [] : [executable]), ...((await recover({ system, paths })) ?? [])];
+    for (const path of placesOfWork(paths)) await removeWhole(system, path);
+    return restored;
   });
   if (restored.length === 0) return nothing("nothing to recover");
   return { restored, said: `a change was cut off; put back ${restored.join(", ")}` };

@@ -87,7 +87,15 @@ const NAMED_FILES = 3;
 
 async function showList({ system, paths }: Node, out: ReturnType<typeof output>): Promise<void> {
   const numbers = await generationNumbers(system, paths);
-  const all = await Promise.all(numbers.map((number) => readGeneration(system, paths, number)));
+  const all: Generation[] = [];
+  for (const number of numbers) {
+    try {
+      all.push(await readGeneration(system, paths, number));
+    } catch (error) {
+      if (!(error instanceof OberError)) throw error;
+      out.warn(`generation ${number} cannot be put back: ${error.message}; ${error.hint}`);
+    }
+  }
   const summary = ({ number, at, by, command, changed }: Generation) => ({ number, at, by, command, changed });
   await out.result({ generations: all.map(summary) } satisfies Documents["rollback --list"], () =>
     table(

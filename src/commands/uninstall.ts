@@ -1,4 +1,5 @@
 import { defineCommand } from "citty";
+import { hasUnits, requireRecords } from "../change/records.ts";
 import type { Documents } from "../documents.ts";
 import { UNIT } from "../domain/units.ts";
 import { orWarn } from "../errors.ts";
@@ -10,7 +11,7 @@ import { currentConfig, type Node, thisNodeAsRoot } from "../node/node.ts";
 import { leaveAndStop } from "../node/stop.ts";
 import { inTurn } from "../node/turn.ts";
 import { NO_CHOICE } from "../packages/choice.ts";
-import { requireSupportedOs } from "../packages/os.ts";
+import { HAPROXY_PACKAGES, nodePackages, requireSupportedOs } from "../packages/os.ts";
 import { unitState } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
@@ -28,11 +29,13 @@ export default defineCommand({
     const out = output(args);
     const { system, paths } = await thisNodeAsRoot();
     const journal = await readJournal(system, paths);
-    if (!journal) throw notBootstrapped(paths);
+    if (!journal) throw notBootstrapped(paths, await hasUnits(system, paths));
+    await requireRecords(system, paths);
+    const os = await requireSupportedOs(system);
     const steps = installSteps({
       system,
       paths,
-      os: await requireSupportedOs(system),
+      os,
       executable: process.execPath,
       keepConfig: args.keepConfig === true,
       packages: NO_CHOICE,
@@ -56,9 +59,14 @@ export default defineCommand({
       });
     });
     for (const directory of left) out.warn(`${directory} holds files that are not ober's and stays`);
+    if (journal.rebuiltAt !== undefined) out.warn(staying(nodePackages(os)));
     await out.result({ left, changed: true } satisfies Documents["uninstall"], "ober is gone from this machine");
   },
 });
+
+/** After a journal that was made again. */
+const staying = (others: readonly string[]) =>
+  `the packages ${[HAPROXY_PACKAGES[1], ...others].join(", ")}, SELinux booleans and firewall rules stay: the journal was lost, and whether they were here before ober is not known`;
 
 /** Transfers get this long to end. Whoever needs longer runs `ober stop` first. */
 const LEAVE_WITHIN_MS = 60_000;

@@ -3,6 +3,9 @@ import { posix } from "node:path";
 /** The journal that ober's units write to; see LogNamespace= in systemd.exec(5). */
 export const LOG_NAMESPACE = "ober";
 
+/** Where the package manager keeps what it knows of offline packages. */
+export const OFFLINE_STATE = "/run/ober-offline";
+
 /** Every place that ober uses, from the install path. Nothing else in the source spells a path out. */
 export type Paths = ReturnType<typeof pathsOf>;
 
@@ -20,6 +23,9 @@ export function pathsOf(prefix: string) {
     previousExecutable: under("bin/ober.previous"),
     /** There while a new executable has not yet applied the configuration: the process that tries it. */
     executableOnTrial: under("bin/ober.trial"),
+    /** The copy that `ober upgrade --self` judges, and the one that becomes the previous executable. */
+    executableCandidate: under("bin/ober.candidate"),
+    executableAside: under("bin/ober.aside"),
     link: "/usr/local/bin/ober",
     etc: under("etc"),
     config: under("etc/ober.yaml"),
@@ -47,13 +53,27 @@ export function pathsOf(prefix: string) {
     /** The certificate that ober gets by ACME, or makes for a first start; the RSA one beside it. */
     ownCertificate: under("etc/certs/ober.pem"),
     ownRsaCertificate: under("etc/certs/ober-rsa.pem"),
+    /** Each until it is whole. */
+    unfinishedCertificate: under("etc/certs/.ober.pem"),
+    unfinishedRsaCertificate: under("etc/certs/.ober-rsa.pem"),
     /** Account keys, and what became of the last renewal. */
     acme: under("var/acme"),
     acmeState: under("var/acme/state.json"),
     var: under("var"),
+    /** What bootstrap did. */
     journal: under("var/journal.json"),
     generations: under("var/generations"),
+    /** What stood where ober writes. */
+    owned: under("var/owned.json"),
+    /** Firewall rules that ober added for peers and routers. */
+    firewallRules: under("var/firewall-rules.json"),
+    /** Kernel values from before the mode that sets them. */
+    formerSysctls: under("var/former-sysctls.json"),
     transaction: under("var/transaction"),
+    transactionState: under("var/transaction/state.json"),
+    /** Packages of a bootstrap without repositories, while they are installed. */
+    offline: under("var/offline"),
+    offlineArchive: under("var/offline.tar"),
     /** Package files of an upgrade that is under way. */
     upgrade: under("var/upgrade"),
     upgradeRecord: under("var/upgrade/record.json"),
@@ -64,13 +84,19 @@ export function pathsOf(prefix: string) {
     hold: under("var/hold"),
     /** Who wants the node announced with the certificate that ober made itself. */
     selfMadeAccepted: under("var/self-made-accepted.json"),
-    /** What happened, with an older half beside it as `history.1`. */
+    /** What happened, in two halves. */
     history: under("var/history"),
+    olderHistory: under("var/history.1"),
     vrrpHandicap: under("var/vrrp-handicap"),
     passingHandicap: "/run/ober/vrrp-handicap",
     /** Addresses that names had when they last resolved. */
     knownNames: under("var/names.json"),
     run: "/run/ober",
+    bgpRun: "/run/ober-bgp",
+    bfdRun: "/run/ober-bfd",
+    /** What is looked at before packages are installed, and apt's lists of offline packages. */
+    bootstrapRun: "/run/ober-bootstrap",
+    offlineRun: OFFLINE_STATE,
     /** What the VIP script has added, a file for each address and interface; gone with a reboot, as they are. */
     vipRecords: "/run/ober-vip",
     haproxySocket: "/run/ober/haproxy.sock",
@@ -91,3 +117,113 @@ export function pathsOf(prefix: string) {
     unitDirectory: "/etc/systemd/system",
   } as const;
 }
+
+/**
+ * Who takes a place away again.
+ *
+ * - `state`: ober's own records. `uninstall` removes them last of all, whatever is in them: nobody else writes there.
+ * - `generated`: what a configuration brought. What stood there before is in `owned.json`, and comes back with `uninstall`.
+ * - `executable`, `link`, `directories`: the step of bootstrap of that name, when it is undone. A directory goes when it is empty.
+ * - `run`: gone with a reboot, and with `uninstall`.
+ * - `system`: the machine's own. It stays.
+ */
+export type Owner = "state" | "generated" | "executable" | "link" | "directories" | "run" | "system";
+
+/** The owner of every entry of `pathsOf`. Whatever takes places away goes over this table. */
+export const OWNER: Readonly<Record<keyof Paths, Owner>> = {
+  prefix: "directories",
+  executable: "executable",
+  previousExecutable: "executable",
+  executableOnTrial: "executable",
+  executableCandidate: "executable",
+  executableAside: "executable",
+  link: "link",
+  etc: "directories",
+  config: "generated",
+  unconfirmedConfig: "generated",
+  haproxyConfig: "generated",
+  vipList: "generated",
+  identityMap: "generated",
+  servesMap: "generated",
+  statsList: "generated",
+  leavingList: "generated",
+  routersList: "generated",
+  frontendHttpList: "generated",
+  backendHttpList: "generated",
+  vipScript: "generated",
+  handoverRules: "generated",
+  exabgpConfig: "generated",
+  bfdConfig: "generated",
+  ttlRules: "generated",
+  keepalivedConfig: "generated",
+  certs: "directories",
+  ownCertificate: "generated",
+  ownRsaCertificate: "generated",
+  unfinishedCertificate: "generated",
+  unfinishedRsaCertificate: "generated",
+  acme: "state",
+  acmeState: "state",
+  var: "directories",
+  journal: "state",
+  generations: "state",
+  owned: "state",
+  firewallRules: "state",
+  formerSysctls: "state",
+  transaction: "state",
+  transactionState: "state",
+  offline: "state",
+  offlineArchive: "state",
+  upgrade: "state",
+  upgradeRecord: "state",
+  drainFlag: "state",
+  passingDrainFlag: "run",
+  hold: "state",
+  selfMadeAccepted: "state",
+  history: "state",
+  olderHistory: "state",
+  vrrpHandicap: "state",
+  passingHandicap: "run",
+  knownNames: "state",
+  run: "run",
+  bgpRun: "run",
+  bfdRun: "run",
+  bootstrapRun: "run",
+  offlineRun: "run",
+  vipRecords: "run",
+  haproxySocket: "run",
+  serverState: "run",
+  nameStates: "run",
+  givenCertificates: "run",
+  noWait: "run",
+  masterSocket: "run",
+  healthState: "run",
+  exabgpReloads: "run",
+  bfdSocket: "run",
+  sysctl: "generated",
+  journald: "generated",
+  unitDirectory: "system",
+};
+
+/** The places of an owner, in the order of the table. */
+export const placesOf = (paths: Paths, owner: Owner): readonly string[] =>
+  (Object.keys(OWNER) as (keyof Paths)[]).filter((name) => OWNER[name] === owner).map((name) => paths[name]);
+
+/**
+ * Places that are there only while a command works that holds the lock. Found by another that holds it, they are what a killed command left, and
+ * `recover` takes them away.
+ */
+export const placesOfWork = (paths: Paths): readonly string[] => [
+  paths.transaction,
+  paths.offline,
+  paths.offlineArchive,
+  paths.offlineRun,
+  paths.noWait,
+  paths.executableAside,
+];
+
+/**
+ * Names in `var` that a command gives to what it needs for a moment: the staged files of a look ahead, a file that is about to get its name, a
+ * damaged file that bootstrap set aside.
+ */
+export const isLeftover = (name: string): boolean =>
+  /^ober-check-\w{6}$|^upgrade-[0-9a-f]{16}$|\.(ober-new|damaged)$/.test(name);

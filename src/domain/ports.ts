@@ -5,15 +5,7 @@
  * read back (proc_do_large_bitmap in kernel/sysctl.c). What is not a port or a range is left out.
  */
 export function mergePorts(...lists: readonly string[]): string {
-  const ranges = lists
-    .flatMap((list) => list.split(","))
-    .flatMap((text): [number, number][] => {
-      const [, first, last] = /^\s*(\d{1,5})(?:-(\d{1,5}))?\s*$/.exec(text) ?? [];
-      if (first === undefined) return [];
-      const [from, to] = [Number(first), Number(last ?? first)];
-      return from <= to && to <= 65_535 ? [[from, to]] : [];
-    })
-    .sort(([a], [b]) => a - b);
+  const ranges = lists.flatMap(rangesIn).sort(([a], [b]) => a - b);
   const merged: [number, number][] = [];
   for (const [from, to] of ranges) {
     const before = merged.at(-1);
@@ -21,4 +13,21 @@ export function mergePorts(...lists: readonly string[]): string {
     else merged.push([from, to]);
   }
   return merged.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`)).join(",");
+}
+
+/** The ports of `list` that are not in `others`, in the same words. */
+export function withoutPorts(list: string, others: string): string {
+  const ports = (text: string) =>
+    rangesIn(text).flatMap(([from, to]) => Array.from({ length: to - from + 1 }, (_, index) => from + index));
+  const taken = new Set(ports(others));
+  return mergePorts(...ports(list).flatMap((port) => (taken.has(port) ? [] : [`${port}`])));
+}
+
+function rangesIn(list: string): readonly [number, number][] {
+  return list.split(",").flatMap((text): [number, number][] => {
+    const [, first, last] = /^\s*(\d{1,5})(?:-(\d{1,5}))?\s*$/.exec(text) ?? [];
+    if (first === undefined) return [];
+    const [from, to] = [Number(first), Number(last ?? first)];
+    return from <= to && to <= 65_535 ? [[from, to]] : [];
+  });
 }

@@ -1,15 +1,19 @@
 /** What bootstrap did to this machine, written before it was done. `uninstall` reads it backwards. */
 import { posix } from "node:path";
+import * as v from "valibot";
 import type { Paths } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
-import { parseOwn } from "../system/own-files.ts";
+import { type Flaw, readOwn, unreadable } from "../system/own-files.ts";
 import type { System } from "../system/system.ts";
+import type { Step } from "./step.ts";
 
 export type Journal = {
   readonly version: 1;
   /** Directories that ober made for itself, outermost first. */
   readonly directories: readonly string[];
   readonly steps: readonly JournalStep[];
+  /** When it was made again from what was on the machine, because it was lost. What was found then may have been ober's. */
+  readonly rebuiltAt?: string;
 };
 
 /** `found`: was there already, not ours. `applying`: begun. `applied`: done. */
@@ -24,14 +28,31 @@ export type JournalStep = {
 export async function readJournal(system: System, paths: Paths): Promise<Journal | undefined> {
   const text = await system.read(paths.journal);
   if (text === undefined) return undefined;
-  const journal = parseJournal(text);
-  if (journal) return journal;
-  throw new OberError(`${paths.journal} is not a journal that this ober understands`, {
-    hint: "use the ober that wrote it, or restore the file from a backup; nothing was changed",
-  });
+  return readOwn("journal", text, paths) as Journal;
 }
 
-export const parseJournal = (text: string): Journal | undefined => parseOwn("journal", text) as Journal | undefined;
+/** What is wrong with a journal for the steps that are to read it: one that they do not know, or a record that is none of theirs. Pure. */
+export function misfit(journal: Journal, steps: readonly Step[]): Flaw | undefined {
+  for (const { id, state, record } of journal.steps) {
+    const step = steps.find((each) => each.id === id);
+    if (step === undefined) {
+      return {
+        kind: "newer",
+        text: `was written by a newer ober: it names a step "${id}" that this one does not know`,
+      };
+    }
+    if (state !== "found" && !v.is(step.record, record)) {
+      return { kind: "damaged", text: `is damaged: its record of "${id}" makes no sense` };
+    }
+  }
+  return undefined;
+}
+
+/** Throws an OberError where a journal does not fit the steps, before anything is done by it. */
+export function requireFit(journal: Journal, steps: readonly Step[], paths: Paths): void {
+  const flaw = misfit(journal, steps);
+  if (flaw !== undefined) throw unreadable("journal", flaw, paths);
+}
 
 /**
  * Makes the directory that the journal lives in, together with the journal itself: one rename brings both, so that even

@@ -1,8 +1,9 @@
-import { posix } from "node:path";
-import type { Paths } from "../domain/paths.ts";
+import { hasUnits } from "../change/records.ts";
+import { isLeftover, type Paths, placesOf } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
 import type { System } from "../system/system.ts";
-import { type Journal, openJournal, readJournal, withoutStep, withStep, writeJournal } from "./journal.ts";
+import { type Journal, openJournal, readJournal, requireFit, withoutStep, withStep, writeJournal } from "./journal.ts";
+import { removeWhole } from "./remove.ts";
 import type { Step } from "./step.ts";
 
 /** What became of a step, for the view. */
@@ -50,6 +51,7 @@ export async function runSteps(
   tell: { begin: Begin; report: Report; now: () => Date },
 ): Promise<void> {
   let journal = await openJournal(system, paths);
+  requireFit(journal, steps, paths);
   const note = async (step: Journal["steps"][number]) => {
     journal = withStep(journal, step);
     await writeJournal(system, paths, journal);
@@ -85,19 +87,22 @@ export async function undoSteps(
   tell: { begin: Begin; report: Report },
 ): Promise<readonly string[]> {
   let journal = await readJournal(system, paths);
-  if (!journal) throw notBootstrapped(paths);
+  if (!journal) throw notBootstrapped(paths, await hasUnits(system, paths));
+  requireFit(journal, steps, paths);
   const failed: string[] = [];
   for (const entry of [...journal.steps].reverse()) {
     const step = steps.find(({ id }) => id === entry.id);
-    if (!step) throw new Error(`the journal names a step "${entry.id}" that this ober does not know`);
+    if (!step) throw new Error(`nobody has looked whether there is a step "${entry.id}"`);
     const { id, title } = step;
+    // What the next uninstall needs to be typed stays until everything else is undone.
+    if (step.last && failed.length > 0) continue;
     if (entry.state !== "found") {
       tell.begin(title);
       try {
         tell.report({ id, title, outcome: "undone", remarks: await step.undo(entry.record) });
       } catch (error) {
         if (!(error instanceof OberError)) throw error;
-        failed.push(`${title}: ${error.message}`);
+        failed.push(`${title}: ${error.message}${error.hint === undefined ? "" : `; ${error.hint}`}`);
         tell.report({ id, title, outcome: "failed", remarks: [error.message] });
         continue;
       }
@@ -116,7 +121,13 @@ export async function undoSteps(
   return removeDirectories(system, paths, journal);
 }
 
-export function notBootstrapped(paths: Paths): OberError {
+/** The error of `uninstall` where there is nothing that says what bootstrap did. */
+export function notBootstrapped(paths: Paths, lost: boolean): OberError {
+  if (lost) {
+    return new OberError(`${paths.journal} is lost: it said what ober changed on this machine`, {
+      hint: `\`ober bootstrap ${paths.prefix}\` makes it again from what is here; then ober uninstall`,
+    });
+  }
   return new OberError(`there is no journal at ${paths.journal}: ober was not bootstrapped here`, {
     hint: `ober bootstrap ${paths.prefix}`,
   });
@@ -124,21 +135,10 @@ export function notBootstrapped(paths: Paths): OberError {
 
 /** The journal's own directories go last, and only when nothing of anybody else's is in them; returns what was left. */
 async function removeDirectories(system: System, paths: Paths, journal: Journal): Promise<readonly string[]> {
-  await system.removeTree(paths.generations);
-  await system.removeTree(paths.acme);
-  await system.removeTree(paths.transaction);
-  for (const file of [
-    "owned.json",
-    "drain",
-    "vrrp-handicap",
-    "former-sysctls.json",
-    "firewall-rules.json",
-    "history",
-    "history.1",
-    posix.basename(paths.knownNames),
-  ])
-    await system.remove(posix.join(paths.var, file));
-  await system.remove(paths.journal);
+  for (const path of placesOf(paths, "state")) if (path !== paths.journal) await removeWhole(system, path);
+  for (const name of (await system.list(paths.var)).filter(isLeftover))
+    await removeWhole(system, `${paths.var}/${name}`);
+  await removeWhole(system, paths.journal);
   const left: string[] = [];
   for (const directory of [...journal.directories].reverse()) {
     if (!(await system.removeEmptyDirectory(directory)) && (await system.stat(directory))) left.push(directory);

@@ -1,3 +1,5 @@
+import type * as v from "valibot";
+
 /**
  * One change that makes a machine a node, and the way back. What undoing will need is looked up and journaled before
  * anything is changed, so that a run cut off in the middle leaves nothing that nobody remembers.
@@ -5,6 +7,10 @@
 export type Step<R = unknown> = {
   readonly id: string;
   readonly title: string;
+  /** What a record of it looks like: it comes back from the disk years later. */
+  readonly record: v.GenericSchema<unknown, R>;
+  /** `uninstall` needs it itself: it stays while another step could not be undone. */
+  readonly last?: true;
   /** "done" when nothing has to change: the step is then recorded as found, and never undone. */
   check(): Promise<"done" | "needed">;
   /** What `undo` will need, looked up on the untouched machine. */
@@ -17,4 +23,9 @@ export type Step<R = unknown> = {
   apply(record: R): Promise<readonly string[]>;
   /** Takes the change back; safe to repeat. Returns remarks, for instance what was left because it is not ours. */
   undo(record: R): Promise<readonly string[]>;
+  /**
+   * A record for a machine whose journal is lost: of what is ober's beyond doubt. Undefined where nothing is; what there is then counts as found.
+   * A step without it leaves no trace that only ober could have made.
+   */
+  claim?(): Promise<R | undefined>;
 };

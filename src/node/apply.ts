@@ -5,6 +5,7 @@ import { type Activation, activationOf } from "../change/activate.ts";
 import { type ApplyResult, apply, readCurrent } from "../change/apply.ts";
 import { type Change, diffFiles, diffText } from "../change/diff.ts";
 import { neededOpenings, openingsStand, withOpenings } from "../change/firewall-rules.ts";
+import { areKept } from "../change/generations.ts";
 import { pending } from "../change/transaction.ts";
 import { validateAside } from "../change/validators.ts";
 import { requireDistinctAddresses } from "../checks/addresses.ts";
@@ -169,7 +170,8 @@ export async function applyFiles(
   const openings = await neededOpenings(node, config, facts);
   const secrets = options.secrets ?? {};
   const idle = changes.length === 0 && Object.keys(secrets).length === 0 && options.madeFirst !== true;
-  if (idle && !(await pending(system, paths)) && (await openingsStand(node, openings))) {
+  const kept = idle && (await areKept(system, paths, files));
+  if (kept && !(await pending(system, paths)) && (await openingsStand(node, openings))) {
     if (await isHeldBack(system, paths)) await letInNow(node);
     return showApplied(out, { generation: undefined, changed: [], warnings: [] });
   }
@@ -224,6 +226,8 @@ async function showApplied(out: Output, { generation, unconfirmed, changed, warn
     () => {
       if (unconfirmed)
         return `applied: ${changed.length} files changed; reverts at ${until} unless you run: ober confirm`;
+      if (generation && changed.length === 0)
+        return `nothing to change; what is live is kept again, as generation ${generation.number}`;
       if (generation) return `applied: ${changed.length} files changed, kept as generation ${generation.number}`;
       return "nothing to change: the node already has this configuration";
     },

@@ -1,12 +1,12 @@
 import { userInfo } from "node:os";
 import { posix, resolve } from "node:path";
+import { hasUnits } from "../change/records.ts";
 import type { Config } from "../config/schema.ts";
 import { parseConfig } from "../config/schema.ts";
 import { parseYaml } from "../config/store.ts";
 import { oneLine, printable } from "../domain/foreign.ts";
 import { type Paths, pathsOf } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
-import { readJournal } from "../install/journal.ts";
 import { localSystem } from "../system/local.ts";
 import type { System } from "../system/system.ts";
 import { requireSystemd } from "../system/systemd.ts";
@@ -26,7 +26,7 @@ export async function thisNode(): Promise<Node> {
   const system = localSystem();
   const prefix = installPathOf(process.execPath);
   const paths = prefix === undefined ? undefined : pathsOf(prefix);
-  if (paths && (await system.stat(paths.journal))) return { system, paths };
+  if (paths && (await isNode(system, paths))) return { system, paths };
   // A package of ober's is not the installation: sudo may find it first.
   const installed = await system.readLink("/usr/local/bin/ober");
   if (installed !== undefined && installed !== process.execPath && (await system.stat(installed))) {
@@ -36,16 +36,19 @@ export async function thisNode(): Promise<Node> {
     });
   }
   throw new OberError("this machine is not a node yet: ober is not installed here", {
-    hint: `sudo ${process.execPath} bootstrap /opt/ober`,
+    hint: `sudo ${process.execPath} bootstrap ${prefix ?? "/opt/ober"}`,
   });
 }
 
-/** The same, for commands that change the machine: root and systemd are needed, and the journal must be readable. */
+/** Whether ober was bootstrapped under `paths`. A node that has lost its records in `var` is known by its units. */
+export const isNode = async (system: System, paths: Paths): Promise<boolean> =>
+  (await system.stat(paths.journal)) !== undefined || hasUnits(system, paths);
+
+/** The same, for commands that change the machine: root and systemd are needed. */
 export async function thisNodeAsRoot(): Promise<Node> {
   requireRoot();
   const node = await thisNode();
   await requireSystemd(node.system);
-  await readJournal(node.system, node.paths);
   return node;
 }
 

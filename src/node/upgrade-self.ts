@@ -38,7 +38,7 @@ export async function upgradeSelf(node: Node, out: Output, options: SelfOptions)
   const { system, paths } = node;
   await refuseOddFile(system, file);
   // Judged and installed are the same bytes: the copy's, which only root can change. Beside the present one, as /tmp may forbid to run programs.
-  const candidate = `${paths.executable}.candidate`;
+  const candidate = paths.executableCandidate;
   const { to, from } = await withCopy(system, file, candidate, async () => {
     if (!unsigned) await refuseUnsigned(system, file, candidate);
     out.progress("asking the new executable for its version");
@@ -109,7 +109,7 @@ export async function restoreSelf(node: Node, out: Output, turn: readonly string
     throw new OberError("there is no previous executable", { hint: "ober upgrade --self FILE" });
   }
   const [from, to] = [await versionOf(node, paths.executable), await versionOf(node, paths.previousExecutable)];
-  const candidate = `${paths.executable}.candidate`;
+  const candidate = paths.executableCandidate;
   await withCopy(system, paths.previousExecutable, candidate, () => replace(node, out, { candidate, turn }));
   await out.result(
     { from: from.ober, to: to.ober, changed: true } satisfies Documents["upgrade --self"],
@@ -193,7 +193,7 @@ async function replace(
   { candidate, turn }: { readonly candidate: string; readonly turn: readonly string[] },
 ): Promise<void> {
   const { system, paths } = node;
-  const aside = `${paths.executable}.aside`;
+  const { executableAside: aside } = paths;
   const isConfigured = (await system.stat(paths.config)) !== undefined;
   await changing(paths.prefix, "upgrade", async () => {
     await endTrial(node);

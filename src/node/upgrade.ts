@@ -7,7 +7,7 @@ import { waitForTransfers } from "../haproxy/traffic.ts";
 import { healthNow } from "../health/once.ts";
 import type { PackageManager, PackageVersion } from "../packages/packages.ts";
 import { isOperatorsDrain } from "../system/drain-flag.ts";
-import { readOwnFile } from "../system/own-files.ts";
+import { readOwn } from "../system/own-files.ts";
 import { systemctl, unitState } from "../system/systemd.ts";
 import type { Output } from "../ui/output.ts";
 import { applyText } from "./apply.ts";
@@ -97,15 +97,21 @@ async function exchange(
  */
 export async function finishUpgrade(node: Node, out: Output, manager: PackageManager): Promise<readonly string[]> {
   const { system, paths } = node;
-  const text = await system.read(paths.upgradeRecord);
-  if (text === undefined) return [];
-  const { at, by, packages } = readOwnFile("upgrade", text, paths.upgradeRecord) as unknown as UpgradeRecord;
+  const cutOff = await cutOffUpgrade(node);
+  if (cutOff === undefined) return [];
+  const { at, by, packages } = cutOff;
   out.progress(`the upgrade of ${at} by ${by} was cut off; putting the old packages back`);
   await manager.installFiles(oldFiles(packages), out.detail);
   for (const { name } of packages) await bring(node, out, { name, wasHealthy: false });
   await liftStaleDrain(system, paths);
   await system.removeTree(paths.upgrade);
   return packages.map(({ name, installed }) => `${name} ${installed}`);
+}
+
+/** The record of an upgrade that is under way, or was cut off; undefined where there is none. */
+export async function cutOffUpgrade({ system, paths }: Node): Promise<UpgradeRecord | undefined> {
+  const text = await system.read(paths.upgradeRecord);
+  return text === undefined ? undefined : (readOwn("upgrade", text, paths) as unknown as UpgradeRecord);
 }
 
 const oldFiles = (packages: readonly Exchange[]) => packages.flatMap(({ oldFile }) => (oldFile ? [oldFile] : []));

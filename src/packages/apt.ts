@@ -1,4 +1,5 @@
 import { posix } from "node:path";
+import { OFFLINE_STATE } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
 import type { System } from "../system/system.ts";
 import { parseAvailable, parsePolicy, parseSimulation } from "./apt-output.ts";
@@ -6,7 +7,6 @@ import { waitForLocks } from "./locks.ts";
 import {
   DOWNLOAD_MS,
   LOCK_MS,
-  OFFLINE_STATE,
   PACKAGES_MS,
   type PackageManager,
   type PackageOptions,

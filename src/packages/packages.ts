@@ -70,9 +70,6 @@ export const PACKAGES_MS = 900_000;
 export const LOCK_MS = 300_000;
 export const DOWNLOAD_MS = 30_000;
 
-/** What a package manager needs to write for an offline directory; gone with the next boot. */
-export const OFFLINE_STATE = "/run/ober-offline";
-
 /** The names in `brought`, for a journal of either form: an earlier ober kept names only. */
 export const namesOf = (brought: readonly (Brought | string)[]) =>
   brought.map((each) => (typeof each === "string" ? each : each.name));

@@ -25,6 +25,7 @@ async function writeSomewhere(
   { kept, passing, content }: { readonly kept: string; readonly passing: string; readonly content: string },
 ): Promise<string | undefined> {
   try {
+    await system.makeDirectory(paths.var);
     await system.writeAtomic(kept, content);
   } catch (error) {
     if (!(error instanceof OberError)) throw error;

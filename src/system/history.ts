@@ -6,7 +6,7 @@ import type { System } from "./system.ts";
 
 /** Everything that is remembered since `since`, oldest first. A line that a power cut left half, or that is something else, is skipped. */
 export async function readHistory(system: System, paths: Paths, since: Date): Promise<readonly HistoryEntry[]> {
-  const halves = await Promise.all([`${paths.history}.1`, paths.history].map((path) => system.read(path)));
+  const halves = await Promise.all([paths.olderHistory, paths.history].map((path) => system.read(path)));
   return parseHistory(halves.join("")).filter(({ at }) => Date.parse(at) >= since.getTime());
 }
 

@@ -2,11 +2,13 @@
  * Files that ober writes for itself and reads again, each by its schema. They outlive the ober that wrote them, a full disk, a backup that was
  * put back and an editor, so none is believed for its name. Keys that a later ober adds are kept.
  */
+import { posix } from "node:path";
 import * as v from "valibot";
-import type { AcmeState } from "../certificates/acme/renewal.ts";
+import type { Paths } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
 import type { HealthState } from "../health/state.ts";
 import { jsonAs } from "./json.ts";
+import type { System } from "./system.ts";
 
 const text = v.string();
 const texts = v.array(text);
@@ -23,139 +25,311 @@ const before = mapOf(v.nullable(v.looseObject({ content: text, mode: count })));
 const generation = v.looseObject({ at: time, by: text, command: text, changed: texts, files: v.array(file) });
 const transition = v.looseObject({ at: time, group: text, vips: texts, from: text, to: text, cause: text });
 
+/**
+ * What becomes of a file that is not what it should be.
+ *
+ * - `ignored`: it is as good as none, and is written anew before long.
+ * - `rebuilt`: `type` makes it again from what is on the machine. Nothing else does so on the way: some of what it said is then not known any more.
+ * - `restored`: nothing can make it again; `type` is how to go on without it.
+ */
+type Remedy =
+  | { readonly kind: "ignored" }
+  | { readonly kind: "rebuilt"; readonly type: (paths: Paths, file: string) => string }
+  | { readonly kind: "restored"; readonly type: (paths: Paths, file: string) => string };
+
+type Row = {
+  readonly schema: v.GenericSchema;
+  /** Of what this ober writes and reads. A file without one is of version 1: so an ober from before reads what this one writes. */
+  readonly version: number;
+  readonly place: keyof Paths;
+  /** What only this file knew, for people. */
+  readonly knew: string;
+  readonly remedy: Remedy;
+};
+
+const IGNORED: Remedy = { kind: "ignored" };
+const BY_BOOTSTRAP: Remedy = { kind: "rebuilt", type: ({ prefix }) => `ober bootstrap ${prefix}` };
+
 export const OWN_FILES = {
-  /** var/journal.json: what bootstrap did. */
-  journal: v.looseObject({
-    version: v.literal(1),
-    directories: texts,
-    steps: v.array(v.looseObject({ id: text, state: v.picklist(["found", "applying", "applied"]), at: text })),
-  }),
-  /** var/generations/N.json */
-  generation: v.looseObject({ number: count, ...generation.entries }),
-  /** var/owned.json: what stood where ober writes. */
-  owned: before,
-  /** var/firewall-rules.json */
-  openings: v.looseObject({
-    firewall: v.picklist(["ufw", "firewalld", "none"]),
-    openings: v.array(v.looseObject({ service: v.picklist(["vrrp", "bgp", "bfd"]), from: text })),
-  }),
-  /** var/former-sysctls.json */
-  sysctls: mapOf(text),
-  /** The change under way. */
-  transaction: v.looseObject({
-    version: v.literal(1),
-    before,
-    units: v.array(v.looseObject({ name: text, enabled: v.boolean(), active: v.boolean() })),
-    edited: v.optional(v.boolean()),
-    generation: v.optional(count),
-    unconfirmed: v.optional(v.looseObject({ until: time, bootId: text, generation })),
-  }),
-  /** var/upgrade: the packages of an upgrade under way. */
-  upgrade: v.looseObject({
-    at: text,
-    by: text,
-    packages: v.array(
-      v.looseObject({
-        name: text,
-        installed: v.optional(text),
-        candidate: v.optional(text),
-        held: v.optional(v.boolean(), false),
-        oldFile: v.optional(text),
-        newFile: text,
-      }),
-    ),
-  }),
-  /** What HAProxy was given in the place of certificates on the disk: digests by file. */
-  given: v.looseObject({ worker: count, digests: mapOf(text) }),
-  acme: v.looseObject({
-    failures: count,
-    error: v.optional(text),
-    failedAt: v.optional(time),
-    retryAt: v.optional(time),
-    renewAt: v.optional(time),
-    issued: v.optional(mapOf(text), {}),
-    ari: v.optional(mapOf(v.looseObject({ start: time, end: time, askedAt: time })), {}),
-    awsHome: v.optional(text),
-  }),
-  /** /run/ober-bgp/health.json */
-  health: v.looseObject({
-    pid: count,
-    exabgp: v.optional(count),
-    startedAt: time,
-    updatedAt: time,
-    stopped: v.boolean(),
-    url: text,
-    vips: v.array(
-      v.looseObject({
-        vip: text,
-        group: text,
-        announced: v.boolean(),
-        leaving: v.optional(v.literal(true)),
-        acknowledged: v.boolean(),
-        since: time,
-        cause: text,
-        problem: v.optional(text),
-      }),
-    ),
-    clearing: v.optional(texts),
-    lastProbe: v.optional(v.looseObject({ at: time, latencyMs: number, ok: v.boolean(), reason: v.optional(text) })),
-    counters: v.looseObject({
-      probes: number,
-      failures: number,
-      transitions: number,
-      acks: number,
-      ackErrors: number,
-      ackTimeouts: number,
+  /** What bootstrap did. */
+  journal: {
+    place: "journal",
+    version: 1,
+    knew: "what bootstrap changed on this machine, and how it was before",
+    remedy: BY_BOOTSTRAP,
+    schema: v.looseObject({
+      version: v.literal(1),
+      directories: texts,
+      steps: v.array(v.looseObject({ id: text, state: v.picklist(["found", "applying", "applied"]), at: text })),
+      rebuiltAt: v.optional(time),
     }),
-    latency: v.optional(v.looseObject({ counts: v.array(number), sumMs: number })),
-    causes: v.optional(mapOf(number)),
-    transitions: v.array(transition),
-    sessions: v.optional(
-      v.array(
+  },
+  /** A directory of them, `N.json` each. */
+  generation: {
+    place: "generations",
+    version: 1,
+    knew: "a configuration that was applied",
+    remedy: { kind: "rebuilt", type: (_, file) => `rm ${file} && ober apply --yes` },
+    schema: v.looseObject({ number: count, ...generation.entries }),
+  },
+  /** What stood where ober writes. */
+  owned: {
+    place: "owned",
+    version: 1,
+    knew: "which files are ober's, and what stood in their places before",
+    remedy: BY_BOOTSTRAP,
+    schema: before,
+  },
+  /** Openings for peers and routers. */
+  openings: {
+    place: "firewallRules",
+    version: 1,
+    knew: "which firewall rules ober added for peers and routers",
+    remedy: BY_BOOTSTRAP,
+    schema: v.looseObject({
+      firewall: v.picklist(["ufw", "firewalld", "none"]),
+      openings: v.array(v.looseObject({ service: v.picklist(["vrrp", "bgp", "bfd"]), from: text })),
+    }),
+  },
+  /** Kernel values by key. */
+  sysctls: {
+    place: "formerSysctls",
+    version: 1,
+    knew: "the kernel values from before the present ha_mode",
+    remedy: BY_BOOTSTRAP,
+    schema: mapOf(text),
+  },
+  /** The change under way. */
+  transaction: {
+    place: "transactionState",
+    version: 1,
+    knew: "the files from before a change that was cut off",
+    remedy: { kind: "restored", type: (_, file) => `rm ${file} && ober apply --yes` },
+    schema: v.looseObject({
+      version: v.literal(1),
+      before,
+      units: v.array(v.looseObject({ name: text, enabled: v.boolean(), active: v.boolean() })),
+      edited: v.optional(v.boolean()),
+      generation: v.optional(count),
+      unconfirmed: v.optional(v.looseObject({ until: time, bootId: text, generation })),
+    }),
+  },
+  /** The packages of an upgrade under way. */
+  upgrade: {
+    place: "upgradeRecord",
+    version: 1,
+    knew: "the packages from before an upgrade that was cut off",
+    remedy: {
+      kind: "restored",
+      type: ({ upgrade }) => `rm -r ${upgrade} && ober recover && ober apply --yes && ober upgrade`,
+    },
+    schema: v.looseObject({
+      at: text,
+      by: text,
+      packages: v.array(
         v.looseObject({
-          neighbor: text,
-          state: v.picklist(["connected", "up", "down"]),
-          since: time,
-          reason: v.optional(text),
+          name: text,
+          installed: v.optional(text),
+          candidate: v.optional(text),
+          held: v.optional(v.boolean(), false),
+          oldFile: v.optional(text),
+          newFile: text,
         }),
       ),
-    ),
-  }),
-  /** One line of the history. */
-  history: v.looseObject({
-    at: time,
-    kind: v.picklist(["route", "vrrp", "session", "command"]),
-    vips: texts,
-    to: text,
-    cause: text,
-    by: v.optional(text),
-    peer: v.optional(text),
-  }),
-} as const;
+    }),
+  },
+  /** What HAProxy was given in the place of certificates on the disk: digests by file. */
+  given: {
+    place: "givenCertificates",
+    version: 1,
+    knew: "which certificates HAProxy was given while it runs",
+    remedy: IGNORED,
+    schema: v.looseObject({ worker: count, digests: mapOf(text) }),
+  },
+  /** When the certificate was, and will be, renewed. */
+  acme: {
+    place: "acmeState",
+    version: 1,
+    knew: "what became of the last renewals of the certificate",
+    remedy: IGNORED,
+    schema: v.looseObject({
+      failures: count,
+      error: v.optional(text),
+      failedAt: v.optional(time),
+      retryAt: v.optional(time),
+      renewAt: v.optional(time),
+      issued: v.optional(mapOf(text), {}),
+      ari: v.optional(mapOf(v.looseObject({ start: time, end: time, askedAt: time })), {}),
+      awsHome: v.optional(text),
+    }),
+  },
+  /** Written by the health loop every few seconds. */
+  health: {
+    place: "healthState",
+    version: 1,
+    knew: "what the health loop last saw",
+    remedy: IGNORED,
+    schema: v.looseObject({
+      pid: count,
+      exabgp: v.optional(count),
+      startedAt: time,
+      updatedAt: time,
+      stopped: v.boolean(),
+      url: text,
+      vips: v.array(
+        v.looseObject({
+          vip: text,
+          group: text,
+          announced: v.boolean(),
+          leaving: v.optional(v.literal(true)),
+          acknowledged: v.boolean(),
+          since: time,
+          cause: text,
+          problem: v.optional(text),
+        }),
+      ),
+      clearing: v.optional(texts),
+      lastProbe: v.optional(v.looseObject({ at: time, latencyMs: number, ok: v.boolean(), reason: v.optional(text) })),
+      counters: v.looseObject({
+        probes: number,
+        failures: number,
+        transitions: number,
+        acks: number,
+        ackErrors: number,
+        ackTimeouts: number,
+      }),
+      latency: v.optional(v.looseObject({ counts: v.array(number), sumMs: number })),
+      causes: v.optional(mapOf(number)),
+      transitions: v.array(transition),
+      sessions: v.optional(
+        v.array(
+          v.looseObject({
+            neighbor: text,
+            state: v.picklist(["connected", "up", "down"]),
+            since: time,
+            reason: v.optional(text),
+          }),
+        ),
+      ),
+    }),
+  },
+  /** A line of the history each. */
+  history: {
+    place: "history",
+    version: 1,
+    knew: "what happened on this node",
+    remedy: IGNORED,
+    schema: v.looseObject({
+      at: time,
+      kind: v.picklist(["route", "vrrp", "session", "command"]),
+      vips: texts,
+      to: text,
+      cause: text,
+      by: v.optional(text),
+      peer: v.optional(text),
+    }),
+  },
+  /** Addresses by name. */
+  names: {
+    place: "knownNames",
+    version: 1,
+    knew: "the addresses that names had when they last resolved",
+    remedy: IGNORED,
+    schema: mapOf(v.looseObject({ addresses: texts, at: time })),
+  },
+  /** What became of the last question for each name. */
+  nameStates: {
+    place: "nameStates",
+    version: 1,
+    knew: "what became of the last question for each name",
+    remedy: IGNORED,
+    schema: mapOf(v.looseObject({})),
+  },
+  /** Seconds since the epoch. */
+  reloads: {
+    place: "exabgpReloads",
+    version: 1,
+    knew: "when ExaBGP was last told to reload",
+    remedy: IGNORED,
+    schema: v.array(number),
+  },
+  /** That it is there is what counts. */
+  selfMade: {
+    place: "selfMadeAccepted",
+    version: 1,
+    knew: "who let the node in with the certificate that ober made itself",
+    remedy: IGNORED,
+    schema: v.looseObject({ by: text, at: time }),
+  },
+} as const satisfies Readonly<Record<string, Row>>;
 
-type Name = keyof typeof OWN_FILES;
+export type OwnName = keyof typeof OWN_FILES;
+export type OwnFile<N extends OwnName> = v.InferOutput<(typeof OWN_FILES)[N]["schema"]>;
+
+/** What is wrong with a file of ober's, in one clause; undefined where nothing is. */
+export type Flaw = { readonly kind: "damaged" | "newer"; readonly text: string };
 
 /** What stands in a file of ober's, or undefined where it is something else. Pure. */
-export function parseOwn<N extends Name>(name: N, content: string): v.InferOutput<(typeof OWN_FILES)[N]> | undefined {
-  return jsonAs(OWN_FILES[name], content);
+export function parseOwn<N extends OwnName>(name: N, content: string): OwnFile<N> | undefined {
+  const document = jsonAs(v.unknown(), content);
+  if (newerVersion(name, document) !== undefined) return undefined;
+  const found = v.safeParse(OWN_FILES[name].schema as v.GenericSchema, document);
+  return found.success ? (found.output as OwnFile<N>) : undefined;
 }
 
-/** The same; throws an OberError that names the file where it is damaged. */
-export function readOwnFile<N extends Name>(
-  name: N,
-  content: string,
-  path: string,
-): v.InferOutput<(typeof OWN_FILES)[N]> {
+/** Why `parseOwn` gives nothing. Pure. */
+export function flawOf(name: OwnName, content: string): Flaw | undefined {
+  const newer = newerVersion(name, jsonAs(v.unknown(), content));
+  if (newer !== undefined) {
+    return {
+      kind: "newer",
+      text: `was written by a newer ober: its version is ${newer}, and this ober reads ${OWN_FILES[name].version}`,
+    };
+  }
+  if (parseOwn(name, content) !== undefined) return undefined;
+  return { kind: "damaged", text: `is damaged: ${damageOf(content)}` };
+}
+
+function damageOf(content: string): string {
+  if (content.trim() === "") return "it is empty";
+  if (jsonAs(v.unknown(), content) === undefined) return "it is not JSON";
+  return "it is not what ober writes there";
+}
+
+const versioned = v.looseObject({ version: count });
+
+/** The version in a file, where it is one that this ober does not know yet. */
+const newerVersion = (name: OwnName, document: unknown): number | undefined =>
+  v.is(versioned, document) && document.version > OWN_FILES[name].version ? document.version : undefined;
+
+/** The error for a file that cannot be read. `file` is needed where the table names a directory. */
+export function unreadable(name: OwnName, flaw: Flaw, paths: Paths, file: string = paths[OWN_FILES[name].place]) {
+  return new OberError(`${file} ${flaw.text}`, { hint: remedyOf(name, flaw, paths, file) });
+}
+
+/** What to type. */
+export function remedyOf(name: OwnName, flaw: Flaw, paths: Paths, file: string): string {
+  if (flaw.kind === "newer") {
+    return "`ober upgrade --rollback` puts the newer ober back; so does `ober upgrade --self FILE` with its release";
+  }
+  const { remedy }: Row = OWN_FILES[name];
+  return remedy.kind === "ignored" ? `rm ${file}` : remedy.type(paths, file);
+}
+
+/** What stands in a file of ober's. Throws an OberError that names it, and what to type, where it is something else. */
+export function readOwn<N extends OwnName>(name: N, content: string, paths: Paths, file?: string): OwnFile<N> {
   const found = parseOwn(name, content);
   if (found !== undefined) return found;
-  throw new OberError(`${path} is damaged: it is not what ober writes there`, {
-    hint: "restore it from a backup, or from the same directory of a node that is set up alike; nothing was changed",
-  });
+  throw unreadable(name, flawOf(name, content) ?? { kind: "damaged", text: "is damaged" }, paths, file);
+}
+
+/** Writes a file of ober's whole, readable by root alone, and the directory that it is in where that is lost. */
+export async function writeOwn(system: System, paths: Paths, name: OwnName, content: object): Promise<void> {
+  const file = paths[OWN_FILES[name].place];
+  await system.makeDirectory(posix.dirname(file));
+  await system.writeAtomic(file, `${JSON.stringify(content, null, 1)}\n`, { mode: 0o600 });
 }
 
 /** The health loop writes it anew every few seconds: what is damaged is as good as none. */
 export const parseHealthState = (content: string): HealthState | undefined =>
   parseOwn("health", content) as HealthState | undefined;
-
-export const readAcmeFile = (content: string, path: string): AcmeState =>
-  readOwnFile("acme", content, path) as AcmeState;

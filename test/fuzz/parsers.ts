@@ -166,7 +166,7 @@ const GENERATION = {
   files: [{ path: "/etc/x", content: "x", mode: 420 }],
 };
 /** A real one of each file of ober's own. */
-const OWN: Readonly<Record<keyof typeof OWN_FILES, string>> = {
+export const OWN: Readonly<Record<keyof typeof OWN_FILES, string>> = {
   journal: json({
     version: 1,
     directories: ["/opt/ober"],
@@ -198,6 +198,10 @@ const OWN: Readonly<Record<keyof typeof OWN_FILES, string>> = {
   }),
   health: HEALTH,
   history: HISTORY.split("\n")[0] ?? "",
+  names: json({ "rgw1.example": { addresses: ["10.0.0.1"], at: "2026-01-01T12:00:00Z" } }),
+  nameStates: json({ "rgw1.example": { address: "10.0.0.1", at: "2026-01-01T12:00:00Z" } }),
+  reloads: json([1_767_268_800]),
+  selfMade: json({ by: "ann", at: "2026-01-01T12:00:00Z" }),
 };
 const NAMES = json({
   rgw2: {

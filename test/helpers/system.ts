@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { filesUnder } from "../../src/system/files.ts";
@@ -8,6 +8,9 @@ import type { Clock, RunResult, System } from "../../src/system/system.ts";
 export type Script = (argv: readonly string[], input: string | undefined) => string | RunResult;
 
 export type TemporarySystem = System & Disposable & { readonly calls: readonly (readonly string[])[] };
+
+/** Nothing there waits for a disk; see shm_overview(7). */
+const MEMORY = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 
 /** Time passes only where it is waited for, and then at once. */
 export function passingClock(): Clock {
@@ -22,7 +25,7 @@ export function passingClock(): Clock {
 
 /** A System whose files lie in a directory of its own, removed when it is disposed (`using`); `run` asks the script. */
 export function temporarySystem(script?: Script): TemporarySystem {
-  const root = mkdtempSync(join(tmpdir(), "ober-test-"));
+  const root = mkdtempSync(join(MEMORY, "ober-test-"));
   const calls: (readonly string[])[] = [];
   return {
     ...filesUnder(root),

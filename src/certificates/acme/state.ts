@@ -1,11 +1,13 @@
 import type { Paths } from "../../domain/paths.ts";
-import { readAcmeFile } from "../../system/own-files.ts";
+import { parseOwn } from "../../system/own-files.ts";
 import type { System } from "../../system/system.ts";
 import { type AcmeState, NO_STATE } from "./renewal.ts";
 
+/** What is damaged is as good as none: the next renewal asks the CA anew. */
 export async function readAcmeState(system: System, paths: Paths): Promise<AcmeState> {
   const text = await system.read(paths.acmeState);
-  return text === undefined ? NO_STATE : readAcmeFile(text, paths.acmeState);
+  const state = text === undefined ? undefined : parseOwn("acme", text);
+  return state === undefined ? NO_STATE : (state as AcmeState);
 }
 
 export async function writeAcmeState(system: System, paths: Paths, state: AcmeState): Promise<void> {

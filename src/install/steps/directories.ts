@@ -1,4 +1,5 @@
 import { posix } from "node:path";
+import * as v from "valibot";
 import type { Step } from "../step.ts";
 import type { InstallContext } from "../steps.ts";
 
@@ -22,11 +23,18 @@ export function directoriesStep({ system, paths }: InstallContext): Step<readonl
   return {
     id: "directories",
     title: `directories under ${paths.prefix}`,
+    record: v.array(v.string()),
+    last: true,
     check: async () => ((await missing()).length === 0 ? "done" : "needed"),
     plan: async () => (await missing()).map(([path]) => path),
     async apply() {
       for (const [path, mode] of await missing()) await system.makeDirectory(path, mode);
       return [];
+    },
+    // Only empty ones are removed: whose they were makes no difference.
+    async claim() {
+      const lacking = (await missing()).map(([path]) => path);
+      return wanted.map(([path]) => path).filter((path) => !lacking.includes(path));
     },
     async undo(made) {
       const left: string[] = [];

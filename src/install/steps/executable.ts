@@ -1,13 +1,20 @@
+import * as v from "valibot";
+import { placesOf } from "../../domain/paths.ts";
 import { OberError } from "../../errors.ts";
 import { digestOf } from "../../packages/offline.ts";
+import { removeWhole } from "../remove.ts";
 import type { Step } from "../step.ts";
 import type { InstallContext } from "../steps.ts";
+
+const NOTHING = v.null();
 
 /** The executable under the install path. A copy that an operator put there by hand is found, not ours. */
 export function executableStep({ system, paths, executable }: InstallContext): Step<null> {
   return {
     id: "executable",
     title: paths.executable,
+    record: NOTHING,
+    last: true,
     async check() {
       if (executable === paths.executable) return "done";
       if ((await system.stat(paths.executable)) === undefined) return "needed";
@@ -18,11 +25,9 @@ export function executableStep({ system, paths, executable }: InstallContext): S
       if (executable !== paths.executable) await system.copy(executable, paths.executable, 0o755);
       return [];
     },
+    claim: async () => ((await system.stat(paths.executable)) === undefined ? undefined : null),
     async undo() {
-      await system.remove(paths.executable);
-      await system.remove(paths.previousExecutable);
-      await system.remove(paths.executableOnTrial);
-      await system.remove(`${paths.executable}.aside`);
+      for (const path of placesOf(paths, "executable")) await removeWhole(system, path);
       return [];
     },
   };
@@ -33,6 +38,8 @@ export function linkStep({ system, paths }: InstallContext): Step<null> {
   return {
     id: "link",
     title: `${paths.link} -> ${paths.executable}`,
+    record: NOTHING,
+    last: true,
     async check() {
       const there = await system.stat(paths.link);
       if (there === undefined) return "needed";
@@ -46,8 +53,11 @@ export function linkStep({ system, paths }: InstallContext): Step<null> {
       await system.symlink(paths.executable, paths.link);
       return [];
     },
+    claim: async () => ((await system.readLink(paths.link)) === paths.executable ? null : undefined),
     async undo() {
       if ((await system.readLink(paths.link)) === paths.executable) await system.remove(paths.link);
+      const unfinished = `${paths.link}.ober-new`;
+      if ((await system.readLink(unfinished)) === paths.executable) await system.remove(unfinished);
       return [];
     },
   };

@@ -1,11 +1,15 @@
 import { posix } from "node:path";
+import * as v from "valibot";
+import { UNDO } from "../../change/apply.ts";
 import { shutOut } from "../../change/firewall-rules.ts";
 import { readOwned } from "../../change/owned.ts";
-import { LOG_NAMESPACE } from "../../domain/paths.ts";
+import { hasUnits } from "../../change/records.ts";
+import { LOG_NAMESPACE, placesOf } from "../../domain/paths.ts";
 import { METRICS_SERVICE, METRICS_TIMER, UNIT_FILES, UNITS } from "../../domain/units.ts";
+import { parseOwn } from "../../system/own-files.ts";
 import type { System } from "../../system/system.ts";
 import { systemctl, unitStates } from "../../system/systemd.ts";
-import { readJournal } from "../journal.ts";
+import { removeWhole } from "../remove.ts";
 import type { Step } from "../step.ts";
 import type { InstallContext } from "../steps.ts";
 
@@ -17,14 +21,19 @@ export function filesStep({ system, paths, keepConfig }: InstallContext): Step<n
   return {
     id: "files",
     title: "generated files and units",
+    record: v.null(),
     // On record from the first run on, because `config` may write files at any later time.
     async check() {
-      const entry = (await readJournal(system, paths))?.steps.find(({ id }) => id === "files");
+      const journal = parseOwn("journal", (await system.read(paths.journal)) ?? "");
+      const entry = journal?.steps.find(({ id }) => id === "files");
       return entry?.state === "applied" ? "done" : "needed";
     },
     plan: async () => null,
     apply: async () => [],
+    claim: async () => ((await hasUnits(system, paths)) ? null : undefined),
     async undo() {
+      // A change that waits for its confirmation would be undone again and again by an ober that is gone.
+      await system.run(["systemctl", "stop", "--quiet", `${UNDO}.timer`, `${UNDO}.service`], { accept: [0, 5] });
       const units = (
         await unitStates(system, [...UNITS.map(({ name }) => name), METRICS_SERVICE, METRICS_TIMER])
       ).filter(({ load }) => load !== "not-found");
@@ -36,15 +45,15 @@ export function filesStep({ system, paths, keepConfig }: InstallContext): Step<n
           continue;
         }
         if (before) await system.writeAtomic(path, before.content, { mode: before.mode });
-        else await system.remove(path);
+        else await removeWhole(system, path);
         // Drop-ins of an operator keep their directory; an empty one is nobody's.
         if (path.startsWith(`${paths.unitDirectory}/`)) await system.removeEmptyDirectory(`${path}.d`);
       }
+      // A renewal that was killed.
+      for (const path of [paths.unfinishedCertificate, paths.unfinishedRsaCertificate]) await removeWhole(system, path);
       await systemctl(system, "daemon-reload");
       for (const name of UNIT_FILES) await system.run(["systemctl", "reset-failed", name], { accept: [0, 1, 5] });
-      for (const directory of ["/run/ober", "/run/ober-bgp", "/run/ober-bfd", paths.vipRecords]) {
-        await system.removeTree(directory);
-      }
+      for (const path of placesOf(paths, "run")) await system.removeTree(path);
       await removeJournal(system);
       const remarks = await shutOut({ system, paths });
       return kept.length > 0 ? [...remarks, `kept ${kept.length} files under ${posix.join(paths.etc, "/")}`] : remarks;

@@ -1,3 +1,4 @@
+import * as v from "valibot";
 import { activeFirewall, type Firewall, firewallSays } from "../../system/firewall.ts";
 import type { System } from "../../system/system.ts";
 import type { Step } from "../step.ts";
@@ -16,6 +17,7 @@ export function firewallStep({ system }: InstallContext): Step<Rules> {
   return {
     id: "firewall",
     title: "firewall rules for ports 80 and 443",
+    record: v.object({ firewall: v.picklist(["ufw", "firewalld", "none"]), ports: v.array(v.string()) }),
     async check() {
       const firewall = await activeFirewall(system);
       return firewall === "none" || (await missing(firewall)).length === 0 ? "done" : "needed";

@@ -1,3 +1,4 @@
+import * as v from "valibot";
 import { FOREIGN_UNITS } from "../../domain/units.ts";
 import { systemctl, unitStates } from "../../system/systemd.ts";
 import type { Step } from "../step.ts";
@@ -14,6 +15,7 @@ export function foreignUnitsStep({ system }: InstallContext): Step<readonly Unit
   return {
     id: "foreign-units",
     title: `mask ${FOREIGN_UNITS.join(", ")}`,
+    record: v.array(v.object({ name: v.string(), enabled: v.boolean(), active: v.boolean() })),
     check: async () => ((await unmasked()).length === 0 ? "done" : "needed"),
     plan: async () =>
       (await unmasked()).map(({ name, enabled, active }) => ({
@@ -27,6 +29,15 @@ export function foreignUnitsStep({ system }: InstallContext): Step<readonly Unit
         await systemctl(system, "mask", name);
       }
       return before.filter(({ active }) => active).map(({ name }) => `${name} was running and is stopped now`);
+    },
+    // Whether they ran before is not known: they can be started again, and are not.
+    async claim() {
+      const free = (await unmasked()).map(({ name }) => name);
+      return FOREIGN_UNITS.filter((name) => !free.includes(name)).map((name) => ({
+        name,
+        enabled: false,
+        active: false,
+      }));
     },
     async undo(before) {
       for (const { name } of before) await systemctl(system, "unmask", name);

@@ -1,3 +1,4 @@
+import * as v from "valibot";
 import { OberError } from "../../errors.ts";
 import { managerOf } from "../../packages/choice.ts";
 import { branchesOf, type Found, findBranch, vendorKey } from "../../packages/haproxy-vendor.ts";
@@ -6,20 +7,20 @@ import { HAPROXY_PACKAGES } from "../../packages/os.ts";
 import type { Step } from "../step.ts";
 import type { InstallContext } from "../steps.ts";
 
-/** Downloads lie here while they are looked at. */
-const DIRECTORY = "/run/ober-bootstrap";
-
 /**
  * The repository that HAProxy comes from: its vendor's, where that has packages with AWS-LC for this system; else the
  * distribution's, and no repository is added. It is looked for, and its key compared, before anything is written.
  */
 export function haproxySourceStep(context: InstallContext): Step<null> {
   const { system, os, packages, tell } = context;
+  /** Downloads lie here while they are looked at. */
+  const { bootstrapRun: directory } = context.paths;
   const manager = managerOf(context);
   const wants = branchesOf(packages);
   return {
     id: "haproxy-source",
     title: "where HAProxy comes from",
+    record: v.null(),
     async check() {
       if (packages.noInstall || packages.offline !== undefined) return "done";
       const [there] = await manager.installed(HAPROXY_PACKAGES);
@@ -47,6 +48,7 @@ export function haproxySourceStep(context: InstallContext): Step<null> {
       else tell(await withDirectory(choose));
       return [];
     },
+    claim: async () => ((await system.stat(manager.repositoryFiles.list)) === undefined ? undefined : null),
     async undo() {
       await manager.removeRepository(await trusted());
       return [];
@@ -60,7 +62,7 @@ export function haproxySourceStep(context: InstallContext): Step<null> {
     if ("present" in found)
       return `HAProxy ${found.present} with AWS-LC comes from a repository that this machine has already`;
     if ("distribution" in found) return distribution(found.distribution);
-    const key = await vendorKey(system, manager, { choice: packages, directory: DIRECTORY });
+    const key = await vendorKey(system, manager, { choice: packages, directory });
     const shown = key.fingerprints.map(showFingerprint).join(", ");
     if (key.firstUse) {
       tell(`the key of HAProxy's vendor was fetched for the first time, and is trusted from now on: ${shown}`);
@@ -86,11 +88,11 @@ export function haproxySourceStep(context: InstallContext): Step<null> {
   }
 
   async function withDirectory<T>(work: () => Promise<T>): Promise<T> {
-    await system.makeDirectory(DIRECTORY, 0o700);
+    await system.makeDirectory(directory, 0o700);
     try {
       return await work();
     } finally {
-      await system.removeTree(DIRECTORY);
+      await system.removeTree(directory);
     }
   }
 
@@ -105,7 +107,7 @@ export function haproxySourceStep(context: InstallContext): Step<null> {
     if (own !== undefined && !ours && packages.haproxy === undefined) return { present: own[1] };
     let found: Found | undefined;
     try {
-      found = await findBranch(system, manager, { os, base, branches: wants, directory: DIRECTORY });
+      found = await findBranch(system, manager, { os, base, branches: wants, directory });
     } catch (error) {
       // Only the operator's own word makes the vendor's packages a must.
       if (!(error instanceof OberError) || packages.haproxy !== undefined) throw error;

@@ -1,3 +1,4 @@
+import * as v from "valibot";
 import { isInstalled } from "../../system/programs.ts";
 import { unitState } from "../../system/systemd.ts";
 import type { Step } from "../step.ts";
@@ -48,6 +49,7 @@ export function networkStep({ system }: InstallContext): Step<Made> {
   return {
     id: "network",
     title: `NetworkManager and systemd-networkd leave ${INTERFACE} alone`,
+    record: v.array(v.string()),
     check: async () => ((await missing()).length === 0 ? "done" : "needed"),
     async plan() {
       const absent = [];
@@ -64,6 +66,11 @@ export function networkStep({ system }: InstallContext): Step<Made> {
         await reload(each);
       }
       return [];
+    },
+    // Their directories may be the packages'.
+    async claim() {
+      for (const { file, content } of MANAGERS) if ((await system.read(file)) === content) return [];
+      return undefined;
     },
     async undo(made) {
       for (const { file, content, unit, reload: argv } of MANAGERS) {

@@ -1,9 +1,10 @@
+import * as v from "valibot";
 import { parseVersion } from "../../domain/version.ts";
 import { OberError } from "../../errors.ts";
 import { managerOf } from "../../packages/choice.ts";
 import { openOffline } from "../../packages/offline.ts";
 import { HAPROXY_PACKAGES, nodePackages } from "../../packages/os.ts";
-import { type Brought, namesOf, OFFLINE_STATE, type Wanted } from "../../packages/packages.ts";
+import { type Brought, namesOf, type Wanted } from "../../packages/packages.ts";
 import { findPrograms, requireUsable, unusable } from "../../system/programs.ts";
 import type { Step } from "../step.ts";
 import type { InstallContext } from "../steps.ts";
@@ -19,12 +20,18 @@ type Record = {
 /** Accounts that the packages of a node make. No other account is ever removed. */
 const PACKAGE_ACCOUNTS = ["haproxy", "exabgp", "bird", "keepalived_script"];
 
+const RECORD = v.object({
+  packages: v.array(v.union([v.string(), v.looseObject({ name: v.string(), version: v.string() })])),
+  users: v.array(v.string()),
+  groups: v.array(v.string()),
+});
+
 /** HAProxy, ExaBGP, keepalived and the BFD speaker, with what they need; the record lists what came with them. */
 export function packagesStep(context: InstallContext): Step<Record> {
   const { system, os, packages, paths, progress } = context;
   const { offline } = packages;
   /** Where offline packages are while they are installed. */
-  const opened = `${paths.var}/offline`;
+  const { offline: opened } = paths;
   const manager = managerOf(context, offline === undefined ? undefined : opened);
   const others = nodePackages(os);
   const names = async (file: string) =>
@@ -33,6 +40,7 @@ export function packagesStep(context: InstallContext): Step<Record> {
   return {
     id: "packages",
     title: `packages ${[HAPROXY_PACKAGES[1], ...others].join(", ")}`,
+    record: RECORD,
     async check() {
       if (packages.noInstall) await requirePrograms();
       return packages.noInstall || (await missing()).length === 0 ? "done" : "needed";
@@ -148,6 +156,6 @@ export function packagesStep(context: InstallContext): Step<Record> {
 
   async function closeOffline(): Promise<void> {
     await system.removeTree(opened);
-    await system.removeTree(OFFLINE_STATE);
+    await system.removeTree(paths.offlineRun);
   }
 }

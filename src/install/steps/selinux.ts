@@ -1,3 +1,4 @@
+import * as v from "valibot";
 import { isInstalled } from "../../system/programs.ts";
 import type { System } from "../../system/system.ts";
 import type { Step } from "../step.ts";
@@ -17,6 +18,7 @@ export function selinuxStep({ system }: InstallContext): Step<Off> {
   return {
     id: "selinux",
     title: "SELinux booleans",
+    record: v.array(v.string()),
     check: async () => ((await off(system)).length === 0 ? "done" : "needed"),
     plan: () => off(system),
     async apply(booleans) {

@@ -1,6 +1,8 @@
+import * as v from "valibot";
 import { currentFile } from "../../change/current-file.ts";
 import { own, readOwned } from "../../change/owned.ts";
-import { mergePorts } from "../../domain/ports.ts";
+import { mergePorts, withoutPorts } from "../../domain/ports.ts";
+import { orUndefined } from "../../errors.ts";
 import { parseSysctl, renderSysctl } from "../../render/sysctl.ts";
 import { RESERVED_PORTS_KEY, siteReservedPorts } from "../../system/reserved-ports.ts";
 import { readSysctl, writeSysctls } from "../../system/sysctl.ts";
@@ -17,7 +19,12 @@ export function sysctlStep({ system, paths }: InstallContext): Step<Before> {
   return {
     id: "sysctl",
     title: paths.sysctl,
-    check: async () => (paths.sysctl in (await readOwned(system, paths)) ? "done" : "needed"),
+    record: v.array(v.tuple([v.string(), v.string()])),
+    async check() {
+      // A record that cannot be read is made again before this step is taken.
+      const owned = await orUndefined(() => readOwned(system, paths));
+      return owned !== undefined && paths.sysctl in owned ? "done" : "needed";
+    },
     async plan() {
       const keys = parseSysctl(file("keepalived").content).map(([key]) => key);
       const values = await Promise.all(keys.map(async (key) => [key, await readSysctl(system, key)] as const));
@@ -31,6 +38,13 @@ export function sysctlStep({ system, paths }: InstallContext): Step<Before> {
       if (before === undefined) await system.writeAtomic(paths.sysctl, rendered.content, { mode: rendered.mode });
       const refused = await writeSysctls(system, parseSysctl(rendered.content));
       return refused.map((line) => `this kernel refuses ${line}`);
+    },
+    /** What was in force before is not known; ports that the site keeps free stand in the file beside ober's own. */
+    async claim() {
+      const text = await system.read(paths.sysctl);
+      if (text === undefined) return undefined;
+      const reserved = (content: string) => new Map(parseSysctl(content)).get(RESERVED_PORTS_KEY) ?? "";
+      return [[RESERVED_PORTS_KEY, withoutPorts(reserved(text), reserved(file("bgp").content))] as const];
     },
     async undo(before) {
       const refused = await writeSysctls(system, before);

@@ -1,3 +1,4 @@
+import * as v from "valibot";
 import { systemctl } from "../../system/systemd.ts";
 import type { Step } from "../step.ts";
 import type { InstallContext } from "../steps.ts";
@@ -16,6 +17,7 @@ export function watchdogStep({ system }: InstallContext): Step<readonly string[]
   return {
     id: "watchdog",
     title: FILE,
+    record: v.array(v.string()),
     check: async () => ((await system.read(FILE)) === CONTENT ? "done" : "needed"),
     plan: async () => ((await system.stat(DIRECTORY)) === undefined ? [DIRECTORY] : []),
     async apply() {
@@ -25,6 +27,7 @@ export function watchdogStep({ system }: InstallContext): Step<readonly string[]
       const device = await system.stat("/dev/watchdog");
       return device ? [] : ["there is no watchdog device; give the virtual machine an i6300esb"];
     },
+    claim: async () => ((await system.read(FILE)) === CONTENT ? [DIRECTORY] : undefined),
     async undo(made) {
       await system.remove(FILE);
       for (const directory of made) await system.removeEmptyDirectory(directory);

@@ -94,6 +94,19 @@ describe("a change", () => {
     expect(await generationNumbers(node, paths)).toEqual([1]);
   });
 
+  test.each<[what: string, spoil: (node: System) => Promise<void>, kept: readonly number[]]>([
+    ["is lost", (node) => node.removeTree(paths.generations), [1]],
+    ["cannot be read", (node) => node.writeAtomic(`${paths.generations}/1.json`, '{"number":'), [1, 2]],
+  ])("that is none keeps what is live again where the newest generation %s", async (_, spoil, kept) => {
+    using node = await inService();
+    const before = node.deeds.length;
+    await spoil(node);
+    const { generation, changed } = await apply(contextOf(node), filesOf("one"));
+    expect([generation?.number, changed]).toEqual([kept.at(-1), []]);
+    expect(await generationNumbers(node, paths)).toEqual([...kept]);
+    expect(deedsSince(node, before)).toEqual([]);
+  });
+
   test.each([
     ["a parser refuses it", { "haproxy -c": "[ALERT]    (1) : config : bad" }, {}, "haproxy rejected"],
     ["a unit does not reload", { [`systemctl reload ${UNIT.bgp}`]: "Job failed" }, {}, "systemctl reload ober-bgp"],

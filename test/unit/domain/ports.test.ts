@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { mergePorts } from "../../../src/domain/ports.ts";
+import { mergePorts, withoutPorts } from "../../../src/domain/ports.ts";
 
 test.each([
   [["3784-3785,8404", "9100,30000-32767"], "3784-3785,8404,9100,30000-32767"],
@@ -12,4 +12,14 @@ test.each([
 ])("%j become %j", (lists, merged) => {
   expect(mergePorts(...lists)).toBe(merged);
   expect(mergePorts(merged, ...lists)).toBe(merged);
+});
+
+test.each([
+  ["3784-3785,8404,9100", "3784-3785,8404", "9100"],
+  ["3780-3790", "3784-3785", "3780-3783,3786-3790"],
+  ["", "8404", ""],
+  ["9100", "", "9100"],
+  ["8404", "8404", ""],
+])("%p without %p is %p", (list, others, rest) => {
+  expect(withoutPorts(list, others)).toBe(rest);
 });
