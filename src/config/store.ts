@@ -5,7 +5,7 @@
 import * as yaml from "yaml";
 import { quote } from "../domain/quote.ts";
 import { ConfigError } from "../errors.ts";
-import { isMapping } from "./schema/problems.ts";
+import { isMapping } from "./keys/kinds.ts";
 import { keepLines } from "./store/keep-lines.ts";
 
 /** What the keys of a new file are for; a line each, above the key. */
@@ -76,10 +76,11 @@ function read(text: string, file: string): yaml.Document {
     throw new ConfigError(file, [{ path: at === undefined ? "" : placeIn(text, at), message }]);
   };
   if (text.length > LARGEST_FILE) {
-    refuse(undefined, `expected at most ${LARGEST_FILE / 1024} KiB, found ${Math.ceil(text.length / 1024)} KiB`);
+    refuse(undefined, `must be at most ${LARGEST_FILE / 1024} KiB, not ${Math.ceil(text.length / 1024)} KiB`);
   }
   const foreign = /[\0\ufffd]/.exec(text);
-  if (foreign) refuse(foreign.index, foreign[0] === "\0" ? "a NUL byte; expected UTF-8 text" : "expected UTF-8 text");
+  if (foreign)
+    refuse(foreign.index, foreign[0] === "\0" ? "must be UTF-8 text without NUL bytes" : "must be UTF-8 text");
   // Errors only: at any other level the library itself writes warnings to stderr, or keeps a second document quiet.
   const document = yaml.parseDocument(text, { prettyErrors: false, logLevel: "error" });
   const [error] = [...document.errors, ...document.warnings];
@@ -89,14 +90,14 @@ function read(text: string, file: string): yaml.Document {
     Node: (_key, node, path) => {
       if (path.length > DEEPEST) refuse(node.range?.[0], "nested too deeply");
       if (node.tag !== undefined && yaml.isNode(node))
-        refuse(node.range?.[0], `the tag ${quote(node.tag)} is not understood`);
-      if (yaml.isAlias(node)) refuse(node.range?.[0], "aliases are not understood; write the value out");
+        refuse(node.range?.[0], `the tag ${quote(node.tag)} is not allowed: write the value without it`);
+      if (yaml.isAlias(node)) refuse(node.range?.[0], "aliases are not allowed: write the value out");
       if (node.anchor !== undefined)
-        refuse(node.range?.[0], "anchors are not understood; write the value out where it is used");
+        refuse(node.range?.[0], "anchors are not allowed: write the value out where it is used");
     },
     Pair: (_key, { key }) => {
       if (!yaml.isScalar(key) || typeof key.value !== "string") {
-        refuse(yaml.isNode(key) ? key.range?.[0] : 0, "expected a word as key");
+        refuse(yaml.isNode(key) ? key.range?.[0] : 0, "a key must be a word");
       }
     },
   });
@@ -114,15 +115,15 @@ function explain({ code, message, pos }: yaml.YAMLError, text: string): string {
   if (/[\w.-]\[\d/.test(line)) return 'a host list with brackets needs quotes inside a list: ["node[01-03]"]';
   switch (code) {
     case "DUPLICATE_KEY":
-      return "this key stands here for the second time";
+      return "this key is written twice";
     case "TAB_AS_INDENT":
-      return "a tab at the beginning of a line; YAML indents with blanks";
+      return "the line is indented with a tab: write blanks";
     case "MULTIPLE_DOCS":
-      return "a second document begins here; expected one";
+      return "a second document begins here: write one only";
     case "RESOURCE_EXHAUSTION":
       return "nested too deeply";
     case "TAG_RESOLVE_FAILED":
-      return "a tag that is not understood";
+      return "tags are not allowed: write the value without it";
     default:
       return `not YAML: ${message.slice(0, 1).toLowerCase()}${message.slice(1).replaceAll("\n", " ")}`;
   }

@@ -3,8 +3,8 @@
  * changed: accepting everything gives the same file.
  */
 import type { Judge, Prompts } from "../ui/prompt.ts";
+import { isMapping } from "./keys/kinds.ts";
 import { acmeDns } from "./schema/contradictions.ts";
-import { isMapping } from "./schema/problems.ts";
 import { problemsOf } from "./schema.ts";
 import { type SecretChanges, secretProblem } from "./secrets.ts";
 import { type Draft, getAt, listAt, nameOf, type Place, removeAt, setAt } from "./wizard/draft.ts";
@@ -226,6 +226,6 @@ async function askPassword(prompts: Prompts, hasPassword: boolean): Promise<Secr
   });
   if (choice === "keep") return {};
   if (choice === "remove") return { bgp_password: undefined };
-  const judge = (answer: string) => (answer === "" ? "expected a password" : secretProblem("bgp_password", answer));
+  const judge = (answer: string) => (answer === "" ? "the password is empty" : secretProblem("bgp_password", answer));
   return { bgp_password: await prompts.secret({ message: "Password", judge }) };
 }

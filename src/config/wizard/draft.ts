@@ -1,4 +1,4 @@
-import { isMapping } from "../schema/problems.ts";
+import { isMapping } from "../keys/kinds.ts";
 
 /** A configuration in the shape of the file as it grows under the questions; every change makes a new one. */
 export type Draft = Readonly<Record<string, unknown>>;

@@ -185,29 +185,34 @@ stats_port: 8404
   });
 
   test.each<[string, string, string, string]>([
-    ["AS number of the nodes", "65k", "65001", 'expected a whole number from 1 to 4294967295, found the text "65k"'],
-    ["AS number of the nodes", "", "65001", "BGP mode needs an AS number from 1 to 4294967295"],
-    ["Routers", "", "r1", "expected at least one router in BGP mode"],
+    ["AS number of the nodes", "65k", "65001", 'must be an AS number (1-4294967295), not "65k"'],
+    ["AS number of the nodes", "", "65001", "is missing: BGP mode needs an AS number (1-4294967295)"],
+    ["Routers", "", "r1", "must have at least one router in BGP mode"],
     ["Routers", "leaf[1-", "leaf1", 'the brackets in "leaf[1-" do not match'],
-    ["Router id", "nonsense", "10.0.0.9", 'expected an IPv4 address, or "" to detect it, found the text "nonsense"'],
+    ["Router id", "nonsense", "10.0.0.9", 'must be an IPv4 address or empty (detected), not "nonsense"'],
     [
       "Local address",
       "10.0.0.1",
       "",
       "bgp.neighbors: 10.0.0.1 is this node (bgp.local_address) and cannot be a router",
     ],
-    ["Hold time", "2", "3", "expected a whole number of seconds from 3 (BGP allows no 1 or 2) to 65535, found 2"],
-    ["Addresses that", "10.0.0.100, 10.0.0.100", "10.0.0.100", "vips[1].address: 10.0.0.100 stands in vips[0] already"],
+    ["Hold time", "2", "3", "must be a whole number of seconds (3-65535), not 2"],
+    [
+      "Addresses that",
+      "10.0.0.100, 10.0.0.100",
+      "10.0.0.100",
+      "vips[1].address: 10.0.0.100 is vips[0] already: write it once",
+    ],
     [
       "Addresses that",
       "10.0.0.1",
       "10.0.0.100",
       "bgp.neighbors: 10.0.0.1 is a VIP (vips[0].address) and cannot be a router",
     ],
-    ["Addresses that", "", "10.0.0.100", "expected at least one address"],
+    ["Addresses that", "", "10.0.0.100", "must have at least one address"],
     ["Name of the first", "", "hot", "is missing"],
-    ["hot: RADOS", "rgw1", "rgw1:1", `"rgw1" is no server; expected a name or address, ':' and a port from 1 to 65535`],
-    ["Port of", "443", "8404", "port 443 is needed for S3, ACME, BGP or BFD"],
+    ["hot: RADOS", "rgw1", "rgw1:1", '"rgw1" has no port: write rgw1:7480'],
+    ["Port of", "443", "8404", "must be another port: 443 is needed for S3, ACME, BGP or BFD"],
   ])("refuses at %j the answer %j until it is %j", async (question, bad, good, message) => {
     const { refused } = await edit(FILE, { [question]: [bad, good] });
     expect(refused).toEqual([message]);
@@ -235,7 +240,7 @@ stats_port: 8404
       "hot: Name in their": ["", "rgw.example.org"],
     });
     expect(asked).toContain("hot: Name in their certificates (empty: each server's own)");
-    expect(refused).toEqual(["is needed to verify 10.0.9.1: the name in its certificate"]);
+    expect(refused).toEqual(["is missing: write the name in the certificate of 10.0.9.1, or verify: false"]);
     expect(parseConfig(parseYaml(text, "x"), "x").backends[0]).toMatchObject({
       tls: true,
       ca_file: "/etc/ssl/ceph-ca.pem",
@@ -248,7 +253,10 @@ stats_port: 8404
     const { secrets, text, refused } = await edit(FILE, set);
     expect(secrets).toEqual({ bgp_password: "hunter2" });
     expect(text).toBe(FILE);
-    expect(refused).toEqual(["expected a password", "expected at most 80 characters without quotes and backslashes"]);
+    expect(refused).toEqual([
+      "the password is empty",
+      "the password must be at most 80 characters without quotes and backslashes",
+    ]);
     const removed = await edit(FILE, { "Password of the BGP": "remove" }, true);
     expect(removed.secrets).toEqual({ bgp_password: undefined });
     expect(Object.keys(removed.secrets)).toEqual(["bgp_password"]);
