@@ -108,7 +108,7 @@ export const KEYS = {
     says: "All ingress nodes, for the handover, for leaving in turn and for status --all. Host lists such as node[01-04] are understood everywhere.",
     since: FIRST,
     example: ["node[01-04]"],
-    empty: "in keepalived mode the peers",
+    empty: "this node, and the peers in keepalived mode",
     ask: { message: "All ingress nodes, for the handover (may be empty)", placeholder: "node[01-04]" },
   }),
   handover: key(
@@ -223,7 +223,7 @@ export const KEYS = {
     interface: key({ ...interfaceName, ...maybeText(INTERFACE_NAME, "the name of a network interface") }, "", {
       says: "The interface that VRRP speaks on and the VIPs stand on.",
       since: PYTHON,
-      example: "eth0",
+      example: "eth1",
       empty: "the one with the address of this node; detected on each node",
       ask: { message: "Interface of the VIPs (empty: detected)" },
     }),
@@ -457,7 +457,7 @@ export const KEYS = {
       ask: false,
     }),
     acme_key_type: key(
-      choice({ ecdsa: "ECDSA P-256", rsa: "RSA", both: "one of each, for clients without ECDSA" }),
+      choice({ ecdsa: "ECDSA P-256", rsa: "RSA 2048", both: "one of each, for clients without ECDSA" }),
       "ecdsa",
       { says: "The kind of key.", since: FIRST, example: "both", ask: false },
     ),
@@ -506,7 +506,7 @@ export const KEYS = {
       },
     }),
     rfc2136_key_file: key(absolutePath, "", {
-      says: "The file with the TSIG key for it.",
+      says: "The file with the TSIG key for it, mode 600.",
       since: FIRST,
       example: "/etc/ober-tsig.key",
       empty: "updates without a key",
@@ -525,7 +525,7 @@ export const KEYS = {
       says: "The AWS profile for Route 53.",
       since: PYTHON,
       example: "dns",
-      empty: "the keys in ~/.ober/login or the default profile",
+      empty: "the environment, ~/.ober/login or the default profile",
       ask: { message: "AWS profile (may be empty)", when: { acme_enabled: true, acme_dns: "route53" } },
     }),
     route53_hosted_zone_id: key(
@@ -633,3 +633,6 @@ export const KEYS = {
 
 /** Every key with its place, in the order of the file. */
 export const ROWS = rowsOf(KEYS);
+
+/** What a key or section at the top of the file is; empty for anything else. */
+export const topSays = (name: string): string => (KEYS as Entries)[name]?.says ?? "";

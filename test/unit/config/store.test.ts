@@ -183,15 +183,17 @@ describe("emitConfig", () => {
     expect(
       emitConfig(undefined, { ha_mode: "bgp", bgp: { local_as: 65001, neighbors: ["leaf[1-2]"] }, stats_port: 8404 }),
     ).toMatchInlineSnapshot(`
-      "# How clients find a living node: bgp (routers, ECMP) or keepalived (VRRP).
+      "# yaml-language-server: $schema=ober.schema.json
+
+      # How traffic reaches the nodes: bgp (routers spread it by ECMP) or keepalived (VRRP moves the VIPs).
       ha_mode: bgp
 
-      # The routers are the neighbors. Empty router_id and local_address are detected on each node.
+      # BGP mode. The routers are the neighbors; empty router_id and local_address are detected.
       bgp:
         local_as: 65001
         neighbors: ["leaf[1-2]"]
 
-      # The port of health, statistics and metrics.
+      # The port of health checks, statistics and metrics.
       stats_port: 8404
       "
     `);
