@@ -157,7 +157,7 @@ export function referenceText(): string {
     ...entries,
     ...entries.flatMap(([name, entry]) => (isGroup(entry) ? inside(name, entry.entries) : [])),
   ];
-  const old = ignored.flatMap(([name, entry]) => (isIgnored(entry) ? [`* \`${name}\`: ${entry.says}`] : []));
+  const old = ignored.flatMap(([name, entry]) => (isIgnored(entry) ? [`* \`${name}\`: ${entry.says}.`] : []));
   return `${[
     "# ober.yaml, key by key",
     "Made by `bun scripts/config-reference.ts` of src/config/keys.ts.",

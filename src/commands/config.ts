@@ -145,8 +145,8 @@ function shownAlone(value: unknown): string {
 }
 
 function keyLine({ key, value, set }: KeyValue): string {
-  const shown = Array.isArray(value) ? value.join(", ") : String(value);
-  return `${key}: ${shown === "" ? '""' : shown}${set ? "" : " (default)"}`;
+  const shown = Array.isArray(value) ? value.join(", ") || "[]" : String(value) || '""';
+  return `${key}: ${shown}${set ? "" : " (default)"}`;
 }
 
 /** Says everything that is wrong with a file; this node's own without one. */

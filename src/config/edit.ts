@@ -68,14 +68,16 @@ export function keyValue(config: Config, text: string, { key, place, entry }: Fo
   return { key, value: plain(value), default: fallback ?? null, set: isSet || bare };
 }
 
-/** Every key with its value in force. */
+/** Every key with its value in force; the keys of one entry of a list stand together. */
 export function allKeyValues(config: Config, text: string): readonly KeyValue[] {
-  return ROWS.flatMap(({ path }) => {
-    const [list, rest] = path.split("[]");
-    const count = rest === undefined ? 1 : (config[list as "vips" | "backends"]?.length ?? 0);
-    return Array.from({ length: count }, (_, index) =>
-      keyValue(config, text, findKey(path.replace("[]", `[${index}]`))),
-    );
+  const valueAt = (path: string) => keyValue(config, text, findKey(path));
+  return ROWS.flatMap(({ path }, at) => {
+    const [list = "", rest] = path.split("[]");
+    if (rest === undefined) return [valueAt(path)];
+    if (ROWS[at - 1]?.path.startsWith(`${list}[]`)) return [];
+    const rows = ROWS.filter((row) => row.path.startsWith(`${list}[]`));
+    const entries = config[list as "vips" | "backends"];
+    return entries.flatMap((_, index) => rows.map((row) => valueAt(row.path.replace("[]", `[${index}]`))));
   });
 }
 

@@ -212,7 +212,7 @@ export const KEYS = {
     }),
   }),
   keepalived: section(PYTHON, "Keepalived mode. The peers are the ingress nodes; an empty interface is detected.", {
-    enabled: ignored("ha_mode says it."),
+    enabled: ignored("ha_mode says it"),
     peers: key(hosts, [], {
       says: "The ingress nodes, this one among them or not.",
       since: PYTHON,
@@ -627,8 +627,8 @@ export const KEYS = {
       placeholder: "10.1.0.0/16",
     },
   }),
-  install_path: ignored("ober finds its own place."),
-  venv_path: ignored("there is no Python any more."),
+  install_path: ignored("ober finds its own place"),
+  venv_path: ignored("there is no Python any more"),
 } satisfies Entries;
 
 /** Every key with its place, in the order of the file. */

@@ -42,11 +42,21 @@ export function emitValue(previous: string, place: readonly (string | number)[],
     // A section without keys is a null, which holds none.
     for (const [index] of place.slice(1).entries()) {
       const above = place.slice(0, index + 1);
-      if (!yaml.isCollection(document.getIn(above, true))) document.setIn(above, document.createNode({}));
+      const holder = document.getIn(above, true);
+      if (!yaml.isCollection(holder)) document.setIn(above, withComment(document.createNode({}), holder));
     }
-    document.setIn(place, document.createNode(value));
+    document.setIn(place, withComment(document.createNode(value), present));
     return true;
   });
+}
+
+/** `node` with what was said beside the word in whose place it stands. */
+function withComment(node: yaml.Node, former: unknown): yaml.Node {
+  if (!yaml.isScalar(former)) return node;
+  const first = yaml.isMap(node) ? node.items[0]?.value : node;
+  if (yaml.isScalar(first)) first.comment = former.comment ?? null;
+  else node.commentBefore = former.comment ?? null;
+  return node;
 }
 
 function rewritten(previous: string, change: (document: yaml.Document) => boolean): string {

@@ -10,7 +10,10 @@ export function editorSchema(): Json {
     ...objectOf(KEYS),
     required: ["vips", "backends"],
     if: { required: ["ha_mode"], properties: { ha_mode: { const: "keepalived" } } },
-    else: { required: ["bgp"], properties: { bgp: { required: ["local_as", "peer_as", "neighbors"] } } },
+    else: {
+      required: ["bgp"],
+      properties: { bgp: { type: "object", required: ["local_as", "peer_as", "neighbors"] } },
+    },
   };
 }
 
@@ -26,7 +29,7 @@ function objectOf(entries: Entries): Json {
 }
 
 function entrySchema(name: string, entry: Entry): Json {
-  if (isIgnored(entry)) return { description: `Ignored: ${entry.says}`, deprecated: true };
+  if (isIgnored(entry)) return { description: `Ignored: ${entry.says}.`, deprecated: true };
   return isGroup(entry) ? groupSchema(name, entry) : leafSchema(entry);
 }
 
