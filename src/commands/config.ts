@@ -11,10 +11,11 @@ import { emitShown, parseYaml } from "../config/store.ts";
 import { sayingHowToGoOn } from "../config/wizard/kept.ts";
 import { askForFile } from "../config/wizard.ts";
 import type { Documents } from "../documents.ts";
-import { CancelledError, ConfigError, type ConfigProblem, OberError, UsageError } from "../errors.ts";
+import { CancelledError, ConfigError, type ConfigProblem, OberError, orWarn, UsageError } from "../errors.ts";
 import { applyText, forceArgs } from "../node/apply.ts";
 import { currentConfig, type Node, readGiven, thisNode, thisNodeAsRoot } from "../node/node.ts";
 import { localSystem } from "../system/local.ts";
+import { withLock } from "../system/lock.ts";
 import { type Output, output } from "../ui/output.ts";
 import { type Prompts, terminalPrompts } from "../ui/prompt.ts";
 import { dryRunArgs, globalArgs, yesArgs } from "../ui/shared-args.ts";
@@ -75,13 +76,13 @@ export default defineCommand({
     if (args.from !== undefined) {
       const source = resolve(args.from);
       await applyText(node, out, { ...flags, text: await readGiven(node, source), source });
-      return keepEditorSchema(node, args.dryRun);
+      return keepEditorSchema(node, out, args.dryRun);
     }
     await sayingHowToGoOn(node.system, node.paths.configDraft, async () => {
       await applyText(node, out, { ...flags, ...(await askForText(node)), source: node.paths.config });
     });
     if (args.dryRun !== true) await node.system.remove(node.paths.configDraft);
-    await keepEditorSchema(node, args.dryRun);
+    await keepEditorSchema(node, out, args.dryRun);
   },
 });
 
@@ -183,11 +184,20 @@ async function currentText({ system, paths }: Node): Promise<{ text: string }> {
 }
 
 /** Puts the schema that the first line of a new file names beside it, where editors look. */
-async function keepEditorSchema({ system, paths }: Node, dryRun: boolean | undefined): Promise<void> {
+async function keepEditorSchema(node: Node, out: Output, dryRun: boolean | undefined): Promise<void> {
+  const { system, paths } = node;
   const text = editorSchemaText();
   if (dryRun || (await system.read(paths.editorSchema)) === text) return;
-  await own(system, paths, [{ path: paths.editorSchema, before: undefined, after: undefined }]);
-  await system.writeAtomic(paths.editorSchema, text);
+  // The configuration is applied: what only editors miss does not fail the command.
+  await orWarn(out.warn, `${paths.editorSchema} is not written`, async () => {
+    await ownPath(node, paths.editorSchema);
+    await system.writeAtomic(paths.editorSchema, text);
+  });
+}
+
+/** Notes a file as ober's, so that `uninstall` removes it. */
+function ownPath({ system, paths }: Node, path: string): Promise<void> {
+  return withLock(paths.prefix, "config", () => own(system, paths, [{ path, before: undefined, after: undefined }]));
 }
 
 /** Makes a DNS record and removes it, where the answers have ober get certificates: the timer would find out too late. */
@@ -212,7 +222,7 @@ async function askForText(node: Node): Promise<{ text: string; secrets: SecretCh
   const { system, paths } = node;
   const hint = "ober config --from FILE";
   const prompts = await terminalPrompts(hint, { back: true });
-  await own(system, paths, [{ path: paths.configDraft, before: undefined, after: undefined }]);
+  await ownPath(node, paths.configDraft);
   const hasPassword = await hasSecret(system, "bgp_password");
   const asked = await askForFile({ system, prompts, file: paths.config, draftFile: paths.configDraft, hasPassword });
   await proveAccess(node, asked.text, await terminalPrompts(hint));

@@ -50,7 +50,7 @@ export function emitValue(previous: string, place: readonly (string | number)[],
   });
 }
 
-/** `node` with what was said beside the word in whose place it stands. */
+/** Returns `node` with the comment of the scalar that it replaces. */
 function withComment(node: yaml.Node, former: unknown): yaml.Node {
   if (!yaml.isScalar(former)) return node;
   const first = yaml.isMap(node) ? node.items[0]?.value : node;

@@ -1,6 +1,7 @@
 /**
  * The questions of `ober config`. Every answer is judged by the schema, at the prompt, and only what a person changes is
- * changed: accepting everything gives the same file. Shift-Tab goes a question back; every answer is kept, for who is interrupted.
+ * changed: accepting everything gives the same file. Shift-Tab goes back a question; every answer is kept, so that an interruption
+ * loses none.
  */
 import type { System } from "../system/system.ts";
 import { again, type Prompts, StepBack } from "../ui/prompt.ts";
@@ -65,7 +66,7 @@ export async function askConfiguration(input: WizardInput): Promise<{ answers: A
   const fresh = from?.fresh ?? !isMapping(present);
   const newFrom = from?.newFrom ?? listAt(draft, "backends").length;
   const begun: State = { draft, secrets: {}, fresh, newFrom, adding: from?.adding ?? false };
-  prompts.say("Shift-Tab: a question back. Ctrl-C: leave; your answers are kept, except for passwords.");
+  prompts.say("Shift-Tab: back to the question before. Ctrl-C: leave; your answers are kept, passwords are not.");
   const state = from?.password ? (await again(() => askPassword(begun, asker))).state : begun;
   const start = SECTIONS.findIndex(({ id }) => id === from?.section);
   const ended =
@@ -75,7 +76,7 @@ export async function askConfiguration(input: WizardInput): Promise<{ answers: A
   return { answers: ended.draft, secrets: ended.secrets };
 }
 
-/** Every section after the other. */
+/** Asks all sections, one after the other. */
 async function askEverything(session: Session, start: number, at: number): Promise<State> {
   let index = start;
   let first = at;
@@ -87,7 +88,7 @@ async function askEverything(session: Session, start: number, at: number): Promi
   return session.state;
 }
 
-/** The sections that the person chooses, until it is enough and the whole is right. */
+/** Asks the sections that the person chooses, until nothing is left to change and the whole is valid. */
 async function askSections(session: Session, start: Section | undefined, at: number): Promise<State> {
   const { prompts } = session;
   let chosen: string = start?.id ?? (await choose(session, "all"));

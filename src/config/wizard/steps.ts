@@ -297,7 +297,7 @@ function vipGroupSteps(draft: Draft): readonly Step[] {
   });
 }
 
-/** The password is no part of the file, and of nothing that is kept. */
+/** The password is not part of the file, and is never kept with the answers. */
 export const askPassword: Step = async (state, { prompts, hasPassword }) => {
   const choice = await prompts.choose({
     message: "Password of the BGP sessions (TCP MD5), the same for all routers",
