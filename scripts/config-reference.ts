@@ -171,9 +171,10 @@ read and change it; what changes it applies it too:`,
     ober config --schema > ober.schema.json       # what editors know of the keys`,
     `An editor with a YAML language server reads the schema that the first line names, \`# yaml-language-server: $schema=ober.schema.json\`: \`ober config\` puts
 it beside a node's file. docs/schema/ober.yaml.schema.json is the same.`,
-    `A key with an empty value (\`""\`, \`[]\`, nothing) is not set and has its default. Lists of nodes, routers and servers are host lists: \`node[01-04]\`, \`rgw[1-4].internal:7480\`;
-inside \`[...]\` they need quotes. Secrets are not here but in \`~/.ober/login\`. "When it changes" is what \`ober apply\` does to a running node: a reload ends
-no connection; what restarts \`ober-bgp\` or \`ober-ha\` takes the node out of traffic for a moment, in turn with the others.`,
+    `A key with an empty value (\`""\`, \`[]\`, nothing) is not set and has its default. Lists of nodes, routers and servers are host lists:
+\`node[01-04]\`, \`rgw[1-4].internal:7480\`; inside \`[...]\` they need quotes. Secrets are not here but in \`~/.ober/login\`.`,
+    `"When it changes" is what \`ober apply\` does to a running node, computed from the plan of such a change. A reload of \`ober-http\` ends no connection.
+A restart of \`ober-bgp\` or \`ober-ha\` takes the node out of traffic for a moment, in turn with the others.`,
     `## The top of the file\n\n${table(alone)}`,
     ...sections,
     `## Ignored\n\nFiles of the Python version have these keys. ober accepts and ignores them.\n\n${old.join("\n")}`,
