@@ -4,7 +4,9 @@ import type { CertificateStatus, Reloaded } from "./certificates/serving.ts";
 import type { Generation } from "./change/generations.ts";
 import type { Finding } from "./checks/check.ts";
 import type { DnsRecord } from "./commands/dns.ts";
+import type { KeyValue } from "./config/edit.ts";
 import type { NameState } from "./domain/names.ts";
+import type { ConfigProblem } from "./errors.ts";
 import type { Drained } from "./haproxy/traffic.ts";
 import type { HistoryEntry } from "./health/history.ts";
 import type { ClusterStatus } from "./node/cluster.ts";
@@ -49,6 +51,16 @@ export type Documents = {
   };
   /** Also of `config` and `rollback`. */
   apply: Applied | { readonly changes: readonly FileChange[]; readonly changed: readonly string[] };
+  /** Of one key, or of all of them. */
+  "config get": KeyValue | { readonly keys: readonly KeyValue[] };
+  "config validate": {
+    readonly file: string;
+    readonly valid: boolean;
+    readonly problems: readonly ConfigProblem[];
+  };
+  "config --example": { readonly mode: "bgp" | "keepalived"; readonly text: string };
+  /** JSON Schema (draft 7) of ober.yaml. */
+  "config --schema": Readonly<Record<string, unknown>>;
   confirm: { readonly generation: number; readonly changed: true } | Restored;
   render: { readonly directory: string; readonly files: readonly string[] };
   "rollback --list":

@@ -84,8 +84,8 @@ export async function orWarn(
 
 /** The person said no, or pressed Ctrl-C at a prompt. */
 export class CancelledError extends OberError {
-  constructor(message = "cancelled; nothing was changed") {
-    super(message, { exitCode: EXIT.cancelled });
+  constructor(message = "cancelled; nothing was changed", hint?: string) {
+    super(message, { ...(hint === undefined ? {} : { hint }), exitCode: EXIT.cancelled });
   }
 }
 
@@ -96,10 +96,14 @@ export type ConfigProblem = { readonly path: string; readonly message: string };
 export class ConfigError extends OberError {
   readonly problems: readonly ConfigProblem[];
 
-  constructor(file: string, problems: readonly ConfigProblem[]) {
+  constructor(
+    file: string,
+    problems: readonly ConfigProblem[],
+    hint = "nothing was changed; correct the file and run the command again",
+  ) {
     const lines = problems.map(({ path, message }) => (path === "" ? `  ${message}` : `  ${path}: ${message}`));
     super(`${file} has ${problems.length === 1 ? "a problem" : `${problems.length} problems`}:\n${lines.join("\n")}`, {
-      hint: "nothing was changed; correct the file and run the command again",
+      hint,
     });
     this.problems = problems;
   }

@@ -3,6 +3,7 @@ import type { ArgsDef } from "citty";
 import { checkArguments } from "../src/arguments.ts";
 import { COMMANDS } from "../src/cli.ts";
 import { globalArgs } from "../src/ui/shared-args.ts";
+import { checkedDocument } from "./helpers/documents.ts";
 import { OBER, ober, oberHere } from "./helpers/ober.ts";
 
 /** Every command, called wrongly: what is typed, and what the first line of the answer is. A new command adds its line. */
@@ -92,6 +93,61 @@ test("--help shows what people type, and with --all what the daemons run as well
 });
 
 const RENDER = "render --from test/golden/smallest/ober.yaml --out unused --path /opt/ober --node 10.0.0.11".split(" ");
+
+describe("ober config", () => {
+  const YAML = "test/golden/two-groups/ober.yaml";
+  test.each<[words: string, error: string]>([
+    ["frob", "error: `ober config` does not know 'frob'"],
+    ["get bgp.local_a", "error: unknown key 'bgp.local_a'"],
+    ["get backends.servers", "error: backends is a list"],
+    ["get bgp.local_as 1", "error: `ober config get` does not take '1'"],
+    ["set bgp.local_as", "error: `ober config set` needs KEY and VALUE"],
+    ["set bgp.local_a 1", "error: unknown key 'bgp.local_a'"],
+    [`set bgp.local_as 1 --from ${YAML}`, "error: --from does not go with set"],
+    ["--mode bgp", "error: --mode goes with --example"],
+    ["--example --mode vrrp", "error: --mode does not know 'vrrp'"],
+    ["--example --schema", "error: --example stands alone"],
+    ["--schema get", "error: --schema stands alone"],
+  ])("refuses %s with exit code 2", async (words, error) => {
+    const result = await ober(["config", ...words.split(" ")]);
+    expect(result).toMatchObject({ code: 2, stdout: "" });
+    expect(result.stderr.split("\n")[0]).toBe(error);
+  });
+
+  test("gets a value of a file, alone and as a document", async () => {
+    const get = ["config", "get", "backends[1].servers", "--from", YAML];
+    expect((await ober(get)).stdout).toBe("[2001:db8:66::1]:8080\nrgw9.internal:7480\n");
+    expect(checkedDocument(get, (await ober([...get, "--json"])).stdout)).toEqual({
+      key: "backends[1].servers",
+      value: ["[2001:db8:66::1]:8080", "rgw9.internal:7480"],
+      default: null,
+      set: true,
+    });
+    const all = ["config", "get", "--from", YAML];
+    expect((await ober(all)).stdout).toContain("\nbgp.hold_time: 9\n");
+    expect(() => checkedDocument(all, "{}")).toThrow();
+  });
+
+  test("validates a file: every problem at once, and exit code 1", async () => {
+    const validate = ["config", "validate", "test/golden/smallest/facts.json"];
+    const bad = await ober(validate);
+    expect(bad).toMatchObject({ code: 1, stdout: "" });
+    expect(bad.stderr).toContain("\n  vips: must have at least one address\n");
+    expect(bad.stderr).toContain("\n  backends: must have at least one backend group\n");
+    const document = await ober([...validate, "--json"]);
+    expect(document).toMatchObject({ code: 1, stderr: "" });
+    expect(checkedDocument(validate, document.stdout)).toMatchObject({ valid: false });
+    expect(await ober(["config", "validate", YAML])).toMatchObject({ code: 0, stderr: "" });
+  });
+
+  test("prints an example that it takes, and the schema for editors", async () => {
+    const example = await ober(["config", "--example", "--mode", "keepalived"]);
+    expect(example.stdout).toStartWith("# yaml-language-server: $schema=ober.schema.json\n");
+    const schema = await ober(["config", "--schema"]);
+    expect(schema.stdout).toBe(await Bun.file("docs/schema/ober.yaml.schema.json").text());
+    expect(checkedDocument(["config", "--schema"], schema.stdout)).toHaveProperty("properties.bgp");
+  });
+});
 
 describe("the command line", () => {
   const cases: readonly [what: string, args: readonly string[], code: number, stderr: string][] = [

@@ -54,57 +54,57 @@ describe("an ober.yaml is refused", () => {
 
   test.each<[what: string, text: string | Buffer, problem: string]>([
     // The document.
-    ["that is empty", "", "bgp.local_as: BGP mode needs an AS number from 1 to 4294967295"],
-    ["that is a list", "- a\n- b\n", "expected a mapping of keys such as ha_mode, vips and backends, found a list"],
+    ["that is empty", "", "bgp.local_as: is missing: BGP mode needs an AS number (1-4294967295)"],
+    ["that is a list", "- a\n- b\n", "must be a mapping of keys such as ha_mode, vips and backends, not a list"],
     [
       "that is one word",
       "keepalived",
-      'expected a mapping of keys such as ha_mode, vips and backends, found the text "keepalived"',
+      'must be a mapping of keys such as ha_mode, vips and backends, not "keepalived"',
     ],
     [
       "that is a PEM file",
       "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
-      'expected a mapping of keys such as ha_mode, vips and backends, found the text "-----BEGIN CERTIFICATE----- MIIB -----END CERTIFICATE-----"',
+      'must be a mapping of keys such as ha_mode, vips and backends, not "-----BEGIN CERTIFICATE----- MIIB -----END CERTIFICATE-----"',
     ],
     [
       "that is an ELF file",
       Buffer.from("\x7fELF\x02\x01\x01\0\0", "latin1"),
-      "line 1, column 8: a NUL byte; expected UTF-8 text",
+      "line 1, column 8: must be UTF-8 text without NUL bytes",
     ],
-    ["that holds a NUL byte", `${GOOD}\0`, "line 5, column 1: a NUL byte; expected UTF-8 text"],
-    ["in UTF-16", Buffer.from(`\ufeff${GOOD}`, "utf16le"), "line 1, column 1: expected UTF-8 text"],
-    ["in Latin-1", Buffer.from("# Münster\n", "latin1"), "line 1, column 4: expected UTF-8 text"],
-    ["of ten megabytes", `# ${"x".repeat(10 * 1024 * 1024)}`, "expected at most 128 KiB, found 10241 KiB"],
-    [
-      "with a bomb of aliases",
-      bomb,
-      "line 1, column 7: anchors are not understood; write the value out where it is used",
-    ],
+    ["that holds a NUL byte", `${GOOD}\0`, "line 5, column 1: must be UTF-8 text without NUL bytes"],
+    ["in UTF-16", Buffer.from(`\ufeff${GOOD}`, "utf16le"), "line 1, column 1: must be UTF-8 text"],
+    ["in Latin-1", Buffer.from("# Münster\n", "latin1"), "line 1, column 4: must be UTF-8 text"],
+    ["of ten megabytes", `# ${"x".repeat(10 * 1024 * 1024)}`, "must be at most 128 KiB, not 10241 KiB"],
+    ["with a bomb of aliases", bomb, "line 1, column 7: anchors are not allowed: write the value out where it is used"],
     [
       "with a merge key",
       `x: {stats_port: 1}\n<<: *x\n${GOOD}`,
-      "line 2, column 5: aliases are not understood; write the value out",
+      "line 2, column 5: aliases are not allowed: write the value out",
     ],
     ["with sixty thousand brackets", `vips: ${"[".repeat(60_000)}`, "nested too deeply"],
     ["with sixty thousand hyphens", "- ".repeat(60_000), "nested too deeply"],
-    ["with a key twice", also("vips: [10.0.0.101]"), "line 5, column 1: this key stands here for the second time"],
+    ["with a key twice", also("vips: [10.0.0.101]"), "line 5, column 1: this key is written twice"],
     [
       "with a tab as indentation",
       "bgp:\n\tlocal_as: 1\n",
-      "line 2, column 1: a tab at the beginning of a line; YAML indents with blanks",
+      "line 2, column 1: the line is indented with a tab: write blanks",
     ],
-    ["with a second document", `${GOOD}---\n${GOOD}`, "line 5, column 1: a second document begins here; expected one"],
+    [
+      "with a second document",
+      `${GOOD}---\n${GOOD}`,
+      "line 5, column 1: a second document begins here: write one only",
+    ],
     [
       "with an object of Python",
       also("nodes: !!python/object/apply:os.system [reboot]"),
-      "line 5, column 8: a tag that is not understood",
+      "line 5, column 8: tags are not allowed: write the value without it",
     ],
     [
       "with an open bracket",
       "vips: [10.0.0.1\nstats_port: 1\n",
       "line 2, column 1: not YAML: flow sequence in block collection must be sufficiently indented and end with a ]",
     ],
-    ["with a list as key", also("? [a, b]\n: c"), "line 5, column 3: expected a word as key"],
+    ["with a list as key", also("? [a, b]\n: c"), "line 5, column 3: a key must be a word"],
     [
       "with an unquoted host list in a list",
       also("nodes: [node[01-03]]"),
@@ -121,105 +121,93 @@ describe("an ober.yaml is refused", () => {
     [
       "with the key of a prototype",
       also("__proto__: {ha_mode: keepalived}"),
-      "__proto__: unknown key; known here are ha_mode, nodes, handover, settle_time, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, stats_allow, install_path, venv_path",
+      "__proto__: unknown key; the keys here are ha_mode, nodes, handover, settle_time, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, stats_allow, install_path, venv_path",
     ],
     [
       "with a key that clears the screen",
       also('"\\e[2J": 1'),
-      '"\\u001b[2J": unknown key; known here are ha_mode, nodes, handover, settle_time, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, stats_allow, install_path, venv_path',
+      '"\\u001b[2J": unknown key; the keys here are ha_mode, nodes, handover, settle_time, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, stats_allow, install_path, venv_path',
     ],
     [
       "with a password",
       bgp(`neighbors: [10.0.0.1], md5_password: ${SECRET}`),
       "bgp.md5_password: unknown key; secrets belong in ~/.ober/login, not here",
     ],
-    ["with a section that is a list", also("certs: [a]"), "certs: expected a section of keys, found a list"],
-    ["with a section that is a number", also("certs: 5"), "certs: expected a section of keys, found 5"],
+    ["with a section that is a list", also("certs: [a]"), "certs: must be a section of keys, not a list"],
+    ["with a section that is a number", also("certs: 5"), "certs: must be a section of keys, not 5"],
 
     // Values of the wrong kind, or beyond their limits.
     [
       "with a mode that is a truth",
       GOOD.replace("ha_mode: bgp", "ha_mode: true"),
-      "ha_mode: expected one of bgp, keepalived, found true",
+      "ha_mode: must be bgp or keepalived, not true",
     ],
+    ["with a port as text", also('stats_port: "8404"'), 'stats_port: must be a port (1-65535), not "8404"'],
+    ["with port 65536", also("stats_port: 65536"), "stats_port: must be a port (1-65535), not 65536"],
+    ["with a negative port", also("stats_port: -1"), "stats_port: must be a port (1-65535), not -1"],
+    ["with an endless port", also("stats_port: .inf"), "stats_port: must be a port (1-65535), not Infinity"],
     [
-      "with a port as text",
-      also('stats_port: "8404"'),
-      'stats_port: expected a whole number from 1 to 65535, found the text "8404"',
+      "with S3's own port",
+      also("stats_port: 443"),
+      "stats_port: must be another port: 443 is needed for S3, ACME, BGP or BFD",
     ],
-    ["with port 65536", also("stats_port: 65536"), "stats_port: expected a whole number from 1 to 65535, found 65536"],
-    ["with a negative port", also("stats_port: -1"), "stats_port: expected a whole number from 1 to 65535, found -1"],
-    [
-      "with an endless port",
-      also("stats_port: .inf"),
-      "stats_port: expected a whole number from 1 to 65535, found Infinity",
-    ],
-    ["with S3's own port", also("stats_port: 443"), "stats_port: port 443 is needed for S3, ACME, BGP or BFD"],
     [
       "with an AS number too large",
       bgp("neighbors: [r1], local_as: 4294967296").replace("local_as: 65001, ", ""),
-      "bgp.local_as: expected a whole number from 1 to 4294967295, found 4294967296",
+      "bgp.local_as: must be an AS number (1-4294967295), not 4294967296",
     ],
     [
       "with hold time 0",
       bgp("neighbors: [r1], hold_time: 0"),
-      "bgp.hold_time: 0 turns the detection of a dead node off; the least is 3 seconds",
+      "bgp.hold_time: must be at least 3 seconds: 0 would turn the detection of a dead node off",
     ],
     [
       "with a multiplier of 255",
       bgp("neighbors: [r1], bfd_multiplier: 255"),
-      "bgp.bfd_multiplier: expected a whole number from 2 to 50, found 255",
+      "bgp.bfd_multiplier: must be a whole number (2-50), not 255",
     ],
     [
       "with an advertisement every moment",
       also("keepalived: {advert_int: 0}"),
-      "keepalived.advert_int: expected seconds from 0.05 to 40 in steps of 0.01, found 0",
+      "keepalived.advert_int: must be a number of seconds (0.05-40; in steps of 0.01), not 0",
     ],
-    [
-      "with addresses in a mapping",
-      vips("{a: 10.0.0.1}"),
-      "vips: expected a list of addresses, found a section of keys",
-    ],
-    ["with a VIP that is a fraction", vips("[10.5]"), "vips[0]: expected an address or a section of keys, found 10.5"],
+    ["with addresses in a mapping", vips("{a: 10.0.0.1}"), "vips: must be a list of addresses, not a section of keys"],
+    ["with a VIP that is a fraction", vips("[10.5]"), "vips[0]: must be an address or a section of keys, not 10.5"],
 
     // Addresses.
-    [
-      "with a VIP out of range",
-      vips("[10.0.0.256]"),
-      'vips[0].address: expected an IP address, found the text "10.0.0.256"',
-    ],
-    ["with an octal VIP", vips("[10.0.0.010]"), 'vips[0].address: expected an IP address, found the text "10.0.0.010"'],
+    ["with a VIP out of range", vips("[10.0.0.256]"), 'vips[0].address: must be an IPv4 address, not "10.0.0.256"'],
+    ["with an octal VIP", vips("[10.0.0.010]"), 'vips[0].address: must be an IPv4 address, not "10.0.0.010"'],
     [
       "with a VIP of full-width digits",
       vips("[１０.0.0.1]"),
-      'vips[0].address: expected an IP address, found the text "１０.0.0.1"',
+      'vips[0].address: must be an IPv4 address, not "１０.0.0.1"',
     ],
     [
       "with a network as VIP",
       vips("[10.0.0.0/8]"),
-      'vips[0].address: expected a single address (/32 or no prefix length), found the text "10.0.0.0/8"',
+      'vips[0].address: must be a single address (/32 or no prefix length), not "10.0.0.0/8"',
     ],
-    [
-      "with a zone in a VIP",
-      vips('["fe80::1%eth0"]'),
-      'vips[0].address: expected an IP address, found the text "fe80::1%eth0"',
-    ],
+    ["with a zone in a VIP", vips('["fe80::1%eth0"]'), 'vips[0].address: must be an IPv4 address, not "fe80::1%eth0"'],
     [
       "with a loopback VIP",
       vips("[127.0.0.1]"),
-      "vips[0].address: 127.0.0.1 is a loopback address, which no router carries to a node",
+      "vips[0].address: 127.0.0.1 is a loopback address and cannot be a VIP",
     ],
     [
       "with a multicast VIP",
       vips("[239.1.1.1]"),
-      "vips[0].address: 239.1.1.1 is a multicast address, which no router carries to a node",
+      "vips[0].address: 239.1.1.1 is a multicast address and cannot be a VIP",
     ],
     [
       "with the broadcast address",
       vips("[255.255.255.255]"),
-      "vips[0].address: 255.255.255.255 is a broadcast address, which no router carries to a node",
+      "vips[0].address: 255.255.255.255 is a broadcast address and cannot be a VIP",
     ],
-    ["with a VIP twice", vips("[10.0.0.100, 10.0.0.100/32]"), "vips[1].address: 10.0.0.100 stands in vips[0] already"],
+    [
+      "with a VIP twice",
+      vips("[10.0.0.100, 10.0.0.100/32]"),
+      "vips[1].address: 10.0.0.100 is vips[0] already: write it once",
+    ],
     [
       "with a router that is a VIP",
       bgp("neighbors: [10.0.0.100]"),
@@ -230,72 +218,72 @@ describe("an ober.yaml is refused", () => {
     [
       "with a directive in a router's name",
       bgp('neighbors: ["10.0.0.1 { }\\nprocess evil { run /tmp/x; }"]'),
-      'bgp.neighbors: "10.0.0.1 { }\\nprocess evil { run /tmp/x; }" is no host name or address: it holds the character " "',
+      'bgp.neighbors: "10.0.0.1 { }\\nprocess evil { run /tmp/x; }" is not a host name or address: it contains " "',
     ],
     [
       "with a directive in a VIP",
       vips('["10.0.0.1/32\\n  bind :22"]'),
-      'vips[0].address: expected a single address (/32 or no prefix length), found the text "10.0.0.1/32\\n  bind :22"',
+      'vips[0].address: must be a single address (/32 or no prefix length), not "10.0.0.1/32\\n  bind :22"',
     ],
     [
       "with a directive in an interface",
       vips('[{address: 10.0.0.1, interface: "lo;reboot"}]').replace("neighbors: [10.0.0.1]", "neighbors: [r1]"),
-      'vips[0].interface: expected the name of a network interface, found the text "lo;reboot"',
+      'vips[0].interface: must be the name of a network interface, not "lo;reboot"',
     ],
     [
       "with an interface above its directory",
       also('keepalived: {interface: "../../etc"}'),
-      'keepalived.interface: expected the name of a network interface, found the text "../../etc"',
+      'keepalived.interface: must be the name of a network interface, not "../../etc"',
     ],
     [
       "with a directive in a group's name",
       group('name: "s3\\nlisten evil", servers: ["rgw1:1"]'),
-      "backends[0].name: expected up to 64 letters, digits, '_', '.' or '-', a letter or digit first, found the text \"s3\\nlisten evil\"",
+      "backends[0].name: must be up to 64 letters, digits, '_', '.' or '-', a letter or digit first, not \"s3\\nlisten evil\"",
     ],
     [
       "with a section's name for a group",
       group('name: ober_stats, servers: ["rgw1:1"]'),
-      'backends[0].name: "ober_stats" is the name of a section that ober writes itself; choose another',
+      'backends[0].name: "ober_stats" is the name of a section that ober writes itself: choose another',
     ],
     [
       "with a directive in a server",
       group('name: s3, servers: ["rgw1:7480 check ssl verify none"]'),
-      `backends[0].servers: "rgw1:7480 check ssl verify none" is no server; expected a name or address, ':' and a port from 1 to 65535`,
+      `backends[0].servers: "rgw1:7480 check ssl verify none" is not a server: write name:port or address:port`,
     ],
     [
       "with a directive before a server's port",
       group('name: s3, servers: ["rgw1\\n  server evil:7480"]'),
-      'backends[0].servers: "rgw1\\n  server evil" is no host name or address: it holds the character "\\n"',
+      'backends[0].servers: "rgw1\\n  server evil" is not a host name or address: it contains "\\n"',
     ],
     [
       "with a variable in a server",
       group('name: s3, servers: ["${HOME}:7480"]'),
-      'backends[0].servers: "${HOME}" is no host name or address: it holds the character "$"',
+      'backends[0].servers: "${HOME}" is not a host name or address: it contains "$"',
     ],
     [
       "with a directive in a health path",
       group('name: s3, servers: ["r:1"], health_check_path: "/x hdr Evil 1"'),
-      `backends[0].health_check_path: expected a path that begins with '/' and holds no blanks, quotes, '#', '%' or '$', found the text "/x hdr Evil 1"`,
+      `backends[0].health_check_path: must be a path that begins with '/', without blanks, quotes, '#', '%' and '$', not "/x hdr Evil 1"`,
     ],
     [
       "with an expression in a health path",
       group('name: s3, servers: ["r:1"], health_check_path: "/%[env(HOME)]"'),
-      `backends[0].health_check_path: expected a path that begins with '/' and holds no blanks, quotes, '#', '%' or '$', found the text "/%[env(HOME)]"`,
+      `backends[0].health_check_path: must be a path that begins with '/', without blanks, quotes, '#', '%' and '$', not "/%[env(HOME)]"`,
     ],
     [
       "with a directive in the certificate's path",
       also('certs: {path: "/etc/s3.pem ca-file /tmp/ca"}'),
-      'certs.path: expected an absolute path of letters, digits and ._,+@-, found the text "/etc/s3.pem ca-file /tmp/ca"',
+      'certs.path: must be an absolute path of letters, digits and the characters ._,+@-, not "/etc/s3.pem ca-file /tmp/ca"',
     ],
     [
       "with a domain that is a command",
       also('certs: {acme_domain: "$(reboot).org"}'),
-      'certs.acme_domain: expected a domain name such as s3.example.org, found the text "$(reboot).org"',
+      'certs.acme_domain: must be a domain name such as s3.example.org, not "$(reboot).org"',
     ],
     [
       "with an e-mail address of two lines",
       also('certs: {acme_email: "a@b.org\\nb@b.org"}'),
-      'certs.acme_email: expected an e-mail address, found the text "a@b.org\\nb@b.org"',
+      'certs.acme_email: must be an e-mail address, not "a@b.org\\nb@b.org"',
     ],
 
     // Sizes.
@@ -312,17 +300,17 @@ describe("an ober.yaml is refused", () => {
     [
       "with 8,193 servers in two groups",
       GOOD.replace('servers: ["rgw1:7480"]}', 'servers: ["a[1-8192]:1"]}, {name: b, servers: ["b:1"]}'),
-      "backends: expected at most 8192 servers in all, found 8193",
+      "backends: must have at most 8192 servers in all groups, not 8193",
     ],
     [
       "with names that may have more addresses than there can be servers",
       GOOD.replace('servers: ["rgw1:7480"]}', 'servers: ["a[1-512]:1", "10.1.[0-127].[1-33]:1"]}'),
-      "backends: expected at most 8192 servers in all, found 8320; a name counts 8 times, for the addresses that it may have",
+      "backends: must have at most 8192 servers in all groups, not 8320; a name counts 8 times, once for each address that it may have",
     ],
     [
       "with a value of a hundred kilobytes",
       also(`handover: ${"x".repeat(100_000)}`),
-      `handover: expected one of auto, always, off, found the text "${"x".repeat(57)}..."`,
+      `handover: must be auto, always or off, not "${"x".repeat(57)}..."`,
     ],
   ])("%s", async (_what, text, problem) => {
     // What a file holds reaches ober as its System reads it: bytes that are no UTF-8 become U+FFFD.
@@ -414,7 +402,7 @@ describe("a host list is refused", () => {
   test.each<[what: string, list: string, message: string]>([
     ["with an open bracket", "node[1-3", 'the brackets in "node[1-3" do not match'],
     ["with brackets in brackets", "node[[1-3]]", 'the brackets in "node[[1-3]]" do not match'],
-    ["with a letter as a number", "node[1-x]", '"1-x" in "node[1-x]" is no number or range'],
+    ["with a letter as a number", "node[1-x]", '"1-x" in "node[1-x]" is not a number or a range'],
     ["that counts down", "node[9-1]", 'the range "9-1" in "node[9-1]" runs backwards'],
     [
       "of more names than there is memory",
@@ -423,21 +411,21 @@ describe("a host list is refused", () => {
     ],
     ["of ten megabytes of commas", "a,".repeat(5_000_000), 'the list expands to more than 65536 names at "a"'],
     ["of ten megabytes of brackets", "[".repeat(10_000_000), `the brackets in "${"[".repeat(57)}..." do not match`],
-    ["with a command", "node1;reboot", '"node1;reboot" is no host name or address: it holds the character ";"'],
+    ["with a command", "node1;reboot", '"node1;reboot" is not a host name or address: it contains ";"'],
     [
       "with an option",
       "-oProxyCommand",
-      '"-oProxyCommand" is no host name or address: "-oProxyCommand" must be 1 to 63 letters, digits or inner hyphens',
+      '"-oProxyCommand" is not a host name or address: "-oProxyCommand" must be 1 to 63 letters, digits or inner hyphens',
     ],
     [
       "with a hidden turn of direction",
       "node\u202e1",
-      '"node\\u202e1" is no host name or address: it holds the character "\\u202e"',
+      '"node\\u202e1" is not a host name or address: it contains "\\u202e"',
     ],
     [
       "with an address in short form",
       "10.1",
-      '"10.1" is no host name or address: it ends in a number but is no valid IPv4 address',
+      '"10.1" is not a host name or address: it ends in a number and is not an IPv4 address',
     ],
   ])("%s", async (_what, list, message) => {
     await expectRefusal(() => expandHostList(list), message);
@@ -445,7 +433,7 @@ describe("a host list is refused", () => {
 });
 
 describe("an allow-list is refused", () => {
-  const nothing = "is no host name or address: it holds the character";
+  const nothing = "is not a host name or address: it contains";
   test.each<[what: string, list: string, message: string]>([
     ["with a directive", "10.0.0.1;show info", `"10.0.0.1;show info" ${nothing} ";"`],
     ["with a command of the runtime socket", "10.0.0.1;clear", `"10.0.0.1;clear" ${nothing} ";"`],
@@ -454,11 +442,15 @@ describe("an allow-list is refused", () => {
     ["with a carriage return inside", "10.0.0.1\r10.0.0.2", `"10.0.0.1\\r10.0.0.2" ${nothing} "\\r"`],
     ["with a NUL byte", "10.0.0.1\0", `"10.0.0.1\\u0000" ${nothing} "\\u0000"`],
     ["with a negated entry", "!10.0.0.1", `"!10.0.0.1" ${nothing} "!"`],
-    ["with an option", "-f", '"-f" is no host name or address: "-f" must be 1 to 63 letters, digits or inner hyphens'],
+    [
+      "with an option",
+      "-f",
+      '"-f" is not a host name or address: "-f" must be 1 to 63 letters, digits or inner hyphens',
+    ],
     ["with a prefix length too long", "10.0.0.0/33", '"10.0.0.0/33" is no network'],
     ["with a mask", "10.0.0.0/255.0.0.0", '"10.0.0.0/255.0.0.0" is no network'],
     ["with a path", "/etc/passwd", '"/etc/passwd" is no network'],
-    ["with nothing between commas", "10.0.0.1,,10.0.0.2", '"10.0.0.1,,10.0.0.2" has nothing between two commas'],
+    ["with nothing between commas", "10.0.0.1,,10.0.0.2", '"10.0.0.1,,10.0.0.2" has an empty entry: remove a comma'],
     ["that is a bomb", "n[1-99999]n[1-99999]", 'the list expands to more than 65536 names at "n[1-99999]n[1-99999]"'],
     ["that is many small bombs", "a[1-60000]\nb[1-60000]", 'the list has more than 65536 names at "b5537"'],
     [
@@ -469,9 +461,9 @@ describe("an allow-list is refused", () => {
     [
       "of ten megabytes on one line",
       "x".repeat(10_000_000),
-      `"${"x".repeat(57)}..." is no host name or address: it is longer than 253 characters`,
+      `"${"x".repeat(57)}..." is not a host name or address: it is longer than 253 characters`,
     ],
-    ["of ten megabytes of commas", ",".repeat(10_000_000), `"${",".repeat(57)}..." has nothing between two commas`],
+    ["of ten megabytes of commas", ",".repeat(10_000_000), `"${",".repeat(57)}..." has an empty entry: remove a comma`],
     ["of ten megabytes of zeros", "\0".repeat(10_000_000), `"${"\\u0000".repeat(57)}..." ${nothing} "\\u0000"`],
   ])(
     "%s",
@@ -488,30 +480,25 @@ describe("the login file is refused", () => {
   test.each<[what: string, text: string, mode: number, message: string]>([
     ["that the group can read", `bgp_password=${SECRET}\n`, 0o640, `${LOGIN} can be read by others`],
     ["that everybody can write", `bgp_password=${SECRET}\n`, 0o602, `${LOGIN} can be read by others`],
-    ["with a line without key", `${SECRET}\n`, 0o600, `${LOGIN}: line 1: expected key=value`],
-    [
-      "with a key twice",
-      `a=${SECRET}\na=${SECRET}\n`,
-      0o600,
-      `${LOGIN}: line 2: the key "a" stands here for the second time`,
-    ],
+    ["with a line without key", `${SECRET}\n`, 0o600, `${LOGIN}: line 1: must be key=value`],
+    ["with a key twice", `a=${SECRET}\na=${SECRET}\n`, 0o600, `${LOGIN}: line 2: the key "a" is written twice`],
     [
       "with a directive in a password",
       `bgp_password=${SECRET}"; } process evil { run /tmp/x;\n`,
       0o600,
-      `${LOGIN}: line 1: expected at most 80 characters without quotes and backslashes`,
+      `${LOGIN}: line 1: the password must be at most 80 characters without quotes and backslashes`,
     ],
     [
       "with a password that the kernel does not take",
       tooLong,
       0o600,
-      `${LOGIN}: line 1: expected at most 80 characters without quotes and backslashes`,
+      `${LOGIN}: line 1: the password must be at most 80 characters without quotes and backslashes`,
     ],
     [
       "with a control character",
       `bgp_password=${SECRET}\u0007\n`,
       0o600,
-      `${LOGIN}: line 1: expected printable ASCII characters only`,
+      `${LOGIN}: line 1: the value must be printable ASCII characters`,
     ],
   ])("%s", async (_what, text, mode, message) => {
     using system = temporarySystem();
@@ -545,8 +532,8 @@ describe("the command line refuses, and writes nothing,", () => {
       args: ["render", "--from", "DIR/bad.yaml", "--out", "DIR/out", "--path", "/opt/ober"],
       code: 1,
       stderr: `error: DIR/bad.yaml has 2 problems:
-  vips[0].address: expected an IP address, found the text "10.0.0.1\\nevil"
-  vips[1].address: 127.0.0.1 is a loopback address, which no router carries to a node
+  vips[0].address: must be an IPv4 address, not "10.0.0.1\\nevil"
+  vips[1].address: 127.0.0.1 is a loopback address and cannot be a VIP
 hint:  nothing was changed; correct the file and run the command again
 `,
     },
@@ -555,7 +542,7 @@ hint:  nothing was changed; correct the file and run the command again
       args: ["render", "--from", "DIR/binary.yaml", "--out", "DIR/out", "--path", "/opt/ober"],
       code: 1,
       stderr: `error: DIR/binary.yaml has a problem:
-  line 1, column 5: a NUL byte; expected UTF-8 text
+  line 1, column 5: must be UTF-8 text without NUL bytes
 hint:  nothing was changed; correct the file and run the command again
 `,
     },

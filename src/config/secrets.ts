@@ -98,14 +98,14 @@ export async function writeSecrets(system: System, changes: SecretChanges, place
 
 /** Why a value cannot be the secret `key`, without repeating it; undefined when it can. */
 export function secretProblem(key: string, value: string): string | undefined {
-  if (!KEY.test(key)) return "expected a key of letters, digits and _.:-";
-  if (key !== nameOf(key)) return `expected the key in small letters: ${nameOf(key)}`;
-  if (/\s#/.test(value)) return "expected a comment on a line of its own; a value cannot hold a blank and #";
-  if (key === "bgp_password" && value === "") return "expected a password; without one, remove the line";
-  if (value !== value.trim()) return "expected no blanks at either end";
-  if (/[^ -~]/.test(value)) return "expected printable ASCII characters only";
+  if (!KEY.test(key)) return "a key must be letters, digits and _.:-";
+  if (key !== nameOf(key)) return `the key must be in small letters: ${nameOf(key)}`;
+  if (/\s#/.test(value)) return "a comment must be on its own line: a value cannot contain a blank and #";
+  if (key === "bgp_password" && value === "") return "the password is empty: remove the line";
+  if (value !== value.trim()) return "the value must not begin or end with a blank";
+  if (/[^ -~]/.test(value)) return "the value must be printable ASCII characters";
   if (key.startsWith("bgp_password") && value !== "" && !PASSWORD.test(value)) {
-    return "expected at most 80 characters without quotes and backslashes";
+    return "the password must be at most 80 characters without quotes and backslashes";
   }
   return undefined;
 }
@@ -123,11 +123,11 @@ async function readPrivate(system: System, path: string): Promise<string> {
   const stat = await system.stat(path);
   if (stat === undefined) return "";
   if (stat.kind !== "file")
-    throw new OberError(`${path} is no regular file`, { hint: "move it away and run the command again" });
+    throw new OberError(`${path} is not a regular file`, { hint: "move it away and run the command again" });
   const self = process.getuid?.() ?? 0;
   if (![0, self].includes(stat.uid)) {
     throw new OberError(`${path} belongs to the user with the ID ${stat.uid}, who can change it`, {
-      hint: `look at what it says, then: chown ${self} ${path}`,
+      hint: `check its content, then: chown ${self} ${path}`,
     });
   }
   if ((stat.mode & 0o077) !== 0) throw new OberError(`${path} can be read by others`, { hint: `chmod 600 ${path}` });
@@ -146,13 +146,13 @@ function parseLines(text: string, path: string): readonly Line[] {
       if (/^\s*(#.*)?$/.test(line)) return { line };
       const refuse = (what: string) =>
         new OberError(`${path}: line ${index + 1}: ${what}`, {
-          hint: "each line is key=value; a comment begins with #",
+          hint: "each line is key=value or a comment that begins with #",
         });
       const [, key, value] = /^\s*([^=]*?)\s*=\s*(.*?)\s*$/.exec(line) ?? [];
-      if (key === undefined || value === undefined) throw refuse("expected key=value");
+      if (key === undefined || value === undefined) throw refuse("must be key=value");
       const problem = secretProblem(key, value);
       if (problem !== undefined) throw refuse(problem);
-      if (seen.has(key)) throw refuse(`the key ${quote(key)} stands here for the second time`);
+      if (seen.has(key)) throw refuse(`the key ${quote(key)} is written twice`);
       seen.add(key);
       return { line, key, value };
     });

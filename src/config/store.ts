@@ -5,28 +5,13 @@
 import * as yaml from "yaml";
 import { quote } from "../domain/quote.ts";
 import { ConfigError } from "../errors.ts";
-import { isMapping } from "./schema/problems.ts";
+import { isMapping } from "./keys/kinds.ts";
+import { topSays } from "./keys.ts";
 import { keepLines } from "./store/keep-lines.ts";
 
-/** What the keys of a new file are for; a line each, above the key. */
-const EXPLANATIONS: Readonly<Record<string, string>> = {
-  ha_mode: "How clients find a living node: bgp (routers, ECMP) or keepalived (VRRP).",
-  nodes: "All ingress nodes; host lists such as node[01-04] are understood everywhere.",
-  handover: "Hand packets of running connections to the node that has them: auto, always or off.",
-  settle_time: "Seconds for which a node that is back must have served before the others leave in reliance on it.",
-  bgp: "The routers are the neighbors. Empty router_id and local_address are detected on each node.",
-  keepalived: "The peers are the ingress nodes; advert_int is in seconds. An empty interface is detected.",
-  vips: "The addresses that clients use. Each may name its backend group; the first group is the default.",
-  backends: "Groups of RADOS gateways, as host:port.",
-  certs: "TLS: a PEM file or a directory of them with certificate and key; empty means this node's own place.",
-  log_retention_days: "Days that the journal is kept.",
-  stats_port: "The port of health, statistics and metrics.",
-  tls: "What clients may speak: the oldest version, and the key exchanges; an empty list is a good one for this node's TLS library.",
-  max_connections: "Connections of clients that a node takes at most; fewer where it has not the descriptors for them.",
-  max_connections_per_client:
-    "Connections that a node takes from one address of a client; 0: as many as it likes, for clients behind one NAT.",
-  stats_allow: "Who may see statistics and metrics beside this node; empty: the networks that this node is in.",
-};
+/** The schema that editors read, beside the file: `ober config --schema` prints it, and `ober config` puts it there. */
+export const EDITOR_SCHEMA_NAME = "ober.schema.json";
+const MODELINE = ` yaml-language-server: $schema=${EDITOR_SCHEMA_NAME}`;
 
 /** A configuration is a page or two. Beyond this it is another file, and the parser's time grows with the square. */
 const LARGEST_FILE = 128 * 1024;
@@ -43,32 +28,81 @@ export function parseYaml(text: string, file: string): unknown {
  * the order of keys and keys that `answers` does not have survive. The same answers give the same text.
  */
 export function emitConfig(previous: string | undefined, answers: Readonly<Record<string, unknown>>): string {
-  if (previous === undefined || previous.trim() === "") return emitNew(answers);
+  if (previous === undefined || !isMapping(read(previous, "the present configuration").toJS())) return emitNew(answers);
+  return rewritten(previous, (document) => changeMap(document, document.contents as yaml.YAMLMap, answers));
+}
+
+/** `previous` with another value at one place, and everything else as it is. Sections on the way are made. */
+export function emitValue(previous: string, place: readonly (string | number)[], value: unknown): string {
+  return rewritten(previous, (document) => {
+    const present = document.getIn(place, true) as yaml.Node | undefined;
+    if (present !== undefined && same(toValue(document, present), value)) return false;
+    if (yaml.isSeq(present) && Array.isArray(value)) return changeList(document, present, value);
+    if (yaml.isScalar(present) && !isMapping(value) && !Array.isArray(value)) return changeScalar(present, value);
+    // A section without keys is a null, which holds none.
+    for (const [index] of place.slice(1).entries()) {
+      const above = place.slice(0, index + 1);
+      const holder = document.getIn(above, true);
+      if (!yaml.isCollection(holder)) document.setIn(above, withComment(document.createNode({}), holder));
+    }
+    document.setIn(place, withComment(document.createNode(value), present));
+    return true;
+  });
+}
+
+/** Returns `node` with the comment of the scalar that it replaces. */
+function withComment(node: yaml.Node, former: unknown): yaml.Node {
+  if (!yaml.isScalar(former)) return node;
+  const first = yaml.isMap(node) ? node.items[0]?.value : node;
+  if (yaml.isScalar(first)) first.comment = former.comment ?? null;
+  else node.commentBefore = former.comment ?? null;
+  return node;
+}
+
+function rewritten(previous: string, change: (document: yaml.Document) => boolean): string {
   const document = read(previous, "the present configuration");
   const style = styleOf(previous);
   const before = document.toString(style);
-  if (!isMapping(document.toJS())) return emitNew(answers);
-  const changed = changeMap(document, document.contents as yaml.YAMLMap, answers);
-  if (!changed) return previous;
+  if (!change(document)) return previous;
   const after = document.toString(style);
   const kept = keepLines(previous, before, after);
   return kept !== undefined && sameMeaning(kept, after) ? kept : after;
 }
 
-function emitNew(answers: Readonly<Record<string, unknown>>): string {
+/** The text of a new file. `explain` gives the comment above the key at a path such as `backends[].servers`. */
+export function emitNew(
+  answers: Readonly<Record<string, unknown>>,
+  explain: (path: string) => string = topSays,
+): string {
   const document = new yaml.Document(answers);
+  document.commentBefore = MODELINE;
   yaml.visit(document, {
     // Short lists of words read better on one line; mappings never do.
     Seq: (_key, seq) => {
       seq.flow = seq.items.every((item) => yaml.isScalar(item));
     },
+    Pair: (index, pair, above) => {
+      const { key } = pair as yaml.Pair<yaml.Scalar>;
+      const explanation = explain(pathIn([...above, pair]));
+      if (explanation === "") return;
+      key.commentBefore = explanation.replaceAll(/^/gm, " ");
+      key.spaceBefore = above.length === 2 && index !== 0;
+    },
   });
-  for (const [index, { key }] of (document.contents as unknown as yaml.YAMLMap<yaml.Scalar>).items.entries()) {
-    const explanation = EXPLANATIONS[String(key.value)];
-    if (explanation !== undefined) key.commentBefore = ` ${explanation}`;
-    key.spaceBefore = index > 0 && explanation !== undefined;
-  }
   return document.toString({ lineWidth: 0, flowCollectionPadding: false });
+}
+
+/** The path of the last of `nodes`, from the document down: keys with dots, `[]` for an entry of a list. */
+function pathIn(nodes: readonly unknown[]): string {
+  const keys = nodes.flatMap((node) =>
+    yaml.isSeq(node) ? ["[]"] : yaml.isPair<yaml.Scalar>(node) ? [`.${String(node.key.value)}`] : [],
+  );
+  return keys.join("").replace(/^\./, "");
+}
+
+/** A value as the file would say it. */
+export function emitShown(value: unknown): string {
+  return new yaml.Document(value).toString({ lineWidth: 0, flowCollectionPadding: false }).trimEnd();
 }
 
 function read(text: string, file: string): yaml.Document {
@@ -76,10 +110,11 @@ function read(text: string, file: string): yaml.Document {
     throw new ConfigError(file, [{ path: at === undefined ? "" : placeIn(text, at), message }]);
   };
   if (text.length > LARGEST_FILE) {
-    refuse(undefined, `expected at most ${LARGEST_FILE / 1024} KiB, found ${Math.ceil(text.length / 1024)} KiB`);
+    refuse(undefined, `must be at most ${LARGEST_FILE / 1024} KiB, not ${Math.ceil(text.length / 1024)} KiB`);
   }
   const foreign = /[\0\ufffd]/.exec(text);
-  if (foreign) refuse(foreign.index, foreign[0] === "\0" ? "a NUL byte; expected UTF-8 text" : "expected UTF-8 text");
+  if (foreign)
+    refuse(foreign.index, foreign[0] === "\0" ? "must be UTF-8 text without NUL bytes" : "must be UTF-8 text");
   // Errors only: at any other level the library itself writes warnings to stderr, or keeps a second document quiet.
   const document = yaml.parseDocument(text, { prettyErrors: false, logLevel: "error" });
   const [error] = [...document.errors, ...document.warnings];
@@ -89,14 +124,14 @@ function read(text: string, file: string): yaml.Document {
     Node: (_key, node, path) => {
       if (path.length > DEEPEST) refuse(node.range?.[0], "nested too deeply");
       if (node.tag !== undefined && yaml.isNode(node))
-        refuse(node.range?.[0], `the tag ${quote(node.tag)} is not understood`);
-      if (yaml.isAlias(node)) refuse(node.range?.[0], "aliases are not understood; write the value out");
+        refuse(node.range?.[0], `the tag ${quote(node.tag)} is not allowed: write the value without it`);
+      if (yaml.isAlias(node)) refuse(node.range?.[0], "aliases are not allowed: write the value out");
       if (node.anchor !== undefined)
-        refuse(node.range?.[0], "anchors are not understood; write the value out where it is used");
+        refuse(node.range?.[0], "anchors are not allowed: write the value out where it is used");
     },
     Pair: (_key, { key }) => {
       if (!yaml.isScalar(key) || typeof key.value !== "string") {
-        refuse(yaml.isNode(key) ? key.range?.[0] : 0, "expected a word as key");
+        refuse(yaml.isNode(key) ? key.range?.[0] : 0, "a key must be a word");
       }
     },
   });
@@ -114,15 +149,15 @@ function explain({ code, message, pos }: yaml.YAMLError, text: string): string {
   if (/[\w.-]\[\d/.test(line)) return 'a host list with brackets needs quotes inside a list: ["node[01-03]"]';
   switch (code) {
     case "DUPLICATE_KEY":
-      return "this key stands here for the second time";
+      return "this key is written twice";
     case "TAB_AS_INDENT":
-      return "a tab at the beginning of a line; YAML indents with blanks";
+      return "the line is indented with a tab: write blanks";
     case "MULTIPLE_DOCS":
-      return "a second document begins here; expected one";
+      return "a second document begins here: write one only";
     case "RESOURCE_EXHAUSTION":
       return "nested too deeply";
     case "TAG_RESOLVE_FAILED":
-      return "a tag that is not understood";
+      return "tags are not allowed: write the value without it";
     default:
       return `not YAML: ${message.slice(0, 1).toLowerCase()}${message.slice(1).replaceAll("\n", " ")}`;
   }
@@ -136,15 +171,17 @@ function changeMap(document: yaml.Document, map: yaml.YAMLMap, wanted: Readonly<
     if (present !== undefined && same(toValue(document, present), value)) return false;
     if (yaml.isMap(present) && isMapping(value)) return changeMap(document, present, value);
     if (yaml.isSeq(present) && Array.isArray(value)) return changeList(document, present, value);
-    if (yaml.isScalar(present) && !isMapping(value) && !Array.isArray(value)) {
-      present.value = value;
-      delete present.source;
-      return true;
-    }
+    if (yaml.isScalar(present) && !isMapping(value) && !Array.isArray(value)) return changeScalar(present, value);
     map.set(key, document.createNode(value));
     return true;
   });
   return changes.includes(true);
+}
+
+function changeScalar(scalar: yaml.Scalar, value: unknown): boolean {
+  scalar.value = value;
+  delete scalar.source;
+  return true;
 }
 
 /** Entries that stay keep their place in the text; a mapping is recognised by its name or address. */

@@ -22,7 +22,7 @@ export function parseSources(text: string): Sources {
     if (list === "") continue;
     for (const piece of list.includes("[") || list.includes("]") ? expandPieces(list) : list.split(",")) {
       const source = piece.trim();
-      if (source === "") throw new OberError(`${quote(list)} has nothing between two commas`);
+      if (source === "") throw new OberError(`${quote(list)} has an empty entry: remove a comma`);
       const network = parseNetwork(source);
       const entry = network ? formatNetwork(network) : checkSource(source);
       if (!network) names.add(entry);

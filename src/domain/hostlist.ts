@@ -33,7 +33,7 @@ export function expandPieces(text: string | readonly string[]): string[] {
       total += parsed.size;
       if (total > HOST_LIST_LIMIT) {
         throw new OberError(`the list expands to more than ${HOST_LIST_LIMIT} names at ${quote(piece)}`, {
-          hint: "check the ranges in brackets for a digit too many",
+          hint: "a range in brackets has a digit too many",
         });
       }
       pieces.push(parsed);
@@ -47,19 +47,19 @@ export function checkHost(name: string): string {
   const address = parseAddress(name);
   if (address !== undefined) return address.text;
   const problem = hostNameProblem(name);
-  if (problem !== undefined) throw new OberError(`${quote(name)} is no host name or address: ${problem}`);
+  if (problem !== undefined) throw new OberError(`${quote(name)} is not a host name or address: ${problem}`);
   return name;
 }
 
 function hostNameProblem(name: string): string | undefined {
   const foreign = /[^A-Za-z0-9._-]/u.exec(name.replaceAll(":", ""))?.[0];
   if (name === "") return "it is empty";
-  if (foreign !== undefined) return `it holds the character ${quote(foreign)}`;
-  if (name.includes(":")) return "a colon belongs only in an IPv6 address";
+  if (foreign !== undefined) return `it contains ${quote(foreign)}`;
+  if (name.includes(":")) return "only an IPv6 address contains a colon";
   if (name.length > LONGEST_NAME) return `it is longer than ${LONGEST_NAME} characters`;
   const labels = name.replace(/\.$/, "").split(".");
   // Resolvers read "10.0.0" or "5" as addresses in short form, each in its own way.
-  if (/^(\d+|0x[0-9a-f]*)$/i.test(labels.at(-1) ?? "")) return "it ends in a number but is no valid IPv4 address";
+  if (/^(\d+|0x[0-9a-f]*)$/i.test(labels.at(-1) ?? "")) return "it ends in a number and is not an IPv4 address";
   const bad = labels.find((label) => !/^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/.test(label));
   if (bad === "") return "it has an empty part between dots";
   if (bad !== undefined) return `${quote(bad)} must be 1 to 63 letters, digits or inner hyphens`;
@@ -86,7 +86,7 @@ function* splitList(list: string): Generator<string> {
     if (depth < 0 || depth > 1) break;
     if (at < list.length && (char !== "," || depth > 0)) continue;
     const piece = list.slice(start, at).trim();
-    if (piece === "") throw new OberError(`${quote(list)} has nothing between two commas`);
+    if (piece === "") throw new OberError(`${quote(list)} has an empty entry: remove a comma`);
     if (depth === 0) yield piece;
     start = at + 1;
   }
@@ -108,7 +108,7 @@ function parseRanges(inside: string, piece: string): readonly Range[] {
   return inside.split(",", HOST_LIST_LIMIT + 1).map((text) => {
     const match = /^(\d{1,15})(?:-(\d{1,15}))?$/.exec(text.trim());
     if (match?.[1] === undefined) {
-      throw new OberError(`${quote(text)} in ${quote(piece)} is no number or range`, {
+      throw new OberError(`${quote(text)} in ${quote(piece)} is not a number or a range`, {
         hint: "ranges are written like node[01-03,07]",
       });
     }

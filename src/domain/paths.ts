@@ -31,6 +31,10 @@ export function pathsOf(prefix: string) {
     config: under("etc/ober.yaml"),
     /** What was undone for want of a confirmation. */
     unconfirmedConfig: under("etc/ober.yaml.unconfirmed"),
+    /** Answers of an `ober config` that was left before its end. */
+    configDraft: under("etc/ober.yaml.draft"),
+    /** What editors know of the keys of ober.yaml; its first line names the file. */
+    editorSchema: under("etc/ober.schema.json"),
     haproxyConfig: under("etc/haproxy/haproxy.cfg"),
     vipList: under("etc/haproxy/vips.lst"),
     /** What the node says of itself to the others. */
@@ -140,7 +144,9 @@ export const OWNER: Readonly<Record<keyof Paths, Owner>> = {
   link: "link",
   etc: "directories",
   config: "generated",
+  configDraft: "generated",
   unconfirmedConfig: "generated",
+  editorSchema: "generated",
   haproxyConfig: "generated",
   vipList: "generated",
   identityMap: "generated",

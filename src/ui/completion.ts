@@ -19,12 +19,22 @@ export function completionScript(shell: Shell, commands: readonly CommandEntry[]
 
 const wordsOf = ({ flags }: CommandEntry) => flags.flatMap(({ name, short }) => (short ? [name, short] : [name]));
 
+/** For each word behind which others are offered, the command itself among them: those words. */
+function offers({ name, positionals }: CommandEntry): readonly (readonly [behind: string, words: readonly string[]])[] {
+  return positionals.flatMap(({ words, after }) =>
+    words.length === 0 ? [] : (after.length === 0 ? [name] : after).map((behind) => [behind, words] as const),
+  );
+}
+
 function bash(commands: readonly CommandEntry[]): string {
   const cases = commands.map((command) => `    ${command.name}) words="${wordsOf(command).join(" ")}" ;;`);
   const choices = commands.flatMap(({ name, flags }) =>
     flags
       .filter((flag) => flag.choices.length > 0)
       .map((flag) => `    "${name} ${flag.name}") words="${flag.choices.join(" ")}" ;;`),
+  );
+  const offered = commands.flatMap((command) =>
+    offers(command).map(([behind, words]) => `    "${command.name} ${behind}") words="${words.join(" ")}" ;;`),
   );
   const values = new Set(commands.flatMap(({ flags }) => flags.filter((flag) => flag.value).map(({ name }) => name)));
   return `# bash completion for ober: ober completion bash > /etc/bash_completion.d/ober
@@ -45,6 +55,13 @@ ${choices.join("\n")}
     return
   fi
   if [[ $cur != -* ]]; then
+    case "$command $prev" in
+${offered.join("\n")}
+    esac
+    if [[ -n $words ]]; then
+      COMPREPLY=($(compgen -W "$words" -- "$cur"))
+      return
+    fi
     COMPREPLY=($(compgen -f -- "$cur"))
     return
   fi
@@ -71,8 +88,15 @@ function zsh(commands: readonly CommandEntry[]): string {
     const names = flag.short ? `(${flag.short} ${flag.name})'{${flag.short},${flag.name}}'` : flag.name;
     return `'${names}[${text(flag.description)}]${action(flag)}'`;
   };
+  // What is offered depends on the word before; where nothing is, files are.
+  const words = (command: CommandEntry) => {
+    const cases = offers(command).map(
+      ([behind, these]) => `${behind}) compadd -- ${these.map((word) => `"${word}"`).join(" ")} ;;`,
+    );
+    return cases.length === 0 ? "_files" : `{ case $words[CURRENT-1] in ${cases.join(" ")} *) _files ;; esac }`;
+  };
   const cases = commands.map(
-    ({ name, flags }) => `    ${name}) _arguments ${flags.map(spec).join(" ")} '*:file:_files' ;;`,
+    (command) => `    ${command.name}) _arguments ${command.flags.map(spec).join(" ")} '*:word:${words(command)}' ;;`,
   );
   return `#compdef ober
 # zsh completion for ober: ober completion zsh > /usr/local/share/zsh/site-functions/_ober
@@ -97,18 +121,28 @@ _ober "$@"
 
 function fish(commands: readonly CommandEntry[]): string {
   const text = (value: string) => `'${value.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
-  const lines = commands.flatMap(({ name, description, flags }) => [
-    `complete -c ober -n __fish_use_subcommand -f -a ${name} -d ${text(description)}`,
-    ...flags.map((flag) =>
-      [
-        `complete -c ober -n '__fish_seen_subcommand_from ${name}'`,
-        ...(flag.short ? [`-s ${flag.short.slice(1)}`] : []),
-        `-l ${flag.name.slice(2)}`,
-        ...(flag.value === undefined ? [] : ["-r"]),
-        ...(flag.choices.length > 0 ? [`-f -a ${text(flag.choices.join(" "))}`] : []),
-        `-d ${text(flag.description)}`,
-      ].join(" "),
-    ),
-  ]);
+  const behind = ({ name }: CommandEntry, word: string) =>
+    word === name
+      ? `test (count (commandline -opc)) -eq 2; and __fish_seen_subcommand_from ${name}`
+      : `__fish_seen_subcommand_from ${name}; and test (commandline -opc)[-1] = ${word}`;
+  const lines = commands.flatMap((command) => {
+    const { name, description, flags } = command;
+    return [
+      `complete -c ober -n __fish_use_subcommand -f -a ${name} -d ${text(description)}`,
+      ...flags.map((flag) =>
+        [
+          `complete -c ober -n '__fish_seen_subcommand_from ${name}'`,
+          ...(flag.short ? [`-s ${flag.short.slice(1)}`] : []),
+          `-l ${flag.name.slice(2)}`,
+          ...(flag.value === undefined ? [] : ["-r"]),
+          ...(flag.choices.length > 0 ? [`-f -a ${text(flag.choices.join(" "))}`] : []),
+          `-d ${text(flag.description)}`,
+        ].join(" "),
+      ),
+      ...offers(command).map(
+        ([word, words]) => `complete -c ober -n ${text(behind(command, word))} -f -a ${text(words.join(" "))}`,
+      ),
+    ];
+  });
   return `# fish completion for ober: ober completion fish > /etc/fish/completions/ober.fish\n${lines.join("\n")}\n`;
 }

@@ -5,9 +5,22 @@ import { flagName } from "./help.ts";
 export type CommandEntry = {
   readonly name: string;
   readonly description: string;
-  readonly positionals: readonly { readonly name: string; readonly description: string; readonly optional: boolean }[];
+  readonly positionals: readonly PositionalEntry[];
   readonly flags: readonly FlagEntry[];
 };
+
+export type PositionalEntry = {
+  readonly name: string;
+  readonly description: string;
+  readonly optional: boolean;
+  /** Words that it may be, for completion; empty when any will do. */
+  readonly words: readonly string[];
+  /** Only behind one of these words are they offered; empty: wherever it stands. */
+  readonly after: readonly string[];
+};
+
+/** What a positional argument may say beside what citty knows. */
+type Words = { readonly words?: readonly string[]; readonly after?: readonly string[] };
 
 export type FlagEntry = {
   /** `--name`. */
@@ -34,6 +47,8 @@ export function describeCommand(name: string, description: string, args: ArgsDef
               name: key,
               description: arg.description ?? "",
               optional: arg.required === false || arg.default !== undefined,
+              words: (arg as Words).words ?? [],
+              after: (arg as Words).after ?? [],
             },
           ]
         : [],

@@ -25,6 +25,9 @@ const CASES: readonly (readonly [typed: string, offered: readonly string[], not:
   ["ober router-config --vendor ", ["bird", "eos", "frr", "junos", "nxos"], "status"],
   ["ober status --", ["--all", "--json", "--watch"], "--vendor"],
   ["ober drain --w", ["--wait"], "--watch"],
+  ["ober config ", ["get", "set", "validate"], "bgp.local_as"],
+  ["ober config get bgp.l", ["bgp.local_as", "bgp.local_address"], "bgp.peer_as"],
+  ["ober config set certs.acme_d", ["certs.acme_dns", "certs.acme_dns_timeout", "certs.acme_domain"], "get"],
 ];
 
 test.each(CASES)("bash completes '%s'", async (typed, offered, not) => {

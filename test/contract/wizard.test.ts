@@ -35,7 +35,7 @@ backends: [{name: s3, servers: ["rgw[1-4]:7480"]}]
 
 /** The questions of BGP mode with one backend group, in their order. */
 const QUESTIONS = [
-  "How do clients find a living node?",
+  "How does traffic reach this node?",
   "AS number of the nodes",
   "AS number of the routers",
   "Routers",
@@ -58,18 +58,19 @@ const QUESTIONS = [
   "Get certificates by ACME",
   "All ingress nodes",
   "Hand running connections over",
+  "Days that the journal",
   "Port of health",
-  "Networks that may see",
   "Most connections of clients",
   "Most connections of one client",
-  "Days that the journal",
+  "Networks that may see",
 ];
+const MENU = "What do you want to change?";
 
 describe("on a terminal", () => {
   test("the wizard leaves the file alone when every question is answered with Enter", async () => {
     const { argv, result } = await place("accept", FILE);
     using terminal = new Terminal(argv);
-    for (const question of QUESTIONS) await terminal.answer(question, KEY.enter);
+    for (const question of [MENU, ...QUESTIONS]) await terminal.answer(question, KEY.enter);
     expect(await terminal.exitCode()).toBe(0);
     expect(await result()).toEqual({ text: FILE, secrets: {} });
   });
@@ -87,7 +88,7 @@ describe("on a terminal", () => {
     for (const question of QUESTIONS) {
       if (question === "AS number of the nodes") {
         await terminal.answer(question, `many${KEY.enter}`);
-        await terminal.answer('expected a whole number from 1 to 4294967295, found the text "many"', KEY.clear);
+        await terminal.answer('must be an AS number (1-4294967295), not "many"', KEY.clear);
         await terminal.answer("AS number of the nodes", `65001${KEY.enter}`);
       } else if (question === "Password of the BGP sessions") {
         await terminal.answer(question, `${KEY.down}${KEY.enter}`);
@@ -112,12 +113,52 @@ describe("on a terminal", () => {
   ])("the wizard ends with 130 on %s and has changed nothing", async (name, key) => {
     const { argv, result } = await place(name, FILE);
     using terminal = new Terminal(argv);
-    await terminal.answer("How do clients", KEY.enter);
+    await terminal.answer(MENU, KEY.enter);
+    await terminal.answer("How does traffic", KEY.enter);
     await terminal.answer("AS number of the nodes", `${KEY.clear}65002${KEY.enter}`);
     await terminal.answer("AS number of the routers", key);
     await terminal.answer("cancelled; nothing was changed", "");
     expect(await terminal.exitCode()).toBe(130);
+    expect(terminal.screen).toContain("your answers are kept; go on with them: ober config");
     await expect(result()).rejects.toThrow();
+  });
+
+  test("the wizard changes one section, and a key goes a question back", async () => {
+    const { argv, result } = await place("section", FILE);
+    using terminal = new Terminal(argv);
+    await terminal.answer(MENU, `${KEY.down}${KEY.down}${KEY.enter}`);
+    await terminal.answer("AS number of the nodes", KEY.enter);
+    await terminal.answer("AS number of the routers", KEY.back);
+    await terminal.answer("AS number of the nodes", `${KEY.clear}65002${KEY.enter}`);
+    for (const question of QUESTIONS.slice(2, 11)) await terminal.answer(question, KEY.enter);
+    await terminal.answer(MENU, KEY.enter);
+    expect(await terminal.exitCode()).toBe(0);
+    expect(await result()).toMatchObject({ secrets: {} });
+    expect(parseYaml((await result()).text, "x")).toEqual(parseYaml(FILE.replace("65001", "65002"), "x"));
+  });
+
+  test("the wizard goes on after Ctrl-C where it was left", async () => {
+    const { argv, result } = await place("resume");
+    {
+      using terminal = new Terminal(argv);
+      await terminal.answer("How does traffic", KEY.enter);
+      await terminal.answer("AS number of the nodes", `65001${KEY.enter}`);
+      await terminal.answer("AS number of the routers", KEY.interrupt);
+      expect(await terminal.exitCode()).toBe(130);
+    }
+    using terminal = new Terminal(argv);
+    await terminal.answer("Go on with your answers of", KEY.enter);
+    const answers: Record<string, string> = {
+      "AS number of the routers": "65000",
+      Routers: "10.0.0.1",
+      "Addresses that clients use": "10.0.0.100",
+      "s3: RADOS gateways": "rgw1:7480",
+    };
+    for (const question of QUESTIONS.slice(2))
+      await terminal.answer(question, `${answers[question] ?? ""}${KEY.enter}`);
+    expect(await terminal.exitCode()).toBe(0);
+    const { text } = await result();
+    expect(parseConfig(parseYaml(text, "x"), "x").bgp).toMatchObject({ local_as: 65001, peer_as: 65000 });
   });
 });
 

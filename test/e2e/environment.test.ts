@@ -35,9 +35,9 @@ test("the password for BGP is root's, whatever HOME says", async () => {
 }, 60_000);
 
 test.each([
-  ["BGP_PASSWORD=x\n", "expected the key in small letters: bgp_password"],
-  ["bgp_password=\n", "expected a password; without one, remove the line"],
-  ["bgp_password=x # of the routers\n", "expected a comment on a line of its own"],
+  ["BGP_PASSWORD=x\n", "the key must be in small letters: bgp_password"],
+  ["bgp_password=\n", "the password is empty: remove the line"],
+  ["bgp_password=x # of the routers\n", "a comment must be on its own line"],
 ])(
   "a login file that means something else than it says is refused: %j",
   async (text, said) => {

@@ -1,6 +1,13 @@
 import { stripVTControlCharacters } from "node:util";
 
-export const KEY = { enter: "\r", down: "\u001b[B", escape: "\u001b", interrupt: "\u0003", clear: "\u0015" } as const;
+export const KEY = {
+  enter: "\r",
+  down: "\u001b[B",
+  escape: "\u001b",
+  interrupt: "\u0003",
+  back: "\u001b[Z",
+  clear: "\u0015",
+} as const;
 
 /** A program on a terminal of its own, with someone who waits for a text before he types. */
 export class Terminal implements Disposable {

@@ -2,11 +2,10 @@ import { type Address, familyOf } from "../../domain/address.ts";
 import { quote } from "../../domain/quote.ts";
 import { MOST_SERVERS, serversInHaproxy } from "../../domain/server-state.ts";
 import type { ConfigProblem } from "../../errors.ts";
+import { isMapping, orList } from "../keys/kinds.ts";
 import { contradictingAddresses, type Place, type Places } from "./addresses.ts";
-import { isMapping } from "./problems.ts";
+import { UNSET_AS } from "./values.ts";
 
-/** What the schema fills in where no AS number is given; only keepalived mode may leave it so. */
-export const UNSET_AS = 0;
 /** VIPs are listed on command lines and in unit files; this many is far beyond any cluster. */
 const MOST_VIPS = 1024;
 /** A VRRP virtual router id is 1 to 255, and each VIP needs its own. */
@@ -23,10 +22,10 @@ export function contradictions(output: unknown): ConfigProblem[] {
   return [
     ...(output["ha_mode"] === "bgp" ? bgpProblems(output["bgp"]) : []),
     ...(vips.length > mostVips(output)
-      ? [{ path: "vips", message: `expected at most ${mostVips(output)} addresses, found ${vips.length}` }]
+      ? [{ path: "vips", message: `must be at most ${mostVips(output)} addresses, not ${vips.length}` }]
       : []),
-    ...(isEmptyList(output["vips"]) ? [{ path: "vips", message: "expected at least one address" }] : []),
-    ...(isEmptyList(output["backends"]) ? [{ path: "backends", message: "expected at least one backend group" }] : []),
+    ...(isEmptyList(output["vips"]) ? [{ path: "vips", message: "must have at least one address" }] : []),
+    ...(isEmptyList(output["backends"]) ? [{ path: "backends", message: "must have at least one backend group" }] : []),
     ...vipProblems(vips, backends),
     ...backendProblems(backends),
     ...contradictingAddresses(placesIn(output, vips, backends)),
@@ -38,9 +37,12 @@ function bgpProblems(bgp: unknown): ConfigProblem[] {
   if (!isMapping(bgp)) return [];
   const missing = ["local_as", "peer_as"].filter((key) => bgp[key] === UNSET_AS);
   return [
-    ...missing.map((key) => ({ path: `bgp.${key}`, message: "BGP mode needs an AS number from 1 to 4294967295" })),
+    ...missing.map((key) => ({
+      path: `bgp.${key}`,
+      message: "is missing: BGP mode needs an AS number (1-4294967295)",
+    })),
     ...(isEmptyList(bgp["neighbors"])
-      ? [{ path: "bgp.neighbors", message: "expected at least one router in BGP mode" }]
+      ? [{ path: "bgp.neighbors", message: "must have at least one router in BGP mode" }]
       : []),
   ];
 }
@@ -84,11 +86,11 @@ function vipProblems(vips: readonly Entry[], backends: readonly Entry[]): Config
     ),
     ...duplicates(vips, (vip) => addressOf(vip)?.text).map(({ index, first, value }) => ({
       path: `vips[${index}].address`,
-      message: `${value} stands in vips[${first}] already`,
+      message: `${value} is vips[${first}] already: write it once`,
     })),
     ...duplicates(vips, (vip) => vip["vrid"]).map(({ index, first, value }) => ({
       path: `vips[${index}].vrid`,
-      message: `${value} is the VRID of vips[${first}] already`,
+      message: `${value} is the VRID of vips[${first}] already: write another`,
     })),
     ...vips.flatMap(({ entry: { backend }, index }) =>
       typeof backend !== "string" || groups.includes(backend) || groups.length === 0
@@ -96,7 +98,7 @@ function vipProblems(vips: readonly Entry[], backends: readonly Entry[]): Config
         : [
             {
               path: `vips[${index}].backend`,
-              message: `expected one of ${groups.map(quote).join(", ")}, found the text ${quote(backend)}`,
+              message: `must be the name of a backend group (${orList(groups.map(quote))}), not ${quote(backend)}`,
             },
           ],
     ),
@@ -107,25 +109,30 @@ function backendProblems(backends: readonly Entry[]): ConfigProblem[] {
   const { total, ofAName } = serversInHaproxy(
     backends.flatMap(({ entry }) => listOf(entry["servers"]).map((server) => ({ host: String(server.entry["host"]) }))),
   );
-  const counted = ofAName > 1 ? `; a name counts ${ofAName} times, for the addresses that it may have` : "";
+  const counted = ofAName > 1 ? `; a name counts ${ofAName} times, once for each address that it may have` : "";
   return [
     ...duplicates(backends, (backend) => backend["name"]).map(({ index, first, value }) => ({
       path: `backends[${index}].name`,
-      message: `${quote(String(value))} names backends[${first}] already`,
+      message: `${quote(String(value))} is the name of backends[${first}] already: write another`,
     })),
     ...backends.flatMap(({ entry, index }) =>
       isEmptyList(entry["servers"])
-        ? [{ path: `backends[${index}].servers`, message: "expected at least one server" }]
+        ? [{ path: `backends[${index}].servers`, message: "must have at least one server" }]
         : [],
     ),
     ...backends.flatMap(({ entry, index }) => tlsProblems(entry, `backends[${index}]`)),
     ...(total > MOST_SERVERS
-      ? [{ path: "backends", message: `expected at most ${MOST_SERVERS} servers in all, found ${total}${counted}` }]
+      ? [
+          {
+            path: "backends",
+            message: `must have at most ${MOST_SERVERS} servers in all groups, not ${total}${counted}`,
+          },
+        ]
       : []),
   ];
 }
 
-/** A server is known by its name: an address is in no certificate, unless somebody says which name is. */
+/** A server is verified by its name. A certificate carries no addresses, so a server that is given as one needs the name from `sni`. */
 function tlsProblems(
   { tls, ca_file: ca, sni, verify, servers }: Record<string, unknown>,
   path: string,
@@ -133,11 +140,13 @@ function tlsProblems(
   if (tls !== true) {
     const given = Object.entries({ ca_file: ca !== "" && ca, sni: sni !== "" && sni, verify: verify === false });
     const idle = given.filter(([, set]) => set).map(([key]) => key);
-    return idle.map((key) => ({ path: `${path}.${key}`, message: "means nothing without tls: true" }));
+    return idle.map((key) => ({ path: `${path}.${key}`, message: "has no effect without tls: true" }));
   }
   const host = listOf(servers).find(({ entry }) => familyOf(String(entry["host"])) !== undefined)?.entry["host"];
   if (verify === false || sni !== "" || host === undefined) return [];
-  return [{ path: `${path}.sni`, message: `is needed to verify ${host}: the name in its certificate` }];
+  return [
+    { path: `${path}.sni`, message: `is missing: write the name in the certificate of ${host}, or verify: false` },
+  ];
 }
 
 function certificateProblems(certs: unknown): ConfigProblem[] {
@@ -146,18 +155,18 @@ function certificateProblems(certs: unknown): ConfigProblem[] {
   if (acme !== true) return [];
   const way = acmeDns(certs);
   const needed = way === undefined ? [] : NEEDED[way].filter((key) => certs[key] === "");
-  const own = "certs.acme_enabled keeps its certificates under etc/certs of the installation; leave this empty";
+  const own = "must be empty with certs.acme_enabled, which keeps its certificates under etc/certs";
   return [
-    ...(domain === "" ? [{ path: "certs.acme_domain", message: "is needed when certs.acme_enabled is true" }] : []),
+    ...(domain === "" ? [{ path: "certs.acme_domain", message: "is missing: certs.acme_enabled needs it" }] : []),
     ...(way === undefined
       ? [
           {
             path: "certs.acme_dns",
-            message: "a certificate by ACME is proved by DNS: expected route53, rfc2136 or hook",
+            message: "must be route53, rfc2136 or hook: ACME proves the domain by a DNS record",
           },
         ]
       : []),
-    ...needed.map((key) => ({ path: `certs.${key}`, message: `is needed to prove the domain by ${way}` })),
+    ...needed.map((key) => ({ path: `certs.${key}`, message: `is missing: acme_dns: ${way} needs it` })),
     ...(typeof path === "string" && path !== "" ? [{ path: "certs.path", message: own }] : []),
   ];
 }

@@ -2,27 +2,11 @@ import type * as v from "valibot";
 import { nearest } from "../../domain/nearest.ts";
 import { quote } from "../../domain/quote.ts";
 import type { ConfigProblem } from "../../errors.ts";
+import { isMapping } from "../keys/kinds.ts";
 
 /** So many unknown keys are another program's file; naming each would only hide that. */
 const MOST_UNKNOWN = 20;
 const LONGEST_KEY = 64;
-
-/** A message for valibot: what belongs here and what is there instead. */
-export function expected(what: string) {
-  return (issue: { readonly input: unknown }): string => `expected ${what}, found ${describe(issue.input)}`;
-}
-
-/** A value as people would name it, short and harmless to print. */
-export function describe(value: unknown): string {
-  if (value === undefined || value === null || value === "") return "nothing";
-  if (Array.isArray(value)) {
-    const odd = value.find((item) => typeof item !== "string" && !Array.isArray(item));
-    return odd === undefined ? "a list" : `a list with ${describe(odd)} in it`;
-  }
-  if (typeof value === "string") return `the text ${quote(value)}`;
-  if (typeof value === "object") return "a section of keys";
-  return String(value);
-}
 
 type PathItem = { readonly type: string; readonly key?: unknown };
 
@@ -81,10 +65,6 @@ function unknownKeyMessage(key: string, known: readonly string[]): string {
   if (/passw|secret|md5|token/i.test(key)) return "unknown key; secrets belong in ~/.ober/login, not here";
   const meant = nearest(key.slice(0, LONGEST_KEY), known);
   return meant === undefined
-    ? `unknown key; known here are ${known.join(", ")}`
+    ? `unknown key; the keys here are ${known.join(", ")}`
     : `unknown key; did you mean ${quote(meant)}?`;
-}
-
-export function isMapping(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,7 +1,18 @@
-import { type Address, bitsOf, formatNetwork, parseAddress, parseNetwork, specialUse } from "../../domain/address.ts";
+import {
+  type Address,
+  bitsOf,
+  familyOf,
+  formatNetwork,
+  parseAddress,
+  parseNetwork,
+  specialUse,
+} from "../../domain/address.ts";
 import { checkHost, expandPieces } from "../../domain/hostlist.ts";
 import { quote } from "../../domain/quote.ts";
 import { OberError } from "../../errors.ts";
+
+/** What stands for an AS number that is not given; only keepalived mode may leave it so. */
+export const UNSET_AS = 0;
 
 export type Server = { readonly host: string; readonly port: number };
 
@@ -35,17 +46,32 @@ function parseServer(text: string): Server {
   const match = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
   if (match === null || !(port >= 1 && port <= 65_535)) {
-    throw new OberError(`${quote(text)} is no server; expected a name or address, ':' and a port from 1 to 65535`);
+    throw new OberError(`${quote(text)} ${unlikeServer(text)}`);
   }
   const host = checkServerHost(match[1] ?? match[2] ?? "");
   return { host: host.toLowerCase().replace(/\.$/, ""), port };
+}
+
+/** Why a text is not a server, and what to write. */
+function unlikeServer(text: string): string {
+  const [, url] = /^https?:\/\/([^/]*)/.exec(text) ?? [];
+  if (url !== undefined) return /^[\w.-]+:\d+$/.test(url) ? `is a URL: write ${url}` : "is a URL: write name:port";
+  const [, port] = /^[\w.-]+:(\d+)$/.exec(text) ?? [];
+  if (port !== undefined) return `has the port ${port.slice(0, 10)}: ports are 1 to 65535`;
+  const [, six = "", its] = /^([0-9A-Fa-f:]+):(\d{2,5})$/.exec(text) ?? [];
+  if (familyOf(six) === 6) return `needs brackets: write [${six}]:${its}`;
+  if (familyOf(text) === 6) return `has no port: write [${text}]:7480`;
+  return /^[\w.-]{1,60}$/.test(text)
+    ? `has no port: write ${text}:7480`
+    : "is not a server: write name:port or address:port";
 }
 
 function checkServerHost(host: string): string {
   const address = parseAddress(host);
   const use = address && specialUse(address);
   // A loopback server is legitimate: an RGW may run on the ingress node itself.
-  if (use !== undefined && use !== "loopback") throw new OberError(`${quote(host)} is a ${use} address and no server`);
+  if (use !== undefined && use !== "loopback")
+    throw new OberError(`${host} is ${article(use)} ${use} address and cannot be a server`);
   return checkHost(host);
 }
 
@@ -53,33 +79,27 @@ function checkServerHost(host: string): string {
 export function parseVipAddress(text: string): Address {
   const [spelled = "", length, ...rest] = text.split("/");
   const address = parseAddress(spelled);
-  if (address === undefined || rest.length > 0)
-    throw new OberError(`expected an IP address, found the text ${quote(text)}`);
+  if (address === undefined || rest.length > 0) throw new OberError(`must be an IPv4 address, not ${quote(text)}`);
   const bits = bitsOf(address.family);
   if (length !== undefined && length !== String(bits)) {
-    throw new OberError(`expected a single address (/${bits} or no prefix length), found the text ${quote(text)}`);
+    throw new OberError(`must be a single address (/${bits} or no prefix length), not ${quote(text)}`);
   }
   const use = specialUse(address);
-  if (use !== undefined)
-    throw new OberError(
-      `${address.text} is ${/^[IU]/i.test(use) ? "an" : "a"} ${use} address, which no router carries to a node`,
-    );
+  if (use !== undefined) throw new OberError(`${address.text} is ${article(use)} ${use} address and cannot be a VIP`);
   return address;
 }
 
-/** Addresses and networks in canonical spelling, host lists allowed; names are none, because they may change. */
+/** Addresses and networks in canonical spelling, host lists allowed. Names are refused, because their addresses may change. */
 export function parseNetworks(lists: string | readonly string[]): string[] {
   const networks = expandPieces(lists).map((text) => {
     const network = parseNetwork(text);
     if (network) return formatNetwork(network);
-    throw new OberError(`${quote(text)} is no address or network such as 10.1.0.0/16`);
+    throw new OberError(`${quote(text)} is not an address or a network such as 10.1.0.0/16`);
   });
   return [...new Set(networks)];
 }
 
-export function isListOfTexts(input: unknown): input is string | string[] {
-  return typeof input === "string" || (Array.isArray(input) && input.every((item) => typeof item === "string"));
-}
+const article = (word: string) => (/^[IU]/i.test(word) ? "an" : "a");
 
 /** keepalived counts advertisement intervals in hundredths of a second (VRRP version 3). */
 export function isAdvertInterval(input: unknown): input is number {

@@ -1,4 +1,4 @@
-import { isMapping } from "../schema/problems.ts";
+import { isMapping, type Kind } from "../keys/kinds.ts";
 
 /** A configuration in the shape of the file as it grows under the questions; every change makes a new one. */
 export type Draft = Readonly<Record<string, unknown>>;
@@ -40,4 +40,27 @@ export function nameOf(place: Place): string {
     (path, key) => (typeof key === "number" ? `${path}[${key}]` : path === "" ? key : `${path}.${key}`),
     "",
   );
+}
+
+/** Entries that stay keep what else the file says about them. */
+export function vipsOf(present: unknown, addresses: readonly string[]): readonly unknown[] {
+  const entries = Array.isArray(present) ? present : [];
+  const addressOf = (entry: unknown) => String(isMapping(entry) ? entry["address"] : entry);
+  return addresses.map((address) => entries.find((entry) => addressOf(entry) === address) ?? address);
+}
+
+/** A typed answer as the file would say it; what is not a value of its kind stays a text, for the schema to refuse. */
+export function valueTyped({ typed }: Pick<Kind, "typed">, answer: string): unknown {
+  const text = answer.trim();
+  if (typed === "number") return /^-?\d{1,15}(\.\d{1,15})?$/.test(text) ? Number(text) : text;
+  if (typed === "truth") return text === "true" ? true : text === "false" ? false : text;
+  return typed === "list" ? splitList(text) : text;
+}
+
+/** Splits at commas outside the brackets of host lists. */
+export function splitList(text: string): string[] {
+  return text
+    .split(/,(?![^[\]]*\])/)
+    .map((piece) => piece.trim())
+    .filter((piece) => piece !== "");
 }

@@ -79,7 +79,7 @@ test("a backend group cannot take the name of a section of haproxy.cfg", async (
   expect(sections.length).toBeGreaterThan(2);
   for (const name of sections) {
     expect(problems(backend({ name }))).toEqual([
-      `backends[0].name: "${name}" is the name of a section that ober writes itself; choose another`,
+      `backends[0].name: "${name}" is the name of a section that ober writes itself: choose another`,
     ]);
   }
 });
@@ -239,7 +239,7 @@ describe("a good file", () => {
 });
 
 const TOP_KEYS =
-  "known here are ha_mode, nodes, handover, settle_time, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, stats_allow, install_path, venv_path";
+  "the keys here are ha_mode, nodes, handover, settle_time, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, stats_allow, install_path, venv_path";
 
 const problems = (input: unknown) => {
   try {
@@ -252,26 +252,38 @@ const problems = (input: unknown) => {
 };
 
 describe("a bad value", () => {
-  const list = (least: number, most: number, found: unknown) =>
-    `expected a whole number from ${least} to ${most}, found ${found}`;
+  const whole = (what: string, least: number, most: number, found: unknown) =>
+    `must be ${what} (${least}-${most}), not ${found}`;
   test.each<[string, unknown, string]>([
+    ["an unknown mode", { ...LEAST, ha_mode: "vrrp" }, 'ha_mode: must be bgp or keepalived, not "vrrp"'],
+    ["an unknown handover", { ...LEAST, handover: false }, "handover: must be auto, always or off, not false"],
     [
-      "an unknown mode",
-      { ...LEAST, ha_mode: "vrrp" },
-      'ha_mode: expected one of bgp, keepalived, found the text "vrrp"',
+      "a text for a number",
+      bgp({ local_as: "65001" }),
+      `bgp.local_as: ${whole("an AS number", 1, 4294967295, '"65001"')}`,
     ],
-    ["an unknown handover", { ...LEAST, handover: false }, "handover: expected one of auto, always, off, found false"],
-    ["a text for a number", bgp({ local_as: "65001" }), `bgp.local_as: ${list(1, 4294967295, 'the text "65001"')}`],
-    ["a fraction", bgp({ peer_as: 1.5 }), `bgp.peer_as: ${list(1, 4294967295, 1.5)}`],
-    ["an AS number too large", bgp({ peer_as: 4294967296 }), `bgp.peer_as: ${list(1, 4294967295, 4294967296)}`],
-    ["not a number at all", bgp({ peer_as: Number.NaN }), `bgp.peer_as: ${list(1, 4294967295, "NaN")}`],
-    ["no AS number", bgp({ local_as: undefined }), "bgp.local_as: BGP mode needs an AS number from 1 to 4294967295"],
-    ["AS 0", bgp({ local_as: 0 }), "bgp.local_as: BGP mode needs an AS number from 1 to 4294967295"],
-    ["no neighbor", bgp({ neighbors: [] }), "bgp.neighbors: expected at least one router in BGP mode"],
+    ["a fraction", bgp({ peer_as: 1.5 }), `bgp.peer_as: ${whole("an AS number", 1, 4294967295, 1.5)}`],
+    [
+      "an AS number too large",
+      bgp({ peer_as: 4294967296 }),
+      `bgp.peer_as: ${whole("an AS number", 1, 4294967295, 4294967296)}`,
+    ],
+    [
+      "not a number at all",
+      bgp({ peer_as: Number.NaN }),
+      `bgp.peer_as: ${whole("an AS number", 1, 4294967295, "NaN")}`,
+    ],
+    [
+      "no AS number",
+      bgp({ local_as: undefined }),
+      "bgp.local_as: is missing: BGP mode needs an AS number (1-4294967295)",
+    ],
+    ["AS 0", bgp({ local_as: 0 }), "bgp.local_as: is missing: BGP mode needs an AS number (1-4294967295)"],
+    ["no neighbor", bgp({ neighbors: [] }), "bgp.neighbors: must have at least one router in BGP mode"],
     [
       "a number as neighbor",
       bgp({ neighbors: [1] }),
-      "bgp.neighbors: expected a list of names or addresses, found a list with 1 in it",
+      "bgp.neighbors: must be a list of names or addresses, not a list that contains 1",
     ],
     [
       "a neighbor that is a VIP",
@@ -291,146 +303,142 @@ describe("a bad value", () => {
     [
       "an IPv6 router id",
       bgp({ router_id: "2001:db8::1" }),
-      'bgp.router_id: expected an IPv4 address, or "" to detect it, found the text "2001:db8::1"',
+      'bgp.router_id: must be an IPv4 address or empty (detected), not "2001:db8::1"',
     ],
     [
       "a loopback local address",
       bgp({ local_address: "127.0.0.1" }),
-      'bgp.local_address: expected an IP address, or "" to detect it, found the text "127.0.0.1"',
+      'bgp.local_address: must be an IP address or empty (detected), not "127.0.0.1"',
     ],
     [
       "hold time 0",
       bgp({ hold_time: 0 }),
-      "bgp.hold_time: 0 turns the detection of a dead node off; the least is 3 seconds",
+      "bgp.hold_time: must be at least 3 seconds: 0 would turn the detection of a dead node off",
     ],
+    ["hold time 2", bgp({ hold_time: 2 }), "bgp.hold_time: must be a whole number of seconds (3-65535), not 2"],
+    ["a word for a truth", bgp({ bfd_enabled: "yes" }), 'bgp.bfd_enabled: must be true or false, not "yes"'],
     [
-      "hold time 2",
-      bgp({ hold_time: 2 }),
-      "bgp.hold_time: expected a whole number of seconds from 3 (BGP allows no 1 or 2) to 65535, found 2",
+      "a BFD interval too short",
+      bgp({ bfd_interval_ms: 9 }),
+      `bgp.bfd_interval_ms: ${whole("a whole number of milliseconds", 10, 10000, 9)}`,
     ],
-    [
-      "a word for a truth",
-      bgp({ bfd_enabled: "yes" }),
-      'bgp.bfd_enabled: expected true or false, found the text "yes"',
-    ],
-    ["a BFD interval too short", bgp({ bfd_interval_ms: 9 }), `bgp.bfd_interval_ms: ${list(10, 10000, 9)}`],
-    ["a BFD multiplier of 1", bgp({ bfd_multiplier: 1 }), `bgp.bfd_multiplier: ${list(2, 50, 1)}`],
+    ["a BFD multiplier of 1", bgp({ bfd_multiplier: 1 }), `bgp.bfd_multiplier: ${whole("a whole number", 2, 50, 1)}`],
     [
       "an advertisement too often",
       { ...LEAST, keepalived: { advert_int: 0.04 } },
-      "keepalived.advert_int: expected seconds from 0.05 to 40 in steps of 0.01, found 0.04",
+      "keepalived.advert_int: must be a number of seconds (0.05-40; in steps of 0.01), not 0.04",
     ],
     [
       "an advertisement too fine",
       { ...LEAST, keepalived: { advert_int: 0.205 } },
-      "keepalived.advert_int: expected seconds from 0.05 to 40 in steps of 0.01, found 0.205",
+      "keepalived.advert_int: must be a number of seconds (0.05-40; in steps of 0.01), not 0.205",
     ],
     [
       "an interface with a blank",
       { ...LEAST, keepalived: { interface: "eth 0" } },
-      'keepalived.interface: expected the name of a network interface, found the text "eth 0"',
+      'keepalived.interface: must be the name of a network interface, not "eth 0"',
     ],
     [
       "an interface name too long",
       { ...LEAST, vips: [{ address: "10.0.0.5", interface: "a234567890123456" }] },
-      'vips[0].interface: expected the name of a network interface, found the text "a234567890123456"',
+      'vips[0].interface: must be the name of a network interface, not "a234567890123456"',
     ],
-    ["no VIP", { ...LEAST, vips: [] }, "vips: expected at least one address"],
-    ["a number as VIP", { ...LEAST, vips: [10] }, "vips[0]: expected an address or a section of keys, found 10"],
+    ["no VIP", { ...LEAST, vips: [] }, "vips: must have at least one address"],
+    ["a number as VIP", { ...LEAST, vips: [10] }, "vips[0]: must be an address or a section of keys, not 10"],
     ["a VIP without address", { ...LEAST, vips: [{ interface: "lo" }] }, "vips[0].address: is missing"],
     [
       "a network as VIP",
       { ...LEAST, vips: ["10.0.0.0/24"] },
-      'vips[0].address: expected a single address (/32 or no prefix length), found the text "10.0.0.0/24"',
+      'vips[0].address: must be a single address (/32 or no prefix length), not "10.0.0.0/24"',
     ],
     [
       "a half IPv6 VIP",
       { ...LEAST, vips: ["2001:db8::1/64"] },
-      'vips[0].address: expected a single address (/128 or no prefix length), found the text "2001:db8::1/64"',
+      'vips[0].address: must be a single address (/128 or no prefix length), not "2001:db8::1/64"',
     ],
     [
       "a name as VIP",
       { ...LEAST, vips: ["s3.example.org"] },
-      'vips[0].address: expected an IP address, found the text "s3.example.org"',
+      'vips[0].address: must be an IPv4 address, not "s3.example.org"',
     ],
     [
       "a loopback VIP",
       { ...LEAST, vips: ["127.0.0.1"] },
-      "vips[0].address: 127.0.0.1 is a loopback address, which no router carries to a node",
+      "vips[0].address: 127.0.0.1 is a loopback address and cannot be a VIP",
     ],
     [
       "a multicast VIP",
       { ...LEAST, vips: ["224.0.0.18"] },
-      "vips[0].address: 224.0.0.18 is a multicast address, which no router carries to a node",
+      "vips[0].address: 224.0.0.18 is a multicast address and cannot be a VIP",
     ],
     [
       "an unspecified VIP",
       { ...LEAST, vips: ["::"] },
-      "vips[0].address: :: is an unspecified address, which no router carries to a node",
+      "vips[0].address: :: is an unspecified address and cannot be a VIP",
     ],
     [
       "a broadcast VIP",
       { ...LEAST, vips: ["255.255.255.255"] },
-      "vips[0].address: 255.255.255.255 is a broadcast address, which no router carries to a node",
+      "vips[0].address: 255.255.255.255 is a broadcast address and cannot be a VIP",
     ],
     [
       "a VIP twice",
       { ...LEAST, vips: ["10.0.0.100", "10.0.0.100/32"] },
-      "vips[1].address: 10.0.0.100 stands in vips[0] already",
+      "vips[1].address: 10.0.0.100 is vips[0] already: write it once",
     ],
     [
       "a VIP of no group",
       { ...LEAST, vips: [{ address: "10.0.0.5", backend: "s4" }] },
-      'vips[0].backend: expected one of "s3", found the text "s4"',
+      'vips[0].backend: must be the name of a backend group ("s3"), not "s4"',
     ],
     [
       "a list as VIP",
       { ...LEAST, vips: [["10.0.0.1"]] },
-      "vips[0]: expected an address or a section of keys, found a list",
+      "vips[0]: must be an address or a section of keys, not a list",
     ],
-    ["no backend", { ...LEAST, backends: [] }, "backends: expected at least one backend group"],
+    ["no backend", { ...LEAST, backends: [] }, "backends: must have at least one backend group"],
     ["a group without name", backend({ name: null }), "backends[0].name: is missing"],
     ["a group without servers", backend({ servers: null }), "backends[0].servers: is missing"],
-    ["a group with no server", backend({ servers: [] }), "backends[0].servers: expected at least one server"],
+    ["a group with no server", backend({ servers: [] }), "backends[0].servers: must have at least one server"],
     [
       "a group name with a blank",
       backend({ name: "s3 b" }),
-      "backends[0].name: expected up to 64 letters, digits, '_', '.' or '-', a letter or digit first, found the text \"s3 b\"",
+      "backends[0].name: must be up to 64 letters, digits, '_', '.' or '-', a letter or digit first, not \"s3 b\"",
     ],
     [
       "a group name of ober's",
       backend({ name: "ober_stats" }),
-      'backends[0].name: "ober_stats" is the name of a section that ober writes itself; choose another',
+      'backends[0].name: "ober_stats" is the name of a section that ober writes itself: choose another',
     ],
     [
       "a group twice",
       { ...LEAST, backends: [LEAST.backends[0], LEAST.backends[0]] },
-      'backends[1].name: "s3" names backends[0] already',
+      'backends[1].name: "s3" is the name of backends[0] already: write another',
     ],
     [
       "a server without port",
       backend({ servers: ["rgw1"] }),
-      `backends[0].servers: "rgw1" is no server; expected a name or address, ':' and a port from 1 to 65535`,
+      `backends[0].servers: "rgw1" has no port: write rgw1:7480`,
     ],
     [
       "a server with port 0",
       backend({ servers: ["rgw1:0"] }),
-      `backends[0].servers: "rgw1:0" is no server; expected a name or address, ':' and a port from 1 to 65535`,
+      `backends[0].servers: "rgw1:0" has the port 0: ports are 1 to 65535`,
     ],
     [
       "a server with port 65536",
       backend({ servers: ["rgw1:65536"] }),
-      `backends[0].servers: "rgw1:65536" is no server; expected a name or address, ':' and a port from 1 to 65535`,
+      `backends[0].servers: "rgw1:65536" has the port 65536: ports are 1 to 65535`,
     ],
     [
       "an IPv6 server without brackets",
       backend({ servers: ["2001:db8::1:7480"] }),
-      `backends[0].servers: "2001:db8::1:7480" is no server; expected a name or address, ':' and a port from 1 to 65535`,
+      `backends[0].servers: "2001:db8::1:7480" needs brackets: write [2001:db8::1]:7480`,
     ],
     [
       "a URL as server",
       backend({ servers: ["http://rgw1:7480"] }),
-      `backends[0].servers: "http://rgw1:7480" is no server; expected a name or address, ':' and a port from 1 to 65535`,
+      `backends[0].servers: "http://rgw1:7480" is a URL: write rgw1:7480`,
     ],
     [
       "a server twice, by its port",
@@ -445,82 +453,90 @@ describe("a bad value", () => {
     [
       "a multicast server",
       backend({ servers: ["224.0.0.1:80"] }),
-      'backends[0].servers: "224.0.0.1" is a multicast address and no server',
+      "backends[0].servers: 224.0.0.1 is a multicast address and cannot be a server",
     ],
     [
       "a health path without slash",
       backend({ health_check_path: "health" }),
-      `backends[0].health_check_path: expected a path that begins with '/' and holds no blanks, quotes, '#', '%' or '$', found the text "health"`,
+      `backends[0].health_check_path: must be a path that begins with '/', without blanks, quotes, '#', '%' and '$', not "health"`,
     ],
     [
       "a health path with %[",
       backend({ health_check_path: "/%[env(HOME)]" }),
-      `backends[0].health_check_path: expected a path that begins with '/' and holds no blanks, quotes, '#', '%' or '$', found the text "/%[env(HOME)]"`,
+      `backends[0].health_check_path: must be a path that begins with '/', without blanks, quotes, '#', '%' and '$', not "/%[env(HOME)]"`,
     ],
     [
       "a check interval too short",
       backend({ health_check_interval: 10 }),
-      `backends[0].health_check_interval: ${list(100, 60000, 10)}`,
+      `backends[0].health_check_interval: ${whole("a whole number of milliseconds", 100, 60000, 10)}`,
     ],
     [
       "a relative certificate path",
       { ...LEAST, certs: { path: "certs" } },
-      'certs.path: expected an absolute path of letters, digits and ._,+@-, found the text "certs"',
+      'certs.path: must be an absolute path of letters, digits and the characters ._,+@-, not "certs"',
     ],
     [
       "ACME without domain",
       { ...LEAST, certs: { acme_enabled: true, acme_dns: "route53" } },
-      "certs.acme_domain: is needed when certs.acme_enabled is true",
+      "certs.acme_domain: is missing: certs.acme_enabled needs it",
     ],
     [
       "a CA without TLS",
       { ...LEAST, backends: [{ name: "s3", servers: ["rgw1:443"], ca_file: "/etc/ca.pem" }] },
-      "backends[0].ca_file: means nothing without tls: true",
+      "backends[0].ca_file: has no effect without tls: true",
     ],
     [
       "TLS to an address without a name",
       { ...LEAST, backends: [{ name: "s3", servers: ["10.0.9.1:443"], tls: true }] },
-      "backends[0].sni: is needed to verify 10.0.9.1: the name in its certificate",
+      "backends[0].sni: is missing: write the name in the certificate of 10.0.9.1, or verify: false",
     ],
     [
       "a CA file that would be a directive",
       { ...LEAST, backends: [{ name: "s3", servers: ["rgw1:443"], tls: true, ca_file: "/etc/ca.pem verify none" }] },
-      'backends[0].ca_file: expected an absolute path of letters, digits and ._,+@-, found the text "/etc/ca.pem verify none"',
+      'backends[0].ca_file: must be an absolute path of letters, digits and the characters ._,+@-, not "/etc/ca.pem verify none"',
     ],
     [
       "ACME without DNS",
       { ...LEAST, certs: { acme_enabled: true, acme_domain: "*.s3.example.org" } },
-      "certs.acme_dns: a certificate by ACME is proved by DNS: expected route53, rfc2136 or hook",
+      "certs.acme_dns: must be route53, rfc2136 or hook: ACME proves the domain by a DNS record",
     ],
     [
       "DNS updates without a server",
       { ...LEAST, certs: { acme_enabled: true, acme_domain: "s3.example.org", acme_dns: "rfc2136" } },
-      "certs.rfc2136_server: is needed to prove the domain by rfc2136",
+      "certs.rfc2136_server: is missing: acme_dns: rfc2136 needs it",
     ],
     [
       "ACME and a place of the operator's",
       { ...LEAST, certs: { ...ACME, path: "/etc/ssl/s3.pem" } },
-      "certs.path: certs.acme_enabled keeps its certificates under etc/certs of the installation; leave this empty",
+      "certs.path: must be empty with certs.acme_enabled, which keeps its certificates under etc/certs",
     ],
     [
       "an ACME server without TLS",
       { ...LEAST, certs: { ...ACME, acme_server: "http://ca.example.org/dir" } },
-      'certs.acme_server: expected the https:// address of an ACME directory, found the text "http://ca.example.org/dir"',
+      'certs.acme_server: must be the https:// address of an ACME directory, not "http://ca.example.org/dir"',
     ],
     [
       "a name that is none",
       { ...LEAST, certs: { ...ACME, acme_names: ["s3.example.org", "a b"] } },
-      'certs.acme_names[1]: expected a domain name such as s3.example.org or *.s3.example.org, found the text "a b"',
+      'certs.acme_names[1]: must be a domain name such as s3.example.org or *.s3.example.org, not "a b"',
     ],
     [
       "an e-mail address without host",
       { ...LEAST, certs: { acme_email: "ops" } },
-      'certs.acme_email: expected an e-mail address, found the text "ops"',
+      'certs.acme_email: must be an e-mail address, not "ops"',
     ],
-    ["a taken port", { ...LEAST, stats_port: 443 }, "stats_port: port 443 is needed for S3, ACME, BGP or BFD"],
-    ["a port out of range", { ...LEAST, stats_port: 65536 }, `stats_port: ${list(1, 65535, 65536)}`],
-    ["a retention of 0 days", { ...LEAST, log_retention_days: 0 }, `log_retention_days: ${list(1, 3650, 0)}`],
-    ["a section that is a list", { ...LEAST, certs: [] }, "certs: expected a section of keys, found a list"],
+    [
+      "a taken port",
+      { ...LEAST, stats_port: 443 },
+      "stats_port: must be another port: 443 is needed for S3, ACME, BGP or BFD",
+    ],
+    ["a port out of range", { ...LEAST, stats_port: 65536 }, `stats_port: ${whole("a port", 1, 65535, 65536)}`],
+    [
+      "a retention of 0 days",
+      { ...LEAST, log_retention_days: 0 },
+      `log_retention_days: ${whole("a whole number of days", 1, 3650, 0)}`,
+    ],
+    ["a section that is a list", { ...LEAST, certs: [] }, "certs: must be a section of keys, not a list"],
     ["a misspelt key", { ...LEAST, vip: [] }, 'vip: unknown key; did you mean "vips"?'],
     ["a misspelt key in a section", bgp({ neighbours: [] }), 'bgp.neighbours: unknown key; did you mean "neighbors"?'],
     ["a misspelt key in a list", backend({ server: [] }), 'backends[0].server: unknown key; did you mean "servers"?'],
@@ -531,11 +547,11 @@ describe("a bad value", () => {
     ],
     ["a key that every object has", { ...LEAST, constructor: 1 }, `constructor: unknown key; ${TOP_KEYS}`],
     ["a key that steers the terminal", { ...LEAST, "\u001b[31m": 1 }, `"\\u001b[31m": unknown key; ${TOP_KEYS}`],
-    ["a document that is a list", [], ": expected a mapping of keys such as ha_mode, vips and backends, found a list"],
+    ["a document that is a list", [], ": must be a mapping of keys such as ha_mode, vips and backends, not a list"],
     [
       "a document that is a word",
       "hello",
-      ': expected a mapping of keys such as ha_mode, vips and backends, found the text "hello"',
+      ': must be a mapping of keys such as ha_mode, vips and backends, not "hello"',
     ],
     [
       "an IPv6 VIP",
@@ -545,7 +561,7 @@ describe("a bad value", () => {
     [
       "more VIPs than VRIDs",
       { ...LEAST, ha_mode: "keepalived", vips: Array.from({ length: 256 }, (_, index) => `10.1.1.${index}`) },
-      "vips: expected at most 255 addresses, found 256",
+      "vips: must be at most 255 addresses, not 256",
     ],
   ])("is refused: %s", (_what, input, problem) => {
     expect(problems(input)).toEqual([problem]);
@@ -561,20 +577,20 @@ describe("a bad value", () => {
     expect(problems(input)).toEqual([
       'ha_mod: unknown key; did you mean "ha_mode"?',
       'bgp.neighbors: the brackets in "leaf[1-" do not match',
-      "bgp.hold_time: expected a whole number of seconds from 3 (BGP allows no 1 or 2) to 65535, found 1",
-      'vips[2].address: expected an IP address, found the text "x"',
+      "bgp.hold_time: must be a whole number of seconds (3-65535), not 1",
+      'vips[2].address: must be an IPv4 address, not "x"',
       "backends[1].servers: is missing",
-      "bgp.local_as: BGP mode needs an AS number from 1 to 4294967295",
-      "bgp.peer_as: BGP mode needs an AS number from 1 to 4294967295",
-      "vips[1].address: 10.0.0.1 stands in vips[0] already",
-      'backends[1].name: "a" names backends[0] already',
+      "bgp.local_as: is missing: BGP mode needs an AS number (1-4294967295)",
+      "bgp.peer_as: is missing: BGP mode needs an AS number (1-4294967295)",
+      "vips[1].address: 10.0.0.1 is vips[0] already: write it once",
+      'backends[1].name: "a" is the name of backends[0] already: write another',
     ]);
   });
 
   test("makes a message that names the file and says what to do", () => {
     const parse = () => parseConfig({ ...LEAST, stats_port: 80 }, "/opt/ober/etc/ober.yaml");
     expect(parse).toThrow(
-      "/opt/ober/etc/ober.yaml has a problem:\n  stats_port: port 80 is needed for S3, ACME, BGP or BFD",
+      "/opt/ober/etc/ober.yaml has a problem:\n  stats_port: must be another port: 80 is needed for S3, ACME, BGP or BFD",
     );
   });
 
@@ -588,8 +604,8 @@ describe("a bad value", () => {
   test("buried in a million lists is refused without exhausting the stack", () => {
     const deep = Array.from({ length: 1_000_000 }).reduce<unknown>((inner) => [inner], "x");
     expect(problems({ ...LEAST, vips: [deep] })).toEqual([
-      "vips[0]: expected an address or a section of keys, found a list",
+      "vips[0]: must be an address or a section of keys, not a list",
     ]);
-    expect(problems({ ...LEAST, nodes: deep })).toEqual(["nodes: expected a list of names or addresses, found a list"]);
+    expect(problems({ ...LEAST, nodes: deep })).toEqual(["nodes: must be a list of names or addresses, not a list"]);
   });
 });

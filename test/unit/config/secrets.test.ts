@@ -45,7 +45,7 @@ describe("readSecrets", () => {
     const error = await readSecrets(system, {}, LOGIN).catch((error: unknown) => error as OberError);
     expect(error).toMatchObject({
       message: `${LOGIN} belongs to the user with the ID 65534, who can change it`,
-      hint: `look at what it says, then: chown 0 ${LOGIN}`,
+      hint: `check its content, then: chown 0 ${LOGIN}`,
     });
   });
 
@@ -53,51 +53,55 @@ describe("readSecrets", () => {
     using system = temporarySystem();
     await system.makeDirectory("/root/.ober");
     await system.symlink("/etc/passwd", LOGIN);
-    await expect(readSecrets(system, {}, LOGIN)).rejects.toThrow(`${LOGIN} is no regular file`);
+    await expect(readSecrets(system, {}, LOGIN)).rejects.toThrow(`${LOGIN} is not a regular file`);
   });
 
   const long = `bgp_password=${"x".repeat(81)}`;
   test.each<[string, string, string]>([
-    ["a line without key", "\nhunter2", `${LOGIN}: line 2: expected key=value`],
-    ["an empty key", "=hunter2", `${LOGIN}: line 1: expected a key of letters, digits and _.:-`],
-    ["a key with a blank", "bgp password=hunter2", `${LOGIN}: line 1: expected a key of letters, digits and _.:-`],
-    ["a key twice", "a=hunter2\na=hunter2", `${LOGIN}: line 2: the key "a" stands here for the second time`],
+    ["a line without key", "\nhunter2", `${LOGIN}: line 2: must be key=value`],
+    ["an empty key", "=hunter2", `${LOGIN}: line 1: a key must be letters, digits and _.:-`],
+    ["a key with a blank", "bgp password=hunter2", `${LOGIN}: line 1: a key must be letters, digits and _.:-`],
+    ["a key twice", "a=hunter2\na=hunter2", `${LOGIN}: line 2: the key "a" is written twice`],
     [
       "a control character",
       "bgp_password=hunter2\u001b[0m",
-      `${LOGIN}: line 1: expected printable ASCII characters only`,
+      `${LOGIN}: line 1: the value must be printable ASCII characters`,
     ],
     [
       "a quote",
       'bgp_password=hunter2"; } process evil {',
-      `${LOGIN}: line 1: expected at most 80 characters without quotes and backslashes`,
+      `${LOGIN}: line 1: the password must be at most 80 characters without quotes and backslashes`,
     ],
     [
       "a backslash",
       "bgp_password=hunter2\\",
-      `${LOGIN}: line 1: expected at most 80 characters without quotes and backslashes`,
+      `${LOGIN}: line 1: the password must be at most 80 characters without quotes and backslashes`,
     ],
     [
       "ober's key in capitals",
       "BGP_PASSWORD=hunter2",
-      `${LOGIN}: line 1: expected the key in small letters: bgp_password`,
+      `${LOGIN}: line 1: the key must be in small letters: bgp_password`,
     ],
     [
       "the key of a neighbor in capitals",
       "# leaf\nBGP_PASSWORD_Leaf1=hunter2",
-      `${LOGIN}: line 2: expected the key in small letters: bgp_password_Leaf1`,
+      `${LOGIN}: line 2: the key must be in small letters: bgp_password_Leaf1`,
     ],
     [
       "a comment behind a value",
       "bgp_password=hunter2 # of the routers",
-      `${LOGIN}: line 1: expected a comment on a line of its own; a value cannot hold a blank and #`,
+      `${LOGIN}: line 1: a comment must be on its own line: a value cannot contain a blank and #`,
     ],
     [
       "a password that is empty",
       "bgp_password=\n# hunter2",
-      `${LOGIN}: line 1: expected a password; without one, remove the line`,
+      `${LOGIN}: line 1: the password is empty: remove the line`,
     ],
-    ["a password too long", long, `${LOGIN}: line 1: expected at most 80 characters without quotes and backslashes`],
+    [
+      "a password too long",
+      long,
+      `${LOGIN}: line 1: the password must be at most 80 characters without quotes and backslashes`,
+    ],
   ])("refuses %s without repeating it", async (_what, text, message) => {
     using system = await systemWith(text);
     const error = await readSecrets(system, {}, LOGIN).catch((error: unknown) => error as OberError);
@@ -153,7 +157,7 @@ describe("writeSecrets", () => {
   test("refuses what it could not read back, and leaves the file alone", async () => {
     using system = await systemWith("bgp_password=old\n");
     const write = writeSecrets(system, { bgp_password: "two\nlines=2" }, LOGIN);
-    await expect(write).rejects.toThrow(`"bgp_password" in ${LOGIN}: expected printable ASCII characters only`);
+    await expect(write).rejects.toThrow(`"bgp_password" in ${LOGIN}: the value must be printable ASCII characters`);
     expect(await system.read(LOGIN)).toBe("bgp_password=old\n");
   });
 

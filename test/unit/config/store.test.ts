@@ -30,20 +30,28 @@ describe("parseYaml", () => {
 
   const bomb = `a0: &a0 [x, x]\n${Array.from({ length: 20 }, (_, i) => `a${i + 1}: &a${i + 1} [*a${i}, *a${i}]`).join("\n")}`;
   test.each<[string, string, string]>([
-    ["a key twice", "a: 1\nb:\n  c: 1\n  c: 2\n", "line 4, column 3: this key stands here for the second time"],
-    ["a bomb of aliases", bomb, "line 1, column 9: anchors are not understood; write the value out where it is used"],
-    ["an alias of nothing", "a: *x", "line 1, column 4: aliases are not understood; write the value out"],
-    ["an anchor", "a: &x 1", "line 1, column 7: anchors are not understood; write the value out where it is used"],
-    ["a tab", "bgp:\n\tlocal_as: 1", "line 2, column 1: a tab at the beginning of a line; YAML indents with blanks"],
-    ["a second document", "a: 1\n---\nb: 2\n", "line 2, column 1: a second document begins here; expected one"],
-    ["a NUL byte", "a: 1\nb: x\0y", "line 2, column 5: a NUL byte; expected UTF-8 text"],
-    ["Latin-1", Buffer.from("a: gr\xfcn", "latin1").toString("utf8"), "line 1, column 6: expected UTF-8 text"],
-    ["UTF-16", Buffer.from("\ufeffa: 1", "utf16le").toString("utf8"), "line 1, column 1: expected UTF-8 text"],
-    ["a foreign tag", "a: !!python/object:os.system x", "line 1, column 4: a tag that is not understood"],
-    ["a binary", "a: !!binary aGk=", 'line 1, column 13: the tag "tag:yaml.org,2002:binary" is not understood'],
-    ["a list as key", "? [a]\n: b", "line 1, column 3: expected a word as key"],
-    ["a number as key", "80: b", "line 1, column 1: expected a word as key"],
-    ["a missing key", ": b", "line 1, column 1: expected a word as key"],
+    ["a key twice", "a: 1\nb:\n  c: 1\n  c: 2\n", "line 4, column 3: this key is written twice"],
+    ["a bomb of aliases", bomb, "line 1, column 9: anchors are not allowed: write the value out where it is used"],
+    ["an alias of nothing", "a: *x", "line 1, column 4: aliases are not allowed: write the value out"],
+    ["an anchor", "a: &x 1", "line 1, column 7: anchors are not allowed: write the value out where it is used"],
+    ["a tab", "bgp:\n\tlocal_as: 1", "line 2, column 1: the line is indented with a tab: write blanks"],
+    ["a second document", "a: 1\n---\nb: 2\n", "line 2, column 1: a second document begins here: write one only"],
+    ["a NUL byte", "a: 1\nb: x\0y", "line 2, column 5: must be UTF-8 text without NUL bytes"],
+    ["Latin-1", Buffer.from("a: gr\xfcn", "latin1").toString("utf8"), "line 1, column 6: must be UTF-8 text"],
+    ["UTF-16", Buffer.from("\ufeffa: 1", "utf16le").toString("utf8"), "line 1, column 1: must be UTF-8 text"],
+    [
+      "a foreign tag",
+      "a: !!python/object:os.system x",
+      "line 1, column 4: tags are not allowed: write the value without it",
+    ],
+    [
+      "a binary",
+      "a: !!binary aGk=",
+      'line 1, column 13: the tag "tag:yaml.org,2002:binary" is not allowed: write the value without it',
+    ],
+    ["a list as key", "? [a]\n: b", "line 1, column 3: a key must be a word"],
+    ["a number as key", "80: b", "line 1, column 1: a key must be a word"],
+    ["a missing key", ": b", "line 1, column 1: a key must be a word"],
     [
       "a host list without quotes in a list",
       "x: 1\nnodes: [node[01-03]]",
@@ -66,7 +74,7 @@ describe("parseYaml", () => {
       "a: %b",
       "line 1, column 4: not YAML: plain value cannot start with directive indicator character %",
     ],
-    ["ten megabytes", `a: ${"x".repeat(10_000_000)}`, ": expected at most 128 KiB, found 9766 KiB"],
+    ["ten megabytes", `a: ${"x".repeat(10_000_000)}`, ": must be at most 128 KiB, not 9766 KiB"],
     ["a hundred thousand brackets", `a: ${"[".repeat(100_000)}`, ": nested too deeply"],
     ["twenty-one brackets", `a: ${"[".repeat(21)}${"]".repeat(21)}`, "line 1, column 22: nested too deeply"],
   ])("refuses %s and says where", (_what, text, message) => {
@@ -175,15 +183,17 @@ describe("emitConfig", () => {
     expect(
       emitConfig(undefined, { ha_mode: "bgp", bgp: { local_as: 65001, neighbors: ["leaf[1-2]"] }, stats_port: 8404 }),
     ).toMatchInlineSnapshot(`
-      "# How clients find a living node: bgp (routers, ECMP) or keepalived (VRRP).
+      "# yaml-language-server: $schema=ober.schema.json
+
+      # How traffic reaches the nodes: bgp (routers spread it by ECMP) or keepalived (VRRP moves the VIPs).
       ha_mode: bgp
 
-      # The routers are the neighbors. Empty router_id and local_address are detected on each node.
+      # BGP mode. The routers are the neighbors; empty router_id and local_address are detected.
       bgp:
         local_as: 65001
         neighbors: ["leaf[1-2]"]
 
-      # The port of health, statistics and metrics.
+      # The port of health checks, statistics and metrics.
       stats_port: 8404
       "
     `);

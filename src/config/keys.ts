@@ -1,0 +1,638 @@
+/**
+ * Every key of `ober.yaml`, one row each. The schema, the wizard, the editors' JSON Schema, `ober config --example` and docs/config.md are made
+ * of these rows. What two keys together cannot say is in schema/contradictions.ts.
+ */
+import * as v from "valibot";
+import { type Family, parseAddress, specialUse } from "../domain/address.ts";
+import { expandHostList } from "../domain/hostlist.ts";
+import { INTERFACE_NAME } from "../domain/interface-name.ts";
+import { quote } from "../domain/quote.ts";
+import { OberError } from "../errors.ts";
+import {
+  choice,
+  type Entries,
+  free,
+  ignored,
+  type Kind,
+  key,
+  list,
+  maybeText,
+  mustBe,
+  needed,
+  number,
+  parsedList,
+  parsedText,
+  rowsOf,
+  section,
+  sections,
+  text,
+  truth,
+  whole,
+} from "./keys/kinds.ts";
+import { isAdvertInterval, parseNetworks, parseServers, parseVipAddress, UNSET_AS } from "./schema/values.ts";
+
+/** First versions: keys that the Python version wrote already, and keys that came with this one. */
+export const PYTHON = "the Python version";
+const FIRST = "1.0.0";
+
+/** Ports that ober or the daemons beside it need for something else: S3, ACME, BGP and BFD. */
+const TAKEN_PORTS = [80, 443, 179, 3784];
+/** Names of HAProxy's own proxies, and what `haproxy.cfg` calls the sections that every node has. */
+const TAKEN_NAME = /^(ober|ober_.*|GLOBAL|MASTER)$/;
+const LARGEST_AS = 4_294_967_295;
+
+const DOMAIN =
+  /^(?=.{1,253}$)(\*\.)?([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
+const HTTPS_URL = /^https:\/\/[A-Za-z0-9.-]{1,253}(:\d{1,5})?\/[A-Za-z0-9/._~-]{0,512}$/;
+const SERVER_AND_PORT = /^([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:]{2,45}\])(:\d{1,5})?$/;
+const EMAIL = /^[A-Za-z0-9_.+-]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}$/;
+/** Everything that a request path needs and that HAProxy neither splits, quotes nor expands: no blank, quote, #, % or $. */
+const REQUEST_PATH = /^\/[A-Za-z0-9/._~:@?&=+,-]{0,1023}$/;
+
+const hosts = parsedList("a list of names or addresses", expandHostList);
+const interfaceName = text(INTERFACE_NAME, "the name of a network interface");
+const absolutePath = maybeText(
+  /^\/[A-Za-z0-9_.,+@/-]{0,1023}$/,
+  "an absolute path of letters, digits and the characters ._,+@-",
+);
+const domain = maybeText(DOMAIN, "a domain name such as s3.example.org");
+
+const asNumber: Kind<v.GenericSchema<number>> = {
+  ...whole(UNSET_AS, LARGEST_AS),
+  schema: v.custom<number>(
+    (input) => Number.isInteger(input) && (input as number) >= UNSET_AS && (input as number) <= LARGEST_AS,
+    mustBe(`an AS number (1-${LARGEST_AS})`),
+  ),
+  range: `1-${LARGEST_AS}`,
+};
+
+function ownAddress(family?: Family) {
+  const what = family === 4 ? "an IPv4 address" : "an IP address";
+  return parsedText(what, (input) => {
+    const address = parseAddress(input);
+    if (input === "") return "";
+    if (address !== undefined && specialUse(address) === undefined && address.family === (family ?? address.family)) {
+      return address.text;
+    }
+    throw new OberError(`must be ${what} or empty (detected), not ${quote(input)}`);
+  });
+}
+
+const holdTime = whole(3, 65_535, { unit: "seconds" });
+const tlsVersion = choice({ "1.2": "TLS 1.2 and 1.3", "1.3": "TLS 1.3 alone" });
+const curve = choice({
+  X25519MLKEM768: "hybrid with ML-KEM, against quantum computers",
+  X25519: "Curve25519",
+  "P-256": "NIST P-256",
+  "P-384": "NIST P-384",
+  "P-521": "NIST P-521",
+});
+const curves = list(curve, "a list of key exchanges");
+const port = whole(1, 65_535, { what: "a port" });
+const groupName = text(
+  /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/,
+  "up to 64 letters, digits, '_', '.' or '-', a letter or digit first",
+);
+
+const seconds = "seconds";
+const milliseconds = "milliseconds";
+
+export const KEYS = {
+  ha_mode: key(choice({ bgp: "BGP and ECMP (there is a router)", keepalived: "VRRP (there is none)" }), "bgp", {
+    says: "How traffic reaches the nodes: bgp (routers spread it by ECMP) or keepalived (VRRP moves the VIPs).",
+    since: PYTHON,
+    example: "keepalived",
+    ask: { message: "How does traffic reach this node?" },
+  }),
+  nodes: key(hosts, [], {
+    says: "All ingress nodes, for the handover, for leaving in turn and for status --all. Host lists such as node[01-04] are understood everywhere.",
+    since: FIRST,
+    example: ["node[01-04]"],
+    empty: "this node, and the peers in keepalived mode",
+    ask: { message: "All ingress nodes, for the handover (may be empty)", placeholder: "node[01-04]" },
+  }),
+  handover: key(
+    choice({
+      auto: "where the kernel can",
+      always: "an error where the kernel cannot",
+      off: "never",
+    }),
+    "auto",
+    {
+      says: "Whether packets of running connections are handed to the node that has the connection, so that no transfer ends when a VIP moves.",
+      since: FIRST,
+      example: "off",
+      ask: { message: "Hand running connections over before a planned stop?" },
+    },
+  ),
+  settle_time: key(whole(0, 600, { unit: seconds }), 5, {
+    says: "How long a node that is back must have served before another one leaves in reliance on it.",
+    since: FIRST,
+    example: 30,
+    ask: false,
+  }),
+  bgp: section(PYTHON, "BGP mode. The routers are the neighbors; empty router_id and local_address are detected.", {
+    local_as: key(asNumber, UNSET_AS, {
+      says: "The AS number of the nodes.",
+      since: PYTHON,
+      example: 65_001,
+      empty: "required in BGP mode",
+      ask: { message: "AS number of the nodes", placeholder: "65001" },
+    }),
+    peer_as: key(asNumber, UNSET_AS, {
+      says: "The AS number of the routers.",
+      since: PYTHON,
+      example: 65_000,
+      empty: "required in BGP mode",
+      ask: { message: "AS number of the routers", placeholder: "65000" },
+    }),
+    neighbors: key(hosts, [], {
+      says: "The routers, by name or IPv4 address.",
+      since: PYTHON,
+      example: ["10.0.0.1", "10.0.0.2"],
+      empty: "required in BGP mode",
+      ask: { message: "Routers (names, addresses or host lists)", placeholder: "10.0.0.1, leaf[1-2]" },
+    }),
+    router_id: key(ownAddress(4), "", {
+      says: "The BGP router id of this node.",
+      since: PYTHON,
+      example: "10.0.0.11",
+      empty: "this node's address; detected on each node",
+      ask: { message: "Router id (empty: this node's address)" },
+    }),
+    local_address: key(ownAddress(), "", {
+      says: "The address that BGP sessions start from. One file for all nodes leaves it empty.",
+      since: PYTHON,
+      example: "10.0.0.11",
+      empty: "the address that leads to each router; detected on each node",
+      ask: { message: "Local address (empty: the one towards the routers)", also: "bgp.neighbors" },
+    }),
+    hold_time: key(
+      {
+        ...holdTime,
+        schema: v.custom<number>(
+          (input) => Number.isInteger(input) && (input as number) >= 3 && (input as number) <= 65_535,
+          (issue) =>
+            issue.input === 0
+              ? "must be at least 3 seconds: 0 would turn the detection of a dead node off"
+              : mustBe("a whole number of seconds (3-65535)")(issue),
+        ),
+      },
+      3,
+      {
+        says: "After how long without a message a BGP session is dead. BFD is faster.",
+        since: PYTHON,
+        example: 9,
+        ask: { message: "Hold time, seconds" },
+      },
+    ),
+    ttl_security: key(truth, false, {
+      says: "Take BGP packets only from routers on the same link (GTSM, RFC 5082). The routers must do the same.",
+      since: PYTHON,
+      example: true,
+      ask: false,
+    }),
+    bfd_enabled: key(truth, true, {
+      says: "Detect a dead link or node with BFD, within bfd_interval_ms times bfd_multiplier.",
+      since: PYTHON,
+      example: false,
+      ask: { message: "Detect a dead link or node with BFD?" },
+    }),
+    bfd_interval_ms: key(whole(10, 10_000, { unit: milliseconds }), 100, {
+      says: "The interval of BFD packets.",
+      since: FIRST,
+      example: 300,
+      ask: { message: "BFD interval, milliseconds", when: { bfd_enabled: true } },
+    }),
+    bfd_multiplier: key(whole(2, 50), 3, {
+      says: "How many BFD packets in a row may be lost before the link is dead.",
+      since: FIRST,
+      example: 5,
+      ask: { message: "BFD: packets that may be lost in a row", when: { bfd_enabled: true } },
+    }),
+  }),
+  keepalived: section(PYTHON, "Keepalived mode. The peers are the ingress nodes; an empty interface is detected.", {
+    enabled: ignored("ha_mode says it"),
+    peers: key(hosts, [], {
+      says: "The ingress nodes, this one among them or not.",
+      since: PYTHON,
+      example: ["192.168.1.[11-13]"],
+      empty: "this node alone",
+      ask: { message: "Ingress nodes (names, addresses or host lists)", placeholder: "192.168.1.[11-13]" },
+    }),
+    interface: key({ ...interfaceName, ...maybeText(INTERFACE_NAME, "the name of a network interface") }, "", {
+      says: "The interface that VRRP speaks on and the VIPs stand on.",
+      since: PYTHON,
+      example: "eth1",
+      empty: "the one with the address of this node; detected on each node",
+      ask: { message: "Interface of the VIPs (empty: detected)" },
+    }),
+    owners: key(
+      choice({
+        address: "by the order of the nodes' addresses, as clusters of old have it",
+        name: "by their names in peers: they keep their VIPs when they are renumbered",
+      }),
+      "address",
+      {
+        says: "What decides which node owns which VIP. It must be the same on all nodes.",
+        since: FIRST,
+        example: "name",
+        ask: false,
+      },
+    ),
+    use_multicast: key(truth, false, {
+      says: "Send VRRP adverts by multicast, not to each peer.",
+      since: PYTHON,
+      example: true,
+      ask: { message: "Speak VRRP by multicast?" },
+    }),
+    advert_int: key(
+      {
+        ...number(isAdvertInterval, {
+          from: 0.05,
+          to: 40,
+          what: "a number of seconds",
+          unit: seconds,
+          note: "in steps of 0.01",
+        }),
+      },
+      1,
+      {
+        says: "The interval of VRRP adverts; a VIP moves after three of them are missing.",
+        since: PYTHON,
+        example: 0.2,
+        ask: { message: "Advertisement interval, seconds" },
+      },
+    ),
+  }),
+  vips: sections(
+    PYTHON,
+    "The addresses that clients use, each as an address alone or as a section of these keys.",
+    { one: "an address or a section of keys", all: "a list of addresses" },
+    {
+      address: needed(parsedText("an IPv4 address", parseVipAddress), {
+        says: "The address, with /32 or without.",
+        since: PYTHON,
+        example: "10.0.0.100",
+        ask: false,
+      }),
+      interface: key(interfaceName, "lo-vip", {
+        says: "The interface that the address is put on. Interfaces named lo-*, dummy*, ober* and vip* are made by ober.",
+        since: PYTHON,
+        example: "dummy0",
+        ask: false,
+      }),
+      backend: free(
+        {
+          schema: v.string(mustBe("the name of a backend group")),
+          typed: "text",
+          json: { type: "string" },
+          range: "the name of a backend group",
+        },
+        {
+          says: "The backend group that serves this VIP.",
+          since: FIRST,
+          example: "s3",
+          empty: "the first group",
+          ask: false,
+        },
+      ),
+      vrid: free(whole(1, 255), {
+        says: "The VRRP router id of this VIP (keepalived mode), where others on the segment speak VRRP too.",
+        since: FIRST,
+        example: 51,
+        empty: "chosen by ober, the same on all nodes",
+        ask: false,
+      }),
+    },
+  ),
+  backends: sections(
+    PYTHON,
+    "Groups of RADOS gateways. The first is the default of every VIP.",
+    { all: "a list of backend groups" },
+    {
+      name: needed(
+        {
+          ...groupName,
+          schema: v.pipe(
+            groupName.schema,
+            v.check(
+              (name) => !TAKEN_NAME.test(name),
+              ({ input }) => `${quote(input)} is the name of a section that ober writes itself: choose another`,
+            ),
+          ),
+        },
+        { says: "The name of the group.", since: PYTHON, example: "s3", ask: false },
+      ),
+      servers: needed(parsedList("a list of servers such as rgw[1-4].internal:7480", parseServers), {
+        says: "The gateways, as name:port or address:port; host lists on both sides of the colon.",
+        since: PYTHON,
+        example: ["rgw[1-4].internal:7480"],
+        ask: { message: "RADOS gateways (host:port; host lists)", placeholder: "rgw[1-4].internal:7480" },
+      }),
+      health_check_path: key(
+        text(REQUEST_PATH, "a path that begins with '/', without blanks, quotes, '#', '%' and '$'"),
+        "/swift/healthcheck",
+        {
+          says: "The path that a healthy gateway answers with 200.",
+          since: PYTHON,
+          example: "/",
+          ask: { message: "Path that a healthy gateway answers with 200" },
+        },
+      ),
+      health_check_interval: key(whole(100, 60_000, { unit: milliseconds }), 1000, {
+        says: "How often each gateway is checked.",
+        since: PYTHON,
+        example: 2000,
+        ask: { message: "Check interval, milliseconds" },
+      }),
+      resolve: key(
+        choice({
+          start: "when HAProxy starts or reloads; a missing name as soon as it resolves",
+          follow: "also later, whenever they change",
+        }),
+        "start",
+        {
+          says: "When the names of the gateways are resolved.",
+          since: FIRST,
+          example: "follow",
+          ask: false,
+        },
+      ),
+      max_requests: key(whole(1, 1_000_000, { unit: "requests" }), 1024, {
+        says: "How many requests a gateway works on at a time (its rgw_max_concurrent_requests), from all nodes together. More wait, then get 503 SlowDown.",
+        since: FIRST,
+        example: 2048,
+        ask: { message: "Requests that each gateway works on at a time (its rgw_max_concurrent_requests)" },
+      }),
+      tls: key(truth, false, {
+        says: "Speak TLS to the gateways.",
+        since: FIRST,
+        example: true,
+        ask: { message: "Speak TLS to the gateways?" },
+      }),
+      ca_file: key(absolutePath, "", {
+        says: "The CA of the gateways' certificates, as a PEM file.",
+        since: FIRST,
+        example: "/etc/ssl/ceph-ca.pem",
+        empty: "the CAs of the system",
+        ask: { message: "File with the CA of their certificates (empty: the system's)", when: { tls: true } },
+      }),
+      sni: key(maybeText(DOMAIN, "the name in the gateways' certificate"), "", {
+        says: "The name that the gateways' certificates carry. Gateways that are given as addresses need it.",
+        since: FIRST,
+        example: "rgw.example.org",
+        empty: "each gateway's own name",
+        ask: { message: "Name in their certificates (empty: each server's own)", when: { tls: true } },
+      }),
+      verify: key(truth, true, {
+        says: "Verify the gateways' certificates.",
+        since: FIRST,
+        example: false,
+        ask: false,
+      }),
+    },
+  ),
+  certs: section(PYTHON, "The certificate for clients: one of yours, or one that ober gets by ACME.", {
+    path: key(absolutePath, "", {
+      says: "A PEM file with certificate, chain and key, or a directory of such files.",
+      since: PYTHON,
+      example: "/etc/ssl/private/s3.pem",
+      empty: "etc/certs of the installation",
+      ask: { message: "Certificate: PEM file or directory (empty: this node's own place)" },
+    }),
+    acme_enabled: key(truth, false, {
+      says: "Get the certificate by ACME and renew it.",
+      since: PYTHON,
+      example: true,
+      ask: { message: "Get certificates by ACME (Let's Encrypt)?" },
+    }),
+    acme_email: key(maybeText(EMAIL, "an e-mail address"), "", {
+      says: "The address that the CA writes to.",
+      since: PYTHON,
+      example: "storage@example.org",
+      ask: { message: "E-mail address for the ACME account (may be empty)", when: { acme_enabled: true } },
+    }),
+    acme_domain: key(domain, "", {
+      says: "The first name of the certificate.",
+      since: PYTHON,
+      example: "s3.example.org",
+      empty: "required with acme_enabled",
+      ask: { message: "Domain", placeholder: "s3.example.org", when: { acme_enabled: true } },
+    }),
+    acme_names: key(
+      list(
+        text(DOMAIN, "a domain name such as s3.example.org or *.s3.example.org"),
+        "a list of domain names such as *.s3.example.org",
+      ),
+      [],
+      {
+        says: "Further names of the certificate.",
+        since: FIRST,
+        example: ["*.s3.example.org"],
+        ask: {
+          message: "Further names, such as *.s3.example.org (may be empty)",
+          when: { acme_enabled: true },
+        },
+      },
+    ),
+    acme_server: key(maybeText(HTTPS_URL, "the https:// address of an ACME directory"), "", {
+      says: "The directory of the CA.",
+      since: FIRST,
+      example: "https://ca.example.org/acme/directory",
+      empty: "Let's Encrypt",
+      ask: { message: "Directory of the CA (empty: Let's Encrypt)", when: { acme_enabled: true } },
+    }),
+    acme_ca_file: key(absolutePath, "", {
+      says: "The CA of the ACME server's own certificate, as a PEM file.",
+      since: FIRST,
+      example: "/etc/ssl/site-ca.pem",
+      empty: "the CAs of the system",
+      ask: false,
+    }),
+    acme_eab_kid: key(maybeText(/^[A-Za-z0-9_.:/+=-]{1,256}$/, "a key id for external account binding"), "", {
+      says: "The key id that the CA gave out for external account binding; its key is acme_eab_hmac in ~/.ober/login.",
+      since: FIRST,
+      example: "kid-1",
+      ask: false,
+    }),
+    acme_key_type: key(
+      choice({ ecdsa: "ECDSA P-256", rsa: "RSA 2048", both: "one of each, for clients without ECDSA" }),
+      "ecdsa",
+      { says: "The kind of key.", since: FIRST, example: "both", ask: false },
+    ),
+    acme_dns: key(
+      choice({
+        auto: "what is configured for it",
+        route53: "Amazon Route 53",
+        rfc2136: "dynamic updates (RFC 2136)",
+        hook: "a program of yours",
+      }),
+      "auto",
+      {
+        says: "How the domain is proved by a DNS record.",
+        since: FIRST,
+        example: "rfc2136",
+        ask: {
+          message: "How is the domain proved?",
+          initial: "rfc2136",
+          without: ["auto"],
+          when: { acme_enabled: true },
+        },
+      },
+    ),
+    acme_dns_timeout: key(whole(10, 3600, { unit: seconds }), 180, {
+      says: "How long to wait until all name servers have the record.",
+      since: FIRST,
+      example: 600,
+      ask: false,
+    }),
+    acme_hook: key(absolutePath, "", {
+      says: "The program that makes and removes the record: add|remove NAME VALUE. Root alone may be able to write it.",
+      since: FIRST,
+      example: "/usr/local/sbin/dns-record",
+      empty: "required with acme_dns: hook",
+      ask: { message: "The program (add|remove NAME VALUE)", when: { acme_enabled: true, acme_dns: "hook" } },
+    }),
+    rfc2136_server: key(maybeText(SERVER_AND_PORT, "a name or an address, with :port where it is not 53"), "", {
+      says: "The name server that takes dynamic updates.",
+      since: FIRST,
+      example: "ns1.example.org",
+      empty: "required with acme_dns: rfc2136",
+      ask: {
+        message: "Name server that takes updates",
+        placeholder: "ns1.example.org",
+        when: { acme_enabled: true, acme_dns: "rfc2136" },
+      },
+    }),
+    rfc2136_key_file: key(absolutePath, "", {
+      says: "The file with the TSIG key for it, mode 600.",
+      since: FIRST,
+      example: "/etc/ober-tsig.key",
+      empty: "updates without a key",
+      ask: {
+        message: "File with the TSIG key (may be empty)",
+        when: { acme_enabled: true, acme_dns: "rfc2136" },
+      },
+    }),
+    route53_enabled: key(truth, false, {
+      says: "The older form of acme_dns: route53.",
+      since: PYTHON,
+      example: true,
+      ask: false,
+    }),
+    route53_profile: key(maybeText(/^[A-Za-z0-9_.@-]{1,128}$/, "the name of an AWS profile"), "", {
+      says: "The AWS profile for Route 53.",
+      since: PYTHON,
+      example: "dns",
+      empty: "the environment, ~/.ober/login or the default profile",
+      ask: { message: "AWS profile (may be empty)", when: { acme_enabled: true, acme_dns: "route53" } },
+    }),
+    route53_hosted_zone_id: key(
+      maybeText(/^(\/hostedzone\/)?[A-Z0-9]{1,32}$/, "a Route 53 zone id such as Z0123456789ABC"),
+      "",
+      {
+        says: "The hosted zone at Route 53.",
+        since: PYTHON,
+        example: "Z0123456789ABC",
+        empty: "found by the domain",
+        ask: {
+          message: "Hosted zone id (empty: found by the domain)",
+          when: { acme_enabled: true, acme_dns: "route53" },
+        },
+      },
+    ),
+  }),
+  log_retention_days: key(whole(1, 3650, { unit: "days" }), 7, {
+    says: "How long the journal of ober's units is kept.",
+    since: PYTHON,
+    example: 30,
+    ask: { message: "Days that the journal is kept" },
+  }),
+  stats_port: key(
+    {
+      ...port,
+      schema: v.pipe(
+        port.schema,
+        v.check(
+          (number) => !TAKEN_PORTS.includes(number),
+          ({ input }) => `must be another port: ${input} is needed for S3, ACME, BGP or BFD`,
+        ),
+      ),
+    },
+    8404,
+    {
+      says: "The port of health checks, statistics and metrics.",
+      since: PYTHON,
+      example: 9000,
+      ask: { message: "Port of health, statistics and metrics" },
+    },
+  ),
+  tls: section(FIRST, "What clients may speak.", {
+    min_version: key(
+      {
+        ...tlsVersion,
+        // YAML reads it as a number.
+        schema: v.pipe(
+          v.custom<string | number>(
+            (input) => [1.2, 1.3, "1.2", "1.3"].some((one) => one === input),
+            mustBe("1.2 or 1.3"),
+          ),
+          v.transform(String),
+        ),
+        json: { enum: [1.2, 1.3, "1.2", "1.3"] },
+      },
+      "1.2",
+      { says: "The oldest version of TLS.", since: FIRST, example: "1.3", ask: false },
+    ),
+    curves: key(
+      {
+        ...curves,
+        schema: v.pipe(
+          curves.schema,
+          v.check((names) => new Set(names).size === names.length, "names a key exchange twice"),
+        ),
+        json: { ...curves.json, uniqueItems: true },
+        range: curve.range.replace(" or ", ", "),
+      },
+      [],
+      {
+        says: "The key exchanges, the best first.",
+        since: FIRST,
+        example: ["X25519", "P-256"],
+        empty: "a good list for this node's TLS library",
+        ask: false,
+      },
+    ),
+  }),
+  max_connections: key(whole(20, 25_000, { unit: "connections" }), 25_000, {
+    says: "How many connections of clients a node takes; fewer where it has not the file descriptors for them.",
+    since: FIRST,
+    example: 10_000,
+    ask: { message: "Most connections of clients on a node" },
+  }),
+  max_connections_per_client: key(whole(0, 25_000, { unit: "connections" }), 500, {
+    says: "How many of them may come from one address. 0 is no limit, for clients behind one NAT.",
+    since: FIRST,
+    example: 0,
+    ask: { message: "Most connections of one client address (0: no limit, for clients behind one NAT)" },
+  }),
+  stats_allow: key(parsedList("a list of addresses or networks", parseNetworks), [], {
+    says: "The networks that may see statistics and metrics.",
+    since: FIRST,
+    example: ["10.1.0.0/16"],
+    empty: "the networks that this node is in",
+    ask: {
+      message: "Networks that may see statistics and metrics (empty: those that this node is in)",
+      placeholder: "10.1.0.0/16",
+    },
+  }),
+  install_path: ignored("ober finds its own place"),
+  venv_path: ignored("there is no Python any more"),
+} satisfies Entries;
+
+/** Every key with its place, in the order of the file. */
+export const ROWS = rowsOf(KEYS);
+
+/** What a key or section at the top of the file is; empty for anything else. */
+export const topSays = (name: string): string => (KEYS as Entries)[name]?.says ?? "";
