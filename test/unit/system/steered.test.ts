@@ -11,7 +11,15 @@ function machine(entries: Readonly<Record<string, Entry>>): System {
       const entry = all[path];
       if (entry === undefined) return undefined;
       const { mode = 0o755, uid = 0, gid = 0, link } = entry;
-      return { kind: link === undefined ? "file" : "link", mode: link === undefined ? mode : 0o777, uid, gid, size: 1, inode: 1, changedMs: 0 };
+      return {
+        kind: link === undefined ? "file" : "link",
+        mode: link === undefined ? mode : 0o777,
+        uid,
+        gid,
+        size: 1,
+        inode: 1,
+        changedMs: 0,
+      };
     },
     readLink: async (path: string) => all[path]?.link,
   } as unknown as System;
