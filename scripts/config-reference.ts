@@ -161,20 +161,20 @@ export function referenceText(): string {
   return `${[
     "# ober.yaml, key by key",
     "Made by `bun scripts/config-reference.ts` of src/config/keys.ts.",
-    `One file serves every node of a cluster: what differs per node is detected. It lies at \`PATH/etc/ober.yaml\`; \`ober apply\` applies it. These commands
-read and change it; what changes it applies it too:`,
+    `One file serves every node of a cluster: what differs per node is detected. It lies at \`PATH/etc/ober.yaml\`; \`ober apply\` applies it.
+These commands read and change it; what changes it applies it too:`,
     `    ober config                                   # asks, section by section; Shift-Tab goes back, Ctrl-C keeps the answers
     ober config get bgp.hold_time                 # the value in force; without a key all of them
     ober config set backends[0].max_requests 2048 # changes one key, keeps comments, applies
     ober config validate ober.yaml                # every problem at once; exit code 1 where there is one
     ober config --example --mode keepalived       # a complete file, every key explained
     ober config --schema > ober.schema.json       # what editors know of the keys`,
-    `An editor with a YAML language server reads the schema that the first line names, \`# yaml-language-server: $schema=ober.schema.json\`: \`ober config\` puts
-it beside a node's file. docs/schema/ober.yaml.schema.json is the same.`,
+    `An editor with a YAML language server reads the schema that the first line names, \`# yaml-language-server: $schema=ober.schema.json\`: 
+\`ober config\` puts it beside a node's file. docs/schema/ober.yaml.schema.json is the same.`,
     `A key with an empty value (\`""\`, \`[]\`, nothing) is not set and has its default. Lists of nodes, routers and servers are host lists:
 \`node[01-04]\`, \`rgw[1-4].internal:7480\`; inside \`[...]\` they need quotes. Secrets are not here but in \`~/.ober/login\`.`,
-    `"When it changes" is what \`ober apply\` does to a running node, computed from the plan of such a change. A reload of \`ober-http\` ends no connection.
-A restart of \`ober-bgp\` or \`ober-ha\` takes the node out of traffic for a moment, in turn with the others.`,
+    `"When it changes" is what \`ober apply\` does to a running node, computed from the plan of such a change.
+A reload of \`ober-http\` ends no connection. A restart of \`ober-bgp\` or \`ober-ha\` takes the node out of traffic for a moment, in turn with the others.`,
     `## The top of the file\n\n${table(alone)}`,
     ...sections,
     `## Ignored\n\nFiles of the Python version have these keys. ober accepts and ignores them.\n\n${old.join("\n")}`,

@@ -360,7 +360,7 @@ export const KEYS = {
         },
       ),
       max_requests: key(whole(1, 1_000_000, { unit: "requests" }), 1024, {
-        says: "How many requests a gateway works on at a time (its rgw_max_concurrent_requests), from all nodes together. More wait, then get 503 SlowDown.",
+        says: "How many requests a gateway works on at a time (its rgw_max_concurrent_requests), from all nodes. More wait, then get 503 SlowDown.",
         since: FIRST,
         example: 2048,
         ask: { message: "Requests that each gateway works on at a time (its rgw_max_concurrent_requests)" },

@@ -25,7 +25,14 @@ test("the keys of the Python version are those that its files have", () => {
       .map(({ path }) => path)
       .join(" "),
   ).toBe(
-    "ha_mode bgp.local_as bgp.peer_as bgp.neighbors bgp.router_id bgp.local_address bgp.hold_time bgp.ttl_security bgp.bfd_enabled keepalived.peers keepalived.interface keepalived.use_multicast keepalived.advert_int vips[].address vips[].interface backends[].name backends[].servers backends[].health_check_path backends[].health_check_interval certs.path certs.acme_enabled certs.acme_email certs.acme_domain certs.route53_enabled certs.route53_profile certs.route53_hosted_zone_id log_retention_days stats_port",
+    [
+      "ha_mode bgp.local_as bgp.peer_as bgp.neighbors bgp.router_id bgp.local_address bgp.hold_time",
+      "bgp.ttl_security bgp.bfd_enabled keepalived.peers keepalived.interface keepalived.use_multicast",
+      "keepalived.advert_int vips[].address vips[].interface backends[].name backends[].servers",
+      "backends[].health_check_path backends[].health_check_interval certs.path certs.acme_enabled",
+      "certs.acme_email certs.acme_domain certs.route53_enabled certs.route53_profile",
+      "certs.route53_hosted_zone_id log_retention_days stats_port",
+    ].join(" "),
   );
 });
 
