@@ -1,10 +1,9 @@
 import type { Config } from "../config/schema.ts";
 import { parseAddress } from "../domain/address.ts";
-import { hasHandover } from "../domain/units.ts";
 import { MOST_SOCKETS } from "../haproxy/traffic.ts";
 import { clusterNodes } from "../render/keepalived.ts";
 import { routeTo } from "../system/addresses.ts";
-import { handoverState } from "../system/handover.ts";
+import type { HandoverState } from "../system/handover.ts";
 import { isInstalled } from "../system/programs.ts";
 import { askNames, COMMAND_MS } from "../system/resolve.ts";
 import { readSysctl } from "../system/sysctl.ts";
@@ -34,7 +33,7 @@ export function mtuVerdict(paths: readonly Path[]): Verdict {
       `the same MTU on every switch and machine of the way; ping -M do -s ${(first?.mtu ?? 1500) - 28} ${first?.to}`,
     );
   }
-  if (known.length === 0) return skip("nobody answers pings");
+  if (known.length === 0) return skip("no answer to pings");
   return pass(
     `${[...new Set(known.map(({ mtu }) => mtu))].join(", ")} bytes to ${known.map(({ to }) => to).join(", ")}`,
   );
@@ -93,11 +92,10 @@ type ClientPaths = {
  * any node (RFC 7690), and some paths send none (RFC 4821).
  */
 export async function checkClientPaths(
-  host: { readonly system: System; readonly isRoot: boolean },
+  { system, isRoot }: { readonly system: System; readonly isRoot: boolean },
   config: Config,
+  handover: HandoverState | undefined,
 ): Promise<Verdict> {
-  const { system, isRoot } = host;
-  const handover = hasHandover(config) && isRoot ? await handoverState(system) : undefined;
   const [address = ""] = config.vips.map((vip) => vip.address);
   const { stdout } = await system.run(["ss", "-Htni", "state", "established", "src", address], {
     accept: [0, 1, 255],
@@ -129,7 +127,7 @@ export function clientPathsVerdict({ probing, repeats, repeated, sizes, own }: C
   if (repeats === false) {
     return warn(
       'a router\'s "fragmentation needed" stays on the node that it comes to: downloads stall for clients behind a VPN or a tunnel',
-      "systemctl restart ober-handover, or switch it on: `handover: auto` and all nodes under `nodes` in ober.yaml",
+      "ober apply --yes; systemctl restart ober-handover.service. Where it is off: `handover: auto` and all nodes under `nodes` in ober.yaml",
     );
   }
   const narrow = sizes.filter((size) => own !== undefined && size < own);
