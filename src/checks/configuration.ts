@@ -24,7 +24,7 @@ import { type Check, fail, pass, type Verdict, warn } from "./check.ts";
 import { askedIdentityVerdict } from "./identity.ts";
 import { neighborStatus, withWords } from "./neighbors.ts";
 import { certificateVerdict } from "./node-files.ts";
-import { checkClientPaths, checkPathMtu } from "./path-mtu.ts";
+import { checkClientPaths, checkPathMtu, clientLink } from "./path-mtu.ts";
 
 export type Subject = {
   readonly system: System;
@@ -55,6 +55,7 @@ export function configurationChecks({ config, facts }: Subject): readonly Check<
           { system, isRoot: true },
           config,
           hasHandover(config) ? await handoverState(system) : undefined,
+          clientLink(config, facts),
         ),
     },
     ...config.backends.flatMap((group) => group.servers.map((server) => backendCheck(group, server))),

@@ -1,4 +1,5 @@
 /** Whether running connections can be handed over, from what can be seen on this node. */
+import { inSubnet } from "../domain/address.ts";
 import { hasHandover, UNIT } from "../domain/units.ts";
 import type { Sight } from "../node/sight.ts";
 import { handoverPeers } from "../render/handover.ts";
@@ -31,7 +32,9 @@ export async function checkHandover(sight: Sight): Promise<Verdict> {
   if (!state?.loaded) return whyMissing(system, paths.handoverRules);
   if (!place) return skip("not configured");
   const peers = handoverPeers(config, place);
-  const ways = await Promise.all(peers.map(async (peer) => ({ peer, gateway: await nextRouter(system, peer) })));
+  // Only of a peer in no network of this machine the kernel must say how it is reached.
+  const far = peers.filter((peer) => !place.networks.some((network) => inSubnet(peer, network)));
+  const ways = await Promise.all(far.map(async (peer) => ({ peer, gateway: await nextRouter(system, peer) })));
   const routed = ways.filter(({ gateway }) => gateway !== undefined).map(({ peer }) => peer);
   if (routed.length > 0) {
     return fail(

@@ -1,5 +1,6 @@
 import type { Config } from "../config/schema.ts";
 import { parseAddress } from "../domain/address.ts";
+import type { NodeFacts } from "../domain/facts.ts";
 import { MOST_SOCKETS } from "../haproxy/traffic.ts";
 import { clusterNodes } from "../render/keepalived.ts";
 import { routeTo } from "../system/addresses.ts";
@@ -89,20 +90,20 @@ type ClientPaths = {
 
 /**
  * Whether large downloads reach clients whose path takes smaller packets than this node sends: the router's message about it comes to
- * any node (RFC 7690), and some paths send none (RFC 4821).
+ * any node (RFC 7690), and some paths send none (RFC 4821). `link` is the interface towards the clients.
  */
 export async function checkClientPaths(
   { system, isRoot }: { readonly system: System; readonly isRoot: boolean },
   config: Config,
   handover: HandoverState | undefined,
+  link: string | undefined,
 ): Promise<Verdict> {
   const [address = ""] = config.vips.map((vip) => vip.address);
   const { stdout } = await system.run(["ss", "-Htni", "state", "established", "src", address], {
     accept: [0, 1, 255],
     mostBytes: MOST_SOCKETS,
   });
-  const way = await routeTo(system, config.ha_mode === "bgp" ? (config.bgp.neighbors[0] ?? "") : address);
-  const mtu = way && Number(await system.read(`/sys/class/net/${way.interface}/mtu`));
+  const mtu = link === undefined ? undefined : Number(await system.read(`/sys/class/net/${link}/mtu`));
   return clientPathsVerdict({
     probing: await readSysctl(system, "net.ipv4.tcp_mtu_probing"),
     repeats: config.nodes.length > 1 && isRoot ? (handover?.repeats ?? false) : undefined,
@@ -137,3 +138,10 @@ export function clientPathsVerdict({ probing, repeats, repeated, sizes, own }: C
     `probed by TCP${heard}; ${narrow.length} of ${sizes.length} connections have a path of less than ${own} bytes, the least ${Math.min(...narrow)}`,
   );
 }
+
+/** The interface towards the clients: in BGP mode that towards the first router. */
+export const clientLink = (
+  { ha_mode, bgp }: Config,
+  { routes, interface: own }: Pick<NodeFacts, "routes" | "interface">,
+): string | undefined =>
+  ha_mode === "bgp" ? (routes[bgp.neighbors[0] ?? ""] ?? Object.values(routes)[0])?.interface : own;

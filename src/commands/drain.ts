@@ -3,10 +3,11 @@ import { endLastConnections } from "../change/leaving.ts";
 import type { Documents } from "../documents.ts";
 import { OberError } from "../errors.ts";
 import { waitForTransfers } from "../haproxy/traffic.ts";
-import { currentConfig, thisNodeAsRoot } from "../node/node.ts";
+import { thisNodeAsRoot } from "../node/node.ts";
 import { stopArgs, stopOptions } from "../node/stop.ts";
 import { inTurn, turnArgs } from "../node/turn.ts";
 import { CONVERGENCE_MS, drainNode } from "../node/withdraw.ts";
+import { configInForce } from "../node/working-config.ts";
 import { withLock } from "../system/lock.ts";
 import { output } from "../ui/output.ts";
 import { globalArgs } from "../ui/shared-args.ts";
@@ -40,7 +41,7 @@ export default defineCommand({
       const { left } = await wait();
       return out.result({ waited: true, left } satisfies Documents["drain"], `${left} transfers are left`);
     }
-    const { config } = await currentConfig(node);
+    const config = await configInForce(node, out);
     await withLock(paths.prefix, "drain", () =>
       inTurn(node, out, config, { command: "ober drain", force, waitMs }, () =>
         drainNode(node, out, config, { reason: args.reason ?? "", soft: args.soft === true }),

@@ -1,7 +1,8 @@
 import { defineCommand } from "citty";
 import type { Documents } from "../documents.ts";
-import { currentConfig, thisNodeAsRoot } from "../node/node.ts";
+import { thisNodeAsRoot } from "../node/node.ts";
 import { undrainNode } from "../node/withdraw.ts";
+import { configInForce } from "../node/working-config.ts";
 import { withLock } from "../system/lock.ts";
 import { output } from "../ui/output.ts";
 import { globalArgs } from "../ui/shared-args.ts";
@@ -12,7 +13,7 @@ export default defineCommand({
   async run({ args }) {
     const node = await thisNodeAsRoot();
     const out = output(args);
-    const { config } = await currentConfig(node);
+    const config = await configInForce(node, out);
     const { wasDrained, service } = await withLock(node.paths.prefix, "undrain", () => undrainNode(node, out, config));
     await out.result(
       { drained: false, wasDrained, ...(service === undefined ? {} : { service }) } satisfies Documents["undrain"],

@@ -33,12 +33,12 @@ import {
   checkSteered,
   checkUnconfirmed,
 } from "../checks/node-files.ts";
-import { checkClientPaths } from "../checks/path-mtu.ts";
+import { checkClientPaths, clientLink } from "../checks/path-mtu.ts";
 import { checkBfd, checkBgp, checkRoutes, checkVipNetworks } from "../checks/routing.ts";
 import { checkErrors, checkSaturation } from "../checks/saturation.ts";
 import { checkFirewall, checkVrrp, checkVrrpCluster } from "../checks/segment.ts";
 import { checkBackends, checkDrained, checkHaproxy, checkHeld, checkUnits, checkVips } from "../checks/service.ts";
-import { ConfigError, OberError } from "../errors.ts";
+import { ConfigError, OberError, orUndefined } from "../errors.ts";
 import { requireSupportedOs } from "../packages/os.ts";
 import { SYSTEMD_IS_HERE } from "../system/systemd.ts";
 import { QUESTIONS, type Sight, UnansweredError } from "./sight.ts";
@@ -165,7 +165,9 @@ export const CONDITIONS: readonly Condition[] = [
     ...DEEP,
     async judge(sight) {
       const config = await sight.config();
-      return config ? checkClientPaths(sight, config, await sight.handover()) : skip("not configured");
+      if (!config) return skip("not configured");
+      const place = await orUndefined(sight.place);
+      return checkClientPaths(sight, config, await sight.handover(), place && clientLink(config, place));
     },
   },
   { id: "metrics", title: "metrics for Prometheus", of: "node", ...SYSTEMD, ...DEEP, judge: checkMetrics },

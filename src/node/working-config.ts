@@ -50,6 +50,16 @@ export async function requireWorkingConfig(node: {
   throw new OberError("this node has no configuration yet", { hint: "ober config, or ober config --from FILE" });
 }
 
+/** The same for a command that takes the node out of traffic, or back: it says what it goes by. */
+export async function configInForce(
+  node: { readonly system: System; readonly paths: Paths },
+  out: { warn(line: string): void },
+): Promise<Config> {
+  const { config, instead } = await requireWorkingConfig(node);
+  if (instead !== undefined) out.warn(insteadText(instead));
+  return config;
+}
+
 /** What a command says that goes by what was applied last. */
 export const insteadText = ({ generation, problem }: Instead): string =>
   `${problem}; going by generation ${generation}, which was applied last`;
