@@ -1,10 +1,18 @@
 import { age } from "../domain/age.ts";
-import { type NameStates, nameRemark, PLACEHOLDER, servingAddresses, togetherInLines } from "../domain/names.ts";
+import {
+  type Answer,
+  type NameStates,
+  nameRemark,
+  PLACEHOLDER,
+  servingAddresses,
+  togetherInLines,
+} from "../domain/names.ts";
 import { type ConfiguredServer, type LiveServer, namesOf } from "../domain/server-state.ts";
 import { UNIT } from "../domain/units.ts";
 import { liveServers, serversNow } from "../haproxy/server-names.ts";
 import type { Sight } from "../node/sight.ts";
-import { askNames, KNOWN_MS } from "../system/resolve.ts";
+import { askNames, askTogether, KNOWN_MS } from "../system/resolve.ts";
+import type { System } from "../system/system.ts";
 import { pass, skip, type Verdict, warn } from "./check.ts";
 
 /** Names of servers: each resolves, and HAProxy has an address that the name has now. */
@@ -20,9 +28,20 @@ export async function checkServerNames(sight: Sight): Promise<Verdict> {
   ]);
   const names = namesOf(servers);
   if (names.length === 0) return pass("every server is an address");
-  const answers = await askNames(system, names, KNOWN_MS);
+  // What the unit that looks after the names says is enough at a glance.
+  const answers = sight.thorough ? await askedNow(system, names) : new Map<string, Answer>();
   const now = new Map([...answers].flatMap(([name, it]) => ("addresses" in it ? [[name, it.addresses]] : [])));
   return namesVerdict({ servers, live, states, now }, time);
+}
+
+/** More names than these are asked for in one question or not at all: each has a program of its own otherwise. */
+const MOST_ALONE = 32;
+
+/** What the names have now. Names that do not resolve are known by their states, so an answer for all or for none is enough. */
+async function askedNow(system: System, names: readonly string[]): Promise<ReadonlyMap<string, Answer>> {
+  const together = await askTogether(system, names, KNOWN_MS);
+  if (together !== undefined) return together;
+  return names.length <= MOST_ALONE ? askNames(system, names, KNOWN_MS) : new Map();
 }
 
 /** `now` are the addresses that names have now, of those that resolve. */

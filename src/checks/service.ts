@@ -2,6 +2,7 @@
 
 import type { Config } from "../config/schema.ts";
 import { age, ago } from "../domain/age.ts";
+import { several } from "../domain/foreign.ts";
 import { type NamedState, type RgwState, statesText, takesRequests, verbOf } from "../domain/rgw.ts";
 import { UNIT, unitsOf } from "../domain/units.ts";
 import { orUndefined } from "../errors.ts";
@@ -211,12 +212,15 @@ export async function checkVips(sight: Sight, vip?: string): Promise<Verdict> {
   return verdict.status === "fail" && config.ha_mode === "bgp" ? stops(verdict) : verdict;
 }
 
+/** More are a number. */
+const NAMED = 4;
+
 /** `local` are the addresses of this machine with their interfaces. Pure. */
 export function vipsVerdict(wanted: readonly string[], local: ReadonlyMap<string, string>, script: string): Verdict {
   const missing = wanted.filter((address) => !local.has(address));
   if (missing.length > 0)
     return fail(
-      `${missing.join(", ")} not on this machine`,
+      `${several(missing, NAMED)} not on this machine`,
       "ober doctor --fix",
       script === "" ? undefined : [[script, "add"]],
     );
