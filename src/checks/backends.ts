@@ -7,6 +7,7 @@ import {
   servingAddresses,
   togetherInLines,
 } from "../domain/names.ts";
+import type { Paths } from "../domain/paths.ts";
 import { type ConfiguredServer, type LiveServer, namesOf } from "../domain/server-state.ts";
 import { UNIT } from "../domain/units.ts";
 import { liveServers, serversNow } from "../haproxy/server-names.ts";
@@ -17,9 +18,14 @@ import { pass, skip, type Verdict, warn } from "./check.ts";
 
 /** Names of servers: each resolves, and HAProxy has an address that the name has now. */
 export async function checkServerNames(sight: Sight): Promise<Verdict> {
-  const { system, paths, isRoot, now: time } = sight;
+  const { paths, isRoot } = sight;
   if (!paths || (await sight.unit(UNIT.http)).mainPid === 0) return skip("HAProxy does not run");
   if (!isRoot) return skip("needs root");
+  return sight.memo("server-names", () => namesNow(sight, paths));
+}
+
+async function namesNow(sight: Sight, paths: Paths): Promise<Verdict> {
+  const { system, now: time } = sight;
   const place = { system, paths };
   const [servers, live = [], states = new Map()] = await Promise.all([
     serversNow(place),

@@ -160,17 +160,18 @@ export async function checkBackends(sight: Sight, vip?: string): Promise<Verdict
   const groups = config.backends.map(({ name }) => name).filter((name) => group === undefined || name === group);
   const rows = (await sight.rows()) ?? [];
   if (rows.length === 0) return warn("HAProxy says nothing of its servers", "ober logs --service http");
-  return sight.memo(`backends of ${groups.join()}`, () => backendsVerdict(groups, rows));
+  return sight.memo(`backends ${vip === undefined} ${groups.join()}`, () =>
+    backendsVerdict(groups, rows, { counted: vip !== undefined }),
+  );
 }
 
-export function backendsVerdict(groups: readonly string[], rows: readonly StatRow[]): Verdict {
-  return groupsVerdict(groups.map((name) => ({ name, servers: serversOf(rows, name) })));
-}
-
-/** Pure. */
-export function groupsVerdict(
-  all: readonly { readonly name: string; readonly servers: readonly NamedState[] }[],
+/** `counted`: with how many of each group take requests, as evidence. Pure. */
+export function backendsVerdict(
+  groups: readonly string[],
+  rows: readonly StatRow[],
+  { counted = false }: { readonly counted?: boolean } = {},
 ): Verdict {
+  const all = groups.map((name) => ({ name, servers: serversOf(rows, name) }));
   const text = statesText(all.flatMap(({ servers }) => servers));
   if (text === "")
     return pass(all.map(({ name, servers }) => `${servers.length} of ${servers.length} in ${name}`).join(", "));
@@ -185,8 +186,13 @@ export function groupsVerdict(
     return dead.length === all.length ? stops(trouble) : trouble;
   }
   const states = all.flatMap(({ servers }) => servers.map(({ state }) => state));
-  return warn(text, rgwFix(states));
+  return warn(counted ? `${all.map(countText).join(", ")}; ${text}` : text, rgwFix(states));
 }
+
+type Group = { readonly name: string; readonly servers: readonly NamedState[] };
+
+const countText = ({ name, servers }: Group): string =>
+  `${servers.filter(({ state }) => takesRequests(state)).length} of ${servers.length} in ${name} ${verbOf(servers)}`;
 
 /** The worst first: what is out, what is busy, what was taken out on purpose. */
 function rgwFix(states: readonly RgwState[]): string {

@@ -119,7 +119,7 @@ export const CONDITIONS: readonly Condition[] = [
   {
     id: "server-names",
     title: "names of the RGWs",
-    of: "node",
+    of: "vip",
     ...SYSTEMD,
     after: ["link", "haproxy"],
     judge: checkServerNames,

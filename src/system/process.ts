@@ -82,7 +82,7 @@ function spawned<I extends "ignore" | Uint8Array>(
 
 /** The file is there (it was found), so what it is run by is not: the first line of a script names it. */
 const lostHint = (program: string) => ({
-  hint: `head -1 $(command -v ${program}) names it; install it again with the package of ${program}: ober bootstrap`,
+  hint: `install the package that has it again (apt-get install --reinstall, dnf reinstall); its name: head -1 $(command -v ${program})`,
 });
 
 /** By errno of execve(2). */

@@ -153,9 +153,10 @@ export const BROKEN: readonly Broken[] = [
   },
   {
     what: "ober.yaml no YAML any more",
-    how: `${edit("")} && echo 'vips: [' >> ${YAML}`,
-    first: ["configuration", /./],
-    mend: RESTORE,
+    how: `echo 'vips: [' >> ${YAML}`,
+    first: ["configuration", /looked at by generation \d+, which was applied last/],
+    // What doctor says: the number of the generation is in it.
+    mend: "$(ober doctor --only configuration --json | sed -n 's/.*\\(ober rollback [0-9]* --yes\\).*/\\1/p' | head -1)",
     always: true,
   },
   {
@@ -330,6 +331,14 @@ export const BROKEN: readonly Broken[] = [
     mend: (node) => node.mend(),
   },
   {
+    what: "the cable pulled",
+    how: (node) => node.dropCarrier(),
+    first: ["link", /eth0 has no link/],
+    why: /no router has a BGP session|no RGW/,
+    mend: (node) => node.mend(),
+    always: true,
+  },
+  {
     what: "drained",
     how: "ober drain -q --reason disks",
     first: ["drained", /drained .*by .*: disks/],
@@ -351,9 +360,8 @@ export const BROKEN: readonly Broken[] = [
     },
     first: ["haproxy", /no answer .* hangs/],
     why: /no answer .* hangs/,
-    mend: (node) => {
-      for (const process of node.processesOf("ober-http.service")) signal(process, "SIGCONT");
-    },
+    // What doctor and why say; what hangs is killed, and systemd starts it with what is bound to it.
+    mend: "systemctl kill --signal=SIGKILL ober-http.service",
     always: true,
   },
   {
@@ -448,9 +456,8 @@ export const BROKEN_VRRP: readonly Broken[] = [
     },
     first: ["haproxy", /no answer .* hangs/],
     why: /no answer .* hangs/,
-    mend: (node) => {
-      for (const process of node.processesOf("ober-http.service")) signal(process, "SIGCONT");
-    },
+    // What doctor and why say; what hangs is killed, and systemd starts it with what is bound to it.
+    mend: "systemctl kill --signal=SIGKILL ober-http.service",
   },
   {
     what: "more nodes than VIPs",

@@ -48,6 +48,7 @@ describe("the list", () => {
       "drained",
       "held",
       "haproxy",
+      "server-names",
       "backends",
       "saturation",
       "vips",
