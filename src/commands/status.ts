@@ -233,7 +233,8 @@ function verdictLine(status: NodeStatus, style: Output["style"]): string {
   const wrong =
     count === 0 ? "nothing is wrong" : `${count} ${count === 1 ? "thing needs" : "things need"} attention: ober doctor`;
   const colour = !isWell(status) ? style.red : count > 0 || !isServing(status) ? style.yellow : style.green;
-  return style.bold(colour(`${what}; ${wrong}`));
+  // Where nothing but the reason of the headline is wrong, that has been said.
+  return style.bold(colour(count === 0 && served < service.length ? what : `${what}; ${wrong}`));
 }
 
 /** RGWs that answered clients with errors in the last minute. */
