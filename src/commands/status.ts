@@ -90,7 +90,7 @@ async function showCluster(node: Node, out: Output, watch: boolean): Promise<voi
 
 const NOT_KNOWN = "not known";
 
-/** The one screen: what clients have, what is wrong, what brings it there, and a verdict. `live` stands behind the VIPs, with --watch. */
+/** The one screen: what clients have, by VIP, what is wrong, what brings it there, and a verdict. `live` stands behind the VIPs, with --watch. */
 export function statusText(
   status: NodeStatus,
   { style }: Pick<Output, "style">,
@@ -107,7 +107,6 @@ export function statusText(
     ...(status.unanswered.length === 0
       ? []
       : [status.unanswered.map((one) => `${style.yellow("!!")}  ${unansweredText(one)}`).join("\n")]),
-    ...(problems.length === 0 ? [] : [problems.join("\n")]),
     ...(status.vrrp ? vrrpSections(status.vrrp, { style, since }) : []),
     ...(status.vips.length === 0
       ? []
@@ -125,6 +124,7 @@ export function statusText(
           ),
         ]),
     ...live,
+    ...(problems.length === 0 ? [] : [problems.join("\n")]),
     ...(status.neighbors.length === 0
       ? []
       : [

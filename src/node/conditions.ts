@@ -99,7 +99,6 @@ export const CONDITIONS: readonly Condition[] = [
     id: "agreement",
     title: "ober.yaml on the other nodes",
     of: "node",
-    ...DEEP,
     after: ["link", "identity"],
     judge: checkAgreement,
   },

@@ -118,6 +118,7 @@ const LONGEST_PROBLEM = 200;
 const PROBE_MS = 1_000;
 /** An answer of another node takes some milliseconds; a node that is down costs this, once for all. */
 const PEER_MS = 800;
+const PEER_GLANCE_MS = 300;
 /** How far back somebody may have typed what the node is like now. */
 const HISTORY_MS = 31 * 86_400_000;
 
@@ -322,7 +323,7 @@ export function lookAt(host: Host, { thorough = false, questionMs = QUESTION_MS,
         if (facts === undefined) return undefined;
         const known = { ...facts, hostname: hostname() };
         const members = clusterMembers(found, known).filter((member) => !member.own);
-        return askIdentities(members, found.stats_port, PEER_MS);
+        return askIdentities(members, found.stats_port, thorough ? PEER_MS : PEER_GLANCE_MS);
       }),
     /** For how long this node has served each VIP, as it tells the other nodes; undefined where it has not said so. */
     serves: () => configured("peers", (_, found) => ownServes(found.stats_port, PROBE_MS), "serves"),

@@ -82,7 +82,7 @@ describe("the headline and the verdict", () => {
   test("of several VIPs count those that are served", () => {
     const service = [served, { ...lost, vip: "10.99.0.101" }];
     expect(lines({ service })[0]).toStartWith("node  serving in part: 10.99.0.101: ");
-    expect(lines({ service }).at(-1)).toStartWith("1 of 2 VIPs served; ");
+    expect(lines({ service }).at(-1)).toBe("1 of 2 VIPs served");
   });
 
   test("name what is wrong with its fix, the worst first, but not the reason twice", () => {
@@ -101,7 +101,8 @@ describe("the headline and the verdict", () => {
       trouble("secrets", "fail"),
     ];
     const text = lines({ service: [lost], findings });
-    expect(text.slice(3, 7)).toEqual([
+    const first = text.indexOf("XX  secrets: secrets is bad");
+    expect(text.slice(first, first + 4)).toEqual([
       "XX  secrets: secrets is bad",
       "    fix: mend secrets",
       "!!  drift: drift is bad",
