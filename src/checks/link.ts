@@ -1,6 +1,6 @@
 /** The interface that carries the node: its cable, its addresses, and a way out. */
 import type { Sight } from "../node/sight.ts";
-import { fail, pass, skip, type Verdict } from "./check.ts";
+import { fail, pass, skip, stops, type Verdict } from "./check.ts";
 
 /** What the kernel says of an interface in `/sys/class/net`. */
 export type Link = { readonly name: string; readonly up: boolean; readonly carrier: boolean };
@@ -11,10 +11,14 @@ export async function checkLink(sight: Sight): Promise<Verdict> {
   if (!config) return skip("not configured");
   const named = config.ha_mode === "keepalived" ? config.keepalived.interface : "";
   const present = await system.list("/sys/class/net");
+  if (present.length === 0) return skip("this machine does not say");
   if (named !== "" && !present.includes(named)) {
-    return fail(
-      `there is no interface ${named} (keepalived.interface)`,
-      `set keepalived.interface to one of ${present.filter((name) => name !== "lo").join(", ")} in ober.yaml, then: ober apply`,
+    const others = present.filter((name) => name !== "lo").join(", ");
+    return stops(
+      fail(
+        `there is no interface ${named} (keepalived.interface)`,
+        `set keepalived.interface to one of ${others} in ober.yaml, then: ober apply`,
+      ),
     );
   }
   const vips = config.vips.map(({ address }) => address);
@@ -46,11 +50,13 @@ export function linkVerdict(links: readonly Link[]): Verdict {
   if (well.length > 0) return pass(`${well.map(({ name }) => name).join(", ")} up`);
   const [first] = links;
   if (first === undefined)
-    return fail("no interface has an address", "ip -br addr; give the interface its address again");
-  return first.up
-    ? fail(
-        `${first.name} has no link: its cable, or the port of the switch`,
-        `plug the cable of ${first.name} in; is the port of the switch (or of the hypervisor) up?`,
-      )
-    : fail(`${first.name} is down`, `ip link set ${first.name} up`);
+    return stops(fail("no interface has an address", "ip -br addr; give the interface its address again"));
+  return stops(
+    first.up
+      ? fail(
+          `${first.name} has no link: its cable, or the port of the switch`,
+          `plug the cable of ${first.name} in; is the port of the switch (or of the hypervisor) up?`,
+        )
+      : fail(`${first.name} is down`, `ip link set ${first.name} up`),
+  );
 }

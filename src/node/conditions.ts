@@ -92,7 +92,7 @@ export const CONDITIONS: readonly Condition[] = [
   { id: "ports", title: "HAProxy's ports", of: "node", ...SYSTEMD, ...DEEP, judge: checkPorts },
   { id: "executable", title: "ober's executable", of: "node", judge: checkExecutable },
   { id: "configuration", title: "ober.yaml", of: "node", judge: checkConfiguration },
-  { id: "link", title: "network interface", of: "node", judge: checkLink },
+  { id: "link", title: "network interface", of: "vip", judge: checkLink },
   { id: "addresses", title: "contradicting addresses", of: "node", after: ["link"], judge: checkAddresses },
   { id: "identity", title: "identity of the nodes", of: "node", ...DEEP, after: ["link"], judge: checkIdentity },
   {

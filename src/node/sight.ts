@@ -254,7 +254,7 @@ export function lookAt(host: Host, { thorough = false, questionMs = QUESTION_MS,
           const present = { at: now, of: errorsIn(read) };
           const kept = parseReadings((await node.system.read(file)) ?? "");
           const text = JSON.stringify(readingsWith(kept, present));
-          await orUndefined(() => node.system.writeAtomic(file, text, { mode: 0o600 }));
+          await keptIfPossible(() => node.system.writeAtomic(file, text, { mode: 0o600 }));
           const before = readingBefore(kept, now);
           if (before === undefined) return undefined;
           return { seconds: Math.round((now - before.at) / 1000), of: errorsSince(before.of, present.of) };
@@ -333,6 +333,15 @@ export function lookAt(host: Host, { thorough = false, questionMs = QUESTION_MS,
       return (await orUndefined(read))?.findLast(wanted);
     },
   };
+}
+
+/** Two looks at once write the same file, and one of them is as good as the other; a full /run costs the reading and not the look. */
+async function keptIfPossible(write: () => Promise<void>): Promise<void> {
+  try {
+    await write();
+  } catch (error) {
+    if (!(error instanceof OberError || (error instanceof Error && "code" in error))) throw error;
+  }
 }
 
 /** The answers of one look: each question is asked once, and what was not answered is remembered. */

@@ -334,7 +334,7 @@ export const BROKEN: readonly Broken[] = [
     what: "the cable pulled",
     how: (node) => node.dropCarrier(),
     first: ["link", /eth0 has no link/],
-    why: /no router has a BGP session|no RGW/,
+    why: /eth0 has no link/,
     mend: (node) => node.mend(),
     always: true,
   },

@@ -43,6 +43,7 @@ describe("the list", () => {
 
   test("has what carries a VIP in the order in which one causes the next", () => {
     expect(OF_A_VIP.map(({ id }) => id)).toEqual([
+      "link",
       "certificate",
       "units",
       "drained",
