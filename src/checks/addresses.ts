@@ -3,9 +3,8 @@ import type { Config } from "../config/schema.ts";
 import { isAddress } from "../domain/address.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { ConfigError, type ConfigProblem } from "../errors.ts";
-import { gatherPlace } from "../node/facts.ts";
+import type { Sight } from "../node/sight.ts";
 import { fail, pass, skip, type Verdict } from "./check.ts";
-import { configOf, type Host } from "./host-config.ts";
 
 type Facts = Pick<NodeFacts, "address" | "interface" | "addresses" | "resolved">;
 
@@ -29,10 +28,9 @@ export function addressVerdict(config: Config, facts: Facts): Verdict {
 }
 
 /** The same of this machine as it is configured now, for `doctor`. */
-export async function checkAddresses(host: Host): Promise<Verdict> {
-  const config = await configOf(host);
-  if (!config) return skip("not configured");
-  return addressVerdict(config, await gatherPlace(host, config));
+export async function checkAddresses(sight: Sight): Promise<Verdict> {
+  const [config, place] = [await sight.config(), await sight.place()];
+  return config && place ? addressVerdict(config, place) : skip("not configured");
 }
 
 function placesOf(config: Config, facts: Facts): Places {

@@ -1,24 +1,53 @@
 import { age } from "../domain/age.ts";
-import { type NameStates, nameRemark, PLACEHOLDER, servingAddresses, togetherInLines } from "../domain/names.ts";
+import {
+  type Answer,
+  type NameStates,
+  nameRemark,
+  PLACEHOLDER,
+  servingAddresses,
+  togetherInLines,
+} from "../domain/names.ts";
+import type { Paths } from "../domain/paths.ts";
 import { type ConfiguredServer, type LiveServer, namesOf } from "../domain/server-state.ts";
 import { UNIT } from "../domain/units.ts";
-import { liveServers, nameStates, serversNow } from "../haproxy/server-names.ts";
-import { askNames, KNOWN_MS } from "../system/resolve.ts";
-import { unitState } from "../system/systemd.ts";
+import { liveServers, serversNow } from "../haproxy/server-names.ts";
+import type { Sight } from "../node/sight.ts";
+import { askNames, askTogether, KNOWN_MS } from "../system/resolve.ts";
+import type { System } from "../system/system.ts";
 import { pass, skip, type Verdict, warn } from "./check.ts";
-import type { Host } from "./host-config.ts";
 
 /** Names of servers: each resolves, and HAProxy has an address that the name has now. */
-export async function checkServerNames({ system, paths, isRoot }: Host): Promise<Verdict> {
-  if (!paths || (await unitState(system, UNIT.http)).mainPid === 0) return skip("HAProxy does not run");
+export async function checkServerNames(sight: Sight): Promise<Verdict> {
+  const { paths, isRoot } = sight;
+  if (!paths || (await sight.unit(UNIT.http)).mainPid === 0) return skip("HAProxy does not run");
   if (!isRoot) return skip("needs root");
+  return sight.memo("server-names", () => namesNow(sight, paths));
+}
+
+async function namesNow(sight: Sight, paths: Paths): Promise<Verdict> {
+  const { system, now: time } = sight;
   const place = { system, paths };
-  const [servers, live = [], states] = await Promise.all([serversNow(place), liveServers(place), nameStates(place)]);
+  const [servers, live = [], states = new Map()] = await Promise.all([
+    serversNow(place),
+    liveServers(place),
+    sight.names(),
+  ]);
   const names = namesOf(servers);
   if (names.length === 0) return pass("every server is an address");
-  const answers = await askNames(system, names, KNOWN_MS);
+  // What the unit that looks after the names says is enough at a glance.
+  const answers = sight.thorough ? await askedNow(system, names) : new Map<string, Answer>();
   const now = new Map([...answers].flatMap(([name, it]) => ("addresses" in it ? [[name, it.addresses]] : [])));
-  return namesVerdict({ servers, live, states, now }, Date.now());
+  return namesVerdict({ servers, live, states, now }, time);
+}
+
+/** More names than these are asked for in one question or not at all: each has a program of its own otherwise. */
+const MOST_ALONE = 32;
+
+/** What the names have now. Names that do not resolve are known by their states, so an answer for all or for none is enough. */
+async function askedNow(system: System, names: readonly string[]): Promise<ReadonlyMap<string, Answer>> {
+  const together = await askTogether(system, names, KNOWN_MS);
+  if (together !== undefined) return together;
+  return names.length <= MOST_ALONE ? askNames(system, names, KNOWN_MS) : new Map();
 }
 
 /** `now` are the addresses that names have now, of those that resolve. */
@@ -38,13 +67,18 @@ export function namesVerdict(
   });
   const [first] = troubled;
   if (first !== undefined) {
-    const fix = `getent ahosts ${first.name}; correct DNS or /etc/hosts: HAProxy has the address within 10 s`;
+    const fix = `correct DNS or /etc/hosts (getent ahosts ${first.name}): HAProxy takes the address within 10 s`;
     return warn(togetherInLines(troubled).join("; "), fix);
   }
+  // There may be thousands of each: none is looked for among all the others.
+  const byHost = Map.groupBy(servers, ({ host }) => host);
+  const byName = new Map(live.map((one) => [`${one.backend} ${one.name}`, one.address]));
   const moved = namesOf(servers).flatMap((host) => {
-    const own = servers.filter((server) => server.host === host);
-    const has = live.filter((one) => own.some(({ backend, name }) => one.backend === backend && one.name === name));
-    const inUse = has.flatMap(({ address }) => (address === PLACEHOLDER ? [] : [address]));
+    const own = byHost.get(host) ?? [];
+    const inUse = own.flatMap(({ backend, name }) => {
+      const address = byName.get(`${backend} ${name}`);
+      return address === undefined || address === PLACEHOLDER ? [] : [address];
+    });
     const addresses = now.get(host);
     if (inUse.length === 0 || addresses === undefined) return [];
     const since = states.get(host)?.at;

@@ -5,12 +5,13 @@ import { inSubnet, parseAddress } from "../domain/address.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { certificatePlace, type Paths } from "../domain/paths.ts";
 import { isHealthPath } from "../domain/rgw.ts";
-import { UNIT } from "../domain/units.ts";
+import { hasHandover, UNIT } from "../domain/units.ts";
 import { OberError } from "../errors.ts";
 import { type Session, sessionsOf } from "../render/exabgp.ts";
 import { render } from "../render/index.ts";
 import { clusterNodes, clusterRemarks } from "../render/keepalived.ts";
 import { localAddresses } from "../system/addresses.ts";
+import { handoverState } from "../system/handover.ts";
 import { readHealthState } from "../system/health-state.ts";
 import { httpStatus } from "../system/http.ts";
 import { resolveName } from "../system/resolve.ts";
@@ -20,10 +21,10 @@ import { tcpConnect } from "../system/tcp.ts";
 import { addressVerdict } from "./addresses.ts";
 import { checkOpen } from "./bgp-open.ts";
 import { type Check, fail, pass, type Verdict, warn } from "./check.ts";
-import { identityVerdict } from "./identity.ts";
+import { askedIdentityVerdict } from "./identity.ts";
 import { neighborStatus, withWords } from "./neighbors.ts";
 import { certificateVerdict } from "./node-files.ts";
-import { checkClientPaths, checkPathMtu } from "./path-mtu.ts";
+import { checkClientPaths, checkPathMtu, clientLink } from "./path-mtu.ts";
 
 export type Subject = {
   readonly system: System;
@@ -38,7 +39,7 @@ export function configurationChecks({ config, facts }: Subject): readonly Check<
   return [
     { id: "parsers", title: "parsers", run: checkParsers },
     { id: "addresses", title: "addresses", run: ({ config, facts }) => addressVerdict(config, facts) },
-    { id: "identity", title: "nodes", run: ({ config, facts }) => identityVerdict(config, facts) },
+    { id: "identity", title: "nodes", run: ({ config, facts }) => askedIdentityVerdict(config, facts) },
     { id: "certificate", title: "certificate", run: checkCertificates },
     ...(config.ha_mode === "bgp" ? sessionsOf(config, facts).map(neighborCheck) : vrrpChecks),
     {
@@ -49,7 +50,13 @@ export function configurationChecks({ config, facts }: Subject): readonly Check<
     {
       id: "client-paths",
       title: "size of packets to clients",
-      run: ({ system }) => checkClientPaths({ system, isRoot: process.getuid?.() === 0 }, config),
+      run: async ({ system }) =>
+        checkClientPaths(
+          { system, isRoot: true },
+          config,
+          hasHandover(config) ? await handoverState(system) : undefined,
+          clientLink(config, facts),
+        ),
     },
     ...config.backends.flatMap((group) => group.servers.map((server) => backendCheck(group, server))),
   ];

@@ -1,39 +1,41 @@
 /** Whether running connections can be handed over, from what can be seen on this node. */
-import type { Config } from "../config/schema.ts";
-import type { Paths } from "../domain/paths.ts";
+import { inSubnet } from "../domain/address.ts";
 import { hasHandover, UNIT } from "../domain/units.ts";
-import { gatherPlace } from "../node/facts.ts";
+import type { Sight } from "../node/sight.ts";
 import { handoverPeers } from "../render/handover.ts";
 import { nextRouter } from "../system/addresses.ts";
 import { askArp } from "../system/arp.ts";
-import { handoverRefusal, handoverState } from "../system/handover.ts";
+import { handoverRefusal } from "../system/handover.ts";
 import { parseIpRoutes } from "../system/ip-json.ts";
 import { isInstalled } from "../system/programs.ts";
 import { readSysctl } from "../system/sysctl.ts";
 import type { System } from "../system/system.ts";
-import { unitState } from "../system/systemd.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
 
 /** An answer to ARP takes less than a millisecond where the segment is well. */
 const ASK_MS = 500;
 
 /** The first thing that stands in the way of the handover, the worst first. */
-export async function checkHandover(
-  { system, paths, isRoot }: { readonly system: System; readonly paths: Paths; readonly isRoot: boolean },
-  config: Config,
-): Promise<Verdict> {
+export async function checkHandover(sight: Sight): Promise<Verdict> {
+  const { system, paths, isRoot } = sight;
+  const config = await sight.config();
+  if (!config || !paths) return skip("not configured");
   if (config.handover === "off") return skip("switched off");
   if (!hasHandover(config)) {
     return warn("the other nodes are not known: a drain cuts transfers", "list all nodes under `nodes` in ober.yaml");
   }
-  if ((await unitState(system, UNIT.handover)).active !== "active") return skip("ober-handover does not run");
+  if ((await sight.unit(UNIT.handover)).active !== "active") return skip("ober-handover does not run");
   if (!isRoot) return skip("needs root");
-  const missing = await whyMissing(system, paths.handoverRules);
-  if (missing) return missing;
-  const place = await gatherPlace({ system, paths }, config);
+  if (!(await isInstalled(system, "nft")))
+    return warn("nft is not installed: a drain cuts transfers", "ober bootstrap");
+  const [state, place] = await Promise.all([sight.handover(), sight.place()]);
+  if (!state?.loaded) return whyMissing(system, paths.handoverRules);
+  if (!place) return skip("not configured");
   const peers = handoverPeers(config, place);
-  const routed: string[] = [];
-  for (const peer of peers) if ((await nextRouter(system, peer)) !== undefined) routed.push(peer);
+  // Only of a peer in no network of this machine the kernel must say how it is reached.
+  const far = peers.filter((peer) => !place.networks.some((network) => inSubnet(peer, network)));
+  const ways = await Promise.all(far.map(async (peer) => ({ peer, gateway: await nextRouter(system, peer) })));
+  const routed = ways.filter(({ gateway }) => gateway !== undefined).map(({ peer }) => peer);
   if (routed.length > 0) {
     return fail(
       `${routed.join(", ")} is behind a router: connections are handed over on one segment only`,
@@ -42,28 +44,25 @@ export async function checkHandover(
   }
   const strict = await isStrict(system, place.interface);
   if (strict) return warn(strict, `sysctl -w net.ipv4.conf.${place.interface}.rp_filter=2`);
-  const { packets, flows } = await handoverState(system);
+  const { packets, flows } = state;
   if (packets.stranger > 0) {
     return warn(
       `${packets.stranger} packets came from a node that is not in this node's list`,
-      "the same ober.yaml on every node, then `ober apply`",
+      "put the same ober.yaml on every node, then on each: ober apply",
     );
   }
   const answers = await askArp(place.interface, peers, ASK_MS);
   const silent = peers.filter((peer) => !answers.has(peer));
   const count = Object.values(flows).reduce((sum, number) => sum + number, 0);
-  const text = `${peers.length} peers, ${count} connections on their way to one`;
+  const text = `${peers.length} peers; ${count === 0 ? "idle" : `${count} connections on their way to one`}`;
   return silent.length === 0 ? pass(text) : warn(`${text}; no answer from ${silent.join(", ")}`, `ping ${silent[0]}`);
 }
 
 /** Why the table is not there although its unit ran. */
-async function whyMissing(system: System, rules: string): Promise<Verdict | undefined> {
-  if (!(await isInstalled(system, "nft")))
-    return warn("nft is not installed: a drain cuts transfers", "ober bootstrap");
-  if ((await handoverState(system)).loaded) return undefined;
+async function whyMissing(system: System, rules: string): Promise<Verdict> {
   const refusal = await handoverRefusal(system, rules);
   return refusal === undefined
-    ? fail("the table is gone: somebody flushed the ruleset", "systemctl restart ober-handover.service", [
+    ? fail("its table is gone: the ruleset was flushed", "systemctl restart ober-handover.service", [
         ["systemctl", "restart", UNIT.handover],
       ])
     : warn(

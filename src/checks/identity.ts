@@ -2,42 +2,49 @@
 import type { Config } from "../config/schema.ts";
 import { sortedAddresses } from "../domain/address.ts";
 import { type Disagreement, disagreements } from "../domain/agreement.ts";
+import { OWN_VERSION } from "../domain/build.ts";
 import type { NodeFacts } from "../domain/facts.ts";
+import { several } from "../domain/foreign.ts";
 import type { KnownNames } from "../domain/names.ts";
-import { gatherPlace } from "../node/facts.ts";
-import { clusterWord } from "../render/identity.ts";
+import type { Sight } from "../node/sight.ts";
+import { clusterWord, sectionHashes } from "../render/identity.ts";
 import { knownNames } from "../system/resolve.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
-import { configOf, type Host } from "./host-config.ts";
-import { askCluster, clusterMembers } from "./peers.ts";
+import { askIdentities, clusterMembers, differences, type PeerWords } from "./peers.ts";
 
 /** An answer takes some milliseconds; a node that is down costs this, once for all. */
 const ASK_MS = 800;
 
 type Facts = Pick<NodeFacts, "address" | "addresses" | "resolved" | "hostname">;
 
-/** What each node that answers says otherwise than this one. `asked` is how many others answered. */
-export async function askIdentities(
-  config: Config,
-  facts: Facts,
-): Promise<{ readonly asked: number; readonly others: number; readonly found: readonly Disagreement[] }> {
-  const own = clusterWord(config, facts);
-  const mine = facts.addresses.map(({ address }) => address);
+/** What each node that answers says otherwise than this one. */
+export async function askDisagreements(config: Config, facts: Facts): Promise<readonly Disagreement[]> {
   const others = clusterMembers(config, facts).filter((member) => !member.own);
-  const words = await Promise.all(
-    others.map(async (member) => ({ member, said: await askCluster(member, config.stats_port, ASK_MS) })),
-  );
-  const heard = words.flatMap(({ member, said }) => (said === undefined ? [] : [{ member, said }]));
-  return {
-    asked: heard.length,
-    others: others.length,
-    found: heard.flatMap(({ member, said }) => disagreements(member, { own, said, mine })),
-  };
+  return disagreementsIn(config, facts, await askIdentities(others, config.stats_port, ASK_MS));
 }
 
-/** What `test` and `doctor` say of it. */
-export async function identityVerdict(config: Config, facts: Facts): Promise<Verdict> {
-  const { asked, others, found } = await askIdentities(config, facts);
+function disagreementsIn(
+  config: Config,
+  facts: Omit<Facts, "hostname">,
+  words: readonly PeerWords[],
+): readonly Disagreement[] {
+  const own = clusterWord(config, facts);
+  const mine = facts.addresses.map(({ address }) => address);
+  return words.flatMap(({ member, said }) =>
+    said?.node.cluster ? disagreements(member, { own, said: said.node.cluster, mine }) : [],
+  );
+}
+
+/** For `test`. */
+export async function askedIdentityVerdict(config: Config, facts: Facts): Promise<Verdict> {
+  const others = clusterMembers(config, facts).filter((member) => !member.own);
+  return identityVerdict(config, facts, await askIdentities(others, config.stats_port, ASK_MS));
+}
+
+/** What each node that answers says otherwise than this one. Pure. */
+export function identityVerdict(config: Config, facts: Omit<Facts, "hostname">, words: readonly PeerWords[]): Verdict {
+  const found = disagreementsIn(config, facts, words);
+  const [asked, others] = [words.filter(({ said }) => said?.node.cluster).length, words.length];
   const lines = found.map(({ node, text }) => `${node}: ${text}`).join("; ");
   const [first] = found;
   if (first !== undefined && (config.ha_mode === "keepalived" || found.some(({ confused }) => confused)))
@@ -50,23 +57,56 @@ export async function identityVerdict(config: Config, facts: Facts): Promise<Ver
 }
 
 /** The same of this machine as it is configured now, for `doctor`. */
-export async function checkIdentity(host: Host): Promise<Verdict> {
-  const config = await configOf(host);
-  if (!config) return skip("not configured");
-  const place = await gatherPlace(host, config);
-  return identityVerdict(config, { hostname: "this node", ...place });
+export async function checkIdentity(sight: Sight): Promise<Verdict> {
+  const [config, place] = [await sight.config(), await sight.place()];
+  const words = await sight.peers();
+  return config && place && words ? identityVerdict(config, place, words) : skip("not configured");
 }
 
+/** Whether the other nodes have applied the same ober.yaml. */
+export async function checkAgreement(sight: Sight): Promise<Verdict> {
+  const [config, words] = [await sight.config(), await sight.peers()];
+  return config && words ? agreementVerdict(sectionHashes(config), words) : skip("not configured");
+}
+
+/** `own` are the sections of this node's ober.yaml. Pure. */
+export function agreementVerdict(own: Readonly<Record<string, string>>, words: readonly PeerWords[]): Verdict {
+  const heard = words.flatMap(({ member, said }) =>
+    said === undefined ? [] : [{ node: member.node, said: said.node }],
+  );
+  if (words.length === 0) return skip("no other node is listed");
+  if (heard.length === 0) return skip("no other node answers");
+  const others = heard.flatMap(({ node, said }) => {
+    const sections = differences(own, said.config);
+    return sections.length === 0 ? [] : [`${node} differs in ${sections.join(", ")}`];
+  });
+  if (others.length > 0) {
+    return warn(
+      `${several(others, NAMED, "; ")} of ober.yaml`,
+      "ober status --all; put the newer ober.yaml on every node, then on each: ober apply",
+    );
+  }
+  const versions = heard.filter(({ said }) => said.ober !== OWN_VERSION);
+  const [first] = versions;
+  if (first === undefined) return pass(`${heard.length} of ${words.length} other nodes have the same`);
+  return warn(
+    `${first.node} has ober ${first.said.ober}, this node ${OWN_VERSION}`,
+    "ober upgrade --self FILE on the one that is behind",
+  );
+}
+
+/** More are a number. */
+const NAMED = 4;
+
 /** Whether the names of nodes and routers still have the addresses that the node was configured with. */
-export async function checkNames(host: Host): Promise<Verdict> {
-  const config = await configOf(host);
-  if (!config || host.paths === undefined) return skip("not configured");
-  const [{ resolved, stale = {} }, known] = await Promise.all([
-    gatherPlace(host, config),
-    knownNames(host.system, host.paths),
-  ]);
+export async function checkNames({ system, paths, place }: Sight): Promise<Verdict> {
+  const found = await place();
+  if (!found || paths === undefined) return skip("not configured");
+  const { resolved, stale = {} } = found;
+  const known = await knownNames(system, paths);
   const old = Object.values(stale);
-  if (old.length > 0) return warn(old.join("; "), "check DNS; ober works with the addresses from before");
+  if (old.length > 0)
+    return warn(old.join("; "), "correct DNS or /etc/hosts; ober works with the addresses from before");
   const moved = movedNames(resolved, known);
   return moved.length === 0
     ? pass(Object.keys(resolved).length === 0 ? "none" : "as when the configuration was applied")

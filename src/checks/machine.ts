@@ -1,47 +1,54 @@
 /** The machine itself: programs, ports, clock, disk, kernel. */
 import type { Config } from "../config/schema.ts";
 import { parseAddress } from "../domain/address.ts";
-import { FOREIGN_UNITS, UNIT, unitsOf } from "../domain/units.ts";
+import { FOREIGN_UNITS, UNIT } from "../domain/units.ts";
 import { orUndefined } from "../errors.ts";
+import type { Sight } from "../node/sight.ts";
 import { connectionLimits } from "../render/limits.ts";
 import { parseSysctl } from "../render/sysctl.ts";
 import { httpStatus } from "../system/http.ts";
-import { findPrograms, isInstalled, parseHaproxy } from "../system/programs.ts";
 import { readSysctl } from "../system/sysctl.ts";
-import { unitState, unitStates } from "../system/systemd.ts";
+import { requireSystemd } from "../system/systemd.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
-import { configOf, type Host } from "./host-config.ts";
 
-export async function checkPrograms({ system }: Host): Promise<Verdict> {
-  const { haproxy, exabgp, keepalived, bird } = await findPrograms(system);
+/** systemd runs this machine; which one, from the program that process 1 is. */
+export async function checkSystemd({ system }: Sight): Promise<Verdict> {
+  await requireSystemd(system);
+  const { stdout } = await system.run(["systemctl", "--version"], { accept: [0, 1] });
+  const version = /^systemd (\d+)/.exec(stdout)?.[1];
+  return pass(version === undefined ? "running" : `${version}, running`);
+}
+
+export async function checkPrograms({ programs }: Sight): Promise<Verdict> {
+  const { haproxy, exabgp, keepalived, bird } = await programs();
   if (!haproxy || !exabgp || !keepalived || !bird) {
     const missing = Object.entries({ haproxy, exabgp, keepalived, bird }).flatMap(([name, found]) =>
       found ? [] : [name],
     );
-    return fail(`${missing.join(", ")} not installed`, "ober bootstrap PATH");
+    return fail(`${missing.join(", ")} not installed`, "ober bootstrap installs what is missing");
   }
   const text = `HAProxy ${haproxy.version.text}, ExaBGP ${exabgp.text}, keepalived ${keepalived.text}, BIRD ${bird.text}`;
   return exabgp.major >= 6
-    ? fail(`${text}: ExaBGP 6 is not usable`, "install ExaBGP 4.2.21 or later, before 6")
+    ? fail(`${text}: ExaBGP 6 is not usable`, "install ExaBGP 4.2.21 or later, but before 6")
     : pass(text);
 }
 
 /** With OpenSSL 3 a core does about half of the TLS handshakes that it does with AWS-LC. */
-export async function checkTls({ system }: Host): Promise<Verdict> {
-  if (!(await isInstalled(system, "haproxy"))) return skip("HAProxy is not installed");
-  const haproxy = parseHaproxy((await system.run(["haproxy", "-vv"])).stdout);
+export async function checkTls({ programs }: Sight): Promise<Verdict> {
+  const { haproxy } = await programs();
   if (!haproxy) return skip("HAProxy is not installed");
   return haproxy.features.includes("OPENSSL_AWSLC")
     ? pass("AWS-LC")
     : pass("OpenSSL; AWS-LC would be faster, where HAProxy's vendor has packages for this system");
 }
 
-export async function checkForeignUnits({ system }: Host): Promise<Verdict> {
-  const states = await unitStates(system, FOREIGN_UNITS);
+export async function checkForeignUnits({ allUnits }: Sight): Promise<Verdict> {
+  const foreign: readonly string[] = FOREIGN_UNITS;
+  const states = (await allUnits()).filter(({ name }) => foreign.includes(name));
   const running = states.filter(({ active }) => active === "active").map(({ name }) => name);
   if (running.length > 0) {
     return fail(
-      `${running.join(", ")} runs beside ober's own`,
+      `${running.join(", ")} ${running.length === 1 ? "runs" : "run"} beside ober's own`,
       `systemctl disable --now ${running.join(" ")} && systemctl mask ${running.join(" ")}`,
       [
         ["systemctl", "disable", "--now", ...running],
@@ -51,15 +58,15 @@ export async function checkForeignUnits({ system }: Host): Promise<Verdict> {
   }
   const open = states.filter(({ load }) => load === "loaded").map(({ name }) => name);
   return open.length === 0
-    ? pass("none can start")
+    ? pass("masked")
     : warn(`${open.join(", ")} may start`, `systemctl mask ${open.join(" ")}`, [["systemctl", "mask", ...open]]);
 }
 
 /** Two HAProxies can share a port by SO_REUSEPORT, each taking some of the connections. */
-export async function checkPorts(host: Host): Promise<Verdict> {
-  const { system, isRoot } = host;
+export async function checkPorts(sight: Sight): Promise<Verdict> {
+  const { system, isRoot } = sight;
   if (!isRoot) return skip("needs root");
-  const ports = [443, 80, (await configOf(host))?.stats_port ?? 8404];
+  const ports = [443, 80, (await orUndefined(sight.config))?.stats_port ?? 8404];
   const { stdout } = await system.run(["ss", "-Hltnp", ports.map((port) => `sport = :${port}`).join(" or ")]);
   const owners = [
     ...new Set(
@@ -69,20 +76,19 @@ export async function checkPorts(host: Host): Promise<Verdict> {
       }),
     ),
   ];
-  if (owners.length === 0) return skip("nobody listens");
-  const http = await unitState(system, UNIT.http);
+  if (owners.length === 0) return skip("nothing listens");
   const foreign: string[] = [];
   for (const owner of owners) {
     const pid = /pid (\d+)/.exec(owner)?.[1] ?? "";
     const cgroup = (await system.read(`/proc/${pid}/cgroup`)) ?? "";
-    if (!cgroup.includes(http.name)) foreign.push(owner);
+    if (!cgroup.includes(UNIT.http)) foreign.push(owner);
   }
   return foreign.length === 0
     ? pass(`ober-http alone on ${ports.join(", ")}`)
-    : fail(`${foreign.join(", ")} listens too`, "stop that program; both would take some of the connections");
+    : fail(`${foreign.join(", ")} listens too, and takes some of the connections`, "stop that program");
 }
 
-export async function checkSysctl({ system, paths }: Host): Promise<Verdict> {
+export async function checkSysctl({ system, paths }: Sight): Promise<Verdict> {
   const text = paths && (await system.read(paths.sysctl));
   if (text === undefined) return skip("not bootstrapped");
   const wrong: string[] = [];
@@ -95,12 +101,12 @@ export async function checkSysctl({ system, paths }: Host): Promise<Verdict> {
     : warn(wrong.join("; "), `sysctl -p ${paths?.sysctl}`, [["/usr/lib/systemd/systemd-sysctl", paths?.sysctl ?? ""]]);
 }
 
-export async function checkDescriptors(host: Host): Promise<Verdict> {
-  const config = await configOf(host);
+export async function checkDescriptors(sight: Sight): Promise<Verdict> {
+  const config = await sight.config();
   if (!config) return skip("not configured");
-  const { mainPid } = await unitState(host.system, UNIT.http);
+  const { mainPid } = await sight.unit(UNIT.http);
   if (mainPid === 0) return skip("HAProxy does not run");
-  const limits = (await host.system.read(`/proc/${mainPid}/limits`)) ?? "";
+  const limits = (await sight.system.read(`/proc/${mainPid}/limits`)) ?? "";
   return descriptorsVerdict(Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? 0), config);
 }
 
@@ -120,11 +126,11 @@ const CLOCK_FAIL_MS = 5 * 60_000;
 /** The Date of an answer has seconds only, and the answer takes its time. */
 const CLOCK_WARN_MS = 3_000;
 
-export async function checkClock(host: Host): Promise<Verdict> {
-  const { code, stdout } = await host.system.run(["timedatectl", "show", "--property=NTPSynchronized", "--value"], {
+export async function checkClock(sight: Sight): Promise<Verdict> {
+  const { code, stdout } = await sight.system.run(["timedatectl", "show", "--property=NTPSynchronized", "--value"], {
     accept: [0, 1, 127],
   });
-  const config = await configOf(host);
+  const config = await orUndefined(sight.config);
   return clockVerdict(code === 0 ? stdout.trim() === "yes" : undefined, config && (await clockOfBackend(config)));
 }
 
@@ -133,16 +139,17 @@ export function clockVerdict(
   synchronized: boolean | undefined,
   other: { readonly name: string; readonly aheadMs: number } | undefined,
 ): Verdict {
-  const fix = "timedatectl; date; is chrony or systemd-timesyncd installed, and does it reach its servers?";
+  const fix =
+    "timedatectl set-ntp true; timedatectl timesync-status, or chronyc sources, says whether its servers answer";
   if (other && Math.abs(other.aheadMs) > CLOCK_WARN_MS) {
     const seconds = Math.round(Math.abs(other.aheadMs) / 1000);
     const text = `${other.name} is ${seconds} s ${other.aheadMs > 0 ? "ahead of" : "behind"} this machine`;
     return (Math.abs(other.aheadMs) > CLOCK_FAIL_MS ? fail : warn)(text, fix);
   }
-  if (synchronized === false) return warn("nothing synchronizes the clock", fix);
+  if (synchronized === false) return warn("the clock is not synchronized", fix);
   const agrees = other && `agrees with ${other.name}`;
   const said = [synchronized ? "synchronized" : undefined, agrees].filter((part) => part);
-  return said.length === 0 ? skip("nobody to compare with") : pass(said.join(", "));
+  return said.length === 0 ? skip("there is no clock to compare with") : pass(said.join(", "));
 }
 
 async function clockOfBackend({ backends }: Config) {
@@ -160,7 +167,7 @@ async function clockOfBackend({ backends }: Config) {
 const DISK_FAIL_KIB = 16 * 1024;
 const DISK_WARN_KIB = 256 * 1024;
 
-export async function checkDisk({ system, paths }: Host): Promise<Verdict> {
+export async function checkDisk({ system, paths }: Sight): Promise<Verdict> {
   const places = [paths?.var ?? "/", "/var/log", "/run"];
   const { stdout } = await system.run(["df", "-Pk", ...places], { accept: [0, 1] });
   const disks = stdout
@@ -168,27 +175,29 @@ export async function checkDisk({ system, paths }: Host): Promise<Verdict> {
     .split("\n")
     .slice(1)
     .map((line) => line.split(/\s+/))
-    .map(([, , , available = "", , mount = ""]) => ({ free: Number(available), mount }));
+    .map(([, size = "", , available = "", , mount = ""]) => ({ size: Number(size), free: Number(available), mount }));
   const scarce = disks.filter(({ free }) => free < DISK_WARN_KIB).sort((a, b) => a.free - b.free);
   const [worst] = scarce;
-  if (worst === undefined) return pass("space everywhere");
+  if (worst === undefined) {
+    const each = new Map(disks.map(({ size, free, mount }) => [mount, Math.round((100 * free) / Math.max(1, size))]));
+    return pass(`ok, ${[...each].map(([mount, percent]) => `${mount} ${percent} %`).join(", ")} free`);
+  }
   const text = [...new Set(scarce.map(({ free, mount }) => `${mount} has ${Math.floor(free / 1024)} MiB left`))].join(
     ", ",
   );
   return (worst.free < DISK_FAIL_KIB ? fail : warn)(text, `du -xh --max-depth=2 ${worst.mount} | sort -h | tail`);
 }
 
-/** A package upgrade replaces a program on the disk; what runs is the old one until somebody restarts it. */
-export async function checkReplaced(host: Host): Promise<Verdict> {
-  const config = await configOf(host);
-  if (!config) return skip("not configured");
-  if (!host.isRoot) return skip("needs root");
-  const units = (await unitStates(host.system, unitsOf(config))).filter(({ mainPid }) => mainPid > 0);
+/** A package upgrade replaces a program on the disk; the old one runs on until its unit is restarted. */
+export async function checkReplaced(sight: Sight): Promise<Verdict> {
+  if ((await sight.config()) === undefined) return skip("not configured");
+  if (!sight.isRoot) return skip("needs root");
+  const units = (await sight.units()).filter(({ mainPid }) => mainPid > 0);
   const old: string[] = [];
   for (const { name, mainPid } of units) {
-    if ((await host.system.readLink(`/proc/${mainPid}/exe`))?.endsWith(" (deleted)")) old.push(name);
+    if ((await sight.system.readLink(`/proc/${mainPid}/exe`))?.endsWith(" (deleted)")) old.push(name);
   }
   return old.length === 0
     ? pass("every unit runs the program that is installed")
-    : warn(`${old.join(", ")} runs a program that was replaced since`, "ober restart");
+    : warn(`${old.join(", ")} runs a program that was replaced since it started`, "ober restart");
 }

@@ -17,30 +17,30 @@ export type Neighbor = {
 };
 
 type Place = { readonly system: System; readonly paths: Paths; readonly isRoot: boolean };
-/** `seen`: somebody could look whether there is a connection. */
+/** `seen`: whether it is known if there is a connection. */
 type Found = Neighbor & { readonly addresses: readonly string[]; readonly seen: boolean };
 
 /** The state of the session with each router. */
 export async function neighborStatus(
   { system, paths, isRoot }: Place,
   config: Config,
-  ask: Ask = (_question, asked) => asked(),
+  ask: Ask = (_question, asked) => asked(system),
 ): Promise<readonly Found[]> {
   if (config.ha_mode !== "bgp") return [];
   const { neighbors } = config.bgp;
   const [connected, bfd, found] = await Promise.all([
-    ask<readonly string[] | undefined>("sessions", () => bgpPeersConnected(system), undefined),
+    ask<readonly string[] | undefined>("sessions", bgpPeersConnected, undefined),
     ask(
       "bfd",
-      async () => (config.bgp.bfd_enabled && isRoot ? bfdSessions(system, paths.bfdSocket) : undefined),
+      async (asked) => (config.bgp.bfd_enabled && isRoot ? bfdSessions(asked, paths.bfdSocket) : undefined),
       undefined,
     ),
     ask(
       "routers",
-      () => addressesOf({ system, paths }, neighbors),
+      (asked) => addressesOf({ system: asked, paths }, neighbors),
       (neighbor) =>
         parseAddress(neighbor) === undefined
-          ? { addresses: [], problem: "nobody could be asked" }
+          ? { addresses: [], problem: "DNS could not be asked" }
           : { addresses: [neighbor] },
     ),
   ]);
@@ -77,7 +77,7 @@ async function addressesOf(
   };
 }
 
-/** A connection on port 179 is no session yet; what ExaBGP says of it is, where it has said anything since its loop began. */
+/** A connection on port 179 is not a session yet; what ExaBGP says of it is, where it has said anything since its loop began. */
 export function withWords({ addresses, seen, ...neighbor }: Found, health: HealthState | undefined): Neighbor {
   const said = health?.sessions?.find((session) => addresses.includes(session.neighbor));
   if (said === undefined) return neighbor;

@@ -1,37 +1,39 @@
 /** What lies on the disk of a node: configuration, secrets, certificate, generated files, the executable's link. */
 import type { AcmeState } from "../certificates/acme/renewal.ts";
-import { readAcmeState } from "../certificates/acme/state.ts";
 import { examineCertificates, problemsOf } from "../certificates/examined.ts";
+import type { Examined } from "../certificates/pem.ts";
 import { diffText } from "../change/diff.ts";
-import { drift, generationNumbers, readGeneration } from "../change/generations.ts";
 import { hasUnits, recordTroubles } from "../change/records.ts";
-import { pending } from "../change/transaction.ts";
-import { parseConfig } from "../config/schema.ts";
-import { readSecrets } from "../config/secrets.ts";
-import { parseYaml } from "../config/store.ts";
-import { certificatePlace } from "../domain/paths.ts";
-import { METRICS_SERVICE, METRICS_TIMER } from "../domain/units.ts";
+import type { Pending } from "../change/transaction.ts";
+import { several } from "../domain/foreign.ts";
+import { METRICS_SERVICE, METRICS_TIMER, UNIT } from "../domain/units.ts";
+import { orUndefined } from "../errors.ts";
 import { haproxyAsker } from "../haproxy/verdict.ts";
+import type { Sight } from "../node/sight.ts";
 import { generatedPaths } from "../render/index.ts";
 import { metricsFileOf } from "../render/metrics.ts";
 import { OWN_FILES } from "../system/own-files.ts";
 import { steeredBy } from "../system/steered.ts";
 import type { System } from "../system/system.ts";
-import { fail, pass, skip, type Verdict, warn } from "./check.ts";
-import { configOf, type Host } from "./host-config.ts";
+import { fail, pass, skip, stops, type Verdict, warn } from "./check.ts";
 
-export async function checkConfiguration({ system, paths }: Host): Promise<Verdict> {
-  const text = paths && (await system.read(paths.config));
-  if (!paths || text === undefined) return skip("not configured yet: ober config");
-  parseConfig(parseYaml(text, paths.config), paths.config);
-  return pass("valid");
+export async function checkConfiguration({ working, generations }: Sight): Promise<Verdict> {
+  const found = await working();
+  if (found === undefined) return skip("not configured yet: ober config");
+  const { instead } = found;
+  if (instead === undefined) return pass("valid");
+  const now = (await generations())?.at(-1) ?? instead.generation;
+  return fail(
+    `${instead.problem}; looked at by generation ${now}, which was applied last`,
+    `correct the file, or put back what is live: ober rollback ${now} --yes`,
+  );
 }
 
 /** Two runs of the timer that failed, and a third that is late. */
 const METRICS_OLD_S = 60;
 
 /** Whether what `ober metrics --install` set up still writes. */
-export async function checkMetrics({ system, paths }: Host): Promise<Verdict> {
+export async function checkMetrics({ system, paths }: Sight): Promise<Verdict> {
   const unit = paths && (await system.read(`${paths.unitDirectory}/${METRICS_SERVICE}`));
   const file = unit === undefined ? undefined : metricsFileOf(unit);
   if (file === undefined) return skip("not installed");
@@ -40,25 +42,29 @@ export async function checkMetrics({ system, paths }: Host): Promise<Verdict> {
   if (old !== undefined && old <= METRICS_OLD_S) return pass(`${file}, ${Math.max(0, old)} s old`);
   return warn(
     old === undefined ? `${file} is not there` : `${file} was last written ${old} s ago`,
-    `systemctl status ${METRICS_TIMER}; ober metrics --install --out ${file}`,
+    `ober metrics --install --out ${file}; why it ended: systemctl status ${METRICS_TIMER}`,
   );
 }
 
-export async function checkDrift({ system, paths, isRoot }: Host): Promise<Verdict> {
+export async function checkDrift({ paths, isRoot, generations, drift }: Sight): Promise<Verdict> {
   if (!paths || !isRoot) return skip("needs root and an installed node");
-  const newest = (await generationNumbers(system, paths)).at(-1);
+  const newest = (await generations())?.at(-1);
   if (newest === undefined) return skip("nothing was applied yet");
-  const changes = await drift(system, paths);
-  return changes.length === 0
-    ? pass(`as generation ${newest} left them`)
-    : warn(
-        `${changes.map(({ path }) => path).join(", ")}: what \`ober apply\` would put back:\n${changes.map(diffText).join("\n")}`,
-        "put what you need into ober.yaml, then `ober apply --yes`",
-      );
+  const changes = (await drift()) ?? [];
+  if (changes.length === 0) return pass(`unchanged since generation ${newest}`);
+  const named = several(
+    changes.map(({ path }) => path),
+    NAMED_FILES,
+  );
+  const trouble = warn(
+    `changed by hand: ${named}`,
+    "put what you need into ober.yaml, then: ober apply --yes; the difference: ober doctor --only drift --verbose",
+  );
+  return { ...trouble, more: changes.map(diffText).join("\n") };
 }
 
 /** ober's own records: what is lost of them, damaged, or of a newer ober. */
-export async function checkRecords({ system, paths, isRoot }: Host): Promise<Verdict> {
+export async function checkRecords({ system, paths, isRoot }: Sight): Promise<Verdict> {
   if (!paths || !isRoot) return skip("needs root and an installed node");
   const troubles = await recordTroubles(system, paths);
   const [first, ...more] = troubles;
@@ -76,55 +82,68 @@ export async function checkRecords({ system, paths, isRoot }: Host): Promise<Ver
   return (stops ? fail : warn)(text.join("\n"), [...fixes].join("; "));
 }
 
-/** Whoever can change what root runs, or believes, is root. */
-export async function checkSteered(host: Host): Promise<Verdict> {
-  const { system, paths } = host;
+/** More are a number. */
+const NAMED_FILES = 3;
+
+/** A user who can change what root runs, or believes, is root. */
+export async function checkSteered(sight: Sight): Promise<Verdict> {
+  const { system, paths } = sight;
   if (!paths || (await system.stat(paths.executable)) === undefined) return skip("not installed");
-  const hook = (await configOf(host))?.certs.acme_hook ?? "";
+  const hook = (await orUndefined(sight.config))?.certs.acme_hook ?? "";
   const files = [paths.executable, paths.config, ...generatedPaths(paths), ...(hook === "" ? [] : [hook])];
   const reasons = new Set((await Promise.all(files.map((file) => steeredBy(system, file)))).filter(Boolean));
   const [first, ...more] = [...reasons];
   if (first === undefined) return pass("only root can change it");
   const place = first.split(" ")[0];
   return fail(
-    `${first}${more.length > 0 ? `, and ${more.length} more` : ""}: who can change it is root on this node`,
+    `${first}${more.length > 0 ? `, and ${more.length} more` : ""}: a user who can change it is root on this node`,
     `chown root: ${place} && chmod go-w ${place}`,
   );
 }
 
 /** A change that goes away by itself is easily forgotten. */
-export async function checkUnconfirmed({ system, paths, isRoot }: Host): Promise<Verdict> {
+export async function checkUnconfirmed({ paths, isRoot, change, now }: Sight): Promise<Verdict> {
   if (!paths || !isRoot) return skip("needs root and an installed node");
-  if ((await system.stat(paths.upgradeRecord)) !== undefined) {
-    return warn("an upgrade of packages was cut off, or is under way", "ober upgrade");
-  }
-  const state = await pending(system, paths);
+  const found = await change();
+  return found === undefined ? pass("none") : unconfirmedVerdict(found, now);
+}
+
+/** Pure. */
+export function unconfirmedVerdict(
+  { state, upgrade }: { readonly state: Pending | undefined; readonly upgrade: boolean },
+  now: number,
+): Verdict {
+  if (upgrade) return warn("an upgrade of packages was cut off, or is under way", "ober upgrade");
   if (!state) return pass("none");
   const { unconfirmed } = state;
-  return unconfirmed
-    ? warn(`by ${unconfirmed.generation.by}, undone at ${unconfirmed.until}`, "ober confirm")
-    : warn("a change was cut off in its middle", "ober recover");
+  if (!unconfirmed) return warn("a change was cut off in its middle, or is under way", "ober recover");
+  const seconds = Math.ceil((Date.parse(unconfirmed.until) - now) / 1000);
+  const when = seconds > 0 ? `reverts in ${seconds} s unless you run: ober confirm` : "reverts now";
+  return warn(`applied by ${unconfirmed.generation.by}; ${when}`, "ober confirm");
 }
 
-/** An edit that nobody applied takes effect with somebody else's change. */
-export async function checkApplied({ system, paths, isRoot }: Host): Promise<Verdict> {
+/** An edit that was not applied takes effect with the next change, by another operator perhaps. */
+export async function checkApplied({ paths, isRoot, applied, change, working }: Sight): Promise<Verdict> {
   if (!paths || !isRoot) return skip("needs root and an installed node");
-  const newest = (await generationNumbers(system, paths)).at(-1);
-  if (newest === undefined || (await pending(system, paths))) return skip("nothing was applied yet");
-  const { files } = await readGeneration(system, paths, newest);
-  const applied = files.find(({ path }) => path === paths.config)?.content;
-  return applied === (await system.read(paths.config))
-    ? pass(`as generation ${newest} has it`)
-    : warn("ober.yaml was edited and not applied", "ober apply --dry-run, then ober apply");
+  const generation = await applied();
+  if (generation === undefined) return skip("nothing was applied yet");
+  if ((await change())?.state) return skip("a change is under way");
+  const was = generation.files.find(({ path }) => path === paths.config)?.content;
+  return was === (await working())?.text
+    ? pass(`none since generation ${generation.number}`)
+    : warn(
+        "ober.yaml was edited and not applied",
+        `ober apply --yes; what it would change: ober apply --dry-run; to drop the edit: ober rollback ${generation.number} --yes`,
+      );
 }
 
-export async function checkSecrets({ system, isRoot }: Host): Promise<Verdict> {
+export async function checkSecrets({ isRoot, secrets }: Sight): Promise<Verdict> {
   if (!isRoot) return skip("needs root");
-  await readSecrets(system);
+  await secrets();
   return pass("readable by root only");
 }
 
-export async function checkExecutable({ system, paths }: Host): Promise<Verdict> {
+export async function checkExecutable({ system, paths }: Sight): Promise<Verdict> {
   if (!paths || !((await system.stat(paths.journal)) || (await hasUnits(system, paths))))
     return skip("not bootstrapped");
   const { mode } = (await system.stat(paths.executable)) ?? { mode: 0 };
@@ -141,19 +160,23 @@ export async function checkExecutable({ system, paths }: Host): Promise<Verdict>
 }
 
 /** What HAProxy would serve: the key fits, the dates are right, nobody else reads the key. */
-export async function checkCertificate(host: Host): Promise<Verdict> {
-  const config = await configOf(host);
-  if (!config || !host.paths) return skip("not configured");
-  if (!host.isRoot) return skip("needs root");
-  return certificateVerdict(host.system, certificatePlace(host.paths, config.certs));
+export async function checkCertificate(sight: Sight): Promise<Verdict> {
+  if ((await sight.config()) === undefined) return skip("not configured");
+  if (!sight.isRoot) return skip("needs root");
+  const verdict = examinedVerdict((await sight.examined()) ?? []);
+  // A node whose HAProxy runs serves on with what it has loaded.
+  const runs = await orUndefined(async () => (await sight.unit(UNIT.http)).active === "active");
+  return verdict.status === "fail" && runs === false && verdict.detail.includes(NO_START) ? stops(verdict) : verdict;
 }
 
+const NO_START = "HAProxy cannot start or reload until that is mended";
+
 /** A renewal that fails is told long before the certificate ends. */
-export async function checkRenewal(host: Host): Promise<Verdict> {
-  const config = await configOf(host);
-  if (!config || !host.paths || !config.certs.acme_enabled) return skip("ober gets no certificates here");
-  if (!host.isRoot) return skip("needs root");
-  return renewalVerdict(await readAcmeState(host.system, host.paths));
+export async function checkRenewal(sight: Sight): Promise<Verdict> {
+  if (!(await sight.config())?.certs.acme_enabled) return skip("ACME is off");
+  if (!sight.isRoot) return skip("needs root");
+  const state = await sight.renewal();
+  return state === undefined ? skip("ACME is off") : renewalVerdict(state);
 }
 
 export function renewalVerdict({ failures, error, retryAt, renewAt }: AcmeState): Verdict {
@@ -171,8 +194,11 @@ export function renewalVerdict({ failures, error, retryAt, renewAt }: AcmeState)
 const MANY_FAILURES = 4;
 
 /** The same for `test`. Throws an OberError when there is no certificate. */
-export async function certificateVerdict(system: System, place: string): Promise<Verdict> {
-  const examined = await examineCertificates(system, place, { ask: haproxyAsker(system) });
+export const certificateVerdict = async (system: System, place: string): Promise<Verdict> =>
+  examinedVerdict(await examineCertificates(system, place, { ask: haproxyAsker(system) }));
+
+/** Pure. */
+export function examinedVerdict(examined: readonly Examined[]): Verdict {
   const problems = problemsOf(examined);
   const [first] = problems;
   const asked = examined.every(({ judge }) => judge === "haproxy") ? ", and HAProxy takes it" : "";
@@ -180,8 +206,6 @@ export async function certificateVerdict(system: System, place: string): Promise
     return pass(`${examined.map(({ file }) => file).join(", ")}: key fits, dates are right${asked}`);
   const repair = /^chmod 600 \S+$/.test(first.fix) ? [first.fix.split(" ")] : undefined;
   const worst = problems.some(({ severity }) => severity !== "remark");
-  const startless = problems.some(({ severity }) => severity === "broken")
-    ? "; HAProxy cannot start or reload until that is mended"
-    : "";
+  const startless = problems.some(({ severity }) => severity === "broken") ? `; ${NO_START}` : "";
   return (worst ? fail : warn)(`${problems.map(({ message }) => message).join("; ")}${startless}`, first.fix, repair);
 }

@@ -1,10 +1,10 @@
 import type { Config } from "../config/schema.ts";
 import { parseAddress } from "../domain/address.ts";
-import { hasHandover } from "../domain/units.ts";
+import type { NodeFacts } from "../domain/facts.ts";
 import { MOST_SOCKETS } from "../haproxy/traffic.ts";
 import { clusterNodes } from "../render/keepalived.ts";
 import { routeTo } from "../system/addresses.ts";
-import { handoverState } from "../system/handover.ts";
+import type { HandoverState } from "../system/handover.ts";
 import { isInstalled } from "../system/programs.ts";
 import { askNames, COMMAND_MS } from "../system/resolve.ts";
 import { readSysctl } from "../system/sysctl.ts";
@@ -34,7 +34,7 @@ export function mtuVerdict(paths: readonly Path[]): Verdict {
       `the same MTU on every switch and machine of the way; ping -M do -s ${(first?.mtu ?? 1500) - 28} ${first?.to}`,
     );
   }
-  if (known.length === 0) return skip("nobody answers pings");
+  if (known.length === 0) return skip("no answer to pings");
   return pass(
     `${[...new Set(known.map(({ mtu }) => mtu))].join(", ")} bytes to ${known.map(({ to }) => to).join(", ")}`,
   );
@@ -90,21 +90,20 @@ type ClientPaths = {
 
 /**
  * Whether large downloads reach clients whose path takes smaller packets than this node sends: the router's message about it comes to
- * any node (RFC 7690), and some paths send none (RFC 4821).
+ * any node (RFC 7690), and some paths send none (RFC 4821). `link` is the interface towards the clients.
  */
 export async function checkClientPaths(
-  host: { readonly system: System; readonly isRoot: boolean },
+  { system, isRoot }: { readonly system: System; readonly isRoot: boolean },
   config: Config,
+  handover: HandoverState | undefined,
+  link: string | undefined,
 ): Promise<Verdict> {
-  const { system, isRoot } = host;
-  const handover = hasHandover(config) && isRoot ? await handoverState(system) : undefined;
   const [address = ""] = config.vips.map((vip) => vip.address);
   const { stdout } = await system.run(["ss", "-Htni", "state", "established", "src", address], {
     accept: [0, 1, 255],
     mostBytes: MOST_SOCKETS,
   });
-  const way = await routeTo(system, config.ha_mode === "bgp" ? (config.bgp.neighbors[0] ?? "") : address);
-  const mtu = way && Number(await system.read(`/sys/class/net/${way.interface}/mtu`));
+  const mtu = link === undefined ? undefined : Number(await system.read(`/sys/class/net/${link}/mtu`));
   return clientPathsVerdict({
     probing: await readSysctl(system, "net.ipv4.tcp_mtu_probing"),
     repeats: config.nodes.length > 1 && isRoot ? (handover?.repeats ?? false) : undefined,
@@ -129,7 +128,7 @@ export function clientPathsVerdict({ probing, repeats, repeated, sizes, own }: C
   if (repeats === false) {
     return warn(
       'a router\'s "fragmentation needed" stays on the node that it comes to: downloads stall for clients behind a VPN or a tunnel',
-      "systemctl restart ober-handover, or switch it on: `handover: auto` and all nodes under `nodes` in ober.yaml",
+      "ober apply --yes; systemctl restart ober-handover.service. Where it is off: `handover: auto` and all nodes under `nodes` in ober.yaml",
     );
   }
   const narrow = sizes.filter((size) => own !== undefined && size < own);
@@ -139,3 +138,10 @@ export function clientPathsVerdict({ probing, repeats, repeated, sizes, own }: C
     `probed by TCP${heard}; ${narrow.length} of ${sizes.length} connections have a path of less than ${own} bytes, the least ${Math.min(...narrow)}`,
   );
 }
+
+/** The interface towards the clients: in BGP mode that towards the first router. */
+export const clientLink = (
+  { ha_mode, bgp }: Config,
+  { routes, interface: own }: Pick<NodeFacts, "routes" | "interface">,
+): string | undefined =>
+  ha_mode === "bgp" ? (routes[bgp.neighbors[0] ?? ""] ?? Object.values(routes)[0])?.interface : own;

@@ -3,9 +3,11 @@ import type { Config } from "../config/schema.ts";
 import { type ClusterWord, disagreements } from "../domain/agreement.ts";
 import { OWN_VERSION } from "../domain/build.ts";
 import type { NodeFacts } from "../domain/facts.ts";
+import { several } from "../domain/foreign.ts";
 import { nodeAddresses } from "../domain/nodes.ts";
 import type { RgwState } from "../domain/rgw.ts";
 import { serversOfAName } from "../domain/server-state.ts";
+import { EVERY_VIP } from "../domain/serves.ts";
 import type { PeerWord, Turn } from "../domain/turn.ts";
 import { parseStat, requestsInFlight, type StatRow, serversOf } from "../haproxy/socket.ts";
 import { IDENTITY_PATH, type Identity, sectionHashes } from "../render/identity.ts";
@@ -30,6 +32,8 @@ export type PeerStatus = ClusterNode & {
   readonly answers: boolean;
   /** Whether it can serve: some RGW answers its checks, and it does not leave traffic. */
   readonly serves: boolean;
+  /** VIPs that clients reach by it: announced to a router that has a session, or "*" where keepalived stands by for each. */
+  readonly announces: readonly string[];
   /** Why there is no answer, or not a whole one, in words; and what to type about it. */
   readonly reason: string | undefined;
   readonly fix: string | undefined;
@@ -62,6 +66,17 @@ export async function askCluster(
   const said = await askIdentity(member.address, port, timeoutMs);
   return said?.node.cluster;
 }
+
+/** What a node says of itself; `said` is undefined where it does not answer. */
+export type PeerWords = { readonly member: ClusterNode; readonly said: Identity | undefined };
+
+/** Asks each node for what it says of itself, all at once; each has `timeoutMs`. */
+export const askIdentities = (
+  members: readonly ClusterNode[],
+  port: number,
+  timeoutMs: number,
+): Promise<readonly PeerWords[]> =>
+  Promise.all(members.map(async (member) => ({ member, said: await askIdentity(member.address, port, timeoutMs) })));
 
 /** For how long this node has served each VIP, by its own word; undefined while nothing that knows it has said so. */
 export async function ownServes(
@@ -152,14 +167,17 @@ export function peerStatus(
   const backends = config.backends.map(({ name }) => groupOf(name, rows));
   const leaving = said?.leaving;
   const answers = [identity, stat, metrics].some(({ status }) => status !== undefined);
+  const announces = said === undefined ? [] : Object.keys(turnWord(member.node, said).said?.serves ?? {});
+  const serves =
+    rows.some((row) => row["svname"] === "BACKEND" && !row["pxname"]?.startsWith("ober_") && row["status"] === "UP") &&
+    leaving !== true;
+  const unannounced = said !== undefined && serves ? announcing(member, { announces, config }) : undefined;
   return {
     ...member,
     answers,
-    serves:
-      rows.some(
-        (row) => row["svname"] === "BACKEND" && !row["pxname"]?.startsWith("ober_") && row["status"] === "UP",
-      ) && leaving !== true,
-    ...trouble(member, { identity, stat, rows, said, answers, config, timeoutMs }),
+    serves,
+    announces,
+    ...(unannounced ?? trouble(member, { identity, stat, rows, said, answers, config, timeoutMs })),
     ober: said?.node.ober,
     haproxy: version,
     since,
@@ -202,8 +220,29 @@ function groupOf(name: string, rows: readonly StatRow[]): PeerGroup {
 }
 
 /** Sections that are not alike; one that the other's version of ober does not know says nothing. */
-const differences = (own: Identity["node"]["config"], other: Identity["node"]["config"]): readonly string[] =>
+export const differences = (own: Identity["node"]["config"], other: Identity["node"]["config"]): readonly string[] =>
   Object.keys(own).filter((section) => other[section] !== undefined && other[section] !== own[section]);
+
+/** What keeps a node that could serve from clients; undefined where nothing does. */
+function announcing(
+  { node, own }: ClusterNode,
+  { announces, config }: { readonly announces: readonly string[]; readonly config: Config },
+): { readonly reason: string; readonly fix: string } | undefined {
+  const fix = `${own ? "" : `on ${node}: `}ober why`;
+  const missing = config.vips.map(({ address }) => address).filter((vip) => !announces.includes(vip));
+  if (missing.length === 0 || announces.includes(EVERY_VIP)) return undefined;
+  const bgp = config.ha_mode === "bgp";
+  if (announces.length === 0) {
+    const reason = bgp
+      ? "clients do not reach it: it announces nothing, or no router has a BGP session with it"
+      : "its keepalived takes no part";
+    return { reason, fix };
+  }
+  return { reason: `it does not announce ${several(missing, NAMED)}`, fix };
+}
+
+/** More are a number. */
+const NAMED = 4;
 
 /** Why a node said nothing of itself, in the words that its way of failing allows. */
 function trouble(

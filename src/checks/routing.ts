@@ -1,111 +1,195 @@
 /** BGP mode: routes and the sessions that carry them. */
 
-import { readSecrets } from "../config/secrets.ts";
 import { inSubnet } from "../domain/address.ts";
+import { ago } from "../domain/age.ts";
+import { several } from "../domain/foreign.ts";
 import { UNIT } from "../domain/units.ts";
+import { orUndefined } from "../errors.ts";
 import { TELLING } from "../health/sessions.ts";
-import type { HealthState } from "../health/state.ts";
-import { gatherPlace } from "../node/facts.ts";
-import { bfdSessions } from "../system/bgp.ts";
-import { readDrainFlag } from "../system/drain-flag.ts";
-import { LOOP_SILENT_MS, readHealthState } from "../system/health-state.ts";
-import { unitState } from "../system/systemd.ts";
+import type { HealthState, VipState } from "../health/state.ts";
+import type { Sight } from "../node/sight.ts";
+import { LOOP_SILENT_MS } from "../system/health-state.ts";
 import { tcpConnect } from "../system/tcp.ts";
-import { fail, pass, skip, type Verdict, warn } from "./check.ts";
-import { configOf, type Host } from "./host-config.ts";
-import { neighborStatus, withWords } from "./neighbors.ts";
+import { fail, pass, skip, stops, type Verdict, warn } from "./check.ts";
+import { type Neighbor, withWords } from "./neighbors.ts";
 
-export async function checkBgp(host: Host): Promise<Verdict> {
-  const config = await configOf(host);
+/** Whether a router takes the routes: without one they reach nobody. */
+export async function checkBgp(sight: Sight): Promise<Verdict> {
+  const config = await sight.config();
   if (config?.ha_mode !== "bgp") return skip("not in BGP mode");
-  if ((await unitState(host.system, UNIT.bgp)).active !== "active") return skip("ober-bgp does not run");
-  if (!host.paths) return skip("not installed");
-  const [found, health] = await Promise.all([
-    neighborStatus({ ...host, paths: host.paths }, config),
-    host.isRoot ? readHealthState(host.system, host.paths) : undefined,
-  ]);
+  if (!sight.paths) return skip("not installed");
+  // Where systemd does not answer, the sessions tell by themselves.
+  const unit = await orUndefined(() => sight.unit(UNIT.bgp));
+  if (unit !== undefined && unit.active !== "active") return skip("ober-bgp does not run");
+  const [found, health] = await Promise.all([sight.neighbors(), sight.isRoot ? orUndefined(sight.loop) : undefined]);
   const down = found.filter((one) => !withWords(one, health).session);
+  // ExaBGP's word is proof enough of a session, and the kernel's of there being none.
+  if (down.length === found.length) await sight.connected();
   if (down.length === 0) return pass(`up with ${found.map(({ neighbor }) => neighbor).join(", ")}`);
-  const texts = await Promise.all(
+  const secrets = sight.isRoot ? await orUndefined(sight.secrets) : undefined;
+  const reasons = await Promise.all(
     down.map(async (one) => {
       const reason = withWords(one, health).reason ?? "";
       const [address = one.neighbor] = one.addresses;
       // What the router says of the configuration tells more than any attempt of ours.
-      const tried = TELLING.test(reason) ? undefined : await tcpConnect(address, 179, 1500);
-      const password = host.isRoot && (await readSecrets(host.system)).bgpPassword(one.neighbor) !== undefined;
+      const tried = TELLING.test(reason) || !sight.thorough ? undefined : await tcpConnect(address, 179, 1500);
+      const password = secrets?.bgpPassword(one.neighbor) !== undefined;
       const answers = `port 179 answers${password ? " without the password that is set here: the router has none" : ""}`;
       const port = tried === undefined ? "" : tried.ok ? answers : `port 179: ${tried.reason}`;
-      return `no session with ${one.neighbor}: ${[reason, port].filter((part) => part).join("; ")}`;
+      return { neighbor: one.neighbor, text: [reason, port].filter((part) => part).join("; ") };
     }),
   );
-  const fix = `on the router: this node's neighbor entry, AS numbers, password; the way there: ip route get ${down[0]?.addresses[0]}`;
-  return (down.length === found.length ? fail : warn)(texts.join("; "), fix);
+  return sessionsVerdict(reasons, { all: found.length, address: down[0]?.addresses[0] ?? "" });
 }
 
-/** What the health loop wants, and whether ExaBGP has done it. */
-export async function checkRoutes(host: Host): Promise<Verdict> {
-  const config = await configOf(host);
-  if (config?.ha_mode !== "bgp" || !host.paths) return skip("not in BGP mode");
-  if ((await unitState(host.system, UNIT.bgp)).active !== "active") return skip("ober-bgp does not run");
-  if (!host.isRoot) return skip("needs root");
-  const state = await readHealthState(host.system, host.paths);
-  return routesVerdict(state, {
-    drained: (await readDrainFlag(host.system, host.paths)) !== undefined,
-    now: Date.now(),
-  });
+/** `down` are the routers without a session, of `all`. Pure. */
+export function sessionsVerdict(
+  down: readonly { readonly neighbor: string; readonly text: string }[],
+  { all, address }: { readonly all: number; readonly address: string },
+): Verdict {
+  const texts = down
+    .map(({ neighbor, text }) => `no session with ${neighbor}${text === "" ? "" : `: ${text}`}`)
+    .join("; ");
+  const said = down[0]?.text ?? "";
+  const fix = sessionFix(said, address);
+  return down.length === all ? stops(fail(`no router has a BGP session: ${texts}`, fix)) : warn(texts, fix);
+}
+
+/** By what the router or the kernel said. */
+function sessionFix(said: string, address: string): string {
+  if (said.includes("AS number"))
+    return "the same AS numbers on both sides: bgp.local_as and bgp.peer_as in ober.yaml, then: ober apply";
+  if (said.includes("password"))
+    return "the same password on both sides: bgp_password in ~/.ober/login, then: ober apply";
+  const router = "on the router: this node's neighbor entry (ober router-config)";
+  return `${router}; TCP 179 to ${address} must pass: ober doctor --only link,firewall,bgp`;
+}
+
+/** What the health loop wants, and whether ExaBGP has done it; with `vip`, of one VIP with its evidence. */
+export async function checkRoutes(sight: Sight, vip?: string): Promise<Verdict> {
+  const config = await sight.config();
+  if (config?.ha_mode !== "bgp" || !sight.paths) return skip("not in BGP mode");
+  // Where systemd does not answer, the loop's own word tells whether it lives.
+  const unit = await orUndefined(() => sight.unit(UNIT.bgp));
+  if (unit !== undefined && unit.active !== "active") return skip("ober-bgp does not run");
+  const state = await sight.loop();
+  if (!sight.isRoot && state === undefined) return skip("needs root");
+  const drained = (await orUndefined(sight.drainFlag)) !== undefined;
+  const held = (await orUndefined(sight.held)) !== undefined;
+  return vip === undefined
+    ? routesVerdict(state, { drained: drained || held, now: sight.now })
+    : routeVerdict(state, vip, sight.now);
+}
+
+const RESTART = "systemctl restart ober-bgp.service; why it happened: ober logs --service bgp";
+
+/** Pure; undefined where the loop lives. */
+function loopTrouble(state: HealthState | undefined, now: number): Verdict | undefined {
+  if (state === undefined) return stops(fail("the health loop has not written its state yet", RESTART));
+  const silentMs = now - Date.parse(state.updatedAt);
+  if (!state.stopped && silentMs <= LOOP_SILENT_MS) return undefined;
+  return state.stopped
+    ? stops(fail(`the health loop ended ${ago(silentMs)}`, RESTART))
+    : stops(
+        fail(`the health loop has been silent for ${Math.round(silentMs / 1000)} s: routes stay as they are`, RESTART),
+      );
 }
 
 export function routesVerdict(
   state: HealthState | undefined,
   { drained, now }: { readonly drained: boolean; readonly now: number },
 ): Verdict {
-  const logs = "ober logs --service bgp";
-  if (state === undefined) return fail("the health loop has not written its state yet", logs);
-  const silentMs = now - Date.parse(state.updatedAt);
-  if (state.stopped || silentMs > LOOP_SILENT_MS) {
-    return fail(`the health loop is silent for ${Math.round(silentMs / 1000)} s: routes stay as they are`, logs);
-  }
+  const trouble = loopTrouble(state, now);
+  if (trouble !== undefined || state === undefined) return trouble ?? skip("not known");
   const unsure = state.vips.filter(({ acknowledged }) => !acknowledged);
   if (unsure.length > 0) {
-    return fail(
-      unsure.map(({ vip, problem, cause }) => `${vip}: ${problem ?? `not acknowledged: ${cause}`}`).join("; "),
-      logs,
+    return stops(
+      fail(
+        alike(unsure, ({ problem, cause }) => problem ?? `not acknowledged: ${cause}`),
+        RESTART,
+      ),
     );
   }
   const away = state.vips.filter(({ announced }) => !announced);
   if (away.length === 0) return pass("all announced and acknowledged");
-  const text = away.map(({ vip, cause }) => `${vip} is withdrawn: ${cause}`).join("; ");
-  return drained ? pass(text) : warn(text, "ober why");
+  const text = alike(away, ({ cause }) => `withdrawn: ${cause}`);
+  return drained ? pass(text) : stops(warn(text, "ober why"));
+}
+
+/** VIPs with the same trouble are said together. */
+function alike(vips: readonly VipState[], text: (vip: VipState) => string): string {
+  return [...Map.groupBy(vips, text)]
+    .map(
+      ([said, same]) =>
+        `${several(
+          same.map(({ vip }) => vip),
+          NAMED,
+        )}: ${said}`,
+    )
+    .join("; ");
+}
+
+/** More are a number. */
+const NAMED = 4;
+
+/** The route of one VIP, with the evidence. Pure. */
+export function routeVerdict(state: HealthState | undefined, address: string, now: number): Verdict {
+  const trouble = loopTrouble(state, now);
+  if (trouble !== undefined || state === undefined) return trouble ?? skip("not known");
+  const vip = state.vips.find((one) => one.vip === address);
+  if (vip === undefined) return stops(fail(`the health loop does not know ${address}`, "ober apply --yes"));
+  const { lastProbe } = state;
+  const when = ago(now - Date.parse(vip.since));
+  const probe = lastProbe
+    ? `; last check ${ago(now - Date.parse(lastProbe.at))}: ${lastProbe.ok ? `good, ${lastProbe.latencyMs.toFixed(1)} ms` : lastProbe.reason}`
+    : "";
+  if (!vip.acknowledged) {
+    const problem = vip.problem ?? vip.cause;
+    return stops(fail(`ExaBGP does not acknowledge the route: ${problem}`, RESTART));
+  }
+  if (vip.leaving) return pass(`announced ${when} as the last choice: ${vip.cause}${probe}`);
+  if (vip.announced) return pass(`announced ${when}, acknowledged by ExaBGP${probe}`);
+  return stops(warn(`withdrawn ${when}: ${vip.cause}${probe}`, "ober doctor"));
 }
 
 /** Its packets would be answered by whoever has it on the segment, and never reach the router. */
-export async function checkVipNetworks(host: Host): Promise<Verdict> {
-  const config = await configOf(host);
-  if (config?.ha_mode !== "bgp") return skip("not in BGP mode");
-  const { networks } = await gatherPlace(host, config);
+export async function checkVipNetworks(sight: Sight): Promise<Verdict> {
+  const [config, place] = [await sight.config(), await sight.place()];
+  if (config?.ha_mode !== "bgp" || place === undefined) return skip("not in BGP mode");
   const inside = config.vips.flatMap(({ address }) =>
-    networks.filter((network) => inSubnet(address, network)).map((network) => `${address} is in ${network}`),
+    place.networks.filter((network) => inSubnet(address, network)).map((network) => `${address} is in ${network}`),
   );
   return inside.length === 0
     ? pass("in no network of this machine")
     : warn(
-        `${inside.join(", ")}: machines of that segment look for it by ARP and find nobody`,
-        "choose VIPs outside of the nodes' networks",
+        `${inside.join(", ")}: machines of that segment look for it by ARP and find nothing`,
+        "choose VIPs outside of the nodes' networks in ober.yaml, then: ober apply",
       );
 }
 
-export async function checkBfd(host: Host): Promise<Verdict> {
-  const config = await configOf(host);
-  if (!host.paths || !config?.bgp.bfd_enabled || config.ha_mode !== "bgp") return skip("off");
-  if ((await unitState(host.system, UNIT.bfd)).active !== "active") return skip("ober-bfd does not run");
-  if (!host.isRoot) return skip("needs root");
-  const down = Object.entries(await bfdSessions(host.system, host.paths.bfdSocket)).filter(
-    ([, state]) => state !== "Up",
-  );
-  return down.length === 0
-    ? pass("up")
+export async function checkBfd(sight: Sight): Promise<Verdict> {
+  const config = await sight.config();
+  if (!sight.paths || !config?.bgp.bfd_enabled || config.ha_mode !== "bgp") return skip("off");
+  const unit = await orUndefined(() => sight.unit(UNIT.bfd));
+  if (unit !== undefined && unit.active !== "active") return skip("ober-bfd does not run");
+  if (!sight.isRoot) return skip("needs root");
+  return bfdVerdict(Object.entries((await sight.bfd()) ?? {}), await sight.neighbors());
+}
+
+/** Pure. */
+export function bfdVerdict(
+  sessions: readonly (readonly [peer: string, state: string])[],
+  neighbors: readonly (Pick<Neighbor, "session"> & { readonly addresses: readonly string[] })[],
+): Verdict {
+  const down = sessions.filter(([, state]) => state !== "Up");
+  if (down.length === 0) return pass("up");
+  const text = down.map(([peer, state]) => `${peer} is ${state}`).join(", ");
+  // Without BGP either, the path is what is wrong, not the router's BFD.
+  const path = down.every(([peer]) => neighbors.some((one) => one.addresses.includes(peer) && !one.session));
+  return path
+    ? warn(`${text}, and has no BGP session either`, "ober doctor --only link,bgp")
     : warn(
-        `${down.map(([peer, state]) => `${peer} is ${state}`).join(", ")}: a dead node is noticed only after the hold time`,
-        "switch BFD on for this neighbor on the router, or bgp.bfd_enabled: false",
+        `${text}: a dead node is noticed only after the hold time`,
+        "let UDP 3784 through, and switch BFD on for this neighbor on the router (ober router-config); or bgp.bfd_enabled: false",
       );
 }

@@ -1,12 +1,13 @@
 /** Whether clients use up what the node has: its connections, and the kernel's queues before HAProxy. */
 
-import { numberIn } from "../domain/foreign.ts";
+import { numberIn, several } from "../domain/foreign.ts";
+import { isUnused } from "../domain/server-state.ts";
 import { UNIT } from "../domain/units.ts";
-import { counted, haproxyCommand, type StatRow, showStat } from "../haproxy/socket.ts";
+import { orUndefined } from "../errors.ts";
+import { counted, haproxyCommand, type StatRow } from "../haproxy/socket.ts";
+import type { Sight } from "../node/sight.ts";
 import type { System } from "../system/system.ts";
-import { unitState } from "../system/systemd.ts";
 import { pass, skip, type Verdict, warn } from "./check.ts";
-import { configOf, type Host } from "./host-config.ts";
 
 /** What clients use now of what there is. */
 export type Saturation = {
@@ -32,7 +33,7 @@ export type Saturation = {
 /** The part of it that is about single clients. */
 export type ClientShares = Pick<Saturation, "limitOfOne" | "clientsAtLimit" | "firstAtLimit" | "refused">;
 
-/** Without a limit, or where nobody may ask. */
+/** Without a limit, or where only root may ask. */
 export const NO_SHARES: ClientShares = { limitOfOne: 0, clientsAtLimit: 0, firstAtLimit: [], refused: 0 };
 
 /** Above this share of the limit an operator is told before clients are. */
@@ -152,17 +153,108 @@ export const SHARES_FIX =
 export const SATURATION_FIX =
   "more nodes, or a larger max_connections in ober.yaml where memory and descriptors allow; idle clients: ss -tn 'sport = :443'";
 
-export async function checkSaturation(host: Host): Promise<Verdict> {
-  const { system, paths, isRoot } = host;
-  if (!paths || (await unitState(system, UNIT.http)).mainPid === 0) return skip("HAProxy does not run");
-  if (!isRoot) return skip("needs root");
-  const config = await configOf(host);
-  const [rows, shares] = await Promise.all([
-    showStat(paths.haproxySocket),
-    clientShares(paths.haproxySocket, config?.max_connections_per_client ?? 0),
-  ]);
-  return saturationVerdict(await saturationNow(system, rows, shares));
+export async function checkSaturation(sight: Sight): Promise<Verdict> {
+  const unit = await orUndefined(() => sight.unit(UNIT.http));
+  if (unit?.mainPid === 0) return skip("HAProxy does not run");
+  const now = await sight.clients();
+  return now === undefined || now.limit === 0 ? skip("HAProxy says nothing of its clients") : saturationVerdict(now);
 }
+
+/** What the RGWs answered to clients, by RGW, since HAProxy's last start or reload. */
+export type Errors = {
+  /** "GROUP SERVER". */
+  readonly name: string;
+  readonly requests: number;
+  /** Answers 5xx of the RGW's own. */
+  readonly failed: number;
+  /** Connections that the RGW refused or ended, and answers that were none. */
+  readonly broken: number;
+};
+
+/** Counters of `show stat`: `hrsp_5xx` of a server's row, `econ` and `eresp`; see HAProxy's management guide, 9.1. Pure. */
+export function errorsIn(rows: readonly StatRow[]): readonly Errors[] {
+  return rows
+    .filter(({ pxname, svname = "" }) => !pxname?.startsWith("ober_") && !["FRONTEND", "BACKEND"].includes(svname))
+    .filter((row) => !isUnused(row))
+    .map((row) => ({
+      name: `${row["pxname"]} ${row["svname"]}`,
+      requests: counted(row, "stot"),
+      failed: counted(row, "hrsp_5xx"),
+      broken: counted(row, "econ") + counted(row, "eresp"),
+    }));
+}
+
+/** What happened between two readings; a HAProxy that was started or reloaded in between counts from zero. Pure. */
+export function errorsSince(before: readonly Errors[], now: readonly Errors[]): readonly Errors[] {
+  const known = new Map(before.map((one) => [one.name, one]));
+  return now.map((one) => {
+    const was = known.get(one.name);
+    if (was === undefined || was.requests > one.requests) return one;
+    const { name, requests, failed, broken } = one;
+    return {
+      name,
+      requests: requests - was.requests,
+      failed: Math.max(0, failed - was.failed),
+      broken: Math.max(0, broken - was.broken),
+    };
+  });
+}
+
+/** A reading of the counters, kept in /run so that the next look can tell what happened since. */
+export type Reading = { readonly at: number; readonly of: readonly Errors[] };
+
+const WINDOW_MS = 60_000;
+const LONGEST_MS = 300_000;
+/** Two looks within this time are one reading. */
+const APART_MS = 5_000;
+
+/** The reading to compare with: the newest that is a minute old, or the oldest there is; undefined where none is old enough. Pure. */
+export function readingBefore(readings: readonly Reading[], now: number): Reading | undefined {
+  const usable = readings.filter(({ at }) => now - at >= APART_MS && now - at <= LONGEST_MS);
+  return usable.findLast(({ at }) => now - at >= WINDOW_MS) ?? usable[0];
+}
+
+/** The readings to keep, with the present one. Pure. */
+export function readingsWith(readings: readonly Reading[], present: Reading): readonly Reading[] {
+  const kept = readings.filter(({ at }) => at < present.at && present.at - at <= LONGEST_MS);
+  const last = kept.at(-1);
+  return last !== undefined && present.at - last.at < APART_MS ? kept : [...kept, present];
+}
+
+/** Fewer requests say nothing of an RGW; and so few of its answers may be errors. */
+const FEW_REQUESTS = 20;
+const SHARE = 0.05;
+
+/** Whether RGWs that pass their checks answer clients with errors. */
+export async function checkErrors(sight: Sight): Promise<Verdict> {
+  const errors = await sight.errors();
+  if (errors === undefined) return skip("counted from now on: look again in a minute");
+  return errorsVerdict(errors.of, errors.seconds);
+}
+
+/** What happened in the last `seconds`. Pure. */
+export function errorsVerdict(errors: readonly Errors[], seconds: number): Verdict {
+  const span = `in the last ${seconds} s`;
+  const share = ({ requests, failed, broken }: Errors) => (failed + broken) / Math.max(1, requests);
+  const bad = errors
+    .filter((one) => one.requests >= FEW_REQUESTS && share(one) > SHARE)
+    .sort((a, b) => share(b) - share(a));
+  if (bad.length > 0) {
+    const text = bad.map((one) => {
+      const what = one.failed >= one.broken ? "answered 5xx to" : "broke off";
+      return `${one.name.split(" ").slice(1).join(" ")} ${what} ${Math.max(one.failed, one.broken)} of ${one.requests} requests`;
+    });
+    return warn(
+      `${several(text, NAMED_SERVERS, "; ")} ${span}`,
+      "the log of that RGW says why; its check is fine, so clients still reach it",
+    );
+  }
+  const all = errors.reduce((sum, { requests }) => sum + requests, 0);
+  const failed = errors.reduce((sum, one) => sum + one.failed + one.broken, 0);
+  return pass(`${failed} of ${all} requests failed ${span}`);
+}
+
+const NAMED_SERVERS = 3;
 
 export function saturationVerdict(now: Saturation): Verdict {
   if (saturationState(now) !== "free") return warn(saturationText(now), SATURATION_FIX);

@@ -1,46 +1,99 @@
 /** What the other nodes and routers must get through to, as far as it can be seen from here. */
 
 import { foreignRemark, neededOpenings, textOf } from "../change/firewall-rules.ts";
+import type { Config } from "../config/schema.ts";
 import { inSubnet } from "../domain/address.ts";
+import { age, ago } from "../domain/age.ts";
+import type { Paths } from "../domain/paths.ts";
 import { UNIT } from "../domain/units.ts";
-import { gatherPlace } from "../node/facts.ts";
-import { clusterRemarks } from "../render/keepalived.ts";
-import { localAddresses } from "../system/addresses.ts";
+import type { Sight } from "../node/sight.ts";
+import { clusterNodes, clusterRemarks } from "../render/keepalived.ts";
+import { type LocalAddress, localAddresses } from "../system/addresses.ts";
 import { askArp } from "../system/arp.ts";
 import { activeFirewall, foreignInputDrops, openAlready } from "../system/firewall.ts";
-import { unitState } from "../system/systemd.ts";
+import type { System } from "../system/system.ts";
+import type { UnitState } from "../system/systemd.ts";
 import { vrrpStates } from "../system/vrrp.ts";
 import { listenVrrp } from "../system/vrrp-listen.ts";
-import { fail, pass, skip, type Verdict, warn } from "./check.ts";
-import { configOf, type Host } from "./host-config.ts";
-import { arpQuestions, heldOn, vrrpView } from "./vrrp.ts";
+import { fail, pass, skip, stops, type Verdict, warn } from "./check.ts";
+import { arpQuestions, heldOn, type Suspicion, type VrrpView, vrrpView } from "./vrrp.ts";
 
-/** Long enough to hear every master several times at the usual interval, short enough for the deadline of all checks. */
+/** Long enough to hear every master several times at the usual interval, short enough for the deadline of a question. */
 const LONGEST_LISTEN_MS = 3000;
-/** An answer to ARP takes less than a millisecond where the segment is well. */
+/** An answer to ARP takes less than a millisecond where the segment is well; so long only where a node does not answer. */
+const GLANCE_MS = 200;
 const ASK_MS = 500;
 
-/** Two masters, foreign VRIDs, VIPs that lie where they should not: from keepalived itself and from the wire. */
-export async function checkVrrp(host: Host): Promise<Verdict> {
-  const config = await configOf(host);
-  if (config?.ha_mode !== "keepalived") return skip("not in keepalived mode");
-  if (!host.isRoot) return skip("needs root");
-  const place = await gatherPlace(host, config);
+/** What a look has asked for already. */
+type Asked = {
+  readonly place: () => ReturnType<Sight["place"]>;
+  readonly addresses: () => Promise<readonly LocalAddress[]>;
+  readonly unit: (name: string) => Promise<UnitState>;
+};
+
+/** The VRRP side of a node: keepalived's states, its own addresses and ARP; `thorough` listens to the segment as well. */
+export async function lookAtVrrp(
+  node: { readonly system: System; readonly paths: Paths; readonly isRoot: boolean; readonly thorough: boolean },
+  config: Config,
+  asked: Asked,
+): Promise<VrrpView | undefined> {
+  const { system, isRoot, thorough } = node;
+  const place = await asked.place();
+  if (place === undefined) return undefined;
+  const keepalived = () => vrrpStates(system, asked.unit(UNIT.ha));
+  if (!isRoot) {
+    const view = vrrpView(config, place, { states: [], onInterface: heldOn(place.interface, await asked.addresses()) });
+    const unseen = { state: "needs root" } as const;
+    // Peers are heard by keepalived, and asked by ARP: nothing was asked.
+    return {
+      ...view,
+      peers: [],
+      vips: view.vips.map((vip) => ({ ...vip, ...unseen, effectivePriority: vip.priority })),
+    };
+  }
+  const others = clusterNodes(config, place).filter((address) => address !== place.address);
+  const questions = arpQuestions(config, place);
+  if (!thorough || (await asked.unit(UNIT.ha)).active !== "active") {
+    const [arp, states, addresses] = await Promise.all([
+      askArp(place.interface, questions, GLANCE_MS, others),
+      keepalived(),
+      asked.addresses(),
+    ]);
+    return vrrpView(config, place, { states, onInterface: heldOn(place.interface, addresses), arp });
+  }
   const listenMs = Math.min(LONGEST_LISTEN_MS, config.keepalived.advert_int * 2500);
-  if ((await unitState(host.system, UNIT.ha)).active !== "active") return skip("ober-ha does not run");
   const [heard, arp] = await Promise.all([
     listenVrrp(place.address, listenMs),
-    askArp(place.interface, arpQuestions(config, place), ASK_MS),
+    askArp(place.interface, questions, ASK_MS),
   ]);
-  const [states, addresses] = await Promise.all([vrrpStates(host.system), localAddresses(host.system)]);
-  const onInterface = heldOn(place.interface, addresses);
+  // Last: a node that is master then has been master since.
+  const [states, addresses] = await Promise.all([keepalived(), localAddresses(system)]);
   // As keepalived has it by `min_ttl`: what names a sender of this segment and comes from elsewhere is not its.
   const own = heard.filter(({ source, ttl }) => ttl === 255 || !place.networks.some((net) => inSubnet(source, net)));
-  const { suspicions, peers, vips } = vrrpView(config, place, { states, onInterface, heard: own, arp });
+  return vrrpView(config, place, { states, onInterface: heldOn(place.interface, addresses), heard: own, arp });
+}
+
+/** Two masters, foreign VRIDs, VIPs that lie where they should not: from keepalived itself and from the wire. */
+export async function checkVrrp(sight: Sight, vip?: string): Promise<Verdict> {
+  const config = await sight.config();
+  if (config?.ha_mode !== "keepalived") return skip("not in keepalived mode");
+  if (!sight.isRoot) return skip("needs root");
+  if ((await sight.unit(UNIT.ha)).active !== "active") return skip("ober-ha does not run");
+  const view = await sight.vrrp();
+  if (view === undefined) return skip("not configured");
+  return vip === undefined ? vrrpVerdict(view) : vrrpVipVerdict(view, vip, sight.now);
+}
+
+const SEGMENT_FIX =
+  "let IP protocol 112 (VRRP) through between all nodes: ober doctor --only firewall on each; who holds what: ober status";
+
+/** What is suspicious on the segment, and which nodes are silent. Pure. */
+export function vrrpVerdict({ suspicions, peers, vips }: VrrpView): Verdict {
   if (suspicions.length > 0) {
     const text = suspicions.map((suspicion) => suspicion.text).join("; ");
-    const verdict = suspicions.some(({ certain }) => certain) ? fail : warn;
-    return verdict(text, "ober status on the other nodes; is IP protocol 112 let through between all of them?");
+    return suspicions.some(({ certain }) => certain)
+      ? stops(fail(text, SEGMENT_FIX))
+      : warn(text, suspicionFix(suspicions));
   }
   const text = `${vips.filter(({ state }) => state === "MASTER").length} of ${vips.length} VIPs held here`;
   const silent = peers.filter(({ heard: last }) => last === undefined);
@@ -48,7 +101,7 @@ export async function checkVrrp(host: Host): Promise<Verdict> {
   if (dead.length > 0) {
     return warn(
       `${text}; ${dead.join(", ")} is neither heard nor answers ARP: it is down, or cut off and holds VIPs too`,
-      `ping ${dead[0]}; ober status on that node`,
+      `on ${dead[0]}: ober start; is it up (ping ${dead[0]}), and its cable in?`,
     );
   }
   return silent.length === 0
@@ -56,19 +109,56 @@ export async function checkVrrp(host: Host): Promise<Verdict> {
     : pass(`${text}; nothing is held by ${silent.map(({ peer }) => peer).join(", ")}, so nothing is heard of it`);
 }
 
-export async function checkVrrpCluster(host: Host): Promise<Verdict> {
-  const config = await configOf(host);
-  if (config?.ha_mode !== "keepalived") return skip("not in keepalived mode");
-  const [remark] = clusterRemarks(config, await gatherPlace(host, config));
-  return remark === undefined ? pass("one VIP for each node") : warn(remark, "add or remove VIPs in ober.yaml");
+function suspicionFix(suspicions: readonly Suspicion[]): string {
+  const [first] = suspicions;
+  return first?.text.startsWith("this node takes no part") ? NO_PART_FIX : SEGMENT_FIX;
 }
 
-export async function checkFirewall(host: Host): Promise<Verdict> {
-  const { system, paths } = host;
-  const config = await configOf(host);
-  if (!paths || !config) return skip("not configured");
-  if (!host.isRoot) return skip("needs root");
-  const openings = await neededOpenings({ system, paths }, config, await gatherPlace({ system, paths }, config));
+const NO_PART_FIX = "ober doctor --only haproxy,links; the interface: ip -br link";
+
+/** How one VIP stands: with this node, or with another one. Pure. */
+export function vrrpVipVerdict({ vips, peers, suspicions }: VrrpView, address: string, now: number): Verdict {
+  const vip = vips.find((one) => one.vip === address);
+  if (vip === undefined) return skip(`${address} is not a VIP of this node`);
+  const certain = suspicions.find((suspicion) => suspicion.certain && suspicion.text.includes(address));
+  const since = vip.since === undefined ? "" : ` since ${age(now - Date.parse(vip.since))}`;
+  const lowered = vip.effectivePriority < vip.priority ? ` (lowered from ${vip.priority})` : "";
+  const text = `${vip.state}${since}, priority ${vip.effectivePriority}${lowered}, owner ${vip.owner}`;
+  if (certain !== undefined) return stops(fail(certain.text, SEGMENT_FIX));
+  switch (vip.state) {
+    case "MASTER":
+      return pass(text);
+    case "BACKUP": {
+      if (vip.holder === undefined) {
+        return stops(fail(`${text}; no master is heard`, `ober status on ${vip.owner} and the other nodes`));
+      }
+      const heard = peers.find(({ peer }) => peer === vip.holder)?.heard;
+      return pass(
+        `${text}; held by ${vip.holder}${heard === undefined ? "" : `, heard ${ago(now - Date.parse(heard))}`}`,
+      );
+    }
+    case "FAULT":
+      return stops(fail("keepalived takes no part: HAProxy hangs, or the interface is down", NO_PART_FIX));
+    default:
+      return stops(fail(`keepalived does not say its state (${vip.state})`, "systemctl restart ober-ha.service"));
+  }
+}
+
+export async function checkVrrpCluster(sight: Sight): Promise<Verdict> {
+  const [config, place] = [await sight.config(), await sight.place()];
+  if (config?.ha_mode !== "keepalived" || place === undefined) return skip("not in keepalived mode");
+  const [remark] = clusterRemarks(config, place);
+  return remark === undefined
+    ? pass("one VIP for each node")
+    : warn(remark, "add or remove VIPs in ober.yaml, then: ober apply");
+}
+
+export async function checkFirewall(sight: Sight): Promise<Verdict> {
+  const { system, paths } = sight;
+  const [config, place] = [await sight.config(), await sight.place()];
+  if (!paths || !config || !place) return skip("not configured");
+  if (!sight.isRoot) return skip("needs root");
+  const openings = await neededOpenings({ system, paths }, config, place);
   const firewall = await activeFirewall(system);
   if (firewall === "none") {
     return (await foreignInputDrops(system))
@@ -79,5 +169,5 @@ export async function checkFirewall(host: Host): Promise<Verdict> {
   const shut = openings.filter((opening) => !open.includes(opening));
   if (shut.length === 0) return pass(`${firewall} lets every ${config.ha_mode === "bgp" ? "router" : "peer"} in`);
   const loss = config.ha_mode === "bgp" ? "sessions fail" : "both sides would hold the VIPs";
-  return fail(`${firewall} has no rule for ${textOf(shut)}: ${loss}`, "ober apply");
+  return fail(`${firewall} has no rule for ${textOf(shut)}: ${loss}`, "ober apply --yes");
 }

@@ -1,95 +1,176 @@
 /** What serves: units, HAProxy, RGWs, addresses. */
 
-import { isHeldBack } from "../certificates/admission.ts";
-import { type RgwState, statesText, takesRequests, verbOf } from "../domain/rgw.ts";
+import type { Config } from "../config/schema.ts";
+import { age, ago } from "../domain/age.ts";
+import { several } from "../domain/foreign.ts";
+import { type NamedState, type RgwState, statesText, takesRequests, verbOf } from "../domain/rgw.ts";
 import { UNIT, unitsOf } from "../domain/units.ts";
-import { type StatRow, serversOf, settledRows, showStat } from "../haproxy/socket.ts";
-import { causeOf } from "../health/drain.ts";
-import { healthNow } from "../health/once.ts";
-import { gatherPlace } from "../node/facts.ts";
-import { localAddresses } from "../system/addresses.ts";
-import { readDrainFlag } from "../system/drain-flag.ts";
-import { type UnitState, unitState, unitStates } from "../system/systemd.ts";
-import { fail, pass, skip, type Verdict, warn } from "./check.ts";
-import { configOf, type Host } from "./host-config.ts";
+import { orUndefined } from "../errors.ts";
+import { type StatRow, serversOf } from "../haproxy/socket.ts";
+import { drainFields } from "../health/drain.ts";
+import type { ProbeResult } from "../health/probe.ts";
+import type { Sight } from "../node/sight.ts";
+import { STOPPING } from "../system/drain-flag.ts";
+import type { UnitState } from "../system/systemd.ts";
+import { fail, pass, skip, stops, type Trouble, type Verdict, warn } from "./check.ts";
 
-export async function checkUnits(host: Host): Promise<Verdict> {
-  const config = await configOf(host);
+/** The units that bring a VIP to clients: without one of them it is not served. */
+const carriers = (mode: Config["ha_mode"]): readonly string[] =>
+  mode === "bgp" ? [UNIT.vip, UNIT.http, UNIT.bgp] : [UNIT.http, UNIT.ha];
+
+export async function checkUnits(sight: Sight, vip?: string): Promise<Verdict> {
+  const config = await sight.config();
   if (!config) return skip("not configured");
-  return unitsVerdict(await unitStates(host.system, unitsOf(config)));
+  const units = await sight.units();
+  const isOff = ({ active, enabled }: UnitState) => active === "inactive" && enabled === "disabled";
+  const stopped = units.every(isOff)
+    ? await sight.lastEntry(({ kind, to }) => kind === "command" && /^ober (stop|restart|upgrade)\b/.test(to))
+    : undefined;
+  const by = stopped === undefined ? "" : ` by ${stopped.by ?? "root"} ${ago(sight.now - Date.parse(stopped.at))}`;
+  return unitsVerdict(units, {
+    carry: carriers(config.ha_mode),
+    stopped: by,
+    now: vip === undefined ? undefined : sight.now,
+  });
 }
 
-/** The worst first: masked, not there, not running; one that runs and is only not enabled is mended by enabling it. */
-export function unitsVerdict(states: readonly UnitState[]): Verdict {
+/**
+ * The worst first: masked, not there, not running; one that runs and is only not enabled is mended by enabling it. `carry` are those without
+ * which no VIP is served, `stopped` who stopped the node and when, and `now` asks for the evidence. Pure.
+ */
+export function unitsVerdict(
+  states: readonly UnitState[],
+  {
+    carry = [],
+    stopped = "",
+    now,
+  }: { readonly carry?: readonly string[]; readonly stopped?: string; readonly now?: number | undefined } = {},
+): Verdict {
   const bad = states.filter(({ active, enabled }) => active !== "active" || enabled !== "enabled");
-  if (bad.length === 0) return pass("all active and enabled");
+  if (bad.length === 0) return pass(now === undefined ? "all active and enabled" : runningText(states, carry, now));
   if (states.every(({ active, enabled }) => active === "inactive" && enabled === "disabled"))
-    return warn("the node is stopped", "ober start");
-  const text = bad.map(({ name, active, enabled, load, result }) => {
-    const why = ["success", ""].includes(result) ? "" : ` (${result})`;
-    return `${name} is ${active}${why}, ${enabled || load}`;
-  });
+    return stops(warn(`the node is stopped${stopped}`, "ober start"));
   const named = (which: (unit: UnitState) => boolean) => bad.filter(which).map(({ name }) => name);
+  const down = named(({ active }) => active !== "active");
+  const text = bad.map(unitText).join("; ");
+  const marked = (trouble: Trouble) => (down.some((name) => carry.includes(name)) ? stops(trouble) : trouble);
   const masked = named(({ load }) => load === "masked");
   if (masked.length > 0) {
-    return fail(text.join("; "), `systemctl unmask ${masked.join(" ")} && ober apply --yes && ober start`);
+    return marked(fail(text, `systemctl unmask ${masked.join(" ")} && ober apply --yes && ober start`));
   }
-  if (named(({ load }) => load === "not-found").length > 0)
-    return fail(text.join("; "), "ober apply --yes; ober start");
-  const down = named(({ active }) => active !== "active");
-  const service = down[0]?.replace(/^ober-|\.service$/g, "");
-  if (service !== undefined) return fail(text.join("; "), `ober logs --service ${service}; then ober start`);
+  if (named(({ load }) => load === "not-found").length > 0) return marked(fail(text, "ober apply --yes && ober start"));
+  const service = down[0]?.replace(/^ober-|\.\w+$/g, "");
+  if (service !== undefined) return marked(fail(text, `ober start; if it ends again: ober logs --service ${service}`));
   const off = named(() => true);
-  return fail(text.join("; "), `systemctl enable ${off.join(" ")}`, [["systemctl", "enable", ...off]]);
+  return fail(text, `systemctl enable ${off.join(" ")}`, [["systemctl", "enable", ...off]]);
 }
 
-export async function checkDrained({ system, paths }: Host): Promise<Verdict> {
-  const flag = paths && (await readDrainFlag(system, paths));
-  return flag === undefined ? pass("no") : warn(causeOf(flag), "ober undrain, when the work is done");
+function unitText({ name, active, enabled, load, result }: UnitState): string {
+  if (load === "masked") return `${name} is ${active}, masked`;
+  if (load === "not-found") return `${name} is ${active}, its unit file is missing`;
+  const why = ["success", ""].includes(result) ? "" : ` (${result})`;
+  return active === "active"
+    ? `${name} runs, but is ${enabled || load}: it will not start at boot`
+    : `${name} does not run: ${active}${why}, ${enabled || load}`;
+}
+
+/** "ober-http 3h, ober-bgp 3h (restarted 2 times)". */
+function runningText(states: readonly UnitState[], carry: readonly string[], now: number): string {
+  const shown = states.filter(({ name }) => carry.includes(name));
+  return shown
+    .map(({ name, since, restarts }) => {
+      const time = since === undefined ? "" : ` ${age(now - since)}`;
+      const again = restarts > 0 ? ` (restarted ${restarts} ${restarts === 1 ? "time" : "times"} by systemd)` : "";
+      return `${name.replace(/\.service$/, "")}${time}${again}`;
+    })
+    .join(", ");
+}
+
+export async function checkDrained({ paths, drainFlag, now }: Sight): Promise<Verdict> {
+  const flag = paths && (await drainFlag());
+  return flag === undefined ? pass("no") : drainedVerdict(flag, now);
+}
+
+/** From what stands in the flag. Pure. */
+export function drainedVerdict(flag: string, now: number): Verdict {
+  const { reason } = drainFields(flag);
+  const fix = reason === STOPPING ? "ober start, when that command has ended" : "ober undrain, when the work is done";
+  return stops(warn(drainText(flag, now), fix));
+}
+
+/** "drained 2 min ago by root: disks"; a command that leaves withdraws for as long as it runs. */
+export function drainText(flag: string, now: number): string {
+  const { by, at, reason } = drainFields(flag);
+  const time = Number.isNaN(Date.parse(at)) ? "" : ` ${ago(now - Date.parse(at))}`;
+  const who = by === "" ? "" : ` by ${by}`;
+  if (reason === STOPPING) return `withdrawn${time}${who} (${STOPPING})`;
+  return `drained${time}${who}${reason === "" ? "" : `: ${reason}`}`;
 }
 
 /** A node that serves and attracts no clients, because they would refuse its certificate; or that does so on request. */
-export async function checkHeld({ system, paths }: Host): Promise<Verdict> {
+export async function checkHeld({ system, paths, held, config }: Sight): Promise<Verdict> {
   if (!paths) return skip("not installed");
-  const fix = "put a real certificate there (`ober certs` shows where), or set certs.acme_enabled";
-  if (await isHeldBack(system, paths)) {
-    return warn(
-      "the node serves and is not announced: its only certificate is the one that ober made itself",
-      `${fix}; or ober start --self-signed`,
-    );
+  const because = await held();
+  if (because !== undefined) {
+    const trouble = warn(because.reason, because.fix);
+    // Where the segment has nobody else, a node that is held back keeps its VIPs.
+    return (await config())?.ha_mode === "bgp" ? stops(trouble) : trouble;
   }
   return (await system.stat(paths.selfMadeAccepted)) === undefined
     ? pass("no")
-    : warn("no: it is announced with the certificate that ober made itself, as `ober start --self-signed` asked", fix);
+    : warn(
+        "announced with ober's self-signed placeholder, as `ober start --self-signed` asked; clients will not trust it",
+        "put a real certificate there (`ober certs` shows where), or set certs.acme_enabled",
+      );
 }
 
-export async function checkHaproxy(host: Host): Promise<Verdict> {
-  const config = await configOf(host);
+/** What HAProxy answers on its health path: of the VIP's own group in BGP mode, of the node in keepalived mode. */
+export async function checkHaproxy(sight: Sight, vip?: string): Promise<Verdict> {
+  const config = await sight.config();
   if (!config) return skip("not configured");
-  if ((await unitState(host.system, UNIT.http)).active !== "active") return skip("ober-http does not run");
-  const health = await healthNow(config.stats_port, 1500);
+  const unit = await orUndefined(() => sight.unit(UNIT.http));
+  if (unit !== undefined && unit.active !== "active") return skip("ober-http does not run");
+  const health = await sight.probe(healthPath(config, vip));
+  return health === undefined ? skip("not configured") : haproxyVerdict(health);
+}
+
+function healthPath(config: Config, address: string | undefined): string {
+  const group = config.vips.find((vip) => vip.address === address)?.backend;
+  return config.ha_mode === "bgp" && config.backends.length > 1 && group ? `/health/${group}` : "/health";
+}
+
+/** A HAProxy that hangs neither stops nor reloads: it is killed, and systemd starts it anew with what is bound to it. */
+const HANG_FIX = `systemctl kill --signal=SIGKILL ${UNIT.http}`;
+
+/** Pure. */
+export function haproxyVerdict(health: ProbeResult): Verdict {
   if (health.ok) return pass(`answers in ${health.latencyMs.toFixed(1)} ms`);
   // That no server is up is the finding of the next check.
   if (health.kind === "status") return pass(health.reason);
-  return fail(
-    `${health.reason}: it hangs, or is overloaded`,
-    "ober logs --service http; systemctl restart ober-http.service",
+  if (health.kind === "timeout") return stops(fail(`${health.reason}: it hangs, or is overloaded`, HANG_FIX));
+  return stops(fail(health.reason, "ober logs --service http; systemctl restart ober-http.service"));
+}
+
+export async function checkBackends(sight: Sight, vip?: string): Promise<Verdict> {
+  const config = await sight.config();
+  if (!config || !sight.paths) return skip("not configured");
+  const unit = await orUndefined(() => sight.unit(UNIT.http));
+  if (unit !== undefined && unit.active !== "active") return skip("ober-http does not run");
+  const group = config.ha_mode === "bgp" ? config.vips.find(({ address }) => address === vip)?.backend : undefined;
+  const groups = config.backends.map(({ name }) => name).filter((name) => group === undefined || name === group);
+  const rows = (await sight.rows()) ?? [];
+  if (rows.length === 0) return warn("HAProxy says nothing of its servers", "ober logs --service http");
+  return sight.memo(`backends ${vip === undefined} ${groups.join()}`, () =>
+    backendsVerdict(groups, rows, { counted: vip !== undefined }),
   );
 }
 
-export async function checkBackends(host: Host): Promise<Verdict> {
-  const config = await configOf(host);
-  if (!config || !host.paths) return skip("not configured");
-  if (!host.isRoot) return skip("needs root");
-  if ((await unitState(host.system, UNIT.http)).active !== "active") return skip("ober-http does not run");
-  const { haproxySocket } = host.paths;
-  return backendsVerdict(
-    config.backends.map(({ name }) => name),
-    await settledRows(() => showStat(haproxySocket)),
-  );
-}
-
-export function backendsVerdict(groups: readonly string[], rows: readonly StatRow[]): Verdict {
+/** `counted`: with how many of each group take requests, as evidence. Pure. */
+export function backendsVerdict(
+  groups: readonly string[],
+  rows: readonly StatRow[],
+  { counted = false }: { readonly counted?: boolean } = {},
+): Verdict {
   const all = groups.map((name) => ({ name, servers: serversOf(rows, name) }));
   const text = statesText(all.flatMap(({ servers }) => servers));
   if (text === "")
@@ -97,38 +178,58 @@ export function backendsVerdict(groups: readonly string[], rows: readonly StatRo
   const dead = all.filter(({ servers }) => servers.length > 0 && !servers.some(({ state }) => takesRequests(state)));
   if (dead.length > 0) {
     const verb = dead.some(({ servers }) => verbOf(servers) === "answer") ? "answers" : "takes requests";
-    return fail(`no RGW of ${dead.map(({ name }) => name).join(", ")} ${verb}: ${text}`, "ober test");
+    const trouble = fail(
+      `no RGW of ${dead.map(({ name }) => name).join(", ")} ${verb}: ${text}`,
+      "start the RGWs; what each of them answers: ober test",
+    );
+    // One group of several that is dead leaves the others' VIPs as they are.
+    return dead.length === all.length ? stops(trouble) : trouble;
   }
   const states = all.flatMap(({ servers }) => servers.map(({ state }) => state));
-  return warn(text, rgwFix(states));
+  return warn(counted ? `${all.map(countText).join(", ")}; ${text}` : text, rgwFix(states));
 }
 
-/** The worst first: what is out, what is busy, what somebody has taken out. */
+type Group = { readonly name: string; readonly servers: readonly NamedState[] };
+
+const countText = ({ name, servers }: Group): string =>
+  `${servers.filter(({ state }) => takesRequests(state)).length} of ${servers.length} in ${name} ${verbOf(servers)}`;
+
+/** The worst first: what is out, what is busy, what was taken out on purpose. */
 function rgwFix(states: readonly RgwState[]): string {
-  if (states.includes("out")) return "ober test";
+  if (states.includes("out")) return "start that RGW; what each of them answers: ober test";
   if (states.includes("busy"))
     return "more RGWs, or a larger rgw_max_concurrent_requests, and max_requests in ober.yaml";
   return "when the work is done, remove the file of rgw_healthcheck_disabling_path there";
 }
 
-export async function checkVips(host: Host): Promise<Verdict> {
-  const config = await configOf(host);
+export async function checkVips(sight: Sight, vip?: string): Promise<Verdict> {
+  const config = await sight.config();
   if (!config || !unitsOf(config).includes(UNIT.vip)) return skip("keepalived alone has them");
-  if ((await unitState(host.system, UNIT.vip)).active !== "active") return skip("ober-vip does not run");
-  const vrrpLink = config.ha_mode === "bgp" ? undefined : (await gatherPlace(host, config)).interface;
-  const all = await localAddresses(host.system);
-  const local = all.filter((own) => own.interface !== vrrpLink);
-  const missing = config.vips.filter(({ address }) => !local.some((own) => own.address === address));
+  const unit = await orUndefined(() => sight.unit(UNIT.vip));
+  if (unit !== undefined && unit.active !== "active") return skip("ober-vip does not run");
+  const vrrpLink = config.ha_mode === "bgp" ? undefined : (await sight.place())?.interface;
+  const local = new Map(
+    (await sight.addresses())
+      .filter((own) => own.interface !== vrrpLink)
+      .map((own) => [own.address, own.interface] as const),
+  );
+  const wanted = config.vips.map(({ address }) => address).filter((address) => vip === undefined || address === vip);
+  const verdict = vipsVerdict(wanted, local, sight.paths?.vipScript ?? "");
+  return verdict.status === "fail" && config.ha_mode === "bgp" ? stops(verdict) : verdict;
+}
+
+/** More are a number. */
+const NAMED = 4;
+
+/** `local` are the addresses of this machine with their interfaces. Pure. */
+export function vipsVerdict(wanted: readonly string[], local: ReadonlyMap<string, string>, script: string): Verdict {
+  const missing = wanted.filter((address) => !local.has(address));
   if (missing.length > 0)
     return fail(
-      `${missing.map(({ address }) => address).join(", ")} not on this machine`,
-      `${host.paths?.vipScript} add, or ober start`,
-      host.paths && [[host.paths.vipScript, "add"]],
+      `${several(missing, NAMED)} not on this machine`,
+      "ober doctor --fix",
+      script === "" ? undefined : [[script, "add"]],
     );
-  const places = [
-    ...new Set(
-      local.filter((own) => config.vips.some(({ address }) => address === own.address)).map((own) => own.interface),
-    ),
-  ];
+  const places = [...new Set(wanted.flatMap((address) => local.get(address) ?? []))];
   return pass(`all on ${places.join(", ")}`);
 }

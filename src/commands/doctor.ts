@@ -1,12 +1,12 @@
 import { defineCommand } from "citty";
-import type { Check, Finding, Repair } from "../checks/check.ts";
-import { hostChecks } from "../checks/host.ts";
-import type { Host } from "../checks/host-config.ts";
+import type { Finding, Repair } from "../checks/check.ts";
 import { nearest } from "../domain/nearest.ts";
 import { OberError, UsageError } from "../errors.ts";
+import { CONDITIONS, type Condition } from "../node/conditions.ts";
 import { diagnose, thisHost } from "../node/doctor.ts";
 import { requireRoot } from "../node/node.ts";
 import { record } from "../node/recorded.ts";
+import type { Host } from "../node/sight.ts";
 import { localSystem } from "../system/local.ts";
 import { withLock } from "../system/lock.ts";
 import { showFindings } from "../ui/findings.ts";
@@ -30,12 +30,12 @@ export default defineCommand({
   },
 });
 
-function chosenChecks(only: string | undefined): readonly Check<Host>[] {
-  if (only === undefined) return hostChecks;
-  const ids = hostChecks.map(({ id }) => id);
+function chosenChecks(only: string | undefined): readonly Condition[] {
+  if (only === undefined) return CONDITIONS;
+  const ids = CONDITIONS.map(({ id }) => id);
   const wanted = only.split(",").map((id) => id.trim());
   const unknown = wanted.find((id) => !ids.includes(id));
-  if (unknown === undefined) return hostChecks.filter(({ id }) => wanted.includes(id));
+  if (unknown === undefined) return CONDITIONS.filter(({ id }) => wanted.includes(id));
   const meant = nearest(unknown, ids);
   throw new UsageError(
     `doctor has no check '${unknown}'`,

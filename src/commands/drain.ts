@@ -4,10 +4,11 @@ import type { Documents } from "../documents.ts";
 import { OberError } from "../errors.ts";
 import { waitForTransfers } from "../haproxy/traffic.ts";
 import { changing } from "../node/changing.ts";
-import { currentConfig, thisNodeAsRoot } from "../node/node.ts";
+import { thisNodeAsRoot } from "../node/node.ts";
 import { stopArgs, stopOptions } from "../node/stop.ts";
 import { inTurn, turnArgs } from "../node/turn.ts";
 import { CONVERGENCE_MS, drainNode, isDrained } from "../node/withdraw.ts";
+import { configInForce } from "../node/working-config.ts";
 import { output } from "../ui/output.ts";
 import { changeArgs, globalArgs } from "../ui/shared-args.ts";
 
@@ -41,7 +42,7 @@ export default defineCommand({
       const { left } = await wait();
       return out.result({ waited: true, left } satisfies Documents["drain"], `${left} transfers are left`);
     }
-    const { config } = await currentConfig(node);
+    const config = await configInForce(node, out);
     const changed = !(await isDrained(node, config));
     if (changed)
       await changing(paths.prefix, "drain", () =>

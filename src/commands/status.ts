@@ -1,16 +1,21 @@
 import { defineCommand } from "citty";
-import { saturationState, saturationText } from "../checks/saturation.ts";
+import { saturationText } from "../checks/saturation.ts";
 import type { VrrpView } from "../checks/vrrp.ts";
 import type { Documents } from "../documents.ts";
-import { age, toSecond } from "../domain/age.ts";
+import { age, ago } from "../domain/age.ts";
+import { several } from "../domain/foreign.ts";
 import { togetherInLines } from "../domain/names.ts";
-import { clusterStatus, clusterText } from "../node/cluster.ts";
+import { UsageError } from "../errors.ts";
+import { clusterStatus, clusterText, isClusterWell } from "../node/cluster.ts";
+import { problemsIn } from "../node/conditions.ts";
 import { isRoot, type Node, thisNode } from "../node/node.ts";
 import { type Question, unansweredText } from "../node/sight.ts";
-import { type NodeStatus, nodeStatus, type ServerStatus } from "../node/status.ts";
+import { isServing, isWell, type NodeStatus, nodeStatus, type ServerStatus } from "../node/status.ts";
 import { type Rates, trafficText, withRates } from "../node/traffic.ts";
+import { isOnPurpose } from "../node/why.ts";
 import { requireSystemd } from "../system/systemd.ts";
 import { certificateLines } from "../ui/certificates.ts";
+import { cut } from "../ui/fit.ts";
 import { type Output, output } from "../ui/output.ts";
 import { globalArgs } from "../ui/shared-args.ts";
 import { table } from "../ui/table.ts";
@@ -21,8 +26,13 @@ export default defineCommand({
     ...globalArgs,
     all: { type: "boolean", description: "Ask every node of the cluster, and show in what they differ" },
     watch: { type: "boolean", description: "Redraw every second until Ctrl-C" },
+    wait: { type: "string", valueHint: "SECONDS", description: "Wait at most so long until every VIP is served" },
   },
   async run({ args }) {
+    const patienceMs = waitMs(args.wait);
+    if (patienceMs > 0 && (args.all || args.watch)) {
+      throw new UsageError("--wait does not go with --all or --watch", "ober status --wait 60");
+    }
     const node = await thisNode();
     await requireSystemd(node.system);
     const out = output(args);
@@ -36,55 +46,68 @@ export default defineCommand({
       const { traffic } = present;
       rates = last ? withRates(rates, { before: last.traffic, now: traffic, seconds: (at - last.at) / 1000 }) : [];
       last = { traffic, at };
-      const text = [...(rates.length > 0 ? [trafficText(rates)] : []), statusText(present, out, now())].join("\n\n");
-      await out.redraw(out.fit(text));
+      const text = statusText(present, out, now(), rates.length > 0 ? [trafficText(rates)] : []);
+      await out.redraw(cut(out.fit(text), process.stdout.rows));
       await Bun.sleep(1000);
     }
-    const status = await nodeStatus(node);
+    const status = patienceMs > 0 ? await servingStatus(node, out, patienceMs) : await nodeStatus(node);
     await out.result(status satisfies Documents["status"], () => out.fit(statusText(status, out, now())));
-    const split = status.vrrp?.suspicions.some(({ certain }) => certain) === true;
-    if (!status.healthy.ok || split) process.exitCode = 1;
+    if (!isWell(status) || (patienceMs > 0 && !isServing(status))) process.exitCode = 1;
   },
 });
 
+function waitMs(given: string | undefined): number {
+  if (given === undefined) return 0;
+  if (/^\d+$/.test(given) && Number(given) >= 1 && Number(given) <= 86_400) return Number(given) * 1000;
+  throw new UsageError(`--wait "${given}" is not a number of seconds`, "give a whole number from 1 to 86400");
+}
+
+/** Looks until every VIP is served, or the time is over. */
+async function servingStatus(node: Node, out: Output, patienceMs: number): Promise<NodeStatus> {
+  const deadline = performance.now() + patienceMs;
+  let told = "";
+  for (;;) {
+    const status = await nodeStatus(node);
+    const waiting = status.service.find(({ served }) => !served);
+    if (waiting === undefined || performance.now() > deadline) return status;
+    const text = `waiting: ${waiting.vip}: ${waiting.because}`;
+    if (text !== told) out.progress(text);
+    told = text;
+    await Bun.sleep(Math.min(1000, Math.max(0, deadline - performance.now())));
+  }
+}
+
 async function showCluster(node: Node, out: Output, watch: boolean): Promise<void> {
   while (watch && out.interactive) {
-    await out.redraw(out.fit(clusterText(await clusterStatus(node), out, new Date())));
+    const text = out.fit(clusterText(await clusterStatus(node), out, new Date()));
+    await out.redraw(cut(text, process.stdout.rows));
     await Bun.sleep(1000);
   }
   const cluster = await clusterStatus(node);
   await out.result(cluster satisfies Documents["status --all"], () => out.fit(clusterText(cluster, out, new Date())));
-  const silent = cluster.nodes.some(({ serves, leaving }) => !serves && leaving !== true);
-  if (silent || cluster.unanswered.length > 0) process.exitCode = 1;
+  if (!isClusterWell(cluster)) process.exitCode = 1;
 }
 
 const NOT_KNOWN = "not known";
 
-/** The one screen. */
-export function statusText(status: NodeStatus, { style }: Pick<Output, "style">, now: Date): string {
+/** The one screen: what clients have, by VIP, what is wrong, what brings it there, and a verdict. `live` stands behind the VIPs, with --watch. */
+export function statusText(
+  status: NodeStatus,
+  { style }: Pick<Output, "style">,
+  now: Date,
+  live: readonly string[] = [],
+): string {
   const good = (ok: boolean, text: string) => (ok ? style.green(text) : style.red(text));
-  const ago = (time: number | string | undefined) =>
+  const since = (time: number | string | undefined) =>
     time === undefined ? "" : age(now.getTime() - new Date(time).getTime());
   const unknown = (question: Question) => status.unanswered.some((one) => one.question === question);
+  const problems = problemLines(status, style);
   const sections = [
-    `${style.bold("node")}  ${good(status.healthy.ok, status.healthy.ok ? "healthy" : "not healthy")}: ${status.healthy.reason}${status.drained ? `, ${style.yellow("drained")}` : ""}${status.held ? `, ${style.yellow("held back")}` : ""}, ${status.transfers} in flight`,
+    headline(status, style),
     ...(status.unanswered.length === 0
       ? []
       : [status.unanswered.map((one) => `${style.yellow("!!")}  ${unansweredText(one)}`).join("\n")]),
-    ...(status.units.length === 0
-      ? []
-      : [
-          table(
-            ["unit", "state", "since", "restarts"],
-            status.units.map(({ name, active, sub, since, restarts }) => [
-              name,
-              good(active === "active", `${active} (${sub})`),
-              ago(since),
-              `${restarts}`,
-            ]),
-          ),
-        ]),
-    ...(status.vrrp ? vrrpSections(status.vrrp, { style, ago }) : []),
+    ...(status.vrrp ? vrrpSections(status.vrrp, { style, since }) : []),
     ...(status.vips.length === 0
       ? []
       : [
@@ -94,12 +117,14 @@ export function statusText(status: NodeStatus, { style }: Pick<Output, "style">,
               vip.vip,
               vip.backend,
               unknown("addresses") ? NOT_KNOWN : good(vip.onInterface, vip.onInterface ? "present" : "missing"),
-              good(vip.announced && vip.acknowledged, routeWord(vip)),
-              ago(vip.since),
+              routeWord(vip, status.service, good),
+              since(vip.since),
               vip.cause,
             ]),
           ),
         ]),
+    ...live,
+    ...(problems.length === 0 ? [] : [problems.join("\n")]),
     ...(status.neighbors.length === 0
       ? []
       : [
@@ -112,24 +137,121 @@ export function statusText(status: NodeStatus, { style }: Pick<Output, "style">,
             ]),
           ),
         ]),
-    ...(saturationState(status.clients) === "free" && status.clients.queued === 0 && status.clients.clientsAtLimit === 0
-      ? []
-      : [`${style.yellow("!!")}  clients: ${saturationText(status.clients)}`]),
+    ...(status.clients.queued === 0 ? [] : [`${style.yellow("!!")}  clients: ${saturationText(status.clients)}`]),
     serversText(status, good),
     ...nameLines(status, style),
+    ...errorLines(status, style),
+    ...(status.units.length === 0
+      ? []
+      : [
+          table(
+            ["unit", "state", "since", "restarts"],
+            status.units.map(({ name, active, sub, since: at, restarts }) => [
+              name,
+              good(active === "active", `${active} (${sub})`),
+              since(at),
+              `${restarts}`,
+            ]),
+          ),
+        ]),
     ...status.oldWorkers.map(
       ({ pid, uptime, connections }) =>
         `old HAProxy worker ${pid} (started ${uptime} ago) finishes ${connections} connections from before a reload`,
     ),
     ...(status.handover ? [handoverText(status.handover)] : []),
-    ...(status.held ? [style.yellow(`${status.held.reason}; ${status.held.fix}`)] : []),
     ...certificateLines(status, { style, now }),
-    ...(status.transitions.length === 0 ? [] : [transitionsText(status.transitions.slice(-3))]),
+    ...(status.transitions.length === 0 ? [] : [transitionsText(status.transitions.slice(-3), now)]),
   ];
   const unseen = isRoot()
     ? []
     : [style.dim("BFD, VRRP, the handover, old workers and the generation are shown to root only: sudo ober status")];
-  return [...sections, ...unseen].join("\n\n");
+  return [...sections, ...unseen, verdictLine(status, style)].join("\n\n");
+}
+
+/** Whether clients have what they should have of this node, in one line. */
+function headline(status: NodeStatus, style: Output["style"]): string {
+  const { service, transfers } = status;
+  const away = service.filter(({ served }) => !served);
+  const [first] = away;
+  const node = style.bold("node");
+  const flight = `${transfers} in flight`;
+  if (first === undefined) return `${node}  ${style.green("serving")}: ${servingText(status)}, ${flight}`;
+  const because = isOnPurpose(first) ? style.yellow(first.because) : style.red(first.because);
+  const fix = first.fix === null ? "" : `\n      ${style.cyan("fix:")} ${first.fix}`;
+  const which = several(
+    away.map(({ vip }) => vip),
+    NAMED,
+  );
+  const word = first.unknown
+    ? style.yellow("not known")
+    : away.length < service.length
+      ? style.red("serving in part")
+      : style.red("not serving");
+  return `${node}  ${word}: ${which}: ${because}, ${flight}${fix}`;
+}
+
+/** To whom it is announced, or what it holds. */
+function servingText({ mode, service, neighbors, vrrp }: NodeStatus): string {
+  const named = (vips: readonly { readonly vip: string }[]) =>
+    vips.length > NAMED ? `${vips.length} VIPs` : vips.map(({ vip }) => vip).join(", ");
+  if (mode === "bgp") {
+    const routers = neighbors.filter(({ session }) => session).map(({ neighbor }) => neighbor);
+    return `${named(service)} announced to ${routers.join(", ")}`;
+  }
+  const masters = (vrrp?.vips ?? []).filter(({ state }) => state === "MASTER");
+  const others = (vrrp?.vips ?? []).filter(({ state }) => state !== "MASTER");
+  const parts = [
+    ...(masters.length > 0 ? [`MASTER of ${named(masters)}`] : []),
+    ...(others.length > 0 ? [`BACKUP for ${named(others)}`] : []),
+  ];
+  return parts.join(", ");
+}
+
+/** More are a number. */
+const NAMED = 4;
+/** Of problems, on one screen; `ober doctor` has them all. */
+const TOLD = 5;
+
+/** What is wrong, each with its fix; the reason that the headline names is not said twice. */
+function problemLines({ findings, service }: NodeStatus, style: Output["style"]): readonly string[] {
+  const named = new Set(service.map(({ reason }) => reason));
+  const problems = problemsIn(findings).filter(({ id, unknown }) => !named.has(id) && unknown !== true);
+  const lines = problems.slice(0, TOLD).map(({ title, detail, fix, status }) => {
+    const sign = status === "fail" ? style.red("XX") : style.yellow("!!");
+    return `${sign}  ${title}: ${detail.split("\n")[0]}\n    ${style.cyan("fix:")} ${fix}`;
+  });
+  const more = problems.length - TOLD;
+  return more > 0 ? [...lines, `    and ${more} more: ober doctor`] : lines;
+}
+
+/** The last line. */
+function verdictLine(status: NodeStatus, style: Output["style"]): string {
+  const { service, findings } = status;
+  const served = service.filter((one) => one.served).length;
+  const count = problemsIn(findings).length;
+  const what = served === service.length ? "all VIPs served" : `${served} of ${service.length} VIPs served`;
+  const wrong =
+    count === 0 ? "nothing is wrong" : `${count} ${count === 1 ? "thing needs" : "things need"} attention: ober doctor`;
+  const colour = !isWell(status) ? style.red : count > 0 || !isServing(status) ? style.yellow : style.green;
+  // Where nothing but the reason of the headline is wrong, that has been said.
+  return style.bold(colour(count === 0 && served < service.length ? what : `${what}; ${wrong}`));
+}
+
+/** RGWs that answered clients with errors in the last minute. */
+function errorLines({ errors }: NodeStatus, style: Output["style"]): readonly string[] {
+  const bad = (errors?.of ?? []).filter(({ failed, broken }) => failed + broken > 0);
+  if (errors === undefined || bad.length === 0) return [];
+  return [
+    table(
+      ["errors", "requests", "5xx", "broken off"],
+      bad.map(({ name, requests, failed, broken }) => [
+        `${name} in ${errors.seconds} s`,
+        `${requests}`,
+        failed > 0 ? style.yellow(`${failed}`) : "0",
+        broken > 0 ? style.yellow(`${broken}`) : "0",
+      ]),
+    ),
+  ];
 }
 
 function serversText({ backends }: NodeStatus, good: (ok: boolean, text: string) => string): string {
@@ -137,7 +259,7 @@ function serversText({ backends }: NodeStatus, good: (ok: boolean, text: string)
     servers.map((server) => [name, server.name, stateWord(server, good), lastCheck(server)]),
   );
   return rows.length === 0
-    ? "RGWs: not known, HAProxy says nothing"
+    ? "RGWs: HAProxy says nothing of them"
     : table(["backend", "server", "state", "last check"], rows);
 }
 
@@ -161,23 +283,28 @@ const stateWord = ({ state, status }: ServerStatus, good: (ok: boolean, text: st
 const lastCheck = ({ state, check, reason }: ServerStatus) =>
   state === "busy" || state === "drained" ? `${check}: ${reason}` : check;
 
-const transitionsText = (transitions: NodeStatus["transitions"]): string =>
+const transitionsText = (transitions: NodeStatus["transitions"], now: Date): string =>
   table(
-    ["time", "vip", "happened"],
-    transitions.map(({ at, vips, from, to, cause }) => [toSecond(at), vips.join(" "), `${from} -> ${to}: ${cause}`]),
+    ["happened", "vip", "what"],
+    transitions.map(({ at, vips, from, to, cause }) => [
+      ago(now.getTime() - Date.parse(at)),
+      several(vips, NAMED, " "),
+      `${from} -> ${to}: ${cause}`,
+    ]),
   );
 
 /** One line: to whom packets go, and what came. */
 function handoverText({ loaded, packets, flows }: NonNullable<NodeStatus["handover"]>): string {
-  if (!loaded) return "handover of connections: not in force; `ober doctor` says why";
+  if (!loaded) return "connection handover: not in force; ober doctor --only handover";
   const now = Object.entries(flows).map(([peer, count]) => `${count} connections to ${peer}`);
+  if (now.length === 0) return "connection handover: idle";
   const { sent, asked, served, lost } = packets;
-  return `handover of connections: ${now.join(", ") || "none now"}; packets: ${sent} handed on, ${asked} asked about, ${served} taken over, ${lost} nobody's`;
+  return `connection handover: ${now.join(", ")}; packets: ${sent} handed on, ${asked} asked about, ${served} taken over, ${lost} unknown to every node`;
 }
 
 function vrrpSections(
   { vips, peers, suspicions }: VrrpView,
-  { style, ago }: Pick<Output, "style"> & { ago: (time: string | undefined) => string },
+  { style, since }: Pick<Output, "style"> & { since: (time: string | undefined) => string },
 ): readonly string[] {
   const state = (word: string) =>
     word === "MASTER" ? style.green(word) : ["BACKUP", "needs root"].includes(word) ? word : style.red(word);
@@ -191,8 +318,8 @@ function vrrpSections(
         vip.owner,
         state(vip.state),
         vip.effectivePriority === vip.priority ? `${vip.priority}` : `${vip.effectivePriority} of ${vip.priority}`,
-        vip.holder ?? HOLDER_UNKNOWN[vip.state] ?? "nobody known",
-        ago(vip.since),
+        vip.holder ?? HOLDER_UNKNOWN[vip.state] ?? "not known",
+        since(vip.since),
       ]),
     ),
     ...(peers.length === 0
@@ -202,7 +329,7 @@ function vrrpSections(
             ["peer", "last heard", "holds"],
             peers.map(({ peer, heard, holds, answers }) => [
               peer,
-              heard === undefined ? silence(answers) : `${ago(heard)} ago`,
+              heard === undefined ? silence(answers) : `${since(heard)} ago`,
               holds.join(" "),
             ]),
           ),
@@ -218,8 +345,14 @@ function silence(answers: boolean | undefined): string {
   return answers ? "silent, answers ARP" : "silent, no answer to ARP";
 }
 
-function routeWord({ announced, leaving, acknowledged }: NodeStatus["vips"][number]): string {
-  if (leaving && acknowledged) return "announced as the last choice";
-  if (announced) return acknowledged ? "announced" : "announced, not confirmed";
-  return acknowledged ? "withdrawn" : "not announced";
+function routeWord(
+  { vip, announced, leaving, acknowledged }: NodeStatus["vips"][number],
+  service: NodeStatus["service"],
+  good: (ok: boolean, text: string) => string,
+): string {
+  const lost = service.some((one) => one.vip === vip && one.reason === "bgp");
+  if (lost && announced) return good(false, "announced to no router");
+  if (leaving && acknowledged) return good(true, "announced as the last choice");
+  if (announced) return good(acknowledged, acknowledged ? "announced" : "announced, not confirmed");
+  return good(false, acknowledged ? "withdrawn" : "not announced");
 }

@@ -10,7 +10,8 @@ import { withoutValues } from "../domain/redact.ts";
 import { diagnose, thisHost } from "../node/doctor.ts";
 import { metricsOf } from "../node/metrics.ts";
 import { type Node, thisNodeAsRoot } from "../node/node.ts";
-import { nodeStatus } from "../node/status.ts";
+import { lookAt } from "../node/sight.ts";
+import { statusOf } from "../node/status.ts";
 import { machinePieces, type Piece, piece } from "../node/support.ts";
 import { versions, versionText } from "../node/versions.ts";
 import { readHistory } from "../system/history.ts";
@@ -50,15 +51,18 @@ const WEEK_MS = 7 * 86_400_000;
 /** ober's own answers. */
 async function ownPieces(node: Node, secrets: readonly string[]): Promise<readonly Piece[]> {
   const json = (value: unknown) => harmlessDocument(value, secrets);
+  const status = statusOf(lookAt({ ...node, isRoot: true }));
+  // Each piece that needs it says why it cannot be had.
+  status.catch(() => {});
   return Promise.all([
     piece("version.txt", async () => `${versionText(await versions())}\n`),
-    piece("status.json", async () => json(await nodeStatus(node))),
+    piece("status.json", async () => json(await status)),
     piece("doctor.json", async () => json(await diagnose(thisHost()))),
     piece("history.json", async () => json(await readHistory(node.system, node.paths, new Date(Date.now() - WEEK_MS)))),
     piece("metrics.txt", async () =>
       exposition(
         metricsOf({
-          status: await nodeStatus(node),
+          status: await status,
           version: OWN_VERSION,
           commit: OWN_COMMIT,
           drift: undefined,

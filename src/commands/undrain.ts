@@ -1,8 +1,9 @@
 import { defineCommand } from "citty";
 import type { Documents } from "../documents.ts";
 import { changing } from "../node/changing.ts";
-import { currentConfig, thisNodeAsRoot } from "../node/node.ts";
+import { thisNodeAsRoot } from "../node/node.ts";
 import { isDrainAsked, undrainNode } from "../node/withdraw.ts";
+import { configInForce } from "../node/working-config.ts";
 import { output } from "../ui/output.ts";
 import { changeArgs, globalArgs } from "../ui/shared-args.ts";
 
@@ -12,7 +13,7 @@ export default defineCommand({
   async run({ args }) {
     const node = await thisNodeAsRoot();
     const out = output(args);
-    const { config } = await currentConfig(node);
+    const config = await configInForce(node, out);
     const { wasDrained, service } = (await isDrainAsked(node))
       ? await changing(node.paths.prefix, "undrain", () => undrainNode(node, out, config))
       : { wasDrained: false, service: undefined };

@@ -4,10 +4,11 @@ import type { Documents } from "../documents.ts";
 import { several } from "../domain/foreign.ts";
 import { nearest } from "../domain/nearest.ts";
 import { UsageError } from "../errors.ts";
-import { healthNow } from "../health/once.ts";
-import { currentConfig, requireRoot, thisNode } from "../node/node.ts";
-import { nodeStatus } from "../node/status.ts";
-import { type Why, type WhyFacts, whyOf } from "../node/why.ts";
+import { isRoot, requireRoot, thisNode } from "../node/node.ts";
+import { lookAt } from "../node/sight.ts";
+import { requireConfig } from "../node/status.ts";
+import { type Why, whyOf } from "../node/why.ts";
+import { insteadText } from "../node/working-config.ts";
 import { requireSystemd } from "../system/systemd.ts";
 import { type Output, output } from "../ui/output.ts";
 import { globalArgs } from "../ui/shared-args.ts";
@@ -22,15 +23,14 @@ export default defineCommand({
   async run({ args }) {
     const node = await thisNode();
     await requireSystemd(node.system);
-    const { config } = await currentConfig(node);
+    const sight = lookAt({ ...node, isRoot: isRoot() });
+    const { config, instead } = await requireConfig(sight);
     const vips = wanted(config, args.vip);
     // Keepalived tells its state to nobody else, and without it there is no why.
     if (config.ha_mode === "keepalived") requireRoot();
-    const status = await nodeStatus(node);
-    const health = await groupHealth(config, vips);
-    const now = Date.now();
-    const answers = vips.map((vip) => whyOf(vip.address, { status, now, groupHealth: health(vip) }));
+    const answers = await Promise.all(vips.map(({ address }) => whyOf(sight, address)));
     const out = output(args);
+    if (instead !== undefined) out.warn(insteadText(instead));
     await out.result({ vips: answers } satisfies Documents["why"], () =>
       out.fit(
         alike(answers)
@@ -50,30 +50,9 @@ function wanted({ vips }: Config, given: string | undefined): Config["vips"] {
   const all = vips.map((vip) => vip.address);
   const meant = nearest(address, all);
   throw new UsageError(
-    `${given} is no VIP of this node`,
+    `${given} is not a VIP of this node`,
     meant === undefined ? `its VIPs: ${all.join(", ")}` : `did you mean ${meant}?`,
   );
-}
-
-/** The health that decides about each VIP: its group's in BGP mode, the node's in keepalived mode. Asked once for all VIPs of a group. */
-async function groupHealth(
-  config: Config,
-  vips: Config["vips"],
-): Promise<(vip: Config["vips"][number]) => WhyFacts["groupHealth"]> {
-  const own = config.ha_mode === "bgp" && config.backends.length > 1;
-  const pathOf = ({ backend }: Config["vips"][number]) => (own ? `/health/${backend}` : "/health");
-  const answers = new Map(
-    await Promise.all(
-      [...new Set(vips.map(pathOf))].map(
-        async (path) => [path, await healthNow(config.stats_port, 1000, path)] as const,
-      ),
-    ),
-  );
-  return (vip) => {
-    const result = answers.get(pathOf(vip));
-    if (result === undefined) throw new Error(`nobody asked for the health of ${vip.address}`);
-    return { ok: result.ok, latencyMs: result.latencyMs, reason: result.ok ? "" : result.reason };
-  };
 }
 
 const SIGN = { ok: "ok", note: "!!", broken: "XX" } as const;

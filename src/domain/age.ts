@@ -9,3 +9,13 @@ export function age(ms: number): string {
 
 /** A time in ISO 8601 without its milliseconds, which nobody reads. */
 export const toSecond = (time: string): string => time.replace(/\.\d+Z$/, "Z");
+
+/** How long ago something was, for a sentence: "12 s ago", "2 min ago", "3 h ago", "4 days ago". */
+export function ago(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  if (seconds < 60) return `${seconds} s ago`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ago`;
+  const days = Math.floor(seconds / 86_400);
+  return days === 1 ? "1 day ago" : `${days} days ago`;
+}

@@ -107,6 +107,8 @@ export function pathsOf(prefix: string) {
     /** Addresses of named servers, for a HAProxy that starts or reloads, and what became of the last question for each name. */
     serverState: "/run/ober/servers.state",
     nameStates: "/run/ober/names.json",
+    /** What HAProxy counted in the last minutes, by RGW. */
+    errorCounters: "/run/ober/errors.json",
     /** Certificates that HAProxy was given while it runs, by the digest of each file. */
     givenCertificates: "/run/ober/certificates.json",
     /** While it is there, whoever stops HAProxy has waited for the transfers already, or does not want to. */
@@ -203,6 +205,7 @@ export const OWNER: Readonly<Record<keyof Paths, Owner>> = {
   noWait: "run",
   masterSocket: "run",
   healthState: "run",
+  errorCounters: "run",
   exabgpReloads: "run",
   bfdSocket: "run",
   sysctl: "generated",

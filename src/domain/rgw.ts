@@ -48,7 +48,7 @@ export type NamedState = {
   readonly reason: string;
 };
 
-/** More that are out than these are a number: what is wrong with so many is wrong with something else. */
+/** More that are out than these are a number: then something else is wrong. */
 const TOLD = 8;
 /** More names than these, all for the same reason, are a number. */
 const NAMED = 3;
@@ -61,7 +61,7 @@ export function statesText(servers: readonly NamedState[]): string {
     ({ state, reason }) => `${state}: ${reason}`,
   );
   return [
-    ...out.slice(0, TOLD).map(({ name, status, reason }) => `${name} is ${status} (${reason || "no reason"})`),
+    ...out.slice(0, TOLD).map(outText),
     ...(out.length > TOLD ? [`${out.length - TOLD} more are out`] : []),
     ...[...alike].map(
       ([what, same]) =>
@@ -72,6 +72,10 @@ export function statesText(servers: readonly NamedState[]): string {
     ),
   ].join("; ");
 }
+
+/** A server whose name has no address is not down: HAProxy has never asked it. */
+const outText = ({ name, status, reason }: NamedState): string =>
+  status === "MAINT (resolution)" ? `${name}: ${reason}` : `${name} is ${status}${reason === "" ? "" : ` (${reason})`}`;
 
 /** What the RGWs of a group that take requests do: those that were taken out on purpose answer too. */
 export const verbOf = (servers: readonly NamedState[]): string =>

@@ -87,7 +87,7 @@ export async function workerPid(socketPath: string): Promise<number | undefined>
 /** The columns of `show stat` that ober reads; there are more than a hundred. See HAProxy's management guide, section 9.1. */
 const COLUMNS = [
   ...["pxname", "svname", "status", "addr", "weight", "check_status", "check_code", "check_desc", "last_chk"],
-  ...["scur", "slim", "qcur", "stot", "req_tot", "bin", "bout", "cli_abrt", "srv_abrt", "eresp"],
+  ...["scur", "slim", "qcur", "stot", "req_tot", "bin", "bout", "cli_abrt", "srv_abrt", "eresp", "econ", "hrsp_5xx"],
 ] as const;
 
 /** One row of `show stat`, by HAProxy's own column names; those that ober reads. */

@@ -42,12 +42,12 @@ async function contentOf(flags: readonly string[]): Promise<string> {
 }
 
 export function causeOf(text: string): string {
-  const { by, at, reason } = fieldsOf(text);
+  const { by, at, reason } = drainFields(text);
   return `drained${by ? ` by ${by}` : ""}${at ? ` at ${at}` : ""}${reason ? `: ${reason}` : ""}`;
 }
 
 /** The flag may have been made by hand (`touch`, `echo`): anything that is not our JSON has no fields. */
-function fieldsOf(text: string): Record<"by" | "at" | "reason", string> {
+export function drainFields(text: string): Record<"by" | "at" | "reason", string> {
   let content: unknown;
   try {
     content = JSON.parse(text);

@@ -9,7 +9,7 @@ import { areKept } from "../change/generations.ts";
 import { pending } from "../change/transaction.ts";
 import { validateAside } from "../change/validators.ts";
 import { requireDistinctAddresses } from "../checks/addresses.ts";
-import { askIdentities, movedNames } from "../checks/identity.ts";
+import { askDisagreements, movedNames } from "../checks/identity.ts";
 import type { Config } from "../config/schema.ts";
 import { parseConfig } from "../config/schema.ts";
 import { readSecrets, type SecretChanges, writeSecrets } from "../config/secrets.ts";
@@ -123,8 +123,7 @@ async function requireOneIdentity(
   out: Output,
   { config, facts, force }: { readonly config: Config; readonly facts: NodeFacts; readonly force: boolean },
 ): Promise<void> {
-  const { found } = await askIdentities(config, facts);
-  const confused = found.filter((one) => one.confused);
+  const confused = (await askDisagreements(config, facts)).filter((one) => one.confused);
   const [first] = confused;
   if (first !== undefined && config.ha_mode === "keepalived" && !force) {
     throw new OberError(`two nodes would hold one VIP: ${first.node}: ${first.text}`, {

@@ -1,18 +1,26 @@
 import { hostname } from "node:os";
 import { askCluster, askPeers, clusterMembers, type Drift, driftOf, type PeerStatus } from "../checks/peers.ts";
+import type { Config } from "../config/schema.ts";
 import { age } from "../domain/age.ts";
-import { OberError } from "../errors.ts";
-import { impatient } from "../system/impatient.ts";
+import { several } from "../domain/foreign.ts";
+import { EVERY_VIP } from "../domain/serves.ts";
+import { OberError, orUndefined } from "../errors.ts";
 import type { Output } from "../ui/output.ts";
 import { table } from "../ui/table.ts";
-import { gatherPlace } from "./facts.ts";
-import { currentConfig, type Node } from "./node.ts";
-import { PROGRAM_MS, sight, type Unanswered, unansweredText } from "./sight.ts";
+import { isRoot, type Node } from "./node.ts";
+import { lookAt, type Unanswered, unansweredText } from "./sight.ts";
+import { requireConfig } from "./status.ts";
+import type { Instead } from "./working-config.ts";
+import { insteadFix, insteadText } from "./working-config.ts";
 
 /** Every node as it says of itself; the document of `status --all --json`, so its keys are a promise. */
 export type ClusterStatus = {
   readonly nodes: readonly PeerStatus[];
+  /** VIPs that no node serves: clients reach nobody there. */
+  readonly unserved: readonly string[];
   readonly drift: readonly Drift[];
+  /** What this node goes by in the place of an ober.yaml that cannot be used; absent where ober.yaml is usable. */
+  readonly instead?: Instead;
   /** Why this node could not find out who it is; the others are shown all the same. */
   readonly unanswered: readonly Unanswered[];
 };
@@ -20,12 +28,16 @@ export type ClusterStatus = {
 /** An answer takes some milliseconds; a node that takes longer is not well. */
 const ASK_MS = 1500;
 
+/** A HAProxy that was started or reloaded a moment ago has not been told yet what the node serves; it is within a second or two. */
+const SETTLE_MS = 2_000;
+const isFresh = ({ serves, announces, leaving, since }: PeerStatus): boolean =>
+  serves && !leaving && announces.length === 0 && Date.now() - Date.parse(since ?? "") < 5 * SETTLE_MS;
+
 /** Asks every node. Throws an OberError where `ober.yaml` names no other. */
 export async function clusterStatus(node: Node): Promise<ClusterStatus> {
-  const { config } = await currentConfig(node);
-  const { ask, unanswered } = sight();
-  const system = impatient(node.system, PROGRAM_MS);
-  const place = await ask("addresses", () => gatherPlace({ ...node, system }, config), undefined);
+  const sight = lookAt({ ...node, isRoot: isRoot() });
+  const { config, instead } = await requireConfig(sight);
+  const place = await orUndefined(sight.place);
   // Its HAProxy has been told who it is.
   const own = { node: hostname(), address: "127.0.0.1", own: true };
   const address = place?.address ?? (await askCluster(own, config.stats_port, ASK_MS))?.address ?? own.address;
@@ -33,12 +45,27 @@ export async function clusterStatus(node: Node): Promise<ClusterStatus> {
   if (members.length < 2) {
     throw new OberError("ober.yaml names no other node", { hint: "list all of them under `nodes`, then ober apply" });
   }
-  const nodes = await askPeers(members, config, ASK_MS);
-  return { nodes, drift: driftOf(nodes), unanswered: unanswered() };
+  const first = await askPeers(members, config, ASK_MS);
+  const nodes = first.some(isFresh) ? await Bun.sleep(SETTLE_MS).then(() => askPeers(members, config, ASK_MS)) : first;
+  const drift = driftOf(nodes);
+  const unserved = unservedVips(config, nodes);
+  return { nodes, unserved, drift, ...(instead === undefined ? {} : { instead }), unanswered: sight.unanswered() };
 }
 
+/** VIPs that no node says it announces, or stands by for. One that leaves traffic does neither. Pure. */
+export function unservedVips({ vips }: Pick<Config, "vips">, nodes: readonly PeerStatus[]): readonly string[] {
+  const announced = new Set(nodes.flatMap(({ announces }) => announces));
+  return announced.has(EVERY_VIP) ? [] : vips.map(({ address }) => address).filter((vip) => !announced.has(vip));
+}
+
+/** Whether clients reach every node that does not leave traffic; what decides the exit code. */
+export const isClusterWell = ({ nodes, unanswered, unserved }: ClusterStatus): boolean =>
+  unanswered.length === 0 &&
+  unserved.length === 0 &&
+  nodes.every(({ serves, announces, leaving }) => leaving === true || (serves && announces.length > 0));
+
 export function clusterText(
-  { nodes, drift, unanswered }: ClusterStatus,
+  { nodes, unserved, drift, unanswered, instead }: ClusterStatus,
   { style }: Pick<Output, "style">,
   now: Date,
 ): string {
@@ -63,6 +90,12 @@ export function clusterText(
     node.haproxy ?? "",
   ]);
   const lines = [
+    ...(unserved.length === 0
+      ? []
+      : [line(style.red("XX"), `no node serves ${several(unserved, NAMED)}`, "ober why on any node", style)]),
+    ...(instead === undefined
+      ? []
+      : [line(style.red("XX"), `this node: ${insteadText(instead)}`, insteadFix(instead), style)]),
     ...unanswered.map((one) => line(style.yellow("!!"), `this node: ${unansweredText(one)}`, "ober doctor", style)),
     ...nodes.flatMap(({ node, reason, fix, answers }) =>
       reason === undefined
@@ -72,7 +105,11 @@ export function clusterText(
     ...drift.map(({ node, text, fix }) => line(style.yellow("!!"), `${node}: ${text}`, fix, style)),
   ];
   const heading = ["node", "state", "up", "in flight", ...groups.map((group) => `rgw ${group}`), "ober", "HAProxy"];
-  const all = nodes.every(({ answers }) => answers) && drift.length + unanswered.length === 0;
+  const all =
+    nodes.every(({ answers }) => answers) &&
+    unserved.length === 0 &&
+    drift.length + unanswered.length === 0 &&
+    instead === undefined;
   return [
     table(heading, rows),
     ...(lines.length > 0 ? [lines.join("\n")] : []),
@@ -80,11 +117,15 @@ export function clusterText(
   ].join("\n\n");
 }
 
+/** More are a number. */
+const NAMED = 4;
+
 const line = (sign: string, text: string, fix: string | undefined, style: Output["style"]) =>
   `${sign}  ${text}${fix === undefined ? "" : `\n    ${style.cyan("fix:")} ${fix}`}`;
 
-function stateWord({ answers, serves, leaving }: PeerStatus, style: Output["style"]): string {
+function stateWord({ answers, serves, announces, leaving }: PeerStatus, style: Output["style"]): string {
   if (!answers) return style.red("no answer");
   if (leaving) return style.yellow("leaving");
-  return serves ? style.green("serves") : style.red("cannot serve");
+  if (!serves) return style.red("cannot serve");
+  return announces.length > 0 ? style.green("serves") : style.red("not reached");
 }

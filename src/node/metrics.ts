@@ -1,3 +1,4 @@
+import { type Finding, isTrouble } from "../checks/check.ts";
 import { type RgwState, takesRequests } from "../domain/rgw.ts";
 import { LATENCY_BOUNDS_MS } from "../health/tally.ts";
 import type { Histogram, Metric, Sample } from "../ui/prometheus.ts";
@@ -13,6 +14,14 @@ export type MetricFacts = {
   /** Hashes of the sections of `ober.yaml` that all nodes should have alike. */
   readonly sections: Readonly<Record<string, string>>;
 };
+
+/** "stops": clients do not reach a VIP for it. */
+const SEVERITIES = ["stops", "fail", "warn"] as const;
+
+function severityOf(finding: Finding): (typeof SEVERITIES)[number] | undefined {
+  if (!isTrouble(finding)) return undefined;
+  return finding.stops ? "stops" : finding.status;
+}
 
 /** ober's own metrics; HAProxy has its own at /metrics of the statistics port. Pure. */
 export function metricsOf({ status, version, commit, drift, sections }: MetricFacts): readonly (Metric | Histogram)[] {
@@ -55,6 +64,25 @@ export function metricsOf({ status, version, commit, drift, sections }: MetricFa
       Object.entries(sections).map(([section, hash]) => ({ labels: { section, hash }, value: 1 })),
     ),
     gauge("healthy", "Whether HAProxy says that it can serve.", one(flag(status.healthy.ok))),
+    gauge(
+      "condition",
+      "What is wrong, by condition, of those that `ober status` looks at; with severity stops clients do not reach a VIP for it.",
+      status.findings.flatMap((finding) =>
+        finding.status === "skip" || finding.unknown
+          ? []
+          : SEVERITIES.map((severity) => ({
+              labels: { id: finding.id, severity },
+              value: flag(severityOf(finding) === severity),
+            })),
+      ),
+    ),
+    gauge(
+      "vip_served",
+      "Whether clients reach the VIP by this node: announced to a router that has a session, or held as VRRP master.",
+      status.service.flatMap(({ vip, here, served, unknown }) =>
+        unknown ? [] : [{ labels: { vip }, value: flag(here && served) }],
+      ),
+    ),
     gauge("drained", "Whether an operator took the node out of traffic.", one(flag(status.drained))),
     gauge(
       "held_back",

@@ -1,61 +1,50 @@
 import type { AcmeState } from "../certificates/acme/renewal.ts";
-import { readAcmeState } from "../certificates/acme/state.ts";
-import { type CertificateStatus, certificateStatus } from "../certificates/serving.ts";
-import { generationNumbers } from "../change/generations.ts";
-import { type Neighbor, neighborStatus, withWords } from "../checks/neighbors.ts";
-import { statBounds } from "../checks/peers.ts";
-import { clientShares, NO_SHARES, type Saturation, saturationNow } from "../checks/saturation.ts";
-import { arpQuestions, heldOn, type VrrpView, vrrpView } from "../checks/vrrp.ts";
+import type { CertificateStatus } from "../certificates/serving.ts";
+import type { Finding } from "../checks/check.ts";
+import { type Neighbor, withWords } from "../checks/neighbors.ts";
+import { type Errors, NO_SHARES, type Saturation } from "../checks/saturation.ts";
+import type { VrrpView } from "../checks/vrrp.ts";
 import type { Config } from "../config/schema.ts";
 import { type NameStates, nameRemark } from "../domain/names.ts";
 import { type RgwState, rgwState } from "../domain/rgw.ts";
 import { firstServer } from "../domain/server-state.ts";
-import { hasHandover, UNIT, unitsOf } from "../domain/units.ts";
-import { orUndefined } from "../errors.ts";
-import { nameStates } from "../haproxy/server-names.ts";
-import {
-  haproxyCommand,
-  type OldWorker,
-  oldWorkers,
-  parseSessions,
-  parseStat,
-  requestsInFlight,
-  type StatRow,
-  serverRows,
-  settledRows,
-  showStat,
-} from "../haproxy/socket.ts";
+import { UNIT } from "../domain/units.ts";
+import { OberError, orUndefined } from "../errors.ts";
+import { type OldWorker, requestsInFlight, type StatRow, serverRows } from "../haproxy/socket.ts";
 import { sentence } from "../haproxy/traffic.ts";
 import { causeOf } from "../health/drain.ts";
-import { healthNow } from "../health/once.ts";
 import type { HealthState } from "../health/state.ts";
-import { type Counters, countersOf } from "../node/traffic.ts";
-import { clusterNodes } from "../render/keepalived.ts";
-import { type LocalAddress, localAddresses } from "../system/addresses.ts";
-import { askArp } from "../system/arp.ts";
-import { readDrainFlag } from "../system/drain-flag.ts";
-import { type HandoverState, handoverState } from "../system/handover.ts";
-import { LOOP_SILENT_MS, readHealthState } from "../system/health-state.ts";
-import { httpText } from "../system/http.ts";
-import { impatient } from "../system/impatient.ts";
-import { type UnitState, unitStates } from "../system/systemd.ts";
-import { vrrpStates } from "../system/vrrp.ts";
-import { type Held, heldBack } from "./admission.ts";
-import { gatherPlace } from "./facts.ts";
-import { currentConfig, isRoot, type Node } from "./node.ts";
-import { PROGRAM_MS, sight, type Unanswered } from "./sight.ts";
+import type { HandoverState } from "../system/handover.ts";
+import { LOOP_SILENT_MS } from "../system/health-state.ts";
+import type { UnitState } from "../system/systemd.ts";
+import type { Held } from "./admission.ts";
+import { AT_A_GLANCE, configProblem, judge } from "./conditions.ts";
+import { isRoot, type Node } from "./node.ts";
+import { lookAt, type Sight, type Unanswered } from "./sight.ts";
+import { type Counters, countersOf } from "./traffic.ts";
+import { isOnPurpose, type Service, serviceOf } from "./why.ts";
+import type { Instead, WorkingConfig } from "./working-config.ts";
 
 /** All that `status` shows; the document of `--json`, so its keys are a promise. */
 export type NodeStatus = {
   readonly mode: "bgp" | "keepalived";
   readonly units: readonly UnitState[];
+  /** What is looked at in the place of an ober.yaml that cannot be used, and why; absent where ober.yaml is usable. */
+  readonly instead?: Instead;
+  /** What HAProxy answers on its health path: whether it can serve. Whether clients reach it is in `service`. */
   readonly healthy: { readonly ok: boolean; readonly reason: string };
+  /** Whether each VIP reaches clients by this node, or by the node that shall have it, as far as this node can know. */
+  readonly service: readonly Service[];
+  /** What was found at a glance, of every condition; `ober doctor` looks at more. */
+  readonly findings: readonly Finding[];
   /** BGP mode: what is announced. Empty in keepalived mode. */
   readonly vips: readonly VipStatus[];
   /** Keepalived mode: who holds what, and what is suspicious. */
   readonly vrrp: VrrpView | undefined;
   readonly neighbors: readonly Neighbor[];
   readonly backends: readonly BackendStatus[];
+  /** What the RGWs answered to clients in the last minute; absent where it is not known yet. */
+  readonly errors?: { readonly seconds: number; readonly of: readonly Errors[] };
   /** What clients use of what the node has. */
   readonly clients: Saturation;
   readonly inFlight: number;
@@ -76,6 +65,8 @@ export type NodeStatus = {
   /** The renewal by ACME; undefined where it is off, or cannot be seen without root. */
   readonly renewal?: RenewalStatus | undefined;
   readonly generation: number | undefined;
+  /** When the change that waits for `ober confirm` is undone; null where none waits. */
+  readonly unconfirmedUntil: string | null;
   readonly transitions: HealthState["transitions"];
   /** What the health loop last wrote of itself; it outlives the loop until the machine boots. */
   readonly loop: HealthState | undefined;
@@ -116,96 +107,70 @@ export type ServerStatus = {
   readonly nameProblem?: string;
 };
 
+/** Looks at the node now. Changes nothing; what cannot be seen is said in the answer. */
+export function nodeStatus(node: Node): Promise<NodeStatus> {
+  return statusOf(lookAt({ ...node, isRoot: isRoot() }));
+}
+
 /**
- * Looks at the node now. Changes nothing; what cannot be seen is said in the answer. Every question has its own deadline: a program that
- * hangs costs its piece and some seconds.
+ * What a look shows. Every question has its own deadline: a program that hangs costs its piece and some seconds. Throws the error of ober.yaml
+ * where there is no configuration to look by.
  */
-export async function nodeStatus({ system: patient, paths }: Node): Promise<NodeStatus> {
-  const system = impatient(patient, PROGRAM_MS);
-  const node = { system, paths };
-  const { config } = await currentConfig(node);
-  const { ask, unanswered } = sight();
-  const localNow = localAddresses(system);
-  const unitsNow = unitStates(system, unitsOf(config));
-  // Whoever asks for them hears of a failure.
-  for (const shared of [localNow, unitsNow]) shared.catch(() => {});
-  const bounds = statBounds(config);
-  const rowsNow = ask<readonly StatRow[]>(
-    "servers",
-    isRoot()
-      ? () => orNothing(() => settledRows(() => showStat(paths.haproxySocket)))
-      : () => settledRows(() => statByHttp(config.stats_port, bounds)),
-    [],
-  );
-  const shares = async () =>
-    isRoot() ? orUndefined(() => clientShares(paths.haproxySocket, config.max_connections_per_client)) : undefined;
-  const [
-    units,
-    healthy,
-    health,
-    rows,
-    sessions,
-    old,
-    neighbors,
-    addresses,
-    certificates,
-    generations,
-    flag,
-    handover,
-    vrrp,
-    held,
-    names,
-    clients,
-    renewal,
-  ] = await Promise.all([
-    ask("units", () => unitsNow, []),
-    healthNow(config.stats_port),
-    ask("health", async () => (config.ha_mode === "bgp" ? readHealthState(system, paths) : undefined), undefined),
-    rowsNow,
-    ask(
-      "transfers",
-      () => orNothing(async () => parseSessions(await haproxyCommand(paths.haproxySocket, "show sess"))),
-      [],
-    ),
-    ask("workers", async () => (isRoot() ? orNothing(() => oldWorkers(paths.masterSocket)) : []), []),
-    neighborStatus({ ...node, isRoot: isRoot() }, config, ask),
-    ask("addresses", () => localNow, []),
-    ask("certificates", () => certificateStatus(node, config), []),
-    ask("generation", async () => (isRoot() ? generationNumbers(system, paths) : []), []),
-    ask("held", () => readDrainFlag(system, paths), undefined),
-    ask("handover", async () => (hasHandover(config) && isRoot() ? handoverState(system) : undefined), undefined),
-    ask(
-      "vrrp",
-      async () =>
-        config.ha_mode === "keepalived"
-          ? vrrpStatus(node, config, { addresses: localNow, units: unitsNow })
-          : undefined,
-      undefined,
-    ),
-    ask("held", () => heldBack(node, config), undefined),
-    ask<NameStates>("names", () => nameStates(node), new Map()),
-    ask("clients", async () => saturationNow(system, ...(await Promise.all([rowsNow, shares()]))), NOBODY),
-    ask(
-      "renewal",
-      async () => (config.certs.acme_enabled && isRoot() ? readAcmeState(system, paths) : undefined),
-      undefined,
-    ),
+export async function statusOf(sight: Sight): Promise<NodeStatus> {
+  const found = await requireConfig(sight);
+  const { config, instead } = found;
+  const or = async <T, U>(asked: Promise<T>, instead: U): Promise<Exclude<T, undefined> | U> =>
+    ((await orUndefined(() => asked)) ?? instead) as Exclude<T, undefined> | U;
+  // All questions are asked at once: two that hang cost no more than one.
+  const asked = Promise.all([judge(sight, AT_A_GLANCE), serviceOf(sight, config)]);
+  const more = Promise.all([
+    or(sight.drainFlag(), undefined),
+    or(sight.handover(), undefined),
+    or(sight.vrrp(), undefined),
+    or(sight.held(), undefined),
+    or(sight.names(), new Map() as NameStates),
+    or(sight.clients(), NOBODY),
+    or(sight.renewal(), undefined),
+    or(sight.change(), undefined),
+    or(sight.errors(), undefined),
   ]);
-  const unseen = unanswered();
+  const [units, probe, health, rows, sessions, old, neighbors, addresses, certificates, generations] =
+    await Promise.all([
+      or(sight.units(), []),
+      or(sight.probe(), undefined),
+      or(sight.loop(), undefined),
+      or(sight.rows(), []),
+      or(sight.transfers(), []),
+      or(sight.workers(), []),
+      sight.neighbors(),
+      or(sight.addresses(), []),
+      or(sight.certificates(), []),
+      or(sight.generations(), []),
+    ]);
+  const [flag, handover, vrrp, held, names, clients, renewal, change, errors] = await more;
+  const [findings, service] = await asked;
   const local = new Set(addresses.map(({ address }) => address));
-  const alive = unseen.some(({ question }) => question === "units")
-    ? health !== undefined && !health.stopped && Date.now() - Date.parse(health.updatedAt) < LOOP_SILENT_MS
-    : units.some(({ name, active }) => name === UNIT.bgp && active === "active");
+  const unitsKnown = !sight.unanswered().some(({ question }) => question === "units");
+  const alive = unitsKnown
+    ? units.some(({ name, active }) => name === UNIT.bgp && active === "active")
+    : health !== undefined && !health.stopped && sight.now - Date.parse(health.updatedAt) < LOOP_SILENT_MS;
   return {
     mode: config.ha_mode,
+    ...(instead === undefined ? {} : { instead }),
     units,
-    healthy: { ok: healthy.ok, reason: healthy.ok ? "HAProxy answers 200" : healthy.reason },
+    healthy: {
+      ok: probe?.ok === true,
+      reason: probe === undefined ? "not known" : probe.ok ? "HAProxy answers 200" : probe.reason,
+    },
+    service,
+    findings,
     vrrp,
     vips: (config.ha_mode === "bgp" ? config.vips : []).map((vip) =>
       vipStatus(vip, { local, health: alive ? health : undefined }),
     ),
     neighbors: neighbors.map((neighbor) => withWords(neighbor, alive ? health : undefined)),
     backends: config.backends.map(({ name }) => backendStatus(name, rows, names)),
+    ...(errors === undefined ? {} : { errors }),
     clients,
     inFlight: requestsInFlight(rows),
     transfers: sentence(requestsInFlight(rows), sessions),
@@ -218,13 +183,34 @@ export async function nodeStatus({ system: patient, paths }: Node): Promise<Node
     certificates,
     renewal,
     generation: generations.at(-1),
+    unconfirmedUntil: change?.confirm?.until ?? null,
     transitions: health?.transitions ?? [],
     loop: health,
-    unanswered: unseen,
+    unanswered: sight.unanswered(),
   };
 }
 
-/** Where nobody could ask. */
+/** The configuration to look by. Throws an OberError where there is none, or none that can be used. */
+export async function requireConfig(sight: Sight): Promise<WorkingConfig> {
+  try {
+    const found = await sight.working();
+    if (found !== undefined) return found;
+  } catch (error) {
+    throw configProblem(error);
+  }
+  throw new OberError("this node has no configuration yet", { hint: "ober config, or ober config --from FILE" });
+}
+
+/** Whether every VIP is served, here or by the node that shall have it. */
+export const isServing = ({ service }: Pick<NodeStatus, "service">): boolean => service.every(({ served }) => served);
+
+/** Whether the node does what it shall: what decides the exit code. A node that is drained or held back is so on purpose. */
+export function isWell({ service, findings }: Pick<NodeStatus, "service" | "findings">): boolean {
+  const split = findings.some(({ id, status }) => id === "vrrp" && status === "fail");
+  return !split && service.every((one) => one.served || isOnPurpose(one));
+}
+
+/** Where HAProxy could not be asked. */
 const NOBODY: Saturation = {
   connections: 0,
   limit: 0,
@@ -234,42 +220,6 @@ const NOBODY: Saturation = {
   overflows: 0,
   ...NO_SHARES,
 };
-
-/** An answer to ARP takes less than a millisecond where the segment is well; so long only where a node does not answer. */
-const ASK_MS = 200;
-
-async function vrrpStatus(
-  node: Node,
-  config: Config,
-  asked: { readonly addresses: Promise<readonly LocalAddress[]>; readonly units: Promise<readonly UnitState[]> },
-): Promise<VrrpView> {
-  const { system } = node;
-  const onSegment = async () => {
-    const place = await gatherPlace(node, config, asked.addresses);
-    const others = clusterNodes(config, place).filter((address) => address !== place.address);
-    const ask = () => askArp(place.interface, arpQuestions(config, place), ASK_MS, others);
-    return {
-      place,
-      onInterface: heldOn(place.interface, await asked.addresses),
-      arp: isRoot() ? await ask() : undefined,
-    };
-  };
-  const [{ place, ...seen }, states] = await Promise.all([
-    onSegment(),
-    isRoot() ? vrrpStates(system, asked.units.then(keepalivedAmong)) : [],
-  ]);
-  const view = vrrpView(config, place, { ...seen, states });
-  if (isRoot()) return view;
-  const unseen = { state: "needs root" } as const;
-  // Peers are heard by keepalived, and asked by ARP: nobody did.
-  return { ...view, peers: [], vips: view.vips.map((vip) => ({ ...vip, ...unseen, effectivePriority: vip.priority })) };
-}
-
-function keepalivedAmong(units: readonly UnitState[]): UnitState {
-  const found = units.find(({ name }) => name === UNIT.ha);
-  if (found === undefined) throw new Error("a node in keepalived mode has no ober-ha.service");
-  return found;
-}
 
 function vipStatus(
   vip: Config["vips"][number],
@@ -286,17 +236,6 @@ function vipStatus(
     since: said?.since,
     cause: said === undefined ? "the health loop does not run" : (said.problem ?? said.cause),
   };
-}
-
-/** The same rows as on HAProxy's socket, which is root's. */
-async function statByHttp(port: number, bounds: ReturnType<typeof statBounds>): Promise<readonly StatRow[]> {
-  const answer = await httpText("127.0.0.1", port, "/stats;csv", { timeoutMs: 1000, mostBytes: bounds.bytes });
-  return answer.status === 200 ? parseStat(answer.body, bounds.rows) : [];
-}
-
-/** What HAProxy says; nothing where it does not run. */
-async function orNothing<T>(ask: () => Promise<readonly T[]>): Promise<readonly T[]> {
-  return (await orUndefined(ask)) ?? [];
 }
 
 function backendStatus(name: string, rows: readonly StatRow[], names: NameStates): BackendStatus {

@@ -6,9 +6,10 @@ import { type Drained, waitForTransfers } from "../haproxy/traffic.ts";
 import type { System } from "../system/system.ts";
 import { systemctl, unitState, unitStates } from "../system/systemd.ts";
 import type { Output } from "../ui/output.ts";
-import { currentConfig, type Node } from "./node.ts";
+import type { Node } from "./node.ts";
 import { inTurn, type TurnOptions, turnArgs, waitTurnMs } from "./turn.ts";
 import { withdrawAll } from "./withdraw.ts";
+import { configInForce } from "./working-config.ts";
 
 export const stopArgs = {
   timeout: {
@@ -51,7 +52,7 @@ export function stopOptions({
  * nodes. Meanwhile the other nodes hand the packets of running transfers to this one.
  */
 export async function stopNode(node: Node, out: Output, options: StopOptions): Promise<Drained & { inFlight: number }> {
-  const { config } = await currentConfig(node);
+  const config = await configInForce(node, out);
   return inTurn(node, out, config, options, () => leaveAndStop(node, out, { ...options, config }));
 }
 

@@ -1,28 +1,16 @@
 /**
- * Why a VIP is or is not served from this node: the links from HAProxy to the router or the segment, in the order in which one
- * causes the next. Pure; the first broken link is the reason, and those behind it are its consequences.
+ * Why a VIP is or is not served from this node: the conditions that carry it, in the order in which one causes the next. The first that fails is
+ * the reason, and those behind it are its consequences.
  */
+import type { Finding } from "../checks/check.ts";
+import { isTrouble } from "../checks/check.ts";
 import type { VrrpVip } from "../checks/vrrp.ts";
-import { QUESTIONS, type Question } from "./sight.ts";
-import type { NodeStatus } from "./status.ts";
-import {
-  addressLink,
-  admissionLinks,
-  bfdLinks,
-  certificateLinks,
-  clientsLink,
-  drainLink,
-  haproxyLink,
-  healthLink,
-  loopLink,
-  rgwLinks,
-  routeLink,
-  sessionLinks,
-  unknownLink,
-  vrrpLinks,
-} from "./why-links.ts";
+import type { Config } from "../config/schema.ts";
+import { orUndefined } from "../errors.ts";
+import { judge, OF_A_VIP } from "./conditions.ts";
+import type { Sight } from "./sight.ts";
 
-export type Link = { readonly link: string; readonly text: string } & (
+export type Link = { readonly id: string; readonly link: string; readonly text: string } & (
   | { readonly state: "ok" | "note" }
   /** `because` completes "... is not served from this node: "; `type` is what to type. */
   | { readonly state: "broken"; readonly because: string; readonly type: string }
@@ -40,72 +28,96 @@ export type Why = {
   readonly type: string | undefined;
 };
 
-export type WhyFacts = {
-  readonly status: NodeStatus;
-  readonly now: number;
-  /** What HAProxy answers for the VIP's own group. */
-  readonly groupHealth: { readonly ok: boolean; readonly reason: string; readonly latencyMs: number };
+/** The same without the evidence, for `status`, the metrics and `status --all`. */
+export type Service = {
+  readonly vip: string;
+  readonly here: boolean;
+  readonly served: boolean;
+  /** It is not known: what decides could not be asked. */
+  readonly unknown: boolean;
+  /** The condition that is the reason; null where it is served. */
+  readonly reason: string | null;
+  readonly because: string;
+  readonly fix: string | null;
 };
 
-/** The chain of one VIP. `vip` must be one of the configuration's. */
-export function whyOf(vip: string, facts: WhyFacts): Why {
-  const { status } = facts;
-  const bgp = status.vips.find((one) => one.vip === vip);
-  const vrrp = status.vrrp?.vips.find((one) => one.vip === vip);
-  const unseen = status.mode === "keepalived" ? unknownLink(facts, "vrrp", "VRRP") : undefined;
-  if (bgp === undefined && vrrp === undefined && unseen === undefined) throw new Error(`${vip} is no VIP of this node`);
-  const common = [
-    ...certificateLinks(facts),
-    haproxyLink(facts),
-    ...rgwLinks(facts, bgp?.backend),
-    clientsLink(facts),
-    healthLink(facts),
-    drainLink(facts),
-    ...admissionLinks(facts),
-  ];
-  const links = bgp
-    ? [
-        ...common,
-        addressLink(bgp, facts),
-        loopLink(facts),
-        routeLink(bgp, facts),
-        ...sessionLinks(facts),
-        ...bfdLinks(facts),
-      ]
-    : [...common, ...(vrrp ? vrrpLinks(vrrp, facts) : []), ...(unseen ? [unseen] : [])];
-  const doubt = doubtOf(status);
-  if (doubt !== undefined && links.every(({ state }) => state !== "broken")) {
-    const conclusion = `whether ${vip} is served from this node is not known: ${doubt}`;
+/** Out of traffic because an operator wants it so: no failure. */
+export const isOnPurpose = ({ reason }: Service): boolean => reason === "drained" || reason === "held";
+
+/** What decides whether clients reach a VIP, and is no proof where it is not known. */
+const DECIDING: readonly string[] = ["vips", "routes", "bgp", "vrrp"];
+
+/** Asks all that carries a VIP. `vip` must be one of the configuration's. */
+export async function whyOf(sight: Sight, vip: string): Promise<Why> {
+  const findings = await judge(sight, OF_A_VIP, vip);
+  return concluded(vip, findings, await vrrpOf(sight, vip));
+}
+
+/** How each VIP is served. */
+export function serviceOf(sight: Sight, { vips }: Pick<Config, "vips">): Promise<readonly Service[]> {
+  return Promise.all(
+    vips.map(async ({ address }) => {
+      const findings = await judge(sight, OF_A_VIP, address);
+      return serviceIn(address, findings, await vrrpOf(sight, address));
+    }),
+  );
+}
+
+/** How keepalived has the VIP; undefined in BGP mode, and where it could not be asked. */
+async function vrrpOf(sight: Sight, vip: string): Promise<VrrpVip | undefined> {
+  return (await orUndefined(sight.vrrp))?.vips.find((one) => one.vip === vip);
+}
+
+type Broken = Extract<Link, { state: "broken" }>;
+
+/** Pure. */
+export function linksOf(findings: readonly Finding[]): readonly Link[] {
+  return findings.flatMap((finding): readonly Link[] => {
+    const { id, title: link, detail: text } = finding;
+    if (finding.status === "skip") return [];
+    if (!isTrouble(finding)) return [{ id, link, text, state: "ok" }];
+    if (finding.follows !== undefined)
+      return [{ id, link, text: `${text} (follows from: ${finding.follows})`, state: "note" }];
+    if (finding.stops !== true) return [{ id, link, text, state: "note" }];
+    return [{ id, link, text, state: "broken", because: text, type: finding.fix }];
+  });
+}
+
+/** `vrrp` is how keepalived has the VIP, in its mode. Pure. */
+export function concluded(vip: string, findings: readonly Finding[], vrrp?: VrrpVip): Why {
+  const links = linksOf(findings);
+  const broken = links.find((link): link is Broken => link.state === "broken");
+  const doubt = findings.find(({ id, unknown }) => unknown === true && DECIDING.includes(id));
+  if (broken === undefined && doubt !== undefined) {
+    const conclusion = `whether ${vip} is served from this node is not known: ${doubt.detail}`;
     return { vip, here: false, served: false, links, conclusion, type: "ober doctor" };
   }
-  const here = bgp ? links.every(({ state }) => state !== "broken") : vrrp?.state === "MASTER" && vrrp.onInterface;
-  return { vip, here: here === true, links, ...concluded(vip, links, here === true ? undefined : vrrp) };
-}
-
-/** What is not known and decides; undefined where the rest is proof enough. */
-function doubtOf({ unanswered, neighbors, mode }: NodeStatus): string | undefined {
-  const proven = neighbors.some(({ session }) => session);
-  const decides = (question: Question) =>
-    question === "addresses" || (mode === "keepalived" ? question === "vrrp" : question === "sessions" && !proven);
-  const found = unanswered.find(({ question }) => decides(question));
-  return found && `${QUESTIONS[found.question]}: ${found.problem}`;
-}
-
-/** `elsewhere` is how things stand with a VIP in keepalived mode that is not here. */
-function concluded(vip: string, links: readonly Link[], elsewhere: VrrpVip | undefined) {
-  const broken = links.find((link) => link.state === "broken");
-  const held = elsewhere?.holder === undefined ? "" : ` (${elsewhere.holder} serves it)`;
-  if (broken?.state === "broken") {
-    const verb =
-      elsewhere === undefined && links.some(({ link }) => link === "VRRP")
-        ? "is served from this node, but"
-        : "is not served from this node";
-    return { served: false, conclusion: `${vip} ${verb}: ${broken.because}${held}`, type: broken.type };
+  const held = vrrp !== undefined && vrrp.state === "MASTER" && vrrp.onInterface;
+  const here = vrrp === undefined ? broken === undefined : held;
+  if (broken !== undefined) {
+    const elsewhere = vrrp?.holder !== undefined && !held ? ` (${vrrp.holder} serves it)` : "";
+    const verb = held ? "is served from this node, but" : "is not served from this node";
+    const conclusion = `${vip} ${verb}: ${broken.because}${elsewhere}`;
+    return { vip, here, served: false, links, conclusion, type: broken.type };
   }
-  if (elsewhere === undefined) return { served: true, conclusion: `${vip} is served from this node`, type: undefined };
+  const by = here
+    ? "from this node"
+    : `by ${vrrp?.holder}${vrrp?.holder === vrrp?.owner ? ", its owner" : ""}; this node stands by`;
+  return { vip, here, served: true, links, conclusion: `${vip} is served ${by}`, type: undefined };
+}
+
+/** The same, short. Pure. */
+export function serviceIn(vip: string, findings: readonly Finding[], vrrp?: VrrpVip): Service {
+  const { here, served, links, conclusion, type } = concluded(vip, findings, vrrp);
+  const broken = links.find((link): link is Broken => link.state === "broken");
+  const unknown = !served && broken === undefined;
   return {
-    served: true,
-    conclusion: `${vip} is served by ${elsewhere.holder}${elsewhere.holder === elsewhere.owner ? ", its owner" : ""}; this node stands by`,
-    type: undefined,
+    vip,
+    here,
+    served,
+    unknown,
+    reason: broken?.id ?? null,
+    because: broken?.because ?? (served ? "" : conclusion),
+    fix: type ?? null,
   };
 }

@@ -76,9 +76,14 @@ function spawned<I extends "ignore" | Uint8Array>(
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
     const why = UNRUNNABLE[code];
     if (why === undefined) throw error;
-    throw new OberError(`${argv[0]} ${why}`, { cause: error });
+    throw new OberError(`${argv[0]} ${why}`, { cause: error, ...(code === "ENOENT" ? lostHint(argv[0] ?? "") : {}) });
   }
 }
+
+/** The file is there (it was found), so what it is run by is not: the first line of a script names it. */
+const lostHint = (program: string) => ({
+  hint: `install the package that has it again (apt-get install --reinstall, dnf reinstall); its name: head -1 $(command -v ${program})`,
+});
 
 /** By errno of execve(2). */
 const UNRUNNABLE: Readonly<Record<string, string>> = {
@@ -86,6 +91,7 @@ const UNRUNNABLE: Readonly<Record<string, string>> = {
   ENOEXEC: "is no program for this machine: another architecture, or no program at all",
   EACCES: "cannot be executed",
   ETXTBSY: "is being written",
+  ENOENT: "has lost its interpreter",
   ELIBBAD: "needs a library that is damaged",
 };
 

@@ -4,6 +4,7 @@ import { type HaproxyFacts, POST_QUANTUM } from "../domain/facts.ts";
 import { atLeast, parseVersion, type Version } from "../domain/version.ts";
 import { OberError, orUndefined } from "../errors.ts";
 import { jsonAs } from "./json.ts";
+import { searchPath } from "./process.ts";
 import type { System } from "./system.ts";
 
 /** Versions of the programs that ober drives; undefined where a program is not installed. */
@@ -98,14 +99,15 @@ async function answer(system: System, argv: readonly string[]): Promise<string> 
 
 /** Where a program of this machine's PATH is. */
 async function whereIs(system: System, program: string): Promise<string | undefined> {
+  // Of the machine that ober runs on, that needs no process.
+  if (system.root === "") return Bun.which(program, { PATH: searchPath(process.env["PATH"]) }) ?? undefined;
   const { code, stdout } = await system.run(["/bin/sh", "-c", 'command -v "$0"', program], { accept: [0, 1, 127] });
   return code === 0 ? stdout.trim() : undefined;
 }
 
 /** Whether a program is in this machine's PATH. */
 export async function isInstalled(system: System, program: string): Promise<boolean> {
-  const { code } = await system.run(["/bin/sh", "-c", 'command -v "$0" >/dev/null', program], { accept: [0, 1, 127] });
-  return code === 0;
+  return (await whereIs(system, program)) !== undefined;
 }
 
 /** What ober is written and tested for. ExaBGP 6 speaks another API, and drops its sessions at the router's End-of-RIB. */

@@ -15,7 +15,8 @@ export async function steeredBy(system: System, path: string): Promise<string | 
     const found = above === place ? undefined : await look(above);
     if (found !== undefined) return found;
     const stat = await system.stat(place);
-    if (stat === undefined) return undefined;
+    // A masked unit leads there: what anyone writes into it, nobody reads.
+    if (stat === undefined || place === "/dev/null") return undefined;
     if (stat.kind === "link") {
       links += 1;
       const target = await system.readLink(place);

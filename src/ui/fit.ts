@@ -43,3 +43,11 @@ function splitAt(line: string, width: number): readonly [string, string] {
   }
   return [line.slice(0, at), line.slice(at)];
 }
+
+/** The first lines of a text that a screen of `rows` has room for, and how many there are more. For what is drawn anew again and again. Pure. */
+export function cut(text: string, rows: number | undefined): string {
+  const lines = text.split("\n");
+  if (rows === undefined || rows < 3 || lines.length < rows) return text;
+  const shown = lines.slice(0, rows - 2);
+  return `${shown.join("\n")}\n... ${lines.length - shown.length} more lines: ober status`;
+}

@@ -1,10 +1,14 @@
 /**
- * Rows as aligned columns, two blanks apart, with a heading; the last column is not padded. A cell is one line: what stands in it may come
+ * Rows as aligned columns, two blanks apart, with a heading where one is given; the last column is not padded. A cell is one line: what stands in it may come
  * from another machine, and must not look like a row of its own.
  */
 export function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
-  const all = [heading, ...rows].map((row) => row.map((cell) => cell.replace(/[\r\n\t\v\f]+/g, " ")));
-  const widths = heading.map((_, column) => all.reduce((most, row) => Math.max(most, width(row[column] ?? "")), 0));
+  const all = (heading.length === 0 ? rows : [heading, ...rows]).map((row) =>
+    row.map((cell) => cell.replace(/[\r\n\t\v\f]+/g, " ")),
+  );
+  const widths = (all[0] ?? []).map((_, column) =>
+    all.reduce((most, row) => Math.max(most, width(row[column] ?? "")), 0),
+  );
   return all
     .map((row) =>
       row

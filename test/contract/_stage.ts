@@ -48,7 +48,7 @@ haproxy_process_start_time_seconds 1764190000
 export const identity = (address: string) => ({
   leaving: false,
   now: 1_764_190_000,
-  serves: {},
+  serves: { at: 1_764_189_999, vips: { [VIP]: 1_764_180_000 } },
   turn: {},
   node: { ober: "1.0.0", config: {}, cluster: { address, members: [OWN, ...PEERS] } },
 });

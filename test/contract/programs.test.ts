@@ -27,17 +27,17 @@ const SHOWS: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
     systemctl: /^ober-http\.service +active/m,
     ip: new RegExp(`^${VIP} .* present `, "m"),
     birdc: /^10\.77\.0\.1 .*\bUp$/m,
-    nft: /12 handed on/,
+    nft: /connection handover: idle/,
     ss: /of 20000 connections/,
     "": /^s3 +10\.66\.0\.11:7480 +UP/m,
   },
   why: {
-    systemctl: /^ok +HAProxy +runs/m,
-    ip: new RegExp(`^ok +address +${VIP}`, "m"),
-    birdc: /^ok +BFD 10\.77\.0\.1 +Up/m,
+    systemctl: /^ok +units +ober-vip/m,
+    ip: /^ok +VIP addresses +all on/m,
+    birdc: /^ok +BFD sessions +up/m,
     ss: /^ok +clients/m,
     nft: /^ok +RGWs +2 of 2/m,
-    "": /^ok +route/m,
+    "": /^ok +routes/m,
   },
   metrics: {
     systemctl: /^ober_unit_active\{unit="ober-http\.service"\} 1/m,
@@ -48,25 +48,25 @@ const SHOWS: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
     "": /^ober_backend_servers_up\{backend="s3"\} 2/m,
   },
   doctor: {
-    systemctl: /units: all active/,
-    haproxy: /backends: 2 of 2/,
-    exabgp: /ober\.yaml: valid/,
-    keepalived: /ober\.yaml: valid/,
-    bird: /ober\.yaml: valid/,
-    timedatectl: /clock: synchronized/,
-    df: /disk space: space/,
-    birdc: /BFD sessions: up/,
-    ip: /VIP addresses: all on/,
-    "": /secrets: /,
+    systemctl: /^ok +units +all active/m,
+    haproxy: /^ok +RGWs +2 of 2/m,
+    exabgp: /^ok +ober\.yaml +valid/m,
+    keepalived: /^ok +ober\.yaml +valid/m,
+    bird: /^ok +ober\.yaml +valid/m,
+    timedatectl: /^ok +clock +synchronized/m,
+    df: /^ok +disk space +ok, /m,
+    birdc: /^ok +BFD sessions +up/m,
+    ip: /^ok +VIP addresses +all on/m,
+    "": /^ok +secrets +/m,
   },
   "status --all": { ip: /^10\.77\.0\.11 +serves/m, "": /^10\.77\.0\.12 +serves/m },
   "--version": { haproxy: /HAProxy 3\.0\.11/, exabgp: /ExaBGP 4\.2\.25/, keepalived: /keepalived 2\.3\.3/ },
 };
 
 /** What a command cannot know where it does not know this. */
-const NEEDS: Readonly<Record<string, readonly string[]>> = { "doctor systemctl": ["haproxy", "birdc", "ip"] };
+const NEEDS: Readonly<Record<string, readonly string[]>> = {};
 
-/** A program is ended after 3.5 s, a question is given up after 4 s and all of doctor's after 4.5 s. */
+/** A program is ended after 3.5 s, and a question is given up after 4 s. */
 const PATIENCE_MS: Readonly<Record<string, number>> = { "--version": 8_000, "status --all": 5_000 };
 
 /** All of them with OBER_ROUNDS; the suite proves each program with each command, and each way with those that look at everything. */

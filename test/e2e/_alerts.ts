@@ -54,7 +54,7 @@ export const INJECTIONS: readonly Injection[] = [
     what: "the session closed by the router",
     how: ({ name }) => birdc(`disable ${name}`),
     mend: ({ name }) => birdc(`enable ${name}`),
-    alerts: ["OberBgpSessionDown NODE"],
+    alerts: ["OberBgpSessionDown NODE", "OberNodeNotServing NODE"],
     always: true,
   },
   { what: "drained", how: "ober drain -q", mend: "ober undrain -q", alerts: [] },
@@ -62,7 +62,7 @@ export const INJECTIONS: readonly Injection[] = [
     what: "ExaBGP's unit stopped",
     how: "systemctl stop ober-bgp",
     mend: "ober start -q",
-    alerts: ["OberUnitDown NODE"],
+    alerts: ["OberNodeNotServing NODE", "OberUnitDown NODE"],
   },
   {
     what: "two of three RGWs stopped",

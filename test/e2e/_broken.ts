@@ -44,7 +44,7 @@ export const BROKEN: readonly Broken[] = [
   {
     what: "HAProxy's unit stopped",
     how: "systemctl stop ober-http",
-    first: ["units", /ober-http.service is inactive/],
+    first: ["units", /ober-http.service does not run/],
     why: /ober-http.service does not run/,
     mend: START,
     always: true,
@@ -52,40 +52,40 @@ export const BROKEN: readonly Broken[] = [
   {
     what: "ExaBGP's unit stopped",
     how: "systemctl stop ober-bgp",
-    first: ["units", /ober-bgp.service is inactive/],
+    first: ["units", /ober-bgp.service does not run/],
     why: /ober-bgp.service does not run/,
     mend: START,
   },
   {
     what: "BFD's unit stopped",
     how: "systemctl stop ober-bfd",
-    first: ["units", /ober-bfd.service is inactive/],
+    first: ["units", /ober-bfd.service does not run/],
     mend: START,
   },
   {
     what: "the handover's unit stopped",
     how: "systemctl stop ober-handover",
-    first: ["units", /ober-handover.service is inactive/],
+    first: ["units", /ober-handover.service does not run/],
     mend: START,
   },
   {
     what: "the VIPs' unit stopped",
     how: "systemctl stop ober-vip",
-    first: ["units", /ober-vip.service is inactive/],
-    why: /not on this machine/,
+    first: ["units", /ober-vip.service does not run/],
+    why: /ober-vip.service does not run/,
     mend: START,
   },
   {
     what: "the node stopped",
     how: "ober stop -q --force",
     first: ["units", /the node is stopped/],
-    why: /the node was stopped/,
+    why: /the node is stopped by root/,
     mend: START,
   },
   {
     what: "a unit not enabled",
     how: "systemctl disable ober-bgp",
-    first: ["units", /ober-bgp.service is active, disabled/],
+    first: ["units", /ober-bgp.service runs, but is disabled/],
     mend: "systemctl enable ober-bgp",
     always: true,
   },
@@ -100,8 +100,8 @@ export const BROKEN: readonly Broken[] = [
   {
     what: "a unit's file gone",
     how: "systemctl stop ober-bgp && rm /etc/systemd/system/ober-bgp.service && systemctl daemon-reload",
-    first: ["units", /ober-bgp.service is inactive, not-found/],
-    why: /is not there/,
+    first: ["units", /ober-bgp.service is inactive, its unit file is missing/],
+    why: /its unit file is missing/,
     mend: `${APPLY} && ${START}`,
   },
   {
@@ -128,7 +128,7 @@ export const BROKEN: readonly Broken[] = [
     what: "the VIP missing",
     how: "ip addr del 10.99.0.100/32 dev lo",
     first: ["vips", /10.99.0.100 not on this machine/],
-    why: /its address is not on this machine/,
+    why: /10.99.0.100 not on this machine/,
     mend: FIX,
     always: true,
   },
@@ -153,9 +153,10 @@ export const BROKEN: readonly Broken[] = [
   },
   {
     what: "ober.yaml no YAML any more",
-    how: `${edit("")} && echo 'vips: [' >> ${YAML}`,
-    first: ["configuration", /./],
-    mend: RESTORE,
+    how: `echo 'vips: [' >> ${YAML}`,
+    first: ["configuration", /looked at by generation \d+, which was applied last/],
+    // What doctor says: the number of the generation is in it.
+    mend: "$(ober doctor --only configuration --json | sed -n 's/.*\\(ober rollback [0-9]* --yes\\).*/\\1/p' | head -1)",
     always: true,
   },
   {
@@ -249,7 +250,7 @@ export const BROKEN: readonly Broken[] = [
   {
     what: "the handover's table flushed",
     how: "nft delete table ip ober",
-    first: ["handover", /somebody flushed/],
+    first: ["handover", /its table is gone/],
     mend: FIX,
   },
   {
@@ -262,7 +263,7 @@ export const BROKEN: readonly Broken[] = [
   {
     what: "port 179 closed",
     how: drop("tcp dport 179", "tcp sport 179"),
-    first: ["bgp", /no session with 10.77.0.1: .*no answer/],
+    first: ["bgp", /no router has a BGP session: no session with 10.77.0.1: .*no answer/],
     why: /no router has a BGP session/,
     mend: OPEN,
     always: true,
@@ -330,10 +331,18 @@ export const BROKEN: readonly Broken[] = [
     mend: (node) => node.mend(),
   },
   {
+    what: "the cable pulled",
+    how: (node) => node.dropCarrier(),
+    first: ["link", /eth0 has no link/],
+    why: /eth0 has no link/,
+    mend: (node) => node.mend(),
+    always: true,
+  },
+  {
     what: "drained",
     how: "ober drain -q --reason disks",
-    first: ["drained", /drained by .*: disks/],
-    why: /drained by .*: disks/,
+    first: ["drained", /drained .*by .*: disks/],
+    why: /drained .*by .*: disks/,
     mend: "ober undrain -q",
     always: true,
   },
@@ -341,7 +350,7 @@ export const BROKEN: readonly Broken[] = [
     what: "drained by hand",
     how: "touch /opt/ober/var/drain",
     first: ["drained", /^drained$/],
-    why: /the node is drained/,
+    why: /: drained$/,
     mend: "rm /opt/ober/var/drain",
   },
   {
@@ -350,10 +359,9 @@ export const BROKEN: readonly Broken[] = [
       for (const process of node.processesOf("ober-http.service")) signal(process, "SIGSTOP");
     },
     first: ["haproxy", /no answer .* hangs/],
-    why: /health check fails/,
-    mend: (node) => {
-      for (const process of node.processesOf("ober-http.service")) signal(process, "SIGCONT");
-    },
+    why: /no answer .* hangs/,
+    // What doctor and why say; what hangs is killed, and systemd starts it with what is bound to it.
+    mend: "systemctl kill --signal=SIGKILL ober-http.service",
     always: true,
   },
   {
@@ -366,7 +374,7 @@ export const BROKEN: readonly Broken[] = [
   {
     what: "a change that waits for its confirmation",
     how: `${edit("s/hold_time: 3/hold_time: 6/")} && ober apply --confirm 5 -q`,
-    first: ["unconfirmed", /undone at/],
+    first: ["unconfirmed", /reverts in \d+ s unless you run: ober confirm/],
     mend: "ober confirm --undo -q",
   },
   {
@@ -418,7 +426,7 @@ export const BROKEN_VRRP: readonly Broken[] = [
   {
     what: "keepalived's unit stopped",
     how: "systemctl stop ober-ha",
-    first: ["units", /ober-ha.service is inactive/],
+    first: ["units", /ober-ha.service does not run/],
     why: /ober-ha.service does not run/,
     mend: START,
   },
@@ -447,10 +455,9 @@ export const BROKEN_VRRP: readonly Broken[] = [
       for (const process of node.processesOf("ober-http.service")) signal(process, "SIGSTOP");
     },
     first: ["haproxy", /no answer .* hangs/],
-    why: /health check fails/,
-    mend: (node) => {
-      for (const process of node.processesOf("ober-http.service")) signal(process, "SIGCONT");
-    },
+    why: /no answer .* hangs/,
+    // What doctor and why say; what hangs is killed, and systemd starts it with what is bound to it.
+    mend: "systemctl kill --signal=SIGKILL ober-http.service",
   },
   {
     what: "more nodes than VIPs",
@@ -461,8 +468,8 @@ export const BROKEN_VRRP: readonly Broken[] = [
   {
     what: "drained",
     how: "ober drain -q --reason disks",
-    first: ["drained", /drained by .*: disks/],
-    why: /drained by .*: disks.* serves it/,
+    first: ["drained", /drained .*by .*: disks/],
+    why: /drained .*by .*: disks.* serves it/,
     mend: "ober undrain -q",
   },
   {

@@ -73,7 +73,7 @@ for (const release of ROUNDS > 1 ? (["trixie", "bookworm"] as const) : (["bookwo
     test("have nothing to complain about", async () => {
       for (const node of cluster.nodes) {
         expect((await statusOf(node)).vrrp.suspicions).toEqual([]);
-        expect((await ober(node, ["status"])).stdout).toContain("healthy");
+        expect((await ober(node, ["status"])).stdout).toContain("serving");
         expect((await ober(node, ["test"])).stdout).not.toContain("fail");
         const doctor = JSON.parse((await ober(node, ["doctor", "--json"], { accept: [0, 1] })).stdout) as {
           findings: { id: string; status: string; detail: string }[];

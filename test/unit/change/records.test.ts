@@ -25,6 +25,7 @@ import { readJournal } from "../../../src/install/journal.ts";
 import { recordsToMend } from "../../../src/install/mend.ts";
 import type { Step } from "../../../src/install/step.ts";
 import { isNode } from "../../../src/node/node.ts";
+import { lookAt } from "../../../src/node/sight.ts";
 import { cutOffUpgrade } from "../../../src/node/upgrade.ts";
 import { isOperatorsDrain } from "../../../src/system/drain-flag.ts";
 import { readHealthState } from "../../../src/system/health-state.ts";
@@ -79,11 +80,11 @@ const COMMANDS: Readonly<Record<string, (system: System) => Promise<unknown>>> =
   bootstrap: (system) => recordsToMend(system, paths, [STEP]),
   "uninstall: before anything": (system) => requireRecords(system, paths),
   "uninstall: journal": (system) => readJournal(system, paths),
-  "doctor: records": (system) => checkRecords({ system, paths, isRoot: true }),
-  "doctor: unconfirmed": (system) => checkUnconfirmed({ system, paths, isRoot: true }),
-  "doctor: drift": (system) => checkDrift({ system, paths, isRoot: true }),
-  "doctor: edits": (system) => checkApplied({ system, paths, isRoot: true }),
-  "doctor: executable": (system) => checkExecutable({ system, paths, isRoot: true }),
+  "doctor: records": (system) => checkRecords(lookAt({ system, paths, isRoot: true })),
+  "doctor: unconfirmed": (system) => checkUnconfirmed(lookAt({ system, paths, isRoot: true })),
+  "doctor: drift": (system) => checkDrift(lookAt({ system, paths, isRoot: true })),
+  "doctor: edits": (system) => checkApplied(lookAt({ system, paths, isRoot: true })),
+  "doctor: executable": (system) => checkExecutable(lookAt({ system, paths, isRoot: true })),
   "apply: nothing to change": (system) => keepIfLost(system, paths, LIVE),
 };
 
@@ -163,14 +164,14 @@ describe.each(NAMES)("%s", (name) => {
   test("as it should be troubles nobody", async () => {
     using system = await node(name, ["transaction", "upgrade"].includes(name) ? undefined : OWN[name]);
     expect(await recordTroubles(system, paths)).toEqual([]);
-    expect((await checkRecords({ system, paths, isRoot: true })).status).toBe("pass");
+    expect((await checkRecords(lookAt({ system, paths, isRoot: true }))).status).toBe("pass");
   });
 });
 
 describe("doctor", () => {
   const verdict = async (name: OwnName, content: string | undefined) => {
     using system = await node(name, content);
-    return await checkRecords({ system, paths, isRoot: true });
+    return await checkRecords(lookAt({ system, paths, isRoot: true }));
   };
 
   test.each<[OwnName, string | undefined, object]>([
@@ -202,8 +203,8 @@ describe("doctor", () => {
 
   test("needs root, and says nothing of a machine without ober", async () => {
     using system = temporarySystem();
-    expect((await checkRecords({ system, paths, isRoot: false })).status).toBe("skip");
-    expect((await checkRecords({ system, paths, isRoot: true })).status).toBe("pass");
+    expect((await checkRecords(lookAt({ system, paths, isRoot: false }))).status).toBe("skip");
+    expect((await checkRecords(lookAt({ system, paths, isRoot: true }))).status).toBe("pass");
   });
 });
 

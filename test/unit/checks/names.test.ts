@@ -31,7 +31,7 @@ test("a name without an address is named, with what to look at", () => {
   expect(verdict({ states })).toEqual({
     status: "warn",
     detail: "rgw1: name does not resolve (no answer from DNS within 3 s); tried again every 2 s",
-    fix: "getent ahosts rgw1; correct DNS or /etc/hosts: HAProxy has the address within 10 s",
+    fix: "correct DNS or /etc/hosts (getent ahosts rgw1): HAProxy takes the address within 10 s",
   });
 });
 

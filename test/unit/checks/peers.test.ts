@@ -38,7 +38,7 @@ const status = (given: PeerAnswers) => peerStatus(N2, given, { config, timeoutMs
 const same = {
   leaving: false,
   now: 1000,
-  serves: {},
+  serves: { at: 999, vips: { "10.99.0.100": 900 } },
   turn: {},
   node: { ober: "1.0.0", config: sectionHashes(config) },
 };
@@ -58,11 +58,37 @@ describe("the members of a cluster", () => {
   });
 });
 
+describe("a node that could serve", () => {
+  test.each([
+    ["whose loop says that nothing is announced to a router with a session", { at: 999, vips: {} }],
+    ["whose loop is silent", { at: 900, vips: { "10.99.0.100": 800 } }],
+    ["of which nothing has said anything yet", {}],
+  ])("%s is not reached by clients", (_what, serves) => {
+    expect(status(answers({ ...same, serves }))).toMatchObject({
+      serves: true,
+      announces: [],
+      reason: expect.stringContaining("clients do not reach it"),
+      fix: "on n2: ober why",
+    });
+  });
+
+  test("names the VIPs that it does not announce", () => {
+    const serves = { at: 999, vips: { "10.99.0.7": 900 } };
+    expect(status(answers({ ...same, serves })).reason).toBe("it does not announce 10.99.0.100");
+  });
+
+  test("and leaves traffic is not complained of", () => {
+    expect(status(answers({ ...same, leaving: true, serves: {} }))).toMatchObject({ serves: false, announces: [] });
+    expect(status(answers({ ...same, leaving: true, serves: {} })).reason).toBeUndefined();
+  });
+});
+
 test("a node that answers says what it serves, and since when", () => {
   expect(status(answers(same))).toEqual({
     ...N2,
     answers: true,
     serves: true,
+    announces: ["10.99.0.100"],
     reason: undefined,
     fix: undefined,
     ober: "1.0.0",

@@ -30,7 +30,7 @@ describe("checks that run together", () => {
       "hangs warn",
       "broken fail",
     ]);
-    expect(findings[0]?.detail).toBe("could not be found out within 0.05 s: something that it asks hangs");
+    expect(findings[0]?.detail).toBe("timed out after 0.05 s");
   });
 });
 
@@ -57,8 +57,8 @@ describe("units", () => {
       [unit("ober-http.service"), unit("ober-bgp.service", { active: "failed", result: "watchdog" })],
       {
         status: "fail",
-        detail: "ober-bgp.service is failed (watchdog), enabled",
-        fix: "ober logs --service bgp; then ober start",
+        detail: "ober-bgp.service does not run: failed (watchdog), enabled",
+        fix: "ober start; if it ends again: ober logs --service bgp",
       },
     ],
     [
@@ -69,7 +69,11 @@ describe("units", () => {
     [
       "one is gone",
       [unit("ober-http.service"), unit("ober-bgp.service", { active: "inactive", load: "not-found", enabled: "" })],
-      { status: "fail", detail: "ober-bgp.service is inactive, not-found", fix: "ober apply --yes; ober start" },
+      {
+        status: "fail",
+        detail: "ober-bgp.service is inactive, its unit file is missing",
+        fix: "ober apply --yes && ober start",
+      },
     ],
     [
       "one would stay away after a reboot",
@@ -85,8 +89,8 @@ describe("the clock", () => {
   const rgw = (aheadMs: number) => ({ name: "rgw1:7480", aheadMs });
   test.each<[boolean | undefined, ReturnType<typeof rgw> | undefined, string, string]>([
     [true, rgw(900), "pass", "synchronized, agrees with rgw1:7480"],
-    [undefined, undefined, "skip", "nobody to compare with"],
-    [false, rgw(0), "warn", "nothing synchronizes the clock"],
+    [undefined, undefined, "skip", "there is no clock to compare with"],
+    [false, rgw(0), "warn", "the clock is not synchronized"],
     [true, rgw(10_000), "warn", "rgw1:7480 is 10 s ahead of this machine"],
     [false, rgw(-3_600_000), "fail", "rgw1:7480 is 3600 s behind this machine"],
   ])("synchronized %p, RGW %p: %s", (synchronized, other, status, detail) => {
@@ -165,7 +169,7 @@ describe("routes", () => {
       state({}, { updatedAt: "2026-01-01T11:59:00Z" }),
       false,
       "fail",
-      "the health loop is silent for 60 s: routes stay as they are",
+      "the health loop has been silent for 60 s: routes stay as they are",
     ],
     [
       state({ acknowledged: false, problem: "ExaBGP refused the route" }),
@@ -177,9 +181,9 @@ describe("routes", () => {
       state({ announced: false, cause: "HAProxy answers 503" }),
       false,
       "warn",
-      "10.99.0.100 is withdrawn: HAProxy answers 503",
+      "10.99.0.100: withdrawn: HAProxy answers 503",
     ],
-    [state({ announced: false, cause: "drained" }), true, "pass", "10.99.0.100 is withdrawn: drained"],
+    [state({ announced: false, cause: "drained" }), true, "pass", "10.99.0.100: withdrawn: drained"],
   ])("%#", (given, drained, status, detail) => {
     expect(routesVerdict(given, { drained, now: NOW })).toMatchObject({ status, detail });
   });
@@ -188,7 +192,7 @@ describe("routes", () => {
 test.each([
   [[true, true], "pass", "9000 bytes to rgw1, rgw2"],
   [[true, false], "fail", "packets of 9000 bytes do not reach rgw2, small ones do"],
-  [[undefined], "skip", "nobody answers pings"],
+  [[undefined], "skip", "no answer to pings"],
 ])("large packets %p: %s", (answers, status, detail) => {
   const paths = answers.map((passes, i) => ({ to: `rgw${i + 1}`, mtu: 9000, passes }));
   expect(mtuVerdict(paths)).toMatchObject({ status, detail });

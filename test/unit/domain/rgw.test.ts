@@ -64,6 +64,6 @@ test("servers that are busy for one reason are said together, the ones that are 
   );
   expect(statesText([..."abcde"].map(busy))).toBe("a, b, c and 2 more are busy: 498");
   expect(statesText([server("a", "drained", "by file"), server("b", "out", "")])).toBe(
-    "b is DOWN (no reason); a is drained: by file",
+    "b is DOWN; a is drained: by file",
   );
 });

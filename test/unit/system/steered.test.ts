@@ -35,6 +35,7 @@ test.each<[what: string, entries: Record<string, Entry>, answer: string | undefi
   ["root's group", { "/etc": { mode: 0o775 } }, undefined],
   ["a link to a file for all", { "/etc/hook": { link: "../x" }, "/x": { mode: 0o777 } }, "/x can be changed by others"],
   ["a link to root's", { "/etc/hook": { link: "/x" }, "/x": {} }, undefined],
+  ["a masked unit", { "/etc/hook": { link: "/dev/null" }, "/dev": {}, "/dev/null": { mode: 0o666 } }, undefined],
   ["a circle of links", { "/etc/hook": { link: "/etc/hook" } }, "/etc/hook is a link that leads nowhere"],
 ])("%s", async (_, entries, answer) => {
   expect(await steeredBy(machine(entries), "/etc/hook")).toBe(answer as never);

@@ -1,0 +1,62 @@
+/** The interface that carries the node: its cable, its addresses, and a way out. */
+import type { Sight } from "../node/sight.ts";
+import { fail, pass, skip, stops, type Verdict } from "./check.ts";
+
+/** What the kernel says of an interface in `/sys/class/net`. */
+export type Link = { readonly name: string; readonly up: boolean; readonly carrier: boolean };
+
+export async function checkLink(sight: Sight): Promise<Verdict> {
+  const { system } = sight;
+  const config = await sight.config();
+  if (!config) return skip("not configured");
+  const named = config.ha_mode === "keepalived" ? config.keepalived.interface : "";
+  const present = await system.list("/sys/class/net");
+  if (present.length === 0) return skip("this machine does not say");
+  if (named !== "" && !present.includes(named)) {
+    const others = present.filter((name) => name !== "lo").join(", ");
+    return stops(
+      fail(
+        `there is no interface ${named} (keepalived.interface)`,
+        `set keepalived.interface to one of ${others} in ober.yaml, then: ober apply`,
+      ),
+    );
+  }
+  const vips = config.vips.map(({ address }) => address);
+  const own = (await sight.addresses()).filter(({ address }) => !vips.includes(address));
+  const names = [...new Set(own.map((one) => one.interface))].filter((name) => name !== "lo");
+  const links = await Promise.all(
+    (named === "" ? names : [named]).map(async (name): Promise<Link> => {
+      const [state, carrier] = await Promise.all([
+        system.read(`/sys/class/net/${name}/operstate`),
+        // It cannot be read of an interface that is down.
+        system.read(`/sys/class/net/${name}/carrier`).catch(() => "0"),
+      ]);
+      const flags = Number((await system.read(`/sys/class/net/${name}/flags`)) ?? "0x1");
+      return {
+        name,
+        up: (flags & IFF_UP) !== 0,
+        carrier: carrier?.trim() !== "0" && state?.trim() !== "lowerlayerdown",
+      };
+    }),
+  );
+  return linkVerdict(links);
+}
+
+const IFF_UP = 0x1;
+
+/** A node with one interface that works may have others that do not: only all of them are an outage. Pure. */
+export function linkVerdict(links: readonly Link[]): Verdict {
+  const well = links.filter(({ up, carrier }) => up && carrier);
+  if (well.length > 0) return pass(`${well.map(({ name }) => name).join(", ")} up`);
+  const [first] = links;
+  if (first === undefined)
+    return stops(fail("no interface has an address", "ip -br addr; give the interface its address again"));
+  return stops(
+    first.up
+      ? fail(
+          `${first.name} has no link: its cable, or the port of the switch`,
+          `plug the cable of ${first.name} in; is the port of the switch (or of the hypervisor) up?`,
+        )
+      : fail(`${first.name} is down`, `ip link set ${first.name} up`),
+  );
+}
