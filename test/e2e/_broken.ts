@@ -93,7 +93,7 @@ export const BROKEN: readonly Broken[] = [
     what: "a unit masked",
     how: "ln -sf /dev/null /etc/systemd/system/ober-bgp.service && systemctl daemon-reload && systemctl stop ober-bgp",
     first: ["units", /ober-bgp.service is inactive, masked/],
-    why: /is masked/,
+    why: /is inactive, masked/,
     mend: `systemctl unmask ober-bgp && ${APPLY} && ${START}`,
     always: true,
   },
@@ -434,7 +434,7 @@ export const BROKEN_VRRP: readonly Broken[] = [
     what: "keepalived's unit masked",
     how: "ln -sf /dev/null /etc/systemd/system/ober-ha.service && systemctl daemon-reload && systemctl stop ober-ha",
     first: ["units", /ober-ha.service is inactive, masked/],
-    why: /is masked/,
+    why: /is inactive, masked/,
     mend: `systemctl unmask ober-ha && ${APPLY} && ${START}`,
   },
   {
