@@ -84,7 +84,9 @@ export async function configFrom(file: string | undefined): Promise<Config> {
 
 /** Who to name in the record of a change: the person behind sudo, where there is one. */
 export function author(): string {
-  return oneLine(printable(process.env["SUDO_USER"] ?? userInfo().username), LONGEST_NAME);
+  // Without a name in the environment the runtime knows none.
+  const own = isRoot() ? "root" : userInfo().username;
+  return oneLine(printable(process.env["SUDO_USER"] ?? own), LONGEST_NAME);
 }
 
 /** Of a user: useradd(8) takes 32 characters, a directory's names with their domain are longer. */

@@ -316,14 +316,21 @@ export function lookAt(host: Host, { thorough = false, questionMs = QUESTION_MS,
     drift: () => here("files", async (node) => (isRoot ? drift(node.system, node.paths) : undefined)),
     programs: () => once("programs", findPrograms),
     secrets: () => once("secrets", readSecrets),
-    /** What the other nodes say of the cluster and of their configuration. */
+    /** What this node and the others say of the cluster and of the configuration that they have applied. */
     peers: () =>
       configured("peers", async (_, found) => {
         const facts = await place();
         if (facts === undefined) return undefined;
         const known = { ...facts, hostname: hostname() };
         const members = clusterMembers(found, known).filter((member) => !member.own);
-        return askIdentities(members, found.stats_port, thorough ? PEER_MS : PEER_GLANCE_MS);
+        // What this node has applied is what it says itself: an edit that waits is another condition.
+        const self = { node: hostname(), address: "127.0.0.1", own: true };
+        const [own, ...others] = await askIdentities(
+          [self, ...members],
+          found.stats_port,
+          thorough ? PEER_MS : PEER_GLANCE_MS,
+        );
+        return { own: own?.said, others };
       }),
     /** For how long this node has served each VIP, as it tells the other nodes; undefined where it has not said so. */
     serves: () => configured("peers", (_, found) => ownServes(found.stats_port, PROBE_MS), "serves"),

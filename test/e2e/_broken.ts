@@ -185,9 +185,9 @@ export const BROKEN: readonly Broken[] = [
     what: "the certificate about to expire",
     how: async (node) => {
       await sh(node, KEEP_PEM);
-      await certificate(5)(node);
+      await certificate(1)(node);
     },
-    first: ["certificate", /expires in [45] days/],
+    first: ["certificate", /expires in 2[34] hours/],
     mend: BACK_PEM,
   },
   {
