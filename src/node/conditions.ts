@@ -103,13 +103,6 @@ export const CONDITIONS: readonly Condition[] = [
   { id: "steered", title: "what root runs", of: "node", ...DEEP, judge: checkSteered },
   { id: "drift", title: "generated files", of: "node", judge: checkDrift },
   { id: "applied", title: "edits of ober.yaml", of: "node", judge: checkApplied },
-  {
-    id: "agreement",
-    title: "ober.yaml on the other nodes",
-    of: "node",
-    after: ["link", "identity"],
-    judge: checkAgreement,
-  },
   { id: "units", title: "units", of: "vip", ...SYSTEMD, after: ["certificate"], judge: checkUnits },
   { id: "replaced", title: "replaced programs", of: "node", ...SYSTEMD, judge: checkReplaced },
   { id: "drained", title: "drained", of: "vip", judge: checkDrained },
@@ -169,6 +162,13 @@ export const CONDITIONS: readonly Condition[] = [
       return checkClientPaths(sight, config, await sight.handover(), place && clientLink(config, place));
     },
   },
+  {
+    id: "agreement",
+    title: "ober.yaml on the other nodes",
+    of: "node",
+    after: ["link", "identity", "unconfirmed"],
+    judge: checkAgreement,
+  },
   { id: "metrics", title: "metrics for Prometheus", of: "node", ...SYSTEMD, ...DEEP, judge: checkMetrics },
   { id: "sysctl", title: "kernel tuning", of: "node", judge: checkSysctl },
   { id: "network-queues", title: "queues of the network cards", of: "node", ...DEEP, judge: checkQueues },
@@ -190,8 +190,8 @@ export const AT_A_GLANCE: readonly Condition[] = CONDITIONS.filter(({ deep }) =>
 /** Those that carry a VIP. */
 export const OF_A_VIP: readonly Condition[] = CONDITIONS.filter((one) => one.of === "vip");
 
-/** A condition asks several questions, each with its own deadline; what is beside them (files) has this long. */
-const JUDGE_MS = 4_500;
+/** A condition asks several questions, each with its own deadline; with what is beside them (files) it has this long. */
+const JUDGE_MS = 8_000;
 
 /** Judges all conditions at once, in the order of the list; `vip` asks of one VIP. */
 export async function judge(

@@ -113,6 +113,8 @@ export type Ask = <T>(question: Question, ask: (system: System) => Promise<T>, i
  */
 export const PROGRAM_MS = 3_500;
 const QUESTION_MS = 4_000;
+/** It listens to the segment for three seconds, and asks keepalived behind that. */
+const LISTENING_MS = 6_000;
 const LONGEST_PROBLEM = 200;
 /** HAProxy answers its health check within some milliseconds. */
 const PROBE_MS = 1_000;
@@ -149,6 +151,7 @@ export function lookAt(host: Host, { thorough = false, questionMs = QUESTION_MS,
     question: Question,
     asked: (node: { system: System; paths: Paths }, config: Config) => Promise<T>,
     key?: string,
+    deadlineMs?: number,
   ) =>
     once(
       question,
@@ -157,6 +160,7 @@ export function lookAt(host: Host, { thorough = false, questionMs = QUESTION_MS,
         return found === undefined || paths === undefined ? undefined : asked({ system, paths }, found);
       },
       key,
+      deadlineMs,
     );
 
   const working = (): Promise<WorkingConfig | undefined> => here("config", workingConfig);
@@ -230,10 +234,14 @@ export function lookAt(host: Host, { thorough = false, questionMs = QUESTION_MS,
         found.bgp.bfd_enabled && isRoot ? bfdSessions(node.system, node.paths.bfdSocket) : undefined,
       ),
     vrrp: () =>
-      configured("vrrp", async (node, found) =>
-        found.ha_mode === "keepalived"
-          ? lookAtVrrp({ ...node, isRoot, thorough }, found, { place, addresses, unit })
-          : undefined,
+      configured(
+        "vrrp",
+        async (node, found) =>
+          found.ha_mode === "keepalived"
+            ? lookAtVrrp({ ...node, isRoot, thorough }, found, { place, addresses, unit })
+            : undefined,
+        "vrrp",
+        thorough ? Math.max(questionMs, LISTENING_MS) : questionMs,
       ),
     clients: () =>
       configured("clients", async (node, found): Promise<Saturation> => {
@@ -356,25 +364,34 @@ function answers(system: System, questionMs: number) {
   const problems = new Map<Question, string>();
   const known = new Map<string, Promise<unknown>>();
 
-  function once<T>(question: Question, asked: (system: System) => Promise<T>, key: string = question): Promise<T> {
+  function once<T>(
+    question: Question,
+    asked: (system: System) => Promise<T>,
+    key: string = question,
+    deadlineMs = questionMs,
+  ): Promise<T> {
     const before = known.get(key) as Promise<T> | undefined;
     if (before !== undefined) return before;
-    const answer = inItsTime(question, asked);
+    const answer = inItsTime(question, asked, deadlineMs);
     // Whoever needs it hears of a failure.
     answer.catch(() => {});
     known.set(key, answer);
     return answer;
   }
 
-  async function inItsTime<T>(question: Question, asked: (system: System) => Promise<T>): Promise<T> {
+  async function inItsTime<T>(
+    question: Question,
+    asked: (system: System) => Promise<T>,
+    deadlineMs: number,
+  ): Promise<T> {
     const running = new Set<string>();
     try {
       return await inTime(
         () => asked(telling(system, running)),
-        questionMs,
+        deadlineMs,
         () => {
           const still = running.size === 0 ? "" : ` (${[...running].join(", ")} still running)`;
-          throw new OberError(`timed out after ${questionMs / 1000} s${still}`);
+          throw new OberError(`timed out after ${deadlineMs / 1000} s${still}`);
         },
       );
     } catch (error) {
