@@ -115,7 +115,7 @@ export async function checkHeld({ system, paths, held, config }: Sight): Promise
   const because = await held();
   if (because !== undefined) {
     const trouble = warn(because.reason, because.fix);
-    // Where the segment has nobody else, a node that is held back keeps its VIPs.
+    // Where the segment has no other node, a node that is held back keeps its VIPs.
     return (await config())?.ha_mode === "bgp" ? stops(trouble) : trouble;
   }
   return (await system.stat(paths.selfMadeAccepted)) === undefined

@@ -260,7 +260,7 @@ function unansweredVerdict({ question, problem, hint, cause }: UnansweredError, 
   return hint === undefined ? warn(detail, SLOW_FIX) : fail(detail, hint);
 }
 
-/** What is wrong and is no consequence of something else, the worst first. */
+/** What is wrong and is not a consequence of something else, the worst first. */
 export function problemsIn(findings: readonly Finding[]): readonly (Finding & { readonly fix: string })[] {
   const troubles = findings.filter(isTrouble).filter(({ follows }) => follows === undefined);
   const rank = ({ status, stops }: (typeof troubles)[number]) => (stops ? 0 : status === "fail" ? 1 : 2);

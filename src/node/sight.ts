@@ -121,7 +121,7 @@ const PROBE_MS = 1_000;
 /** An answer of another node takes some milliseconds; a node that is down costs this, once for all. */
 const PEER_MS = 800;
 const PEER_GLANCE_MS = 300;
-/** How far back somebody may have typed what the node is like now. */
+/** How far back the command may have been typed that made the node what it is now. */
 const HISTORY_MS = 31 * 86_400_000;
 
 export type LookOptions = {
@@ -171,7 +171,7 @@ export function lookAt(host: Host, { thorough = false, questionMs = QUESTION_MS,
     once("units", (system) => unitStates(system, [...UNITS.map(({ name }) => name), ...FOREIGN_UNITS]));
   const unit = async (name: string): Promise<UnitState> => {
     const found = (await allUnits()).find((one) => one.name === name);
-    if (found === undefined) throw new Error(`nobody asks for ${name}`);
+    if (found === undefined) throw new Error(`${name} is not among the units that are asked for`);
     return found;
   };
   const place = () => configured("place", (node, found) => gatherPlace(node, found, addresses()));
@@ -300,7 +300,7 @@ export function lookAt(host: Host, { thorough = false, questionMs = QUESTION_MS,
       configured("renewal", async (node, found) =>
         found.certs.acme_enabled && isRoot ? readAcmeState(node.system, node.paths) : undefined,
       ),
-    /** The newest generation; undefined where nothing was applied yet, or nobody may look. */
+    /** The newest generation; undefined where nothing was applied yet, or only root may look. */
     applied: () =>
       here(
         "generation",
@@ -373,7 +373,7 @@ function answers(system: System, questionMs: number) {
     const before = known.get(key) as Promise<T> | undefined;
     if (before !== undefined) return before;
     const answer = inItsTime(question, asked, deadlineMs);
-    // Whoever needs it hears of a failure.
+    // A caller that needs the answer gets the error; one that does not must not end the process.
     answer.catch(() => {});
     known.set(key, answer);
     return answer;
