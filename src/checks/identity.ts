@@ -60,16 +60,18 @@ export function identityVerdict(config: Config, facts: Omit<Facts, "hostname">, 
 export async function checkIdentity(sight: Sight): Promise<Verdict> {
   const [config, place] = [await sight.config(), await sight.place()];
   const words = await sight.peers();
-  return config && place && words ? identityVerdict(config, place, words) : skip("not configured");
+  return config && place && words ? identityVerdict(config, place, words.others) : skip("not configured");
 }
 
 /** Whether the other nodes have applied the same ober.yaml. */
 export async function checkAgreement(sight: Sight): Promise<Verdict> {
   const [config, words] = [await sight.config(), await sight.peers()];
-  return config && words ? agreementVerdict(sectionHashes(config), words) : skip("not configured");
+  return config && words
+    ? agreementVerdict(words.own?.node.config ?? sectionHashes(config), words.others)
+    : skip("not configured");
 }
 
-/** `own` are the sections of this node's ober.yaml. Pure. */
+/** `own` are the sections of ober.yaml that this node has applied. Pure. */
 export function agreementVerdict(own: Readonly<Record<string, string>>, words: readonly PeerWords[]): Verdict {
   const heard = words.flatMap(({ member, said }) =>
     said === undefined ? [] : [{ node: member.node, said: said.node }],

@@ -13,7 +13,7 @@ import { tcpConnect } from "../system/tcp.ts";
 import { fail, pass, skip, stops, type Verdict, warn } from "./check.ts";
 import { type Neighbor, withWords } from "./neighbors.ts";
 
-/** Whether a router takes the routes: without one they reach nobody. */
+/** Whether a router takes the routes: without one they reach no client. */
 export async function checkBgp(sight: Sight): Promise<Verdict> {
   const config = await sight.config();
   if (config?.ha_mode !== "bgp") return skip("not in BGP mode");

@@ -22,7 +22,6 @@ export async function checkUnits(sight: Sight, vip?: string): Promise<Verdict> {
   const config = await sight.config();
   if (!config) return skip("not configured");
   const units = await sight.units();
-  const isOff = ({ active, enabled }: UnitState) => active === "inactive" && enabled === "disabled";
   const stopped = units.every(isOff)
     ? await sight.lastEntry(({ kind, to }) => kind === "command" && /^ober (stop|restart|upgrade)\b/.test(to))
     : undefined;
@@ -48,8 +47,7 @@ export function unitsVerdict(
 ): Verdict {
   const bad = states.filter(({ active, enabled }) => active !== "active" || enabled !== "enabled");
   if (bad.length === 0) return pass(now === undefined ? "all active and enabled" : runningText(states, carry, now));
-  if (states.every(({ active, enabled }) => active === "inactive" && enabled === "disabled"))
-    return stops(warn(`the node is stopped${stopped}`, "ober start"));
+  if (states.every(isOff)) return stops(warn(`the node is stopped${stopped}`, "ober start"));
   const named = (which: (unit: UnitState) => boolean) => bad.filter(which).map(({ name }) => name);
   const down = named(({ active }) => active !== "active");
   const text = bad.map(unitText).join("; ");
@@ -64,6 +62,10 @@ export function unitsVerdict(
   const off = named(() => true);
   return fail(text, `systemctl enable ${off.join(" ")}`, [["systemctl", "enable", ...off]]);
 }
+
+/** As `ober stop` leaves it. A unit that was ended while it worked may have failed, and is off all the same. */
+const isOff = ({ active, enabled }: UnitState): boolean =>
+  ["inactive", "failed"].includes(active) && enabled === "disabled";
 
 function unitText({ name, active, enabled, load, result }: UnitState): string {
   if (load === "masked") return `${name} is ${active}, masked`;
@@ -113,7 +115,7 @@ export async function checkHeld({ system, paths, held, config }: Sight): Promise
   const because = await held();
   if (because !== undefined) {
     const trouble = warn(because.reason, because.fix);
-    // Where the segment has nobody else, a node that is held back keeps its VIPs.
+    // Where the segment has no other node, a node that is held back keeps its VIPs.
     return (await config())?.ha_mode === "bgp" ? stops(trouble) : trouble;
   }
   return (await system.stat(paths.selfMadeAccepted)) === undefined

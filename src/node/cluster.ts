@@ -16,7 +16,7 @@ import { insteadFix, insteadText } from "./working-config.ts";
 /** Every node as it says of itself; the document of `status --all --json`, so its keys are a promise. */
 export type ClusterStatus = {
   readonly nodes: readonly PeerStatus[];
-  /** VIPs that no node serves: clients reach nobody there. */
+  /** VIPs that no node serves: clients get no answer there. */
   readonly unserved: readonly string[];
   readonly drift: readonly Drift[];
   /** What this node goes by in the place of an ober.yaml that cannot be used; absent where ober.yaml is usable. */

@@ -96,13 +96,6 @@ export const CONDITIONS: readonly Condition[] = [
   { id: "link", title: "network interface", of: "vip", judge: checkLink },
   { id: "addresses", title: "contradicting addresses", of: "node", after: ["link"], judge: checkAddresses },
   { id: "identity", title: "identity of the nodes", of: "node", ...DEEP, after: ["link"], judge: checkIdentity },
-  {
-    id: "agreement",
-    title: "ober.yaml on the other nodes",
-    of: "node",
-    after: ["link", "identity"],
-    judge: checkAgreement,
-  },
   { id: "names", title: "names of nodes and routers", of: "node", after: ["link"], judge: checkNames },
   { id: "records", title: "ober's own records", of: "node", judge: checkRecords },
   { id: "secrets", title: "secrets", of: "node", judge: checkSecrets },
@@ -171,6 +164,13 @@ export const CONDITIONS: readonly Condition[] = [
       return checkClientPaths(sight, config, await sight.handover(), place && clientLink(config, place));
     },
   },
+  {
+    id: "agreement",
+    title: "ober.yaml on the other nodes",
+    of: "node",
+    after: ["link", "identity", "unconfirmed"],
+    judge: checkAgreement,
+  },
   { id: "metrics", title: "metrics for Prometheus", of: "node", ...SYSTEMD, ...DEEP, judge: checkMetrics },
   { id: "sysctl", title: "kernel tuning", of: "node", judge: checkSysctl },
   { id: "network-queues", title: "queues of the network cards", of: "node", ...DEEP, judge: checkQueues },
@@ -192,8 +192,8 @@ export const AT_A_GLANCE: readonly Condition[] = CONDITIONS.filter(({ deep }) =>
 /** Those that carry a VIP. */
 export const OF_A_VIP: readonly Condition[] = CONDITIONS.filter((one) => one.of === "vip");
 
-/** A condition asks several questions, each with its own deadline; what is beside them (files) has this long. */
-const JUDGE_MS = 4_500;
+/** A condition asks several questions, each with its own deadline; with what is beside them (files) it has this long. */
+const JUDGE_MS = 8_000;
 
 /** Judges all conditions at once, in the order of the list; `vip` asks of one VIP. */
 export async function judge(
@@ -262,7 +262,7 @@ function unansweredVerdict({ question, problem, hint, cause }: UnansweredError, 
   return hint === undefined ? warn(detail, SLOW_FIX) : fail(detail, hint);
 }
 
-/** What is wrong and is no consequence of something else, the worst first. */
+/** What is wrong and is not a consequence of something else, the worst first. */
 export function problemsIn(findings: readonly Finding[]): readonly (Finding & { readonly fix: string })[] {
   const troubles = findings.filter(isTrouble).filter(({ follows }) => follows === undefined);
   const rank = ({ status, stops }: (typeof troubles)[number]) => (stops ? 0 : status === "fail" ? 1 : 2);

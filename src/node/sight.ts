@@ -113,13 +113,15 @@ export type Ask = <T>(question: Question, ask: (system: System) => Promise<T>, i
  */
 export const PROGRAM_MS = 3_500;
 const QUESTION_MS = 4_000;
+/** It listens to the segment for three seconds, and asks keepalived behind that. */
+const LISTENING_MS = 6_000;
 const LONGEST_PROBLEM = 200;
 /** HAProxy answers its health check within some milliseconds. */
 const PROBE_MS = 1_000;
 /** An answer of another node takes some milliseconds; a node that is down costs this, once for all. */
 const PEER_MS = 800;
 const PEER_GLANCE_MS = 300;
-/** How far back somebody may have typed what the node is like now. */
+/** How far back the command may have been typed that made the node what it is now. */
 const HISTORY_MS = 31 * 86_400_000;
 
 export type LookOptions = {
@@ -149,6 +151,7 @@ export function lookAt(host: Host, { thorough = false, questionMs = QUESTION_MS,
     question: Question,
     asked: (node: { system: System; paths: Paths }, config: Config) => Promise<T>,
     key?: string,
+    deadlineMs?: number,
   ) =>
     once(
       question,
@@ -157,6 +160,7 @@ export function lookAt(host: Host, { thorough = false, questionMs = QUESTION_MS,
         return found === undefined || paths === undefined ? undefined : asked({ system, paths }, found);
       },
       key,
+      deadlineMs,
     );
 
   const working = (): Promise<WorkingConfig | undefined> => here("config", workingConfig);
@@ -167,7 +171,7 @@ export function lookAt(host: Host, { thorough = false, questionMs = QUESTION_MS,
     once("units", (system) => unitStates(system, [...UNITS.map(({ name }) => name), ...FOREIGN_UNITS]));
   const unit = async (name: string): Promise<UnitState> => {
     const found = (await allUnits()).find((one) => one.name === name);
-    if (found === undefined) throw new Error(`nobody asks for ${name}`);
+    if (found === undefined) throw new Error(`${name} is not among the units that are asked for`);
     return found;
   };
   const place = () => configured("place", (node, found) => gatherPlace(node, found, addresses()));
@@ -230,10 +234,14 @@ export function lookAt(host: Host, { thorough = false, questionMs = QUESTION_MS,
         found.bgp.bfd_enabled && isRoot ? bfdSessions(node.system, node.paths.bfdSocket) : undefined,
       ),
     vrrp: () =>
-      configured("vrrp", async (node, found) =>
-        found.ha_mode === "keepalived"
-          ? lookAtVrrp({ ...node, isRoot, thorough }, found, { place, addresses, unit })
-          : undefined,
+      configured(
+        "vrrp",
+        async (node, found) =>
+          found.ha_mode === "keepalived"
+            ? lookAtVrrp({ ...node, isRoot, thorough }, found, { place, addresses, unit })
+            : undefined,
+        "vrrp",
+        thorough ? Math.max(questionMs, LISTENING_MS) : questionMs,
       ),
     clients: () =>
       configured("clients", async (node, found): Promise<Saturation> => {
@@ -292,7 +300,7 @@ export function lookAt(host: Host, { thorough = false, questionMs = QUESTION_MS,
       configured("renewal", async (node, found) =>
         found.certs.acme_enabled && isRoot ? readAcmeState(node.system, node.paths) : undefined,
       ),
-    /** The newest generation; undefined where nothing was applied yet, or nobody may look. */
+    /** The newest generation; undefined where nothing was applied yet, or only root may look. */
     applied: () =>
       here(
         "generation",
@@ -316,14 +324,21 @@ export function lookAt(host: Host, { thorough = false, questionMs = QUESTION_MS,
     drift: () => here("files", async (node) => (isRoot ? drift(node.system, node.paths) : undefined)),
     programs: () => once("programs", findPrograms),
     secrets: () => once("secrets", readSecrets),
-    /** What the other nodes say of the cluster and of their configuration. */
+    /** What this node and the others say of the cluster and of the configuration that they have applied. */
     peers: () =>
       configured("peers", async (_, found) => {
         const facts = await place();
         if (facts === undefined) return undefined;
         const known = { ...facts, hostname: hostname() };
         const members = clusterMembers(found, known).filter((member) => !member.own);
-        return askIdentities(members, found.stats_port, thorough ? PEER_MS : PEER_GLANCE_MS);
+        // What this node has applied is what it says itself: an edit that waits is another condition.
+        const self = { node: hostname(), address: "127.0.0.1", own: true };
+        const [own, ...others] = await askIdentities(
+          [self, ...members],
+          found.stats_port,
+          thorough ? PEER_MS : PEER_GLANCE_MS,
+        );
+        return { own: own?.said, others };
       }),
     /** For how long this node has served each VIP, as it tells the other nodes; undefined where it has not said so. */
     serves: () => configured("peers", (_, found) => ownServes(found.stats_port, PROBE_MS), "serves"),
@@ -349,25 +364,34 @@ function answers(system: System, questionMs: number) {
   const problems = new Map<Question, string>();
   const known = new Map<string, Promise<unknown>>();
 
-  function once<T>(question: Question, asked: (system: System) => Promise<T>, key: string = question): Promise<T> {
+  function once<T>(
+    question: Question,
+    asked: (system: System) => Promise<T>,
+    key: string = question,
+    deadlineMs = questionMs,
+  ): Promise<T> {
     const before = known.get(key) as Promise<T> | undefined;
     if (before !== undefined) return before;
-    const answer = inItsTime(question, asked);
-    // Whoever needs it hears of a failure.
+    const answer = inItsTime(question, asked, deadlineMs);
+    // A caller that needs the answer gets the error; one that does not must not end the process.
     answer.catch(() => {});
     known.set(key, answer);
     return answer;
   }
 
-  async function inItsTime<T>(question: Question, asked: (system: System) => Promise<T>): Promise<T> {
+  async function inItsTime<T>(
+    question: Question,
+    asked: (system: System) => Promise<T>,
+    deadlineMs: number,
+  ): Promise<T> {
     const running = new Set<string>();
     try {
       return await inTime(
         () => asked(telling(system, running)),
-        questionMs,
+        deadlineMs,
         () => {
           const still = running.size === 0 ? "" : ` (${[...running].join(", ")} still running)`;
-          throw new OberError(`timed out after ${questionMs / 1000} s${still}`);
+          throw new OberError(`timed out after ${deadlineMs / 1000} s${still}`);
         },
       );
     } catch (error) {

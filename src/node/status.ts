@@ -129,7 +129,7 @@ export async function statusOf(sight: Sight): Promise<NodeStatus> {
     or(sight.vrrp(), undefined),
     or(sight.held(), undefined),
     or(sight.names(), new Map() as NameStates),
-    or(sight.clients(), NOBODY),
+    or(sight.clients(), NO_CLIENTS),
     or(sight.renewal(), undefined),
     or(sight.change(), undefined),
     or(sight.errors(), undefined),
@@ -211,7 +211,7 @@ export function isWell({ service, findings }: Pick<NodeStatus, "service" | "find
 }
 
 /** Where HAProxy could not be asked. */
-const NOBODY: Saturation = {
+const NO_CLIENTS: Saturation = {
   connections: 0,
   limit: 0,
   queued: 0,

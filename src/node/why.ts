@@ -44,7 +44,7 @@ export type Service = {
 /** Out of traffic because an operator wants it so: no failure. */
 export const isOnPurpose = ({ reason }: Service): boolean => reason === "drained" || reason === "held";
 
-/** What decides whether clients reach a VIP, and is no proof where it is not known. */
+/** What decides whether clients reach a VIP, and proves nothing where it is not known. */
 const DECIDING: readonly string[] = ["vips", "routes", "bgp", "vrrp"];
 
 /** Asks all that carries a VIP. `vip` must be one of the configuration's. */

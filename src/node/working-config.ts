@@ -7,7 +7,7 @@ import type { System } from "../system/system.ts";
 
 /**
  * The configuration to look at a node with, and to take it out of traffic: ober.yaml, or what was applied last where ober.yaml cannot be used.
- * A broken edit must blind nobody.
+ * A broken edit must not keep an operator from looking, or from leaving.
  */
 export type WorkingConfig = {
   readonly config: Config;

@@ -15,7 +15,7 @@ export async function steeredBy(system: System, path: string): Promise<string | 
     const found = above === place ? undefined : await look(above);
     if (found !== undefined) return found;
     const stat = await system.stat(place);
-    // A masked unit leads there: what anyone writes into it, nobody reads.
+    // A masked unit leads there: what is written into it is never read.
     if (stat === undefined || place === "/dev/null") return undefined;
     if (stat.kind === "link") {
       links += 1;

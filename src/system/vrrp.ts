@@ -46,7 +46,9 @@ export async function vrrpStates(
     // The file is written in one go but not at once; the pool of sockets comes after the instances.
     if (text.includes("------< VRRP Sockpool >------")) return parseVrrpData(text);
     if (performance.now() > deadline) {
-      throw new OberError("keepalived did not say its state", { hint: "ober logs --service ha" });
+      throw new OberError("keepalived did not say its state", {
+        hint: `it hangs: systemctl kill --signal=SIGKILL ${UNIT.ha} && systemctl start ${UNIT.ha}`,
+      });
     }
     await Bun.sleep(5);
   }

@@ -1,6 +1,6 @@
 /**
- * Rows as aligned columns, two blanks apart, with a heading where one is given; the last column is not padded. A cell is one line: what stands in it may come
- * from another machine, and must not look like a row of its own.
+ * Rows as aligned columns, two blanks apart, with a heading where one is given; the last column is not padded. A cell is one line: what stands
+ * in it may come from another machine, and must not look like a row of its own.
  */
 export function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = (heading.length === 0 ? rows : [heading, ...rows]).map((row) =>

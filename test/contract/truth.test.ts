@@ -1,4 +1,7 @@
-/** What a node says of itself is what clients have: without a router that takes its routes it serves nobody, and a broken ober.yaml blinds nothing. */
+/**
+ * What a node says of itself is what clients have: without a router that takes its routes it does not serve. A broken ober.yaml costs nothing
+ * but itself.
+ */
 import { afterEach, describe, expect, test } from "bun:test";
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -93,7 +93,7 @@ export const BROKEN: readonly Broken[] = [
     what: "a unit masked",
     how: "ln -sf /dev/null /etc/systemd/system/ober-bgp.service && systemctl daemon-reload && systemctl stop ober-bgp",
     first: ["units", /ober-bgp.service is inactive, masked/],
-    why: /is masked/,
+    why: /is inactive, masked/,
     mend: `systemctl unmask ober-bgp && ${APPLY} && ${START}`,
     always: true,
   },
@@ -185,9 +185,9 @@ export const BROKEN: readonly Broken[] = [
     what: "the certificate about to expire",
     how: async (node) => {
       await sh(node, KEEP_PEM);
-      await certificate(5)(node);
+      await certificate(1)(node);
     },
-    first: ["certificate", /expires in [45] days/],
+    first: ["certificate", /expires in 2[34] hours/],
     mend: BACK_PEM,
   },
   {
@@ -244,7 +244,7 @@ export const BROKEN: readonly Broken[] = [
   {
     what: "secrets that are none",
     how: "mkdir -p /root/.ober && echo nonsense > /root/.ober/login && chmod 600 /root/.ober/login",
-    first: ["secrets", /expected key=value/],
+    first: ["secrets", /expected key=/],
     mend: "rm -r /root/.ober",
   },
   {
@@ -434,7 +434,7 @@ export const BROKEN_VRRP: readonly Broken[] = [
     what: "keepalived's unit masked",
     how: "ln -sf /dev/null /etc/systemd/system/ober-ha.service && systemctl daemon-reload && systemctl stop ober-ha",
     first: ["units", /ober-ha.service is inactive, masked/],
-    why: /is masked/,
+    why: /is inactive, masked/,
     mend: `systemctl unmask ober-ha && ${APPLY} && ${START}`,
   },
   {
@@ -462,7 +462,7 @@ export const BROKEN_VRRP: readonly Broken[] = [
   {
     what: "more nodes than VIPs",
     how: `${edit("s/vips: .*/vips: [10.77.0.101, 10.77.0.102]/")} && ${APPLY}`,
-    first: ["vrrp-cluster", /2 VIPs for 3 nodes/],
+    first: ["identity", /it gives the VIPs to other owners/],
     mend: `${RESTORE} && ${APPLY}`,
   },
   {
@@ -478,9 +478,7 @@ export const BROKEN_VRRP: readonly Broken[] = [
       for (const process of node.processesOf("ober-ha.service")) signal(process, "SIGSTOP");
     },
     first: ["vrrp", /did not say its state|did not end|two machines answer/],
-    mend: (node) => {
-      for (const process of node.processesOf("ober-ha.service")) signal(process, "SIGCONT");
-    },
+    mend: "systemctl kill --signal=SIGKILL ober-ha.service && systemctl start ober-ha.service",
   },
 ];
 

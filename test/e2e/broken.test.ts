@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Finding } from "../../src/checks/check.ts";
 import type { Lab, LabNode } from "../lab/lab.ts";
-import { BUCKET, ober } from "../lab/ober.ts";
+import { BUCKET } from "../lab/ober.ts";
 import { becomes } from "../lab/process.ts";
 import { S3_USER } from "../lab/storage.ts";
 import { BROKEN, BROKEN_VRRP, type Broken } from "./_broken.ts";
@@ -18,7 +18,8 @@ const BACK_WITHIN_MS = 60_000;
 const OF_THE_LAB = ["clock", "sysctl", "descriptors", "watchdog"];
 
 async function doctor(node: LabNode): Promise<readonly Finding[]> {
-  const { stdout } = await ober(node, ["doctor", "--json"], { accept: [0, 1], timeoutMs: 30_000 });
+  // By its own name: its link may be what is broken.
+  const { stdout } = await node.exec([OBER, "doctor", "--json"], { accept: [0, 1], timeoutMs: 30_000 });
   return (JSON.parse(stdout) as { findings: readonly Finding[] }).findings;
 }
 
@@ -32,7 +33,7 @@ function firstTrouble(findings: readonly Finding[], healthy: readonly Finding[])
 }
 
 async function why(node: LabNode, vip?: string): Promise<{ served: boolean; conclusion: string }> {
-  const { stdout } = await ober(node, ["why", "--json", ...(vip === undefined ? [] : [vip])], { accept: [0, 1] });
+  const { stdout } = await node.exec([OBER, "why", "--json", ...(vip === undefined ? [] : [vip])], { accept: [0, 1] });
   const [answer] = (JSON.parse(stdout) as { vips: readonly { served: boolean; conclusion: string }[] }).vips;
   return answer ?? { served: false, conclusion: "no answer" };
 }

@@ -87,7 +87,7 @@ protocol kernel { merge paths on limit 16; ipv4 { import none; export where sour
 
   /** What `status` says of the session and of BFD with each router. */
   const sessionsOf = async () => {
-    const { neighbors } = JSON.parse((await ober(node, ["status", "--json"])).stdout) as {
+    const { neighbors } = JSON.parse((await ober(node, ["status", "--json"], { accept: [0, 1] })).stdout) as {
       neighbors: { session: boolean; bfd: string }[];
     };
     return neighbors.map(({ session, bfd }) => `${session} ${bfd}`).join(", ");

@@ -108,6 +108,32 @@ describe("ober status --all", () => {
     expect((await all(n1)).drift).toEqual([]);
   }, 60_000);
 
+  test("says that no node serves where no router has a session, although HAProxy and ExaBGP of each are well", async () => {
+    const drop = ["tcp dport 179", "tcp sport 179"].map((match) => `nft add rule inet evil in ${match} drop`);
+    const close = [
+      "nft add table inet evil",
+      "nft add chain inet evil in '{ type filter hook input priority 0; policy accept; }'",
+      ...drop,
+    ].join(" && ");
+    const each = (command: string) => Promise.all(cluster.nodes.map((node) => node.exec(["sh", "-c", command])));
+    await each(close);
+    try {
+      expect(await becomes(async () => (await all(n1)).unserved.length > 0, 30_000, 200)).toBe(true);
+      const { nodes, unserved, code } = await all(n1);
+      expect({ unserved, code }).toEqual({ unserved: ["10.99.0.100"], code: 1 });
+      expect(nodes.map(({ serves, announces }) => [serves, announces])).toEqual([
+        [true, []],
+        [true, []],
+        [true, []],
+      ]);
+      const status = await ober(n1, ["status"], { accept: [0, 1] });
+      expect([status.code, status.stdout]).toEqual([1, expect.stringContaining("no router has a BGP session")]);
+    } finally {
+      await each("nft delete table inet evil");
+      expect(await becomes(async () => (await all(n1)).code === 0, 60_000, 200)).toBe(true);
+    }
+  }, 120_000);
+
   test("tells a stopped HAProxy, a list that refuses, a silent machine and another ober.yaml apart", async () => {
     await ober(n2, ["stop", "--force", "-q"]);
     await configure(n3, `${clusterYaml({ bfdIntervalMs: 60 })}stats_allow: [10.9.9.0/24]\n`);

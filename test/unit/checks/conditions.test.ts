@@ -42,7 +42,8 @@ describe("units", () => {
 
   test("of a node that was stopped name who did it, and what starts it", () => {
     const off = { active: "inactive", enabled: "disabled" };
-    expect(unitsVerdict([unit("ober-http.service", off)], { carry, stopped: " by root 2 min ago" })).toEqual({
+    const units = [unit("ober-http.service", off), unit("ober-names.service", { ...off, active: "failed" })];
+    expect(unitsVerdict(units, { carry, stopped: " by root 2 min ago" })).toEqual({
       status: "warn",
       detail: "the node is stopped by root 2 min ago",
       fix: "ober start",
