@@ -40,7 +40,7 @@ describe("a node that has lost var", () => {
   const lost = () => rmSync(join(here().prefix, "var"), { recursive: true, force: true });
 
   test.each<[line: string, code: number, words: RegExp]>([
-    ["status", 0, /healthy/],
+    ["status", 0, /node {2}serving/],
     ["why", 0, /10\.99\.0\.100/],
     ["history", 0, /./],
     ["rollback --list", 0, /./],
@@ -124,7 +124,7 @@ describe.each(NAMES)("%s", (name) => {
       mkdirSync(dirname(place), { recursive: true });
       writeFileSync(place, content);
       try {
-        expect((await say("status")).stdout).toContain("healthy");
+        expect((await say("status")).stdout).toContain("node  serving");
         const { stdout } = await say("doctor --only records --json");
         const { findings } = JSON.parse(stdout) as { findings: { detail: string; fix: string }[] };
         expect(findings[0]?.detail).toContain(`${place} ${words}`);
