@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { posix } from "node:path";
 import * as v from "valibot";
 import { type HaproxyFacts, POST_QUANTUM } from "../domain/facts.ts";
@@ -76,7 +77,12 @@ async function exabgpVersion(system: System): Promise<string | undefined> {
   const said = flag.includes("ExaBGP :") ? flag : await answer(system, ["exabgp", "version"]);
   if (parseVersion(said) !== undefined && (await system.stat(posix.dirname(REMEMBERED))) !== undefined) {
     // Only root may write there, and nobody is worse off without it.
-    await orUndefined(() => system.writeAtomic(REMEMBERED, `${JSON.stringify({ file, said })}\n`, { mode: 0o644 }));
+    // Several may ask at once, so each writes a file of its own.
+    const own = `${REMEMBERED}.${randomUUID()}`;
+    await orUndefined(async () => {
+      await system.writeAtomic(own, `${JSON.stringify({ file, said })}\n`, { mode: 0o644 });
+      await system.rename(own, REMEMBERED);
+    });
   }
   return said;
 }

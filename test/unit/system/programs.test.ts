@@ -46,3 +46,12 @@ test("where ober does not run, nothing is remembered", async () => {
   for (let time = 0; time < 2; time++) await findPrograms(system);
   expect([asked(), await system.stat("/run/ober")]).toEqual([2, undefined]);
 });
+
+test("several that ask at once do not hinder each other", async () => {
+  const { system } = withExabgp({ text: "4.2.25" });
+  using _ = system;
+  await system.makeDirectory("/run/ober");
+  const found = await Promise.all(Array.from({ length: 20 }, () => findPrograms(system)));
+  expect(found.map(({ exabgp }) => exabgp?.text)).toEqual(Array(20).fill("4.2.25"));
+  expect(await system.list("/run/ober")).toEqual(["exabgp-version.json"]);
+});
