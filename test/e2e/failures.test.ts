@@ -199,7 +199,7 @@ async function injectRounds(cluster: Cluster, { title, goneWithinMs, inject, hea
     const mended = now();
     await heal?.(node);
     measured(`${title}: back`, await watch.settled(addresses, mended, BACK_WITHIN_MS), { round, node: node.name });
-    expect((await ober(node, ["status"], { accept: [0, 1] })).code).toBe(0);
+    expect((await ober(node, ["status", "--wait", "5"], { accept: [0, 1] })).code).toBe(0);
   }
 }
 

@@ -153,7 +153,7 @@ describe("`ober upgrade --self`", () => {
     await node.exec(["sh", "-c", "cp /opt/ober/bin/ober /root/newer && echo >> /root/newer"]);
     await ober(node, ["upgrade", "--self", "/root/newer"]);
     expect(await hash()).not.toBe(before);
-    expect((await ober(node, ["status"])).code).toBe(0);
+    expect((await ober(node, ["status", "--wait", "5"])).code).toBe(0);
     await ober(node, ["upgrade", "--rollback"]);
     expect(await hash()).toBe(before);
     await cluster.watch.settled(cluster.addresses, now(), 20_000);

@@ -141,7 +141,7 @@ async function injectOnce(
   measureGaps(`${what}, owner returns`, { watch, vips: hit, from: healed, round });
   expect(dark).toBeLessThanOrEqual(darkMs + RESOLUTION_MS);
   expect(darkAtReturn).toBeLessThanOrEqual(ANNOUNCED_EVERY_MS + RESOLUTION_MS);
-  for (const each of nodes) expect((await ober(each, ["status"], { accept: [0, 1] })).code).toBe(0);
+  for (const each of nodes) expect((await ober(each, ["status", "--wait", "5"], { accept: [0, 1] })).code).toBe(0);
 }
 
 function signalAll(node: LabNode, unit: string, name: NodeJS.Signals): void {
