@@ -135,10 +135,11 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   recover: { load: () => import("./commands/recover.ts"), group: "internal", examples: [] },
 };
 
-/** Every command, loaded and described. */
+/** What people type, loaded and described. */
 export function commandEntries(): Promise<readonly CommandEntry[]> {
+  const typed = Object.entries(COMMANDS).filter(([, { group }]) => group !== "internal");
   return Promise.all(
-    Object.entries(COMMANDS).map(async ([name, { load }]) => {
+    typed.map(async ([name, { load }]) => {
       const { meta, args } = (await load()).default;
       const { description = "" } = ((await meta) ?? {}) as CommandMeta;
       return describeCommand(name, description, { ...((await args) as ArgsDef | undefined), ...globalArgs });

@@ -27,6 +27,10 @@ export function pathsOf(prefix: string) {
     executableCandidate: under("bin/ober.candidate"),
     executableAside: under("bin/ober.aside"),
     link: "/usr/local/bin/ober",
+    bashCompletion: "/usr/local/share/bash-completion/completions/ober",
+    zshCompletion: "/usr/local/share/zsh/site-functions/_ober",
+    fishCompletion: "/usr/local/share/fish/vendor_completions.d/ober.fish",
+    manual: "/usr/local/share/man/man8/ober.8",
     etc: under("etc"),
     config: under("etc/ober.yaml"),
     /** What was undone for want of a confirmation. */
@@ -129,11 +133,11 @@ export function pathsOf(prefix: string) {
  *
  * - `state`: ober's own records. `uninstall` removes them last of all, whatever is in them: nobody else writes there.
  * - `generated`: what a configuration brought. What stood there before is in `owned.json`, and comes back with `uninstall`.
- * - `executable`, `link`, `directories`: the step of bootstrap of that name, when it is undone. A directory goes when it is empty.
+ * - `executable`, `link`, `shell`, `directories`: the step of bootstrap of that name, when it is undone. A directory goes when it is empty.
  * - `run`: gone with a reboot, and with `uninstall`.
  * - `system`: the machine's own. It stays.
  */
-export type Owner = "state" | "generated" | "executable" | "link" | "directories" | "run" | "system";
+export type Owner = "state" | "generated" | "executable" | "link" | "shell" | "directories" | "run" | "system";
 
 /** The owner of every entry of `pathsOf`. Whatever takes places away goes over this table. */
 export const OWNER: Readonly<Record<keyof Paths, Owner>> = {
@@ -144,6 +148,10 @@ export const OWNER: Readonly<Record<keyof Paths, Owner>> = {
   executableCandidate: "executable",
   executableAside: "executable",
   link: "link",
+  bashCompletion: "shell",
+  zshCompletion: "shell",
+  fishCompletion: "shell",
+  manual: "shell",
   etc: "directories",
   config: "generated",
   configDraft: "generated",

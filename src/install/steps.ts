@@ -12,6 +12,7 @@ import { haproxySourceStep } from "./steps/haproxy-source.ts";
 import { networkStep } from "./steps/network.ts";
 import { packagesStep } from "./steps/packages.ts";
 import { selinuxStep } from "./steps/selinux.ts";
+import { shellStep } from "./steps/shell.ts";
 import { sysctlStep } from "./steps/sysctl.ts";
 import { watchdogStep } from "./steps/watchdog.ts";
 
@@ -40,6 +41,7 @@ export function installSteps(context: InstallContext): readonly Step[] {
     directoriesStep(context),
     executableStep(context),
     linkStep(context),
+    shellStep(context),
     foreignUnitsStep(context),
     haproxySourceStep(context),
     packagesStep(context),

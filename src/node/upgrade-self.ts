@@ -11,6 +11,7 @@ import { isSignedBy } from "../packages/signature.ts";
 import type { RenderedFile } from "../render/index.ts";
 import type { System } from "../system/system.ts";
 import { systemctl, unitState } from "../system/systemd.ts";
+import { MANUAL_MARK } from "../ui/man.ts";
 import type { Output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
 import { changing } from "./changing.ts";
@@ -216,6 +217,11 @@ async function replace(
     });
   }
   await system.remove(paths.executableOnTrial);
+  // The page of the former one is out of date; what else may be there is not ober's.
+  if ((await system.read(paths.manual))?.startsWith(MANUAL_MARK)) {
+    const { stdout } = await system.run([paths.executable, "man"]);
+    await system.writeAtomic(paths.manual, stdout, { mode: 0o644 });
+  }
   if (!isConfigured) return;
   // The health loop that ExaBGP runs is still the old program. A reload replaces it; the sessions and routes stay.
   if ((await unitState(system, UNIT.bgp)).active === "active") {

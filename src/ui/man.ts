@@ -1,8 +1,12 @@
 /** The man page, from the command table; man(7) macros. Pure. */
 import type { CommandEntry, FlagEntry } from "./describe.ts";
 
+/** The first line, by which ober knows its own page again. */
+export const MANUAL_MARK = '.\\" Made by `ober man`.';
+
 export function manPage(commands: readonly CommandEntry[], version: string): string {
   return `${[
+    MANUAL_MARK,
     `.TH OBER 8 "" "ober ${roff(version)}" "System administration"`,
     ".SH NAME",
     "ober \\- node of an S3 ingress in front of Ceph RGW",

@@ -2,6 +2,7 @@
  * A machine for the steps of bootstrap: files in a temporary directory, and programs that keep what they are told (systemd's units, packages and
  * their accounts, a firewall, SELinux, the kernel's values). Everything that a step may touch is in its snapshot.
  */
+
 import { createHash } from "node:crypto";
 import {
   chmodSync,
@@ -20,6 +21,7 @@ import type { Step } from "../../src/install/step.ts";
 import { type InstallContext, installSteps } from "../../src/install/steps.ts";
 import { NO_CHOICE } from "../../src/packages/choice.ts";
 import type { RunOptions, RunResult, System } from "../../src/system/system.ts";
+import { MANUAL_MARK } from "../../src/ui/man.ts";
 import { temporarySystem } from "./system.ts";
 
 type Unit = { load: string; active: string; enabled: string };
@@ -226,6 +228,8 @@ export async function machine(given: Partial<InstallContext> = {}) {
       case "setsebool":
         put(`/sys/fs/selinux/booleans/${words[1]}`, words[2] === "on" ? "1 1" : "0 0");
         return said("");
+      case "/root/ober":
+        return said(`${MANUAL_MARK}\n.TH OBER 8\n`);
       default:
         throw new Error(`a test runs ${argv.join(" ")}, which its machine does not know`);
     }

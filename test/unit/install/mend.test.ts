@@ -90,6 +90,7 @@ describe("a node that has lost var", () => {
       sysctl: "applied",
       watchdog: "applied",
       selinux: "found",
+      shell: "applied",
       network: "applied",
       firewall: "found",
       files: "applied",
@@ -126,10 +127,13 @@ describe("a node that has lost var", () => {
     expect(await undoSteps(here.system, here.paths, here.steps(), quiet)).toEqual([]);
     const after = here.snapshot();
     const kept = after.filter((line) => !here.before.includes(line));
-    // Packages with their accounts, kernel values until the next boot, SELinux, the firewall.
+    // Packages with their accounts, kernel values until the next boot, SELinux, the firewall, directories for all programs.
     expect(
       kept.filter(
-        (line) => !/^(package|file \/(etc\/(passwd|group)|proc\/sys|sys\/fs\/selinux)|rule (80|443))/.test(line),
+        (line) =>
+          !/^(package|file \/(etc\/(passwd|group)|proc\/sys|sys\/fs\/selinux)|rule (80|443)|directory \/usr\/local\/share)/.test(
+            line,
+          ),
       ),
     ).toEqual([]);
     expect(after.filter((line) => /ober/.test(line))).toEqual(["file /root/ober 755 an executable"]);

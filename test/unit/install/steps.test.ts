@@ -41,6 +41,7 @@ const IDS = [
   "directories",
   "executable",
   "link",
+  "shell",
   "foreign-units",
   "haproxy-source",
   "packages",
@@ -188,6 +189,7 @@ describe.each(IDS)("%s", (id) => {
 /** Commands that a step gives, forth or back. */
 test.each<[id: string, failing: RegExp, phase: "apply" | "undo"]>([
   ["executable", /^sha256sum/, "apply"],
+  ["shell", /ober man$/, "apply"],
   ["foreign-units", /^systemctl mask/, "apply"],
   ["foreign-units", /^systemctl unmask/, "undo"],
   ["haproxy-source", /^apt-get .*update$/, "apply"],
@@ -224,6 +226,18 @@ test.each<[id: string, failing: RegExp, phase: "apply" | "undo"]>([
 });
 
 describe("what was there before", () => {
+  test("a completion of the site's own stays, and is left where it is", async () => {
+    using here = await machine();
+    here.put(here.paths.bashCompletion, "complete -W mine ober\n");
+    const before = here.snapshot();
+    const steps = stepsOf(here, "shell", here.system);
+    await bootstrap(here, steps);
+    expect(here.text(here.paths.bashCompletion)).toBe("complete -W mine ober\n");
+    expect(here.text(here.paths.manual)).toContain(".TH OBER 8");
+    await uninstall(here, steps);
+    expect(here.snapshot()).toEqual(before);
+  });
+
   test("and is as wanted is found, and stays", async () => {
     using here = await machine();
     const { apply: watch } = here.step("watchdog");
