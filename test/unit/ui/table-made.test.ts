@@ -34,7 +34,8 @@ COMP_WORDS=(${array}); COMP_CWORD=${words.length - 1}; COMPREPLY=(); _ober; prin
 }
 
 test.each([
-  ["ober hea", ["health"]],
+  ["ober hist", ["history"]],
+  ["ober hea", []],
   ["ober -q dr", ["drain"]],
   ["ober doctor --o", ["--only"]],
   ["ober logs --service b", ["bfd", "bgp"]],
