@@ -208,7 +208,7 @@ describe("in BGP mode, under 60 transfers in flight and 20 new connections a sec
 /** Downloads at a time, each from an address of its own. */
 const AT_ONCE = 30;
 /** Uploads that wait, and the time between two of their keep-alive probes. */
-const WAITING = 12;
+const WAITING = 30;
 const PROBE_SECONDS = 5;
 /** Long after the last of them must know. */
 const WATCHED_SECONDS = 25;

@@ -145,7 +145,13 @@ describe("a change with which HAProxy", () => {
   test("does not start, although it has accepted the file, is undone", async () => {
     await startFromOld();
     // HAProxy only finds out that somebody has the port when it binds it.
-    const taken = `import socket,time; s=socket.socket(); s.bind(("0.0.0.0",8505)); s.listen(); print("bound",flush=True); time.sleep(300)`;
+    const taken = `import socket,time
+s=socket.socket()
+# A HAProxy that has just lost this port may still be closing it.
+for _ in range(100):
+    try: s.bind(("0.0.0.0",8505)); break
+    except OSError: time.sleep(0.1)
+s.listen(); print("bound",flush=True); time.sleep(300)`;
     const other = Bun.spawn(node.enter(["python3", "-c", taken]), { stdout: "pipe" });
     try {
       await other.stdout.getReader().read();
