@@ -224,7 +224,7 @@ async function showApplied(out: Output, { generation, unconfirmed, changed, warn
     { generation: generation?.number ?? null, unconfirmedUntil: until, changed, warnings } satisfies Documents["apply"],
     () => {
       if (unconfirmed)
-        return `applied: ${changed.length} files changed; reverts at ${until} unless you run: ober confirm`;
+        return `applied: ${changed.length} files changed; reverts in ${minutesUntil(unconfirmed.until)} min unless you run: ober confirm`;
       if (generation && changed.length === 0)
         return `nothing to change; what is live is kept again, as generation ${generation.number}`;
       if (generation) return `applied: ${changed.length} files changed, kept as generation ${generation.number}`;
@@ -232,6 +232,8 @@ async function showApplied(out: Output, { generation, unconfirmed, changed, warn
     },
   );
 }
+
+const minutesUntil = (time: string): number => Math.max(1, Math.round((Date.parse(time) - Date.now()) / 60_000));
 
 /** Names of nodes and neighbors are kept for commands at a time without DNS; a disk that is full hinders nobody. */
 async function keepResolved({ system, paths }: Node, { resolved, stale = {} }: NodeFacts) {
