@@ -2,8 +2,9 @@ import { defineCommand } from "citty";
 import type { Documents } from "../documents.ts";
 import type { Drained } from "../haproxy/traffic.ts";
 import { changing } from "../node/changing.ts";
-import { currentConfig, thisNodeAsRoot } from "../node/node.ts";
+import { thisNodeAsRoot } from "../node/node.ts";
 import { isStopped, stopArgs, stopNode, stopOptions } from "../node/stop.ts";
+import { requireWorkingConfig } from "../node/working-config.ts";
 import { output } from "../ui/output.ts";
 import { changeArgs, globalArgs } from "../ui/shared-args.ts";
 
@@ -13,7 +14,7 @@ export default defineCommand({
   async run({ args }) {
     const node = await thisNodeAsRoot();
     const out = output(args);
-    if (await isStopped(node, (await currentConfig(node)).config)) {
+    if (await isStopped(node, (await requireWorkingConfig(node)).config)) {
       const document: Documents["stop"] = { stopped: true, changed: false, end: "empty", left: 0 };
       return out.result(document, "the node is stopped already");
     }

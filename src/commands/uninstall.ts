@@ -7,9 +7,10 @@ import { readJournal } from "../install/journal.ts";
 import { notBootstrapped, undoSteps } from "../install/runner.ts";
 import { installSteps } from "../install/steps.ts";
 import { changing } from "../node/changing.ts";
-import { currentConfig, type Node, thisNodeAsRoot } from "../node/node.ts";
+import { type Node, thisNodeAsRoot } from "../node/node.ts";
 import { leaveAndStop } from "../node/stop.ts";
 import { inTurn } from "../node/turn.ts";
+import { configInForce } from "../node/working-config.ts";
 import { NO_CHOICE } from "../packages/choice.ts";
 import { HAPROXY_PACKAGES, nodePackages, requireSupportedOs } from "../packages/os.ts";
 import { unitState } from "../system/systemd.ts";
@@ -75,7 +76,7 @@ const LEAVE_WITHIN_MS = 60_000;
 async function leaveService(node: Node, out: Output): Promise<void> {
   if ((await unitState(node.system, UNIT.http)).active !== "active") return;
   await orWarn(out.warn, "the node could not be stopped in good order", async () => {
-    const { config } = await currentConfig(node);
+    const config = await configInForce(node, out);
     const turn = { command: "ober uninstall", force: true, waitMs: undefined };
     await inTurn(node, out, config, turn, () =>
       leaveAndStop(node, out, { timeoutMs: LEAVE_WITHIN_MS, force: false, config }),
