@@ -169,7 +169,7 @@ These commands read and change it; what changes it applies it too:`,
     ober config validate ober.yaml                # every problem at once; exit code 1 where there is one
     ober config --example --mode keepalived       # a complete file, every key explained
     ober config --schema > ober.schema.json       # what editors know of the keys`,
-    `An editor with a YAML language server reads the schema that the first line names, \`# yaml-language-server: $schema=ober.schema.json\`: 
+    `An editor with a YAML language server reads the schema that the first line names, \`# yaml-language-server: $schema=ober.schema.json\`:
 \`ober config\` puts it beside a node's file. docs/schema/ober.yaml.schema.json is the same.`,
     `A key with an empty value (\`""\`, \`[]\`, nothing) is not set and has its default. Lists of nodes, routers and servers are host lists:
 \`node[01-04]\`, \`rgw[1-4].internal:7480\`; inside \`[...]\` they need quotes. Secrets are not here but in \`~/.ober/login\`.`,
