@@ -7,7 +7,7 @@ import { author, installPathOf, isRoot } from "./node.ts";
 const RECORDED: Readonly<Record<string, readonly string[]>> = {
   __proto__: null as never,
   bootstrap: ["--dry-run"],
-  config: ["--dry-run"],
+  config: ["--dry-run", "--example", "--schema", "get", "validate"],
   apply: ["--dry-run"],
   confirm: [],
   rollback: ["--dry-run", "--list"],

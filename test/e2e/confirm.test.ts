@@ -100,10 +100,10 @@ describe("a node in service", () => {
     expect(refused.stderr).toContain("/opt/ober/etc/haproxy/haproxy.cfg was changed by hand");
     expect(refused.stdout).toContain("-  retries 4\n+  retries 3");
     const { stdout } = await ober(node, ["doctor", "--json"], { accept: [0, 1] });
-    const { findings } = JSON.parse(stdout) as { findings: { id: string; status: string; detail: string }[] };
+    const { findings } = JSON.parse(stdout) as { findings: { id: string; status: string; more?: string }[] };
     const drift = findings.find(({ id }) => id === "drift");
     expect(drift?.status).toBe("warn");
-    expect(drift?.detail).toContain("-  retries 4");
+    expect(drift?.more).toContain("-  retries 4");
     await ober(node, ["apply", "--yes"]);
     expect(await Bun.file(file).text()).toBe(generated);
   }, 60_000);

@@ -9,6 +9,14 @@ import { type Machine, machine } from "./machine.ts";
 export const paths = pathsOf("/opt/ober");
 export const VIP = "10.9.9.1";
 
+/** The same as text, for commands that read ober.yaml. */
+export const BGP_YAML = `ha_mode: bgp
+bgp: {local_as: 65001, peer_as: 65000, neighbors: [10.0.0.1]}
+vips: [${VIP}]
+backends: [{name: s3, servers: ["10.0.1.1:7480"]}]
+stats_port: 9
+`;
+
 export const BGP = parseConfig(
   {
     ha_mode: "bgp",

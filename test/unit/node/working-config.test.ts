@@ -5,14 +5,9 @@ import { isStopped, leaveAndStop } from "../../../src/node/stop.ts";
 import { drainNode, isDrained, undrainNode } from "../../../src/node/withdraw.ts";
 import { configInForce, requireWorkingConfig } from "../../../src/node/working-config.ts";
 import { heard } from "../../helpers/output.ts";
-import { BGP, paths, servingNode } from "../../helpers/serving-node.ts";
+import { BGP, BGP_YAML, paths, servingNode } from "../../helpers/serving-node.ts";
 
-const YAML = `ha_mode: bgp
-bgp: {local_as: 65001, peer_as: 65000, neighbors: [10.0.0.1]}
-vips: [10.9.9.1]
-backends: [{name: s3, servers: ["10.0.1.1:7480"]}]
-stats_port: 9
-`;
+const YAML = BGP_YAML;
 
 /** A node in service whose ober.yaml says `text`, and whose generation 3 was good; `text` undefined for no file. */
 async function edited(text: string | undefined, generation: string | null = YAML) {
