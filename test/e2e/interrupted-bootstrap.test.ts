@@ -16,6 +16,7 @@ const STEPS = [
   "directories",
   "executable",
   "link",
+  "shell",
   "foreign-units",
   "haproxy-source",
   "packages",

@@ -89,7 +89,8 @@ export function packagesStep(context: InstallContext): Step<Record> {
     const rest = others.filter((name) => !here.includes(name));
     if (!rest.includes("exabgp")) return [...haproxy, ...rest];
     const { exabgp } = await findPrograms(system);
-    const byHand = exabgp !== undefined && unusable("exabgp", exabgp) === undefined;
+    const isUsable = exabgp !== undefined && unusable("exabgp", exabgp) === undefined;
+    const byHand = isUsable && (await manager.begun(["exabgp"])).length === 0;
     return [...haproxy, ...rest.filter((name) => name !== "exabgp" || !byHand)];
   }
 

@@ -225,6 +225,13 @@ test.each<[id: string, failing: RegExp, phase: "apply" | "undo"]>([
   expect(here.snapshot()).toEqual(before.filter((line) => !line.startsWith("file /opt/ober/bin/ober ")));
 });
 
+test("a package whose installation was cut off is none that somebody brought by hand, though its program is there", async () => {
+  using here = await machine();
+  here.begun.add("exabgp");
+  await bootstrap(here, stepsOf(here, "packages", here.system));
+  expect([here.packages.has("exabgp"), here.begun.has("exabgp")]).toEqual([true, false]);
+});
+
 describe("what was there before", () => {
   test("a completion of the site's own stays, and is left where it is", async () => {
     using here = await machine();
