@@ -35,7 +35,7 @@ export async function exitCodeOf(thrown: unknown, argv: readonly string[]): Prom
 }
 
 /** Runs the command that `argv` names and returns when it is done. Throws what the command throws, and UsageError. */
-export async function runCli(argv: readonly string[]): Promise<void> {
+async function runCli(argv: readonly string[]): Promise<void> {
   const at = argv.findIndex((word) => !word.startsWith("-"));
   const name = at < 0 ? undefined : argv[at];
   if (name === undefined) return runRoot(argv);

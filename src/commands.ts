@@ -4,7 +4,7 @@ import { globalArgs } from "./ui/shared-args.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: a table of commands with different arguments has no narrower type in citty.
 type Command = CommandDef<any>;
-export type Loader = () => Promise<{ readonly default: Command }>;
+type Loader = () => Promise<{ readonly default: Command }>;
 
 /** Headings of `ober --help`, in order; what systemd and the daemons run is shown with --all alone. */
 export const GROUPS = {

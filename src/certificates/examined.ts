@@ -4,7 +4,7 @@ import type { Asked, Asker, HaproxyVerdict } from "../haproxy/verdict.ts";
 import type { System } from "../system/system.ts";
 import { type Certificate, type Examined, examinePem, type PemFile, type Problem } from "./pem.ts";
 
-export { type Certificate, EXPIRY_WARNING_DAYS } from "./pem.ts";
+export type { Certificate } from "./pem.ts";
 
 /** More than this is no certificate. */
 const LARGEST_FILE = 1 << 20;

@@ -7,7 +7,7 @@ export type Severity = "broken" | "invalid" | "remark";
 export type Problem = { readonly severity: Severity; readonly message: string; readonly fix: string };
 
 /** Warned about before it is too late to act in office hours. */
-export const EXPIRY_WARNING_DAYS = 21;
+const EXPIRY_WARNING_DAYS = 21;
 /** The organization in the certificate that ober makes for a first start. */
 export const PLACEHOLDER = "ober self-signed";
 

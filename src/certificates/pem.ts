@@ -19,7 +19,7 @@ import {
 } from "./pem-problems.ts";
 import { Broken, type Unread, unreadIn } from "./pem-reasons.ts";
 
-export { EXPIRY_WARNING_DAYS, PLACEHOLDER, type Problem, type Severity } from "./pem-problems.ts";
+export { PLACEHOLDER, type Problem, type Severity } from "./pem-problems.ts";
 
 /** A file with a certificate, as it was read. */
 export type PemFile = {

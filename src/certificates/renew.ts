@@ -32,7 +32,7 @@ export type RenewOptions = {
   readonly progress: (line: string) => void;
 };
 
-export const acmeServer = ({ acme_server: server }: Config["certs"]) => server || LETS_ENCRYPT;
+const acmeServer = ({ acme_server: server }: Config["certs"]) => server || LETS_ENCRYPT;
 export const wantedNames = ({ acme_domain: domain, acme_names: names }: Config["certs"]) => [
   ...new Set([domain, ...names]),
 ];

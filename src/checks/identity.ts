@@ -42,7 +42,7 @@ export async function askedIdentityVerdict(config: Config, facts: Facts): Promis
 }
 
 /** What each node that answers says otherwise than this one. Pure. */
-export function identityVerdict(config: Config, facts: Omit<Facts, "hostname">, words: readonly PeerWords[]): Verdict {
+function identityVerdict(config: Config, facts: Omit<Facts, "hostname">, words: readonly PeerWords[]): Verdict {
   const found = disagreementsIn(config, facts, words);
   const [asked, others] = [words.filter(({ said }) => said?.node.cluster).length, words.length];
   const lines = found.map(({ node, text }) => `${node}: ${text}`).join("; ");

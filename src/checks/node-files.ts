@@ -198,7 +198,7 @@ export const certificateVerdict = async (system: System, place: string): Promise
   examinedVerdict(await examineCertificates(system, place, { ask: haproxyAsker(system) }));
 
 /** Pure. */
-export function examinedVerdict(examined: readonly Examined[]): Verdict {
+function examinedVerdict(examined: readonly Examined[]): Verdict {
   const problems = problemsOf(examined);
   const [first] = problems;
   const asked = examined.every(({ judge }) => judge === "haproxy") ? ", and HAProxy takes it" : "";

@@ -18,7 +18,7 @@ import { parseGlobalMetrics, parseIdentity } from "../system/peer-words.ts";
 export type ClusterNode = { readonly node: string; readonly address: string; readonly own: boolean };
 
 /** The RGWs of a group: `up` take requests, and some of these are `busy`; `drained` ones were taken out on purpose. */
-export type PeerGroup = {
+type PeerGroup = {
   readonly name: string;
   readonly up: number;
   readonly busy: number;

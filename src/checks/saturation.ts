@@ -148,9 +148,9 @@ function atLimitText({ limitOfOne, clientsAtLimit, firstAtLimit, refused }: Satu
   return `${named} ${has} (${limitOfOne}), ${refused} refused since the last reload`;
 }
 
-export const SHARES_FIX =
+const SHARES_FIX =
   "fewer connections in that client's SDK (max_pool_connections and the like); many clients behind one address: a larger max_connections_per_client in ober.yaml, or 0";
-export const SATURATION_FIX =
+const SATURATION_FIX =
   "more nodes, or a larger max_connections in ober.yaml where memory and descriptors allow; idle clients: ss -tn 'sport = :443'";
 
 export async function checkSaturation(sight: Sight): Promise<Verdict> {

@@ -88,7 +88,7 @@ const SEGMENT_FIX =
   "let IP protocol 112 (VRRP) through between all nodes: ober doctor --only firewall on each; who holds what: ober status";
 
 /** What is suspicious on the segment, and which nodes are silent. Pure. */
-export function vrrpVerdict({ suspicions, peers, vips }: VrrpView): Verdict {
+function vrrpVerdict({ suspicions, peers, vips }: VrrpView): Verdict {
   if (suspicions.length > 0) {
     const text = suspicions.map((suspicion) => suspicion.text).join("; ");
     return suspicions.some(({ certain }) => certain)

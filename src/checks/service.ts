@@ -101,7 +101,7 @@ export function drainedVerdict(flag: string, now: number): Verdict {
 }
 
 /** "drained 2 min ago by root: disks"; a command that leaves withdraws for as long as it runs. */
-export function drainText(flag: string, now: number): string {
+function drainText(flag: string, now: number): string {
   const { by, at, reason } = drainFields(flag);
   const time = Number.isNaN(Date.parse(at)) ? "" : ` ${ago(now - Date.parse(at))}`;
   const who = by === "" ? "" : ` by ${by}`;

@@ -29,7 +29,7 @@ export type VrrpVip = {
   readonly since: string | undefined;
 };
 
-export type VrrpPeer = {
+type VrrpPeer = {
   readonly peer: string;
   readonly holds: readonly string[];
   /** When it was last heard; undefined when it holds nothing here that it would advertise. */

@@ -10,7 +10,7 @@ import { topSays } from "./keys.ts";
 import { keepLines } from "./store/keep-lines.ts";
 
 /** The schema that editors read, beside the file: `ober config --schema` prints it, and `ober config` puts it there. */
-export const EDITOR_SCHEMA_NAME = "ober.schema.json";
+const EDITOR_SCHEMA_NAME = "ober.schema.json";
 const MODELINE = ` yaml-language-server: $schema=${EDITOR_SCHEMA_NAME}`;
 
 /** A configuration is a page or two. Beyond this it is another file, and the parser's time grows with the square. */

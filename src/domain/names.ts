@@ -15,7 +15,7 @@ export const LOOK_AGAIN_MS = 2_000;
 export const FOLLOW_AGAIN_MS = 5_000;
 
 /** The addresses that a name had, the one in use first, and when it was last seen to have them (ISO 8601). */
-export type KnownName = { readonly addresses: readonly string[]; readonly at: string };
+type KnownName = { readonly addresses: readonly string[]; readonly at: string };
 export type KnownNames = ReadonlyMap<string, KnownName>;
 
 /** A name of a server: what HAProxy was given for it, and why the last question brought nothing. */

@@ -110,7 +110,7 @@ export function parseServersState(text: string): readonly LiveServer[] {
  * The addresses that the servers of one name get, in the order of `servers`; undefined for one that is not needed. A server keeps the
  * address that it has, so that what it carries and what an operator did to it stay where they are.
  */
-export function shareOut(
+function shareOut(
   servers: readonly string[],
   wanted: readonly string[],
   inUse: (server: string) => string | undefined,

@@ -10,13 +10,13 @@ import { haproxyCommand } from "./socket.ts";
 export type Served = { readonly fingerprint: string; readonly notAfter: Date; readonly chain: number };
 
 /** Files that HAProxy has loaded certificates from. */
-export async function servedFiles(socket: string): Promise<readonly string[]> {
+async function servedFiles(socket: string): Promise<readonly string[]> {
   const lines = (await haproxyCommand(socket, "show ssl cert")).split("\n");
   return lines.filter((line) => line.startsWith("/"));
 }
 
 /** Undefined when HAProxy has nothing from this file. */
-export async function servedFrom(socket: string, file: string): Promise<Served | undefined> {
+async function servedFrom(socket: string, file: string): Promise<Served | undefined> {
   return parseServed(await haproxyCommand(socket, `show ssl cert ${file}`));
 }
 

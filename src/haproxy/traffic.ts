@@ -15,10 +15,10 @@ import {
  * What goes through HAProxy now. A request that HAProxy has answered whole may still be on its way out of the kernel: its
  * connection counts until the client has acknowledged the last byte. `moved` differs as long as something moves.
  */
-export type Traffic = { readonly inFlight: number; readonly moved: string };
+type Traffic = { readonly inFlight: number; readonly moved: string };
 
 /** Asks the present worker, and those that finish what they began before a reload. Needs root. */
-export async function trafficNow(
+async function trafficNow(
   system: System,
   { haproxySocket, masterSocket }: Pick<Paths, "haproxySocket" | "masterSocket">,
 ): Promise<Traffic> {

@@ -42,7 +42,7 @@ export type Dialog = {
   readonly counters: { readonly acks: number; readonly ackErrors: number; readonly ackTimeouts: number };
 };
 
-export type Standing = {
+type Standing = {
   readonly wish: Action | undefined;
   /** ExaBGP said `done` to the present wish. */
   readonly acknowledged: boolean;

@@ -6,7 +6,7 @@ import type { MapPlace } from "./serves.ts";
  */
 export type HealthOptions = OnceOptions | LoopOptions;
 
-export type OnceOptions = {
+type OnceOptions = {
   readonly once: true;
   /** Any answer will do: only an HAProxy that hangs fails. */
   readonly alive: boolean;

@@ -53,7 +53,7 @@ export async function clusterStatus(node: Node): Promise<ClusterStatus> {
 }
 
 /** VIPs that no node says it announces, or stands by for. One that leaves traffic does neither. Pure. */
-export function unservedVips({ vips }: Pick<Config, "vips">, nodes: readonly PeerStatus[]): readonly string[] {
+function unservedVips({ vips }: Pick<Config, "vips">, nodes: readonly PeerStatus[]): readonly string[] {
   const announced = new Set(nodes.flatMap(({ announces }) => announces));
   return announced.has(EVERY_VIP) ? [] : vips.map(({ address }) => address).filter((vip) => !announced.has(vip));
 }

@@ -75,9 +75,9 @@ export type NodeStatus = {
 };
 
 /** As `ober certs renew` leaves it; times in ISO. */
-export type RenewalStatus = Pick<AcmeState, "failures" | "error" | "failedAt" | "retryAt" | "renewAt">;
+type RenewalStatus = Pick<AcmeState, "failures" | "error" | "failedAt" | "retryAt" | "renewAt">;
 
-export type VipStatus = {
+type VipStatus = {
   readonly vip: string;
   readonly backend: string;
   readonly onInterface: boolean;
@@ -89,7 +89,7 @@ export type VipStatus = {
   readonly cause: string;
 };
 
-export type BackendStatus = {
+type BackendStatus = {
   readonly name: string;
   readonly servers: readonly ServerStatus[];
 };

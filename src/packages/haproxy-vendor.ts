@@ -10,8 +10,6 @@ import { fingerprintsOf, showFingerprint } from "./openpgp.ts";
 import type { Os } from "./os.ts";
 import type { PackageManager, Repository } from "./packages.ts";
 
-export const AWSLC_PACKAGE = "haproxy-awslc";
-
 export type Found = { readonly branch: Branch; readonly repository: Repository };
 
 /** The repository of one branch for a system, and the file that shows that it is there. */

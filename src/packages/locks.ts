@@ -1,10 +1,10 @@
 import { OberError } from "../errors.ts";
 import type { System } from "../system/system.ts";
 
-export type Holder = { readonly file: string; readonly pid: string; readonly name: string };
+type Holder = { readonly file: string; readonly pid: string; readonly name: string };
 
 /** The process that holds a lock of one of `files`, by /proc/locks (proc(5)) and what it has open; undefined when none does. */
-export async function lockHolder(system: System, files: readonly string[]): Promise<Holder | undefined> {
+async function lockHolder(system: System, files: readonly string[]): Promise<Holder | undefined> {
   for (const pid of lockingPids((await system.read("/proc/locks")) ?? "")) {
     for (const number of await system.list(`/proc/${pid}/fd`)) {
       const file = await system.readLink(`/proc/${pid}/fd/${number}`);

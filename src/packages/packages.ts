@@ -19,7 +19,7 @@ export type Brought = { readonly name: string; readonly version: string };
 export type Repository = { readonly url: string; readonly suite: string; readonly title: string };
 
 /** What became of a download: `absent` when the server says that there is no such file. */
-export type Download = "fetched" | "absent";
+type Download = "fetched" | "absent";
 
 /** A package manager, as far as ober needs one. Names are those of the distribution. */
 export type PackageManager = {

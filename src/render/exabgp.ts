@@ -84,7 +84,7 @@ export function sessionsOf(config: Config, facts: Pick<NodeFacts, "routes" | "re
 }
 
 /** Every neighbor's address with the name that the operator gave it. */
-export function neighborAddresses(
+function neighborAddresses(
   config: Config,
   facts: Pick<NodeFacts, "resolved">,
 ): readonly { name: string; address: string }[] {

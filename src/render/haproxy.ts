@@ -131,7 +131,7 @@ function clientLimit({ clients }: ConnectionLimits, { max_connections_per_client
 }
 
 /** Lines about failed requests that HAProxy writes in ten seconds at most; threads that look at the same moment may write one each beyond it. */
-export const MOST_FAILED_LINES = 100;
+const MOST_FAILED_LINES = 100;
 
 const isFailed = `if { status ge 500 } { sc_gpc1_rate(1) lt ${MOST_FAILED_LINES} } { sc_inc_gpc1(1) ge 0 }`;
 const failedLine = (more: string, state: string) =>

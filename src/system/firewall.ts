@@ -18,7 +18,7 @@ export async function firewallSays(system: System, argv: readonly string[]): Pro
 }
 
 /** What the nodes' neighbours must reach on this machine: VRRP (IP protocol 112) from peers, BGP and BFD from routers. */
-export type Service = "vrrp" | "bgp" | "bfd";
+type Service = "vrrp" | "bgp" | "bfd";
 
 /** A hole in the firewall: one service, from one address or network. */
 export type Opening = { readonly service: Service; readonly from: string };

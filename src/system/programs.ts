@@ -54,11 +54,6 @@ function groupsKnown(haproxyVv: string): readonly string[] {
   return version !== undefined && atLeast(version, least) ? [POST_QUANTUM] : [];
 }
 
-/** The library that HAProxy's TLS runs on, as it names it itself. */
-export function tlsLibrary(haproxyVv: string): string | undefined {
-  return /^Running on SSL library version : (.*)$/m.exec(haproxyVv)?.[1];
-}
-
 /** What ExaBGP said of itself, and of which file: gone with a reboot, and of no use once the file is another. */
 const REMEMBERED = "/run/ober/exabgp-version.json";
 const remembered = v.object({ file: v.string(), said: v.string() });

@@ -9,7 +9,7 @@ export type CommandEntry = {
   readonly flags: readonly FlagEntry[];
 };
 
-export type PositionalEntry = {
+type PositionalEntry = {
   readonly name: string;
   readonly description: string;
   readonly optional: boolean;

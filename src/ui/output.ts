@@ -174,7 +174,7 @@ export async function showBug(error: unknown) {
 /** A reader that has seen enough (`ober logs | head`) closes the pipe. That ends the command and is nobody's mistake. */
 export class ReaderGoneError extends Error {}
 
-export function writeStdout(text: string): Promise<void> {
+function writeStdout(text: string): Promise<void> {
   return writeTo(process.stdout, text);
 }
 

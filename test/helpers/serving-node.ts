@@ -7,7 +7,7 @@ import { readDrainFlag } from "../../src/system/drain-flag.ts";
 import { type Machine, machine } from "./machine.ts";
 
 export const paths = pathsOf("/opt/ober");
-export const VIP = "10.9.9.1";
+const VIP = "10.9.9.1";
 
 /** The same as text, for commands that read ober.yaml. */
 export const BGP_YAML = `ha_mode: bgp

@@ -13,7 +13,7 @@ export type TemporarySystem = System & Disposable & { readonly calls: readonly (
 const MEMORY = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 
 /** Time passes only where it is waited for, and then at once. */
-export function passingClock(): Clock {
+function passingClock(): Clock {
   let now = 0;
   return {
     now: () => now,

@@ -61,7 +61,7 @@ function orNull(json: Json): Json {
 }
 
 /** What a key is, its unit, its words, and what it means to leave it empty. */
-export function sentences({ says, kind, empty }: Pick<Leaf, "says" | "kind" | "empty">): string {
+function sentences({ says, kind, empty }: Pick<Leaf, "says" | "kind" | "empty">): string {
   const words = Object.entries(kind.choices ?? {}).map(([word, meaning]) => `${word}: ${meaning}`);
   return [
     says,

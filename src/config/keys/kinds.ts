@@ -24,7 +24,7 @@ export function mustBe(what: string) {
 }
 
 /** A value as people would name it, short and harmless to print. */
-export function describe(value: unknown): string {
+function describe(value: unknown): string {
   if (value === undefined || value === null || value === "") return "empty";
   if (Array.isArray(value)) {
     const odd = value.find((item) => typeof item !== "string" && !Array.isArray(item));
@@ -155,7 +155,7 @@ function parsed<T, R>(fits: (value: unknown) => value is T, what: string, parse:
 }
 
 /** How the wizard asks for a key. */
-export type Ask = {
+type Ask = {
   readonly message: string;
   readonly placeholder?: string;
   /** What stands in the prompt of a choice, where it is not the key's default. */
