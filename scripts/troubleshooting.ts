@@ -1,75 +1,298 @@
 /**
- * Writes docs/troubleshooting.md: what clients and operators notice, and every condition that ober knows, from src/node/conditions.ts and the
- * table of broken nodes of the tests. `bun scripts/troubleshooting.ts`; a test says when it must run again.
+ * Writes docs/troubleshooting.md: what people see, and the command that says why; then every condition (src/node/conditions.ts), and what was
+ * broken on real nodes (test/e2e/_broken.ts). `bun scripts/troubleshooting.ts`; a test says when it must run again.
  */
 import { join } from "node:path";
 import { CONDITIONS } from "../src/node/conditions.ts";
-import { BROKEN, BROKEN_VRRP } from "../test/e2e/_broken.ts";
+import { BROKEN, BROKEN_VRRP, type Broken } from "../test/e2e/_broken.ts";
 
 export const TROUBLESHOOTING_FILE = join(import.meta.dirname, "../docs/troubleshooting.md");
 
-/** What is noticed, what it most often is (ids of conditions), and what to type. */
-const SYMPTOMS: readonly (readonly [symptom: string, causes: readonly string[], type: string])[] = [
-  [
-    "No connection to the VIP: refused, or a timeout",
-    ["units", "vips", "routes", "bgp", "vrrp", "firewall"],
-    "ober why",
-  ],
-  ["One node gets no traffic, the others do", ["drained", "held", "routes", "bgp", "bfd"], "ober why"],
-  ["Clients refuse the certificate", ["certificate", "held", "renewal"], "ober certs"],
-  ["`503 SlowDown`", ["backends", "saturation"], "ober status"],
-  ["`503` or `504` on every request", ["backends", "server-names", "errors"], "ober test"],
-  ["Port 80 redirects to HTTPS", [], "ober sync --test ADDRESS"],
-  ["Connections are closed before the handshake", ["saturation", "descriptors"], "ober status"],
-  ["Large downloads hang, small requests work", ["client-paths"], "ober doctor --only client-paths"],
-  ["A VIP answers on two machines", ["vrrp", "identity", "firewall"], "ober status"],
-  [
-    "`ober apply` or `ober config` refuses",
-    ["configuration", "addresses", "identity", "unconfirmed"],
-    "ober config validate /opt/ober/etc/ober.yaml",
-  ],
-  ["Nodes differ from each other", ["agreement", "applied", "drift"], "ober status --all"],
-  ["HAProxy does not start", ["certificate", "ports", "foreign-units"], "ober logs --service http"],
-  ["Everything is slow", ["sysctl", "network-queues", "descriptors", "saturation"], "ober doctor"],
-  ["A node does not come back after its machine died", ["disk", "records", "units"], "ober doctor"],
-];
-
-const titleOf = (id: string): string => {
-  const found = CONDITIONS.find((one) => one.id === id);
-  if (found === undefined) throw new Error(`there is no condition ${id}`);
-  return found.title;
+type Symptom = {
+  readonly seen: string;
+  /** What it usually is, and what mends that where one command does. */
+  readonly why: string;
+  /** What to type first, without `ober`. */
+  readonly ask?: string;
+  /** The conditions behind it, for `ober doctor --only`. */
+  readonly ids?: readonly string[];
 };
 
-const named = (ids: readonly string[]) =>
-  ids.length === 0 ? "" : ids.map((id) => `[${titleOf(id)}](#${id})`).join(", ");
+/** In the order of how much is lost. */
+export const SYMPTOMS: Readonly<Record<string, readonly Symptom[]>> = {
+  "What clients see": [
+    {
+      seen: "connection refused",
+      why: "The packet reached a node on which HAProxy does not listen: the node is stopped, or HAProxy does not start.",
+      ask: "status --all",
+      ids: ["units", "haproxy", "ports", "certificate"],
+    },
+    {
+      seen: "connection times out, all clients",
+      why: "No router has a route to the VIP, no node holds it, or a firewall drops the packets.",
+      ask: "status --all",
+      ids: ["link", "bgp", "routes", "vrrp", "firewall"],
+    },
+    {
+      seen: "connection is closed at once, some clients",
+      why: "That address has `max_connections_per_client` connections already. Many clients behind one NAT: raise it, or set 0.",
+      ask: "why",
+      ids: ["saturation"],
+    },
+    {
+      seen: "certificate error",
+      why: "The certificate is expired, self-signed, for other names, or its chain is incomplete.",
+      ask: "certs check",
+      ids: ["certificate", "renewal", "held"],
+    },
+    {
+      seen: "503 SlowDown",
+      why: "A request waited 20 s for busy RGWs (`sQ` in the journal), or no RGW answers (`SC`). HAProxy 2.6 shows neither.",
+      ask: "logs --service http --since 10m",
+      ids: ["backends", "errors", "saturation"],
+    },
+    {
+      seen: "500, 502 or 504",
+      why: "An RGW failed, closed without an answer, or did not answer in time. The journal names the RGW and the path.",
+      ask: "logs --service http --since 10m",
+      ids: ["errors", "backends"],
+    },
+    {
+      seen: "plain HTTP is redirected to https",
+      why: "The client is on no list for plain HTTP; `ober sync --frontend-http` sets the list.",
+      ask: "sync --test ADDRESS",
+    },
+    {
+      seen: "RequestTimeTooSkewed",
+      why: "A clock is more than 15 minutes off: the client's, or the RGW's. Of these `doctor` sees the RGW's.",
+      ids: ["clock"],
+    },
+    {
+      seen: "small objects work, large ones hang",
+      why: "Large packets are lost on the way, or too large for it.",
+      ask: "test",
+      ids: ["client-paths"],
+    },
+    {
+      seen: "transfers break when a node leaves or joins",
+      why: "The nodes do not know each other (`nodes` in `ober.yaml`), or cannot hand connections over.",
+      ids: ["handover"],
+    },
+    {
+      seen: "everything is slow",
+      why: "The node is at its limit of connections, or one CPU does the network's work for all.",
+      ask: "status",
+      ids: ["saturation", "network-queues", "sysctl", "descriptors"],
+    },
+  ],
+  "What a node shows": [
+    {
+      seen: "one node gets no traffic",
+      why: "It is drained, stopped or held back for its certificate; or no router has a session with it.",
+      ask: "why",
+      ids: ["drained", "held", "units", "bgp", "vrrp"],
+    },
+    {
+      seen: "`status` is red after a reboot",
+      why: "A drain outlives a reboot: `ober undrain`. Otherwise `why` names the first thing that is missing.",
+      ask: "status --wait 60",
+      ids: ["drained", "units", "link", "disk"],
+    },
+    {
+      seen: "a VIP is on two nodes (keepalived)",
+      why: "The nodes do not hear each other's VRRP (IP protocol 112), or have different lists of nodes. Ask on each of them.",
+      ids: ["vrrp", "identity", "agreement"],
+    },
+    {
+      seen: "a VIP is on another node than its owner (keepalived)",
+      why: "The owner is drained or unhealthy, or the nodes have different `ober.yaml`.",
+      ask: "status --all",
+      ids: ["vrrp", "vrrp-cluster", "agreement"],
+    },
+    {
+      seen: "a BGP session is down",
+      why: "AS number, password, TTL, firewall or link; the router's own reason is shown.",
+      ids: ["link", "bgp"],
+    },
+    {
+      seen: "a dead node is noticed after seconds only",
+      why: "BFD is down or off, so that the hold time decides.",
+      ids: ["bfd"],
+    },
+    {
+      seen: "an RGW runs and is DOWN here",
+      why: "Its health check fails, its name does not resolve, or the way to it is closed.",
+      ask: "test",
+      ids: ["backends", "server-names"],
+    },
+    {
+      seen: "an RGW has a new address, HAProxy the old one",
+      why: "Names are resolved at a start or reload: `ober restart --reload-only`. `resolve: follow` does it by itself.",
+      ask: "names",
+      ids: ["server-names"],
+    },
+    {
+      seen: "`ober-http` ends again and again",
+      why: "HAProxy refuses a certificate or its configuration, or another program has its port.",
+      ask: "logs --service http",
+      ids: ["certificate", "ports", "drift"],
+    },
+    {
+      seen: '"timed out" or "not known" beside a finding',
+      why: "A program or a disk hangs; what does not need it is shown all the same.",
+      ids: ["disk", "programs", "systemd"],
+    },
+    {
+      seen: "metrics stand still",
+      why: "The timer that writes them, or node_exporter, does not run.",
+      ids: ["metrics"],
+    },
+  ],
+  "When a change is refused": [
+    {
+      seen: "`this node stays: ...`",
+      why: "No other node serves, or another one leaves now. `--wait-turn 600` waits; `--force` leaves, and may be an outage.",
+      ask: "status --all",
+    },
+    {
+      seen: "`... waits for its confirmation`",
+      why: "`ober confirm` keeps the change before this one, `ober confirm --undo` does not.",
+      ids: ["unconfirmed"],
+    },
+    {
+      seen: "`your SSH session comes in by ...`",
+      why: "The change takes away the VIP that you are connected by. Connect to the node's own address.",
+    },
+    {
+      seen: "`two nodes would hold one VIP: ...`",
+      why: "A peer takes itself, or this node, for another address (keepalived). Apply a renumbered node first.",
+      ids: ["identity", "names"],
+    },
+    {
+      seen: "`ober.yaml` is refused",
+      why: "Every problem is named with its key and what to write. The node serves on with what was applied last.",
+      ask: "config validate /opt/ober/etc/ober.yaml",
+      ids: ["configuration"],
+    },
+    {
+      seen: "a program refuses a generated file",
+      why: "Nothing was changed; the message has that program's words and the line.",
+      ask: "apply --dry-run",
+    },
+    {
+      seen: "a change is gone again",
+      why: "It was not confirmed in time, did not come up healthy, or it was rolled back.",
+      ask: "history --since 1d",
+      ids: ["unconfirmed", "applied"],
+    },
+    {
+      seen: "a record is missing, damaged or newer",
+      why: "ober's own files under `var/` are lost or of another version.",
+      ids: ["records"],
+    },
+  ],
+};
 
-export function troubleshootingText(): string {
-  const triedWith = (id: string) =>
-    [...BROKEN, ...BROKEN_VRRP].filter(({ first }) => first[0] === id).map(({ what }) => what);
-  return `${[
-    "# When something is wrong",
-    "",
-    "Written by `bun scripts/troubleshooting.ts`. `ober status` says whether the node serves, `ober why` why it does not, `ober doctor` all that is",
-    "wrong, each with what to type; `ober status --all` shows in what nodes differ. The first thing that is named is the cause: mend it, and look again.",
-    "",
-    "## By what you notice",
-    "",
-    "| you notice | most often | type |",
+/** What to type, as a list of code. */
+function commandsOf({ ask, ids }: Symptom): string {
+  const commands = [
+    ...(ask === undefined ? [] : [ask]),
+    ...(ids === undefined ? [] : [`doctor --only ${ids.join(",")}`]),
+  ];
+  return commands.map((command) => `\`ober ${command}\``).join("<br>") || "the message itself";
+}
+
+const cell = (text: string) => text.replaceAll("|", "\\|");
+const row = (...cells: readonly string[]) => `| ${cells.map(cell).join(" | ")} |`;
+
+const symptomTable = (symptoms: readonly Symptom[]): string =>
+  [
+    row("what is seen", "why that may be", "what says it"),
     "|---|---|---|",
-    ...SYMPTOMS.map(([symptom, causes, type]) => `| ${symptom} | ${named(causes)} | \`${type}\` |`),
-    "",
-    "## Every condition",
-    "",
-    "In the order in which ober asks, cause before consequence. `ober doctor --only ID` asks one of them. The last column is what the tests break on a",
-    "node, to see that this is named first, and that the node is well once it is mended.",
-    "",
-    "| id | what | of | follows from | tried with |",
-    "|---|---|---|---|---|",
-    ...CONDITIONS.map(
-      ({ id, title, of, after = [] }) =>
-        `| <a id="${id}"></a>\`${id}\` | ${title} | ${of === "vip" ? "a VIP" : "the node"} | ${after.map((one) => `\`${one}\``).join(", ")} | ${triedWith(id).join("; ")} |`,
-    ),
-  ].join("\n")}\n`;
+    ...symptoms.map((symptom) => row(symptom.seen, symptom.why, commandsOf(symptom))),
+  ].join("\n");
+
+const link = (id: string) => `[${id}](#${id})`;
+
+function conditionRow({ id, title, of, after = [], deep }: (typeof CONDITIONS)[number]): string {
+  const shown = ["`doctor`", ...(of === "vip" ? ["`why`"] : []), ...(deep ? [] : ["`status`, metrics"])];
+  return row(`<a id="${id}"></a>\`${id}\``, title, after.map(link).join(", "), shown.join(", "));
+}
+
+/** A pattern of the table of broken nodes as a person reads it. */
+export function spoken({ source }: RegExp): string {
+  return source
+    .replaceAll(/\\d\+|\d?\[[^\]]+\]\S*|\\d\*/g, "N")
+    .replaceAll(/ ?\.\* ?/g, " ... ")
+    .replaceAll(/\^|\$$/g, "")
+    .replaceAll(/\\(.)/g, "$1")
+    .replaceAll("|", "` or `")
+    .trim();
+}
+
+/** Only the lab types these. */
+const OF_THE_LAB = /\/root\/|evil/;
+
+/** What mends it, as an operator types or does it. Throws where the table has only what the lab does. */
+export function remedyOf({ what, mend, remedy }: Broken): string {
+  if (remedy !== undefined) return `${remedy} *`;
+  const typed = typeof mend === "string" ? mend : "/root/";
+  const text = typed
+    .replace(/^\{ \/opt\/ober\/bin\/(ober doctor --fix) .*/, "$1")
+    .replaceAll(/ -q\b/g, "")
+    .replaceAll("mv /root/kept.yaml /opt/ober/etc/ober.yaml && ", "");
+  if (OF_THE_LAB.test(text)) throw new Error(`"${what}" needs a remedy in test/e2e/_broken.ts: the lab mends it`);
+  return `\`${text}\``;
+}
+
+function brokenTable(broken: readonly Broken[]): string {
+  const place = new Map(CONDITIONS.map(({ id }, index) => [id, index]));
+  const at = ({ first: [id] }: Broken) => place.get(id) ?? 0;
+  return [
+    row("condition", "what was broken", "what is said of it", "what mends it"),
+    "|---|---|---|---|",
+    ...[...broken]
+      .sort((a, b) => at(a) - at(b))
+      .map((one) => row(link(one.first[0]), one.what, `\`${spoken(one.first[1])}\``, remedyOf(one))),
+  ].join("\n");
+}
+
+/** docs/troubleshooting.md as text. */
+export function troubleshootingText(): string {
+  return `${[
+    "# Troubleshooting, by symptom",
+    "Made by `bun scripts/troubleshooting.ts`.",
+    `Three commands answer most questions, on any node, and change nothing:
+
+    ober status --all      # which nodes serve, and in what they differ
+    ober why VIP           # why this node serves the VIP or not, cause first, and what to type
+    ober doctor            # all that is wrong with this machine, problems first
+
+\`ober history --since 1h\` says what happened and who did what. \`ober doctor --fix\` makes the repairs that can do no harm.
+\`ober support\` packs everything for a colleague, without secrets. Where no command mends it: [operate.md](operate.md).`,
+    ...Object.entries(SYMPTOMS).map(([title, symptoms]) => `## ${title}\n\n${symptomTable(symptoms)}`),
+    `## Every condition
+
+One list says what can be wrong, cause before consequence. A condition that follows from another one is shown behind it: mend the cause first.
+\`ober doctor --only ID\` asks one of them.
+
+${["| id | what it is about | follows from | shown by |", "|---|---|---|---|", ...CONDITIONS.map(conditionRow)].join("\n")}`,
+    `## What was broken, and what mended it
+
+\`test/e2e/broken.test.ts\` breaks a real node of the [lab](lab.md) in each of these ways: \`ober doctor\` must name the condition first, and
+the node must be well after the remedy. A remedy with a * is what an operator does; the lab mends that by its own means.
+The addresses are the lab's; N is a number.
+
+### BGP mode
+
+Most of these are the same in keepalived mode.
+
+${brokenTable(BROKEN)}
+
+### Keepalived mode
+
+${brokenTable(BROKEN_VRRP)}`,
+  ].join("\n\n")}\n`;
 }
 
 if (import.meta.main) await Bun.write(TROUBLESHOOTING_FILE, troubleshootingText());

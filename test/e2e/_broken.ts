@@ -14,6 +14,8 @@ export type Broken = {
   /** What `ober why` concludes; absent where the VIP is served all the same. */
   readonly why?: RegExp;
   readonly mend: Broken["how"];
+  /** What an operator does, where `mend` is of the lab; docs/troubleshooting.md says it. */
+  readonly remedy?: string;
   /** Tried in every run; the others with OBER_ROUNDS. */
   readonly always?: true;
 };
@@ -121,9 +123,16 @@ export const BROKEN: readonly Broken[] = [
     how: listener(443),
     first: ["ports", /haproxy \(pid \d+\) on 443 listens too/],
     mend: END_LISTENER,
+    remedy: "stop that program",
     always: true,
   },
-  { what: "a second HAProxy on 80", how: listener(80), first: ["ports", /on 80 listens too/], mend: END_LISTENER },
+  {
+    what: "a second HAProxy on 80",
+    how: listener(80),
+    first: ["ports", /on 80 listens too/],
+    mend: END_LISTENER,
+    remedy: "stop that program",
+  },
   {
     what: "the VIP missing",
     how: "ip addr del 10.99.0.100/32 dev lo",
@@ -157,6 +166,7 @@ export const BROKEN: readonly Broken[] = [
     first: ["configuration", /looked at by generation \d+, which was applied last/],
     // What doctor says: the number of the generation is in it.
     mend: "$(ober doctor --only configuration --json | sed -n 's/.*\\(ober rollback [0-9]* --yes\\).*/\\1/p' | head -1)",
+    remedy: "correct the file, or `ober rollback N --yes` with the number that `ober doctor` names",
     always: true,
   },
   {
@@ -164,12 +174,14 @@ export const BROKEN: readonly Broken[] = [
     how: edit("s/hold_time/hold_tim/"),
     first: ["configuration", /hold_time/],
     mend: RESTORE,
+    remedy: "correct the key; `ober config validate /opt/ober/etc/ober.yaml` names it",
   },
   {
     what: "ober.yaml edited and not applied",
     how: edit("s/hold_time: 3/hold_time: 9/"),
     first: ["applied", /edited and not applied/],
     mend: RESTORE,
+    remedy: "`ober apply --yes`; to drop the edit: `ober rollback`",
   },
   {
     what: "the certificate expired",
@@ -179,6 +191,7 @@ export const BROKEN: readonly Broken[] = [
     },
     first: ["certificate", /expired on/],
     mend: BACK_PEM,
+    remedy: "put a valid certificate in its place; HAProxy takes it at once",
     always: true,
   },
   {
@@ -189,6 +202,7 @@ export const BROKEN: readonly Broken[] = [
     },
     first: ["certificate", /expires in 2[34] hours/],
     mend: BACK_PEM,
+    remedy: "put a new certificate in its place; HAProxy takes it at once",
   },
   {
     what: "another certificate's key",
@@ -198,18 +212,21 @@ export const BROKEN: readonly Broken[] = [
     },
     first: ["certificate", /does not belong to its certificate/],
     mend: BACK_PEM,
+    remedy: "put the certificate's own key into the file",
   },
   {
     what: "the key missing",
     how: `${KEEP_PEM} && sed -i '/PRIVATE KEY/,$d' ${PEM}`,
     first: ["certificate", /without its private key/],
     mend: BACK_PEM,
+    remedy: "put the key into the file",
   },
   {
     what: "no certificate at all",
     how: `${KEEP_PEM} && rm ${PEM}`,
     first: ["certificate", /there is no certificate/],
     mend: BACK_PEM,
+    remedy: "put a certificate there; `ober certs` shows where",
   },
   {
     what: "the key readable by everybody",
@@ -228,6 +245,7 @@ export const BROKEN: readonly Broken[] = [
     how: "ln -sfn /bin/true /usr/local/bin/ober",
     first: ["executable", /is not this installation's/],
     mend: `rm /usr/local/bin/ober && ${FIX}`,
+    remedy: "move that program away, then `ober doctor --fix`",
   },
   {
     what: "ober's executable writable by all",
@@ -240,12 +258,14 @@ export const BROKEN: readonly Broken[] = [
     how: "mkdir -p /root/.ober && echo a=b > /root/.ober/login && chmod 644 /root/.ober/login",
     first: ["secrets", /can be read by others/],
     mend: "rm -r /root/.ober",
+    remedy: "`chmod 600 ~/.ober/login`",
   },
   {
     what: "secrets that are none",
     how: "mkdir -p /root/.ober && echo nonsense > /root/.ober/login && chmod 600 /root/.ober/login",
     first: ["secrets", /expected key=/],
     mend: "rm -r /root/.ober",
+    remedy: "correct `~/.ober/login`: one `key=value` a line",
   },
   {
     what: "the handover's table flushed",
@@ -266,6 +286,7 @@ export const BROKEN: readonly Broken[] = [
     first: ["bgp", /no router has a BGP session: no session with 10.77.0.1: .*no answer/],
     why: /no router has a BGP session/,
     mend: OPEN,
+    remedy: "let TCP 179 through, in both directions",
     always: true,
   },
   {
@@ -273,6 +294,7 @@ export const BROKEN: readonly Broken[] = [
     how: drop("udp dport 3784"),
     first: ["bfd", /10.77.0.1 is Down/],
     mend: OPEN,
+    remedy: "let UDP 3784 through, in both directions",
   },
   {
     what: "all RGWs dead",
@@ -280,6 +302,7 @@ export const BROKEN: readonly Broken[] = [
     first: ["backends", /no RGW of s3 answers: rgw1:7480 is DOWN/],
     why: /no RGW of s3 answers/,
     mend: (_, lab) => Promise.all([1, 2, 3].map((index) => lab.startEndpoint(index))),
+    remedy: "start the RGWs",
     always: true,
   },
   {
@@ -287,12 +310,14 @@ export const BROKEN: readonly Broken[] = [
     how: (_, lab) => lab.stopEndpoint(1),
     first: ["backends", /^rgw1:7480 is DOWN \(Layer4/],
     mend: (_, lab) => lab.startEndpoint(1),
+    remedy: "start that RGW",
   },
   {
     what: "one RGW hung",
     how: (_, lab) => lab.hangEndpoint(2),
     first: ["backends", /^rgw2:7480 is DOWN \(Layer7 timeout/],
     mend: (_, lab) => lab.resumeEndpoint(2),
+    remedy: "restart that RGW",
   },
   {
     what: "a wrong AS number here",
@@ -300,6 +325,7 @@ export const BROKEN: readonly Broken[] = [
     first: ["bgp", /NOTIFICATION received: the AS number/],
     why: /NOTIFICATION received: the AS number/,
     mend: `${RESTORE} && ${APPLY}`,
+    remedy: "correct `bgp.local_as`, then `ober apply --yes`",
     always: true,
   },
   {
@@ -308,6 +334,7 @@ export const BROKEN: readonly Broken[] = [
     first: ["bgp", /NOTIFICATION sent: the AS number/],
     why: /NOTIFICATION sent: the AS number/,
     mend: `${RESTORE} && ${APPLY}`,
+    remedy: "correct `bgp.peer_as`, then `ober apply --yes`",
   },
   {
     what: "a router that is not there",
@@ -315,6 +342,7 @@ export const BROKEN: readonly Broken[] = [
     first: ["bgp", /no session with 10.77.0.99/],
     why: /no router has a BGP session/,
     mend: `${RESTORE} && ${APPLY}`,
+    remedy: "correct `bgp.neighbors`, then `ober apply --yes`",
   },
   {
     what: "a password that the router does not have",
@@ -322,6 +350,7 @@ export const BROKEN: readonly Broken[] = [
     first: ["bgp", /answers without the password that is set here/],
     why: /no router has a BGP session/,
     mend: `rm -r /root/.ober && ${APPLY}`,
+    remedy: "take `bgp_password` out of `~/.ober/login`, or set it on the router; then `ober apply --yes`",
   },
   {
     what: "the cable cut",
@@ -329,6 +358,7 @@ export const BROKEN: readonly Broken[] = [
     first: ["bgp", /no session/],
     why: /no router has a BGP session|no RGW/,
     mend: (node) => node.mend(),
+    remedy: "repair the network between node and router",
   },
   {
     what: "the cable pulled",
@@ -336,6 +366,7 @@ export const BROKEN: readonly Broken[] = [
     first: ["link", /eth0 has no link/],
     why: /eth0 has no link/,
     mend: (node) => node.mend(),
+    remedy: "plug the cable in, or switch the port on",
     always: true,
   },
   {
@@ -352,6 +383,7 @@ export const BROKEN: readonly Broken[] = [
     first: ["drained", /^drained$/],
     why: /: drained$/,
     mend: "rm /opt/ober/var/drain",
+    remedy: "`ober undrain`",
   },
   {
     what: "HAProxy frozen",
@@ -369,6 +401,7 @@ export const BROKEN: readonly Broken[] = [
     how: "mount -t tmpfs -o size=4m none /var/log",
     first: ["disk", /\/var\/log has [34] MiB left/],
     mend: "umount -l /var/log",
+    remedy: "make room there",
     always: true,
   },
   {
@@ -382,42 +415,49 @@ export const BROKEN: readonly Broken[] = [
     how: "mkdir -p /opt/ober/var/upgrade && echo '{}' > /opt/ober/var/upgrade/record.json",
     first: ["unconfirmed", /upgrade/],
     mend: "rm -r /opt/ober/var/upgrade",
+    remedy: "`ober upgrade`",
   },
   {
     what: "ExaBGP's program gone",
     how: "mv /usr/sbin/exabgp /root/",
     first: ["programs", /exabgp not installed/],
     mend: "mv /root/exabgp /usr/sbin/",
+    remedy: "`ober bootstrap` installs what is missing",
   },
   {
     what: "keepalived's program gone",
     how: "mv /usr/sbin/keepalived /root/",
     first: ["programs", /keepalived not installed/],
     mend: "mv /root/keepalived /usr/sbin/",
+    remedy: "`ober bootstrap` installs what is missing",
   },
   {
     what: "HAProxy's program replaced under it",
     how: "cp -a /usr/sbin/haproxy /root/ && rm /usr/sbin/haproxy && mv /root/haproxy /usr/sbin/",
     first: ["replaced", /ober-http.service runs a program that was replaced/],
     mend: "systemctl restart ober-http",
+    remedy: "`ober restart`",
   },
   {
     what: "an RGW whose name does not resolve",
     how: `${edit('s/servers: .*/servers: ["rgw[1-2]:7480", "nosuch:7480"]/')} && ${APPLY}`,
     first: ["server-names", /nosuch: name does not resolve/],
     mend: `${RESTORE} && ${APPLY}`,
+    remedy: "correct DNS or the name; after a change of `ober.yaml`: `ober apply --yes`",
   },
   {
     what: "a VIP in the nodes' own network",
     how: `${edit("s/vips: .*/vips: [10.99.0.100, 10.77.0.77]/")} && ${APPLY}`,
     first: ["vip-networks", /10.77.0.77 is in 10.77.0.0/],
     mend: `${RESTORE} && ${APPLY}`,
+    remedy: "give the VIP an address outside of the nodes' networks, then `ober apply --yes`",
   },
   {
     what: "the other nodes unknown",
     how: `${edit("/^nodes:/d")} && ${APPLY}`,
     first: ["handover", /the other nodes are not known/],
     mend: `${RESTORE} && ${APPLY}`,
+    remedy: "list all nodes under `nodes`, then `ober apply --yes`",
   },
 ];
 
@@ -442,6 +482,7 @@ export const BROKEN_VRRP: readonly Broken[] = [
     how: drop("ip protocol 112"),
     first: ["vrrp", /two machines answer for/],
     mend: OPEN,
+    remedy: "let IP protocol 112 through between all nodes",
   },
   {
     what: "a peer's VIP put here by hand",
@@ -464,6 +505,7 @@ export const BROKEN_VRRP: readonly Broken[] = [
     how: `${edit("s/vips: .*/vips: [10.77.0.101, 10.77.0.102]/")} && ${APPLY}`,
     first: ["identity", /it gives the VIPs to other owners/],
     mend: `${RESTORE} && ${APPLY}`,
+    remedy: "put the same `ober.yaml` on all nodes, then `ober apply --yes`",
   },
   {
     what: "drained",

@@ -10,7 +10,7 @@ import { type Progress, RELEASES, type Release } from "./trees.ts";
 
 const HELP = `usage: scripts/lab COMMAND
 
-  up [--nodes N] [--release trixie|bookworm|sid|experimental|ubuntu|rhel] [--disk memory|cache]
+  up [--nodes N] [--release ${RELEASES.join("|")}] [--disk memory|cache]
                        bare Debian nodes n1 n2 .., an ECMP router, a client, Ceph RGW
   down                 end and remove all of it
   status               what runs, and the router's route to ${VIP}
