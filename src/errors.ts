@@ -58,7 +58,7 @@ export function refusal(error: unknown, place?: string): OberError | undefined {
   return new OberError(`${known[0]} ${path}`, { hint: known[1], cause: error });
 }
 
-/** What `ask` gives; undefined where an OberError says why there is nothing. For whom that is somebody else's finding. */
+/** Returns what `ask` returns, or undefined if it throws an OberError: for callers for whom another check reports the failure. */
 export async function orUndefined<T>(ask: () => Promise<T>): Promise<T | undefined> {
   try {
     return await ask();

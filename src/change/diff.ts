@@ -70,6 +70,6 @@ function hunks(from: string, to: string): readonly string[] {
   ]);
 }
 
-/** A last line without its end is no difference that matters here. */
+/** A missing newline at the end of the file does not count as a difference. */
 const ended = (text: string) => (text === "" || text.endsWith("\n") ? text : `${text}\n`);
 const signed = (sign: "-" | "+", text: string) => text.split("\n").map((line) => sign + line);

@@ -37,10 +37,10 @@ export async function bearsReload(system: System, paths: Paths, tell: (line: str
     await system.clock.sleep(pauseMs);
   }
   const kept = [...reloads, Math.floor(Date.now() / 1000)].slice(-KEPT);
-  // A full /run is no reason not to reload.
+  // A full /run must not prevent the reload.
   await orUndefined(() => system.writeAtomic(paths.exabgpReloads, JSON.stringify(kept)));
 }
 
-/** Whatever else stands there is no reason not to reload. */
+/** A damaged file must not prevent the reload. */
 const readReloads = async (system: System, paths: Paths): Promise<readonly number[]> =>
   parseOwn("reloads", (await system.read(paths.exabgpReloads)) ?? "") ?? [];

@@ -19,7 +19,7 @@ export async function switchLeaving(system: System, paths: Paths, leaving: boole
   // A node that an older ober configured has no such list, and nothing reads it there.
   if (text === undefined) return;
   const list = { path: paths.leavingList, before: readAllowList(text), after: leaving ? EVERYWHERE : [] };
-  // What is in the file need not be in memory: somebody may have been killed in between.
+  // The file and HAProxy's memory may differ: a command may have been killed between the two.
   const socket = (await haproxyRuns(system)) ? paths.haproxySocket : undefined;
   try {
     await replaceLists(system, socket, [{ ...list, writer: LEAVING_WRITER }]);

@@ -1,6 +1,6 @@
 /**
- * The part of `apply` that must survive a power cut. Once `state.json` is there, the old files are safely beside it and
- * the new ones may be half in place: whoever finds it puts the old ones back. Removing it is what makes a change final.
+ * The part of `apply` that must survive a power cut. Once `state.json` exists, the old files are safely beside it and the new ones may be
+ * half in place: the next ober that finds it puts the old ones back. Removing it makes the change final.
  */
 import { posix } from "node:path";
 import type { Paths } from "../domain/paths.ts";
@@ -19,14 +19,14 @@ export type Pending = {
   readonly edited?: boolean;
   /** The number of the generation that the change becomes once it has proven itself: where it is kept, the change stands. */
   readonly generation?: number;
-  /** The change is live and healthy, and is undone unless somebody confirms it in time. */
+  /** The change is live and healthy, and is undone unless an operator confirms it in time. */
   readonly unconfirmed?: Unconfirmed;
 };
 
 export type Unconfirmed = {
   /** ISO time of the end of the waiting. */
   readonly until: string;
-  /** A machine that was booted since has lost whoever would have confirmed. */
+  /** The boot that the change was made in: after a reboot nothing waits for the confirmation any more. */
   readonly bootId: string;
   /** What is kept when it is confirmed. */
   readonly generation: Omit<Generation, "number">;

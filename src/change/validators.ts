@@ -72,7 +72,7 @@ export async function validate(
   // A file of the operator's stays as it is: the parsers must read that one and not what ober would have made.
   const kept = await Promise.all(files.map(async ({ path, once }) => (once && (await system.stat(path)) ? path : "")));
   const fresh = files.filter(({ path }) => !kept.includes(path));
-  // Names and states of the servers that run now are nothing that a new file is judged by. HAProxy 2.6 warns where there is no file.
+  // A new file is not judged by the names and states of the servers that run now. HAProxy 2.6 warns if there is no file.
   const references = [
     ...fresh.filter(({ path }) => path.startsWith(`${paths.etc}/`)).map(({ path }) => path),
     paths.serverState,

@@ -8,18 +8,18 @@ import { fail, pass, skip, type Verdict } from "./check.ts";
 
 type Facts = Pick<NodeFacts, "address" | "interface" | "addresses" | "resolved">;
 
-/** What contradicts what, with the names resolved and this node's own addresses known. See `contradictingAddresses`. */
+/** Addresses that contradict each other, with names resolved and this node's own addresses known. See `contradictingAddresses`. */
 export function addressProblems(config: Config, facts: Facts): readonly ConfigProblem[] {
   return contradictingAddresses(placesOf(config, facts));
 }
 
-/** Throws a ConfigError that names `file` where addresses contradict each other. */
+/** Throws a ConfigError that names `file` if addresses contradict each other. */
 export function requireDistinctAddresses(config: Config, facts: Facts, file: string): void {
   const problems = addressProblems(config, facts);
   if (problems.length > 0) throw new ConfigError(file, problems);
 }
 
-/** What `test` and `doctor` say of it. */
+/** The verdict for `test` and `doctor`. */
 export function addressVerdict(config: Config, facts: Facts): Verdict {
   const problems = addressProblems(config, facts);
   if (problems.length === 0) return pass("VIPs, routers, nodes and RGWs are all different");
@@ -27,7 +27,7 @@ export function addressVerdict(config: Config, facts: Facts): Verdict {
   return fail(text, "correct ober.yaml, then: ober apply");
 }
 
-/** The same of this machine as it is configured now, for `doctor`. */
+/** The same for this machine's present configuration, for `doctor`. */
 export async function checkAddresses(sight: Sight): Promise<Verdict> {
   const [config, place] = [await sight.config(), await sight.place()];
   return config && place ? addressVerdict(config, place) : skip("not configured");
@@ -62,7 +62,7 @@ function placesOf(config: Config, facts: Facts): Places {
   };
 }
 
-/** A name that nobody has resolved has no addresses here: what it may contradict shows when it is known. */
+/** A name that was not resolved has no addresses here: its contradictions show once it is known. */
 function addressesOf(name: string, { resolved }: Facts): readonly string[] {
   return resolved[name] ?? (isAddress(name) ? [name] : []);
 }

@@ -16,7 +16,7 @@ import { askNames, askTogether, KNOWN_MS } from "../system/resolve.ts";
 import type { System } from "../system/system.ts";
 import { pass, skip, type Verdict, warn } from "./check.ts";
 
-/** Names of servers: each resolves, and HAProxy has an address that the name has now. */
+/** Names of servers: each must resolve, and HAProxy must use an address that the name has now. */
 export async function checkServerNames(sight: Sight): Promise<Verdict> {
   const { paths, isRoot } = sight;
   if (!paths || (await sight.unit(UNIT.http)).mainPid === 0) return skip("HAProxy does not run");
@@ -34,23 +34,23 @@ async function namesNow(sight: Sight, paths: Paths): Promise<Verdict> {
   ]);
   const names = namesOf(servers);
   if (names.length === 0) return pass("every server is an address");
-  // What the unit that looks after the names says is enough at a glance.
+  // At a glance, the report of the unit that follows the names is enough.
   const answers = sight.thorough ? await askedNow(system, names) : new Map<string, Answer>();
   const now = new Map([...answers].flatMap(([name, it]) => ("addresses" in it ? [[name, it.addresses]] : [])));
   return namesVerdict({ servers, live, states, now }, time);
 }
 
-/** More names than these are asked for in one question or not at all: each has a program of its own otherwise. */
+/** More names than these are asked for in one question or not at all, because otherwise each one starts a program. */
 const MOST_ALONE = 32;
 
-/** What the names have now. Names that do not resolve are known by their states, so an answer for all or for none is enough. */
+/** The present addresses of the names. Names that do not resolve are known by their states, so one answer for all, or none, is enough. */
 async function askedNow(system: System, names: readonly string[]): Promise<ReadonlyMap<string, Answer>> {
   const together = await askTogether(system, names, KNOWN_MS);
   if (together !== undefined) return together;
   return names.length <= MOST_ALONE ? askNames(system, names, KNOWN_MS) : new Map();
 }
 
-/** `now` are the addresses that names have now, of those that resolve. */
+/** `now` are the present addresses of the names that resolve. */
 export function namesVerdict(
   seen: {
     readonly servers: readonly ConfiguredServer[];
@@ -70,7 +70,7 @@ export function namesVerdict(
     const fix = `correct DNS or /etc/hosts (getent ahosts ${first.name}): HAProxy takes the address within 10 s`;
     return warn(togetherInLines(troubled).join("; "), fix);
   }
-  // There may be thousands of each: none is looked for among all the others.
+  // There may be thousands of each: use sets, not searches.
   const byHost = Map.groupBy(servers, ({ host }) => host);
   const byName = new Map(live.map((one) => [`${one.backend} ${one.name}`, one.address]));
   const moved = namesOf(servers).flatMap((host) => {

@@ -1,4 +1,4 @@
-/** What a router says to this node, before anything is started. */
+/** What a router answers to this node before anything is started. */
 import type { Config } from "../config/schema.ts";
 import type { Secrets } from "../config/secrets.ts";
 import type { NodeFacts } from "../domain/facts.ts";
@@ -8,10 +8,10 @@ import { type OpenResult, openBgp } from "../system/bgp-open.ts";
 import { type TcpResult, tcpConnect } from "../system/tcp.ts";
 import { fail, pass, type Verdict, warn } from "./check.ts";
 
-/** A router that takes the connection answers at once; a packet that is lost comes again after a second. */
+/** A router answers a connection at once; a lost packet is sent again after a second. */
 const OPEN_MS = 5000;
 
-/** Opens a session with the router as ExaBGP would. Only for a node whose ExaBGP does not run: a router takes one session. */
+/** Opens a session with the router as ExaBGP would. Use it only while ExaBGP is stopped: a router accepts one session. */
 export async function checkOpen(
   { name, address, local: from }: Pick<Session, "name" | "address" | "local">,
   { config, facts, secrets }: { readonly config: Config; readonly facts: NodeFacts; readonly secrets: Secrets },
@@ -30,7 +30,7 @@ export async function checkOpen(
     },
     OPEN_MS,
   );
-  // Whoever answers without the password has none for this node; and the kernel's own words, where nobody answers.
+  // A router that answers without the password has none for this node. If nothing answers, the kernel's own words are used.
   const plain = result.end === "unreachable" ? await tcpConnect(address, 179, 2000, from) : undefined;
   return openVerdict(result, { bgp, from, address, protectedBy: protection(bgp, password), plain });
 }
@@ -41,7 +41,7 @@ type Asked = {
   readonly address: string;
   /** "", "the password", "TTL security", or both. */
   readonly protectedBy: string;
-  /** An attempt without all that, where there was no answer. */
+  /** An attempt without password and TTL security, if there was no answer with them. */
   readonly plain: TcpResult | undefined;
 };
 
@@ -77,7 +77,7 @@ export function openVerdict(result: OpenResult, { bgp, from, address, protectedB
         `${way}; it may also wait a minute after an error: try again`,
       );
     case "silent": {
-      // Its listening socket may well send with a TTL of 255, and what it accepts with 1.
+      // The router's listening socket may send with a TTL of 255 and the sockets that it accepts with 1.
       const ttl = bgp.ttl_security ? ": it may have no TTL security, or be more than one hop away" : "";
       return fail(`the router takes the connection and says nothing within ${OPEN_MS / 1000} s${ttl}`, way);
     }

@@ -1,24 +1,24 @@
 import { inTime } from "../system/in-time.ts";
 
-/** One question about a configuration and its answer, for `test`. What can be wrong with a node is in node/conditions.ts. */
+/** One question about a configuration, with its answer, for `test`. What can be wrong with a node is in node/conditions.ts. */
 export type Check<F> = {
   readonly id: string;
   readonly title: string;
   run(facts: F): Verdict | Promise<Verdict>;
 };
 
-/** The answer. `fix` says what to type; the type demands it where something is wrong. */
+/** The answer. `fix` says what to type; the type requires it unless all is well. */
 export type Verdict = { readonly status: "pass" | "skip"; readonly detail: string } | Trouble;
 
 export type Trouble = {
   readonly status: "warn" | "fail";
   readonly detail: string;
   readonly fix: string;
-  /** Clients do not reach the VIP by this node for it, or soon will not. */
+  /** It keeps clients from reaching the VIP by this node, or soon will. */
   readonly stops?: true;
-  /** What explains it at length: a diff. */
+  /** The long explanation, such as a diff. */
   readonly more?: string;
-  /** Commands that mend it and can do no harm, for `doctor --fix`. What they change, bootstrap has on record already. */
+  /** Commands that repair it and can do no harm, for `doctor --fix`. What they change is in bootstrap's records already. */
   readonly repair?: Repair;
 };
 
@@ -27,9 +27,9 @@ export type Repair = readonly (readonly string[])[];
 export type Finding = Verdict & {
   readonly id: string;
   readonly title: string;
-  /** The finding that this one is a consequence of, by its id. */
+  /** The id of the finding that this one is a consequence of. */
   readonly follows?: string;
-  /** It could not be asked; the detail says why. */
+  /** It had no answer; the detail says why. */
   readonly unknown?: true;
 };
 
@@ -62,7 +62,7 @@ export async function judged(
   }
 }
 
-/** For what was not answered in time. */
+/** For an answer that did not come in time. */
 export const SLOW_FIX = "uptime; dmesg | tail: is the machine overloaded, or does a disk or a name server hang?";
 
 export const pass = (detail: string): Verdict => ({ status: "pass", detail });
@@ -79,7 +79,7 @@ export const fail = (detail: string, fix: string, repair?: Repair): Trouble => (
   fix,
   ...(repair && { repair }),
 });
-/** The same, where clients do not reach the VIP by this node for it. */
+/** The same for a fault that keeps clients from reaching the VIP by this node. */
 export const stops = (trouble: Trouble): Trouble => ({ ...trouble, stops: true });
 
 export const isTrouble = <V extends Verdict>(verdict: V): verdict is V & Trouble =>

@@ -34,7 +34,7 @@ export type Subject = {
   readonly secrets: Secrets;
 };
 
-/** What can be known of a configuration before anything is started: one check for each parser, neighbor and backend. */
+/** What can be known about a configuration before anything is started: one check for each parser, neighbor and backend. */
 export function configurationChecks({ config, facts }: Subject): readonly Check<Subject>[] {
   return [
     { id: "parsers", title: "parsers", run: checkParsers },
@@ -113,7 +113,7 @@ const vrrpChecks: readonly Check<Subject>[] = [
       const answers = await Promise.all(
         peers.map(async (peer) => {
           const result = await tcpConnect(peer, 443, 2000, facts.address);
-          // So is a refusal, where HAProxy is not started yet, and a reset: it serves nobody at an address that is no VIP.
+          // A refusal is expected before HAProxy is started, and a reset as well: HAProxy serves no client at an address that is not a VIP.
           return { peer, ok: result.ok || ["ECONNREFUSED", "ECONNRESET"].includes(result.code) };
         }),
       );
@@ -131,7 +131,7 @@ function neighborCheck({ name, address, local }: Session): Check<Subject> {
     title: `neighbor ${name === address ? address : `${name} (${address})`}`,
     async run(subject) {
       const { system, paths, config } = subject;
-      // A second session would end the one that there is, so ExaBGP's word counts where it runs.
+      // A second session would end the existing one, so ExaBGP's word counts while it runs.
       if ((await unitState(system, UNIT.bgp)).active !== "active") return checkOpen({ name, address, local }, subject);
       const [[found], health] = await Promise.all([
         neighborStatus({ system, paths, isRoot: true }, { ...config, bgp: { ...config.bgp, neighbors: [address] } }),
@@ -147,7 +147,7 @@ function neighborCheck({ name, address, local }: Session): Check<Subject> {
   };
 }
 
-/** As HAProxy's check takes the answer; see `stateRules` in render/haproxy.ts. */
+/** Judges the answer as HAProxy's check does; see `stateRules` in render/haproxy.ts. */
 export function backendVerdict(
   path: string,
   { status, ms, fix }: { readonly status: number; readonly ms: number; readonly fix: string },

@@ -1,4 +1,4 @@
-/** Whether running connections can be handed over, from what can be seen on this node. */
+/** Whether running connections can be handed over, as far as this node can see. */
 import { inSubnet } from "../domain/address.ts";
 import { hasHandover, UNIT } from "../domain/units.ts";
 import type { Sight } from "../node/sight.ts";
@@ -12,10 +12,10 @@ import { readSysctl } from "../system/sysctl.ts";
 import type { System } from "../system/system.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
 
-/** An answer to ARP takes less than a millisecond where the segment is well. */
+/** On a healthy segment, an ARP answer takes less than a millisecond. */
 const ASK_MS = 500;
 
-/** The first thing that stands in the way of the handover, the worst first. */
+/** The first obstacle to the handover, the worst first. */
 export async function checkHandover(sight: Sight): Promise<Verdict> {
   const { system, paths, isRoot } = sight;
   const config = await sight.config();
@@ -32,7 +32,7 @@ export async function checkHandover(sight: Sight): Promise<Verdict> {
   if (!state?.loaded) return whyMissing(system, paths.handoverRules);
   if (!place) return skip("not configured");
   const peers = handoverPeers(config, place);
-  // Only of a peer in no network of this machine the kernel must say how it is reached.
+  // The kernel is asked for the route only to a peer outside this machine's networks.
   const far = peers.filter((peer) => !place.networks.some((network) => inSubnet(peer, network)));
   const ways = await Promise.all(far.map(async (peer) => ({ peer, gateway: await nextRouter(system, peer) })));
   const routed = ways.filter(({ gateway }) => gateway !== undefined).map(({ peer }) => peer);
@@ -58,7 +58,7 @@ export async function checkHandover(sight: Sight): Promise<Verdict> {
   return silent.length === 0 ? pass(text) : warn(`${text}; no answer from ${silent.join(", ")}`, `ping ${silent[0]}`);
 }
 
-/** Why the table is not there although its unit ran. */
+/** Why the table does not exist although its unit ran. */
 async function whyMissing(system: System, rules: string): Promise<Verdict> {
   const refusal = await handoverRefusal(system, rules);
   return refusal === undefined
@@ -71,7 +71,7 @@ async function whyMissing(system: System, rules: string): Promise<Verdict> {
       );
 }
 
-/** Packets of a client come from a peer: a strict filter lets them pass only where the way to the client is the same interface. */
+/** Peers forward packets of clients: a strict reverse-path filter drops them unless the route to the client uses the same interface. */
 async function isStrict(system: System, link: string): Promise<string | undefined> {
   const values = await Promise.all(["all", link].map((name) => readSysctl(system, `net.ipv4.conf.${name}.rp_filter`)));
   const routes = (await system.run(["ip", "-json", "route", "show", "default"], { accept: [0, 1, 2] })).stdout;

@@ -1,4 +1,4 @@
-/** Whether the nodes of the cluster agree who each of them is. Each is asked on its statistics port; nothing is changed. */
+/** Whether the nodes of the cluster agree on each other's identity. Each is asked on its statistics port; nothing changes. */
 import type { Config } from "../config/schema.ts";
 import { sortedAddresses } from "../domain/address.ts";
 import { type Disagreement, disagreements } from "../domain/agreement.ts";
@@ -12,12 +12,12 @@ import { knownNames } from "../system/resolve.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
 import { askIdentities, clusterMembers, differences, type PeerWords } from "./peers.ts";
 
-/** An answer takes some milliseconds; a node that is down costs this, once for all. */
+/** An answer takes some milliseconds; a node that is down costs this much, once for all of them. */
 const ASK_MS = 800;
 
 type Facts = Pick<NodeFacts, "address" | "addresses" | "resolved" | "hostname">;
 
-/** What each node that answers says otherwise than this one. */
+/** The disagreements of each node that answers with this one. */
 export async function askDisagreements(config: Config, facts: Facts): Promise<readonly Disagreement[]> {
   const others = clusterMembers(config, facts).filter((member) => !member.own);
   return disagreementsIn(config, facts, await askIdentities(others, config.stats_port, ASK_MS));
@@ -41,7 +41,7 @@ export async function askedIdentityVerdict(config: Config, facts: Facts): Promis
   return identityVerdict(config, facts, await askIdentities(others, config.stats_port, ASK_MS));
 }
 
-/** What each node that answers says otherwise than this one. Pure. */
+/** The disagreements of each node that answers with this one. Pure. */
 function identityVerdict(config: Config, facts: Omit<Facts, "hostname">, words: readonly PeerWords[]): Verdict {
   const found = disagreementsIn(config, facts, words);
   const [asked, others] = [words.filter(({ said }) => said?.node.cluster).length, words.length];
@@ -56,7 +56,7 @@ function identityVerdict(config: Config, facts: Omit<Facts, "hostname">, words: 
     : pass(`${facts.address}; ${asked} of ${others} other nodes agree`);
 }
 
-/** The same of this machine as it is configured now, for `doctor`. */
+/** The same for this machine's present configuration, for `doctor`. */
 export async function checkIdentity(sight: Sight): Promise<Verdict> {
   const [config, place] = [await sight.config(), await sight.place()];
   const words = await sight.peers();
@@ -97,7 +97,7 @@ export function agreementVerdict(own: Readonly<Record<string, string>>, words: r
   );
 }
 
-/** More are a number. */
+/** Longer lists are shown as a number. */
 const NAMED = 4;
 
 /** Whether the names of nodes and routers still have the addresses that the node was configured with. */
@@ -115,7 +115,7 @@ export async function checkNames({ system, paths, place }: Sight): Promise<Verdi
     : warn(moved.join("; "), "is DNS right? ober apply --dry-run shows what would change, ober apply takes it");
 }
 
-/** Names that have other addresses than when the configuration was applied, a sentence for each. Pure. */
+/** Names whose addresses differ from those at the last apply, a sentence for each. Pure. */
 export function movedNames(resolved: NodeFacts["resolved"], known: KnownNames): readonly string[] {
   return Object.entries(resolved).flatMap(([name, addresses]) => {
     const before = known.get(name)?.addresses ?? addresses;

@@ -1,4 +1,4 @@
-/** The interface that carries the node: its cable, its addresses, and a way out. */
+/** The interface that carries the node: its cable, its addresses, its default route. */
 import type { Sight } from "../node/sight.ts";
 import { fail, pass, skip, stops, type Verdict } from "./check.ts";
 
@@ -28,7 +28,7 @@ export async function checkLink(sight: Sight): Promise<Verdict> {
     (named === "" ? names : [named]).map(async (name): Promise<Link> => {
       const [state, carrier] = await Promise.all([
         system.read(`/sys/class/net/${name}/operstate`),
-        // It cannot be read of an interface that is down.
+        // The kernel does not tell it for an interface that is down.
         system.read(`/sys/class/net/${name}/carrier`).catch(() => "0"),
       ]);
       const flags = Number((await system.read(`/sys/class/net/${name}/flags`)) ?? "0x1");
@@ -44,7 +44,7 @@ export async function checkLink(sight: Sight): Promise<Verdict> {
 
 const IFF_UP = 0x1;
 
-/** A node with one interface that works may have others that do not: only all of them are an outage. Pure. */
+/** A node with one working interface may have others that do not work: only the failure of all is an outage. Pure. */
 export function linkVerdict(links: readonly Link[]): Verdict {
   const well = links.filter(({ up, carrier }) => up && carrier);
   if (well.length > 0) return pass(`${well.map(({ name }) => name).join(", ")} up`);

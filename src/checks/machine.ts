@@ -11,7 +11,7 @@ import { readSysctl } from "../system/sysctl.ts";
 import { requireSystemd } from "../system/systemd.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
 
-/** systemd runs this machine; which one, from the program that process 1 is. */
+/** Whether systemd runs this machine, and its version, from the program of process 1. */
 export async function checkSystemd({ system }: Sight): Promise<Verdict> {
   await requireSystemd(system);
   const { stdout } = await system.run(["systemctl", "--version"], { accept: [0, 1] });
@@ -33,7 +33,7 @@ export async function checkPrograms({ programs }: Sight): Promise<Verdict> {
     : pass(text);
 }
 
-/** With OpenSSL 3 a core does about half of the TLS handshakes that it does with AWS-LC. */
+/** With OpenSSL 3, a core does about half as many TLS handshakes as with AWS-LC. */
 export async function checkTls({ programs }: Sight): Promise<Verdict> {
   const { haproxy } = await programs();
   if (!haproxy) return skip("HAProxy is not installed");
@@ -62,7 +62,7 @@ export async function checkForeignUnits({ allUnits }: Sight): Promise<Verdict> {
     : warn(`${open.join(", ")} may start`, `systemctl mask ${open.join(" ")}`, [["systemctl", "mask", ...open]]);
 }
 
-/** Two HAProxies can share a port by SO_REUSEPORT, each taking some of the connections. */
+/** With SO_REUSEPORT two HAProxies can share a port; each then takes some of the connections. */
 export async function checkPorts(sight: Sight): Promise<Verdict> {
   const { system, isRoot } = sight;
   if (!isRoot) return skip("needs root");
@@ -110,7 +110,7 @@ export async function checkDescriptors(sight: Sight): Promise<Verdict> {
   return descriptorsVerdict(Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? 0), config);
 }
 
-/** With fewer descriptors than `max_connections` needs, HAProxy serves fewer clients and says nothing. Pure. */
+/** With fewer file descriptors than `max_connections` needs, HAProxy serves fewer clients without a message. Pure. */
 export function descriptorsVerdict(descriptors: number, config: Pick<Config, "max_connections" | "backends">): Verdict {
   const { clients } = connectionLimits(config, { descriptors });
   return clients >= config.max_connections
@@ -121,9 +121,9 @@ export function descriptorsVerdict(descriptors: number, config: Pick<Config, "ma
       );
 }
 
-/** A certificate is judged, and a request signed, by the time of day: S3 refuses what is 15 minutes off. */
+/** Certificates and signed requests depend on the time of day: S3 refuses a request that is 15 minutes off. */
 const CLOCK_FAIL_MS = 5 * 60_000;
-/** The Date of an answer has seconds only, and the answer takes its time. */
+/** The Date of an answer has a resolution of one second, and the answer itself takes time. */
 const CLOCK_WARN_MS = 3_000;
 
 export async function checkClock(sight: Sight): Promise<Verdict> {
@@ -134,7 +134,7 @@ export async function checkClock(sight: Sight): Promise<Verdict> {
   return clockVerdict(code === 0 ? stdout.trim() === "yes" : undefined, config && (await clockOfBackend(config)));
 }
 
-/** `synchronized` is what systemd says of the kernel's clock; `other` the clock of an RGW. Each undefined when unknown. */
+/** `synchronized` is what systemd says of the kernel's clock, `other` the clock of an RGW; undefined if not known. */
 export function clockVerdict(
   synchronized: boolean | undefined,
   other: { readonly name: string; readonly aheadMs: number } | undefined,
@@ -158,12 +158,12 @@ async function clockOfBackend({ backends }: Config) {
   if (!group || !server) return undefined;
   const name = `${server.host.includes(":") ? `[${server.host}]` : server.host}:${server.port}`;
   const url = `${group.tls ? "https" : "http"}://${name}${group.health_check_path}`;
-  // Only its clock is asked for; that it does not answer, or is not trusted, are findings of other checks.
+  // Only the RGW's clock matters here: other checks report an RGW that does not answer or is not trusted.
   const { date } = (await orUndefined(() => httpStatus(url, 1500, { verify: false }))) ?? {};
   return date === undefined ? undefined : { name, aheadMs: date - Date.now() };
 }
 
-/** Below the first nothing can be applied or logged any more; below the second it is a matter of time. */
+/** Below the first bound nothing can be applied or logged any more; below the second it is a matter of time. */
 const DISK_FAIL_KIB = 16 * 1024;
 const DISK_WARN_KIB = 256 * 1024;
 
@@ -188,7 +188,7 @@ export async function checkDisk({ system, paths }: Sight): Promise<Verdict> {
   return (worst.free < DISK_FAIL_KIB ? fail : warn)(text, `du -xh --max-depth=2 ${worst.mount} | sort -h | tail`);
 }
 
-/** A package upgrade replaces a program on the disk; the old one runs on until its unit is restarted. */
+/** A package upgrade replaces a program on the disk; the old one keeps running until its unit restarts. */
 export async function checkReplaced(sight: Sight): Promise<Verdict> {
   if ((await sight.config()) === undefined) return skip("not configured");
   if (!sight.isRoot) return skip("needs root");

@@ -10,14 +10,14 @@ import type { System } from "../system/system.ts";
 export type Neighbor = {
   readonly neighbor: string;
   readonly session: boolean;
-  /** Why there is no session, in the words of ExaBGP or the router; undefined where neither has said. */
+  /** Why there is no session, in the words of ExaBGP or the router; undefined if neither has given a reason. */
   readonly reason: string | undefined;
-  /** BIRD's word for the session, or why there is none to see. */
+  /** BIRD's word for the BFD session, or why none can be seen. */
   readonly bfd: string;
 };
 
 type Place = { readonly system: System; readonly paths: Paths; readonly isRoot: boolean };
-/** `seen`: whether it is known if there is a connection. */
+/** `seen`: whether it could be determined if there is a connection. */
 type Found = Neighbor & { readonly addresses: readonly string[]; readonly seen: boolean };
 
 /** The state of the session with each router. */
@@ -60,7 +60,7 @@ export async function neighborStatus(
   });
 }
 
-/** The addresses of neighbors: those that they had before where their names do not resolve now. */
+/** The addresses of neighbors: the previous ones for names that do not resolve now. */
 type AddressesOf = (neighbor: string) => { readonly addresses: readonly string[]; readonly problem?: string };
 
 async function addressesOf(
@@ -77,7 +77,7 @@ async function addressesOf(
   };
 }
 
-/** A connection on port 179 is not a session yet; what ExaBGP says of it is, where it has said anything since its loop began. */
+/** A connection on port 179 is not a session yet: ExaBGP's report decides, if it has made one since its loop began. */
 export function withWords({ addresses, seen, ...neighbor }: Found, health: HealthState | undefined): Neighbor {
   const said = health?.sessions?.find((session) => addresses.includes(session.neighbor));
   if (said === undefined) return neighbor;

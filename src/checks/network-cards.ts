@@ -2,13 +2,13 @@ import { availableParallelism } from "node:os";
 import type { System } from "../system/system.ts";
 import { pass, skip, type Verdict, warn } from "./check.ts";
 
-/** A network card that is not only software: what the kernel's `/sys/class/net` says of it. */
+/** A physical network card, as the kernel's `/sys/class/net` shows it. */
 export type NetworkCard = {
   readonly name: string;
   readonly driver: string;
-  /** Receive queues in use; each one's interrupts and packets are the work of one CPU at a time. */
+  /** Receive queues in use. One CPU at a time handles the interrupts and packets of a queue. */
   readonly queues: number;
-  /** Whether packets of any queue are spread over CPUs by software (receive packet steering). */
+  /** Whether software spreads the packets of any queue over CPUs (receive packet steering). */
   readonly steered: boolean;
 };
 
@@ -33,8 +33,8 @@ async function networkCards(system: System): Promise<readonly NetworkCard[]> {
 }
 
 /**
- * Fewer queues than CPUs leave the kernel's half of the work, most of what a gigabyte costs, to some of the CPUs.
- * A hypervisor gives a card as many as its configuration says; often that is one.
+ * With fewer queues than CPUs, only some CPUs do the kernel's half of the work, which is most of the cost of a gigabyte. The hypervisor's
+ * configuration sets the number of queues of a card; often it is one.
  */
 export function queueVerdict(cards: readonly NetworkCard[], cpus: number): Verdict {
   if (cards.length === 0) return skip("no network card with a link");
@@ -52,7 +52,7 @@ export function queueVerdict(cards: readonly NetworkCard[], cpus: number): Verdi
   return warn(`${said}, for ${cpus} CPUs: a few of them do the network's work for all`, fix);
 }
 
-/** All of `cpus` CPUs as the kernel reads a mask: 32 bits a group, the highest first. */
+/** The mask of all `cpus` CPUs as the kernel reads it: groups of 32 bits, the highest first. */
 function cpuMask(cpus: number): string {
   const groups = Math.ceil(cpus / 32);
   const highest = cpus - (groups - 1) * 32;

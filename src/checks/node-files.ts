@@ -1,4 +1,4 @@
-/** What lies on the disk of a node: configuration, secrets, certificate, generated files, the executable's link. */
+/** The files of a node: configuration, secrets, certificate, generated files, the executable's link. */
 import type { AcmeState } from "../certificates/acme/renewal.ts";
 import { examineCertificates, problemsOf } from "../certificates/examined.ts";
 import type { Examined } from "../certificates/pem.ts";
@@ -32,7 +32,7 @@ export async function checkConfiguration({ working, generations }: Sight): Promi
 /** Two runs of the timer that failed, and a third that is late. */
 const METRICS_OLD_S = 60;
 
-/** Whether what `ober metrics --install` set up still writes. */
+/** Whether the timer of `ober metrics --install` still writes. */
 export async function checkMetrics({ system, paths }: Sight): Promise<Verdict> {
   const unit = paths && (await system.read(`${paths.unitDirectory}/${METRICS_SERVICE}`));
   const file = unit === undefined ? undefined : metricsFileOf(unit);
@@ -63,7 +63,7 @@ export async function checkDrift({ paths, isRoot, generations, drift }: Sight): 
   return { ...trouble, more: changes.map(diffText).join("\n") };
 }
 
-/** ober's own records: what is lost of them, damaged, or of a newer ober. */
+/** ober's own records: whether any is lost, damaged, or written by a newer ober. */
 export async function checkRecords({ system, paths, isRoot }: Sight): Promise<Verdict> {
   if (!paths || !isRoot) return skip("needs root and an installed node");
   const troubles = await recordTroubles(system, paths);
@@ -76,16 +76,16 @@ export async function checkRecords({ system, paths, isRoot }: Sight): Promise<Ve
       .filter(({ kind }) => kind !== "lost")
       .map(({ name, file, text }) => `${file} ${text}; no longer known: ${OWN_FILES[name].knew}`),
   ];
-  // A node serves without them; what cannot be read keeps changes from being made.
+  // A node serves without its records, but a record that cannot be read blocks changes.
   const stops = troubles.some(({ name, kind }) => kind !== "lost" && OWN_FILES[name].remedy.kind !== "ignored");
   const fixes = new Set([first, ...more].map(({ fix }) => fix));
   return (stops ? fail : warn)(text.join("\n"), [...fixes].join("; "));
 }
 
-/** More are a number. */
+/** Longer lists are shown as a number. */
 const NAMED_FILES = 3;
 
-/** A user who can change what root runs, or believes, is root. */
+/** A user who can change what root runs or trusts is root. */
 export async function checkSteered(sight: Sight): Promise<Verdict> {
   const { system, paths } = sight;
   if (!paths || (await system.stat(paths.executable)) === undefined) return skip("not installed");
@@ -101,7 +101,7 @@ export async function checkSteered(sight: Sight): Promise<Verdict> {
   );
 }
 
-/** A change that goes away by itself is easily forgotten. */
+/** A change that reverts by itself is easily forgotten. */
 export async function checkUnconfirmed({ paths, isRoot, change, now }: Sight): Promise<Verdict> {
   if (!paths || !isRoot) return skip("needs root and an installed node");
   const found = await change();
@@ -122,7 +122,7 @@ export function unconfirmedVerdict(
   return warn(`applied by ${unconfirmed.generation.by}; ${when}`, "ober confirm");
 }
 
-/** An edit that was not applied takes effect with the next change, by another operator perhaps. */
+/** An edit that was not applied takes effect with the next change, perhaps another operator's. */
 export async function checkApplied({ paths, isRoot, applied, change, working }: Sight): Promise<Verdict> {
   if (!paths || !isRoot) return skip("needs root and an installed node");
   const generation = await applied();
@@ -159,19 +159,19 @@ export async function checkExecutable({ system, paths }: Sight): Promise<Verdict
     : fail(`${paths.link} is not this installation's`, `ls -l ${paths.link}; bootstrap links it when it is gone`);
 }
 
-/** What HAProxy would serve: the key fits, the dates are right, nobody else reads the key. */
+/** What HAProxy would serve: the key must fit, the dates must be right, and only root may read the key. */
 export async function checkCertificate(sight: Sight): Promise<Verdict> {
   if ((await sight.config()) === undefined) return skip("not configured");
   if (!sight.isRoot) return skip("needs root");
   const verdict = examinedVerdict((await sight.examined()) ?? []);
-  // A node whose HAProxy runs serves on with what it has loaded.
+  // A running HAProxy keeps serving what it has loaded.
   const runs = await orUndefined(async () => (await sight.unit(UNIT.http)).active === "active");
   return verdict.status === "fail" && runs === false && verdict.detail.includes(NO_START) ? stops(verdict) : verdict;
 }
 
 const NO_START = "HAProxy cannot start or reload until that is mended";
 
-/** A renewal that fails is told long before the certificate ends. */
+/** A failing renewal is reported long before the certificate expires. */
 export async function checkRenewal(sight: Sight): Promise<Verdict> {
   if (!(await sight.config())?.certs.acme_enabled) return skip("ACME is off");
   if (!sight.isRoot) return skip("needs root");
@@ -190,10 +190,10 @@ export function renewalVerdict({ failures, error, retryAt, renewAt }: AcmeState)
   return renewAt === undefined ? warn("not yet asked for", "ober certs renew") : pass(`at ${renewAt}`);
 }
 
-/** With an hour, then two, then four between them: more than a disturbance. */
+/** There are one, two and four hours between the attempts: this many failures are not a short disturbance. */
 const MANY_FAILURES = 4;
 
-/** The same for `test`. Throws an OberError when there is no certificate. */
+/** The same for `test`. Throws an OberError if there is no certificate. */
 export const certificateVerdict = async (system: System, place: string): Promise<Verdict> =>
   examinedVerdict(await examineCertificates(system, place, { ask: haproxyAsker(system) }));
 

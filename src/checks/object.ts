@@ -2,13 +2,13 @@ import { OberError } from "../errors.ts";
 import { type S3Answer, type S3Endpoint, s3Request } from "../system/s3.ts";
 import { type Finding, fail, pass, skip, type Verdict, warn } from "./check.ts";
 
-/** More than one TCP segment and less than anybody notices. */
+/** More than one TCP segment, and too little to be noticed. */
 const OBJECT_BYTES = 64 * 1024;
 const TIMEOUT_MS = 10_000;
 
 /**
- * Puts an object through a VIP, gets it, compares it and deletes it: a finding for each step, with its time. What comes after a
- * step that failed is skipped, but what was put is deleted in any case.
+ * Puts an object through a VIP, gets it, compares it and deletes it: a finding with its time for each step. A failure skips the later
+ * steps, but the object is always deleted.
  */
 export async function checkObject(endpoint: S3Endpoint, bucket: string, name: string): Promise<readonly Finding[]> {
   const path = `/${encodeURIComponent(bucket)}/${encodeURIComponent(name)}`;
@@ -44,7 +44,7 @@ function answerVerdict({ status, body, ms }: S3Answer, wanted: number): Verdict 
   return fail(`${status}${code === undefined ? "" : ` ${code}`} in ${ms.toFixed(0)} ms`, remedyFor(code));
 }
 
-/** What RGW means by the codes that a wrong setting leads to. */
+/** What RGW means by the status codes that a wrong setting causes. */
 function remedyFor(code: string | undefined): string {
   switch (code) {
     case "InvalidAccessKeyId":

@@ -15,8 +15,8 @@ import type { Place } from "./vrrp.ts";
 type Path = { readonly to: string; readonly mtu: number; readonly passes: boolean | undefined };
 
 /**
- * Whether packets as large as the interface allows reach the RGWs and the other nodes. Where a switch on the way takes less and no
- * one says so, small requests work and every large transfer hangs.
+ * Whether packets as large as the interface allows reach the RGWs and the other nodes. If a switch on the path silently drops them, small
+ * requests work and every large transfer hangs.
  */
 export async function checkPathMtu(system: System, config: Config, place: Place): Promise<Verdict> {
   if (!(await isInstalled(system, "ping"))) return skip("ping is not installed");
@@ -48,7 +48,7 @@ async function destinations(system: System, config: Config, place: Place): Promi
     hosts.filter((host) => parseAddress(host) === undefined),
     COMMAND_MS,
   );
-  // A name that does not resolve is the finding of another check.
+  // Another check reports a name that does not resolve.
   const addresses = hosts.flatMap((host) => {
     const answer = answers.get(host);
     if (answer === undefined) return [host];
@@ -61,7 +61,7 @@ async function probe(system: System, to: string): Promise<Path | undefined> {
   const route = await routeTo(system, to);
   const mtu = route && Number(await system.read(`/sys/class/net/${route.interface}/mtu`));
   if (!mtu) return undefined;
-  // Headers of IP and of the echo.
+  // The IP and ICMP echo headers.
   const headers = to.includes(":") ? 48 : 28;
   const passes = await echoes(system, to, mtu - headers);
   return { to, mtu, passes: passes || ((await echoes(system, to, 56)) ? false : undefined) };
@@ -74,23 +74,28 @@ async function echoes(system: System, to: string, bytes: number): Promise<boolea
   return code === 0;
 }
 
-/** What is known of the paths to clients: whether the kernel finds their size by itself, and whether every node hears of it. */
+/**
+ * What is known of the paths to clients: whether the kernel finds the path MTU by itself, and whether every node receives the routers'
+ * messages about it.
+ */
 type ClientPaths = {
-  /** `net.ipv4.tcp_mtu_probing`; undefined where the kernel has no such key. */
+  /** `net.ipv4.tcp_mtu_probing`; undefined if the kernel does not have it. */
   readonly probing: string | undefined;
-  /** Whether a router's "fragmentation needed" is repeated to the other nodes; undefined where there are none or nobody may ask. */
+  /**
+   * Whether a router's "fragmentation needed" is forwarded to the other nodes; undefined if there are none, or if this user may not ask.
+   */
   readonly repeats: boolean | undefined;
-  /** Messages repeated since the table was loaded. */
+  /** Messages forwarded since the table was loaded. */
   readonly repeated: number;
-  /** Path MTU of each connection that is established at a VIP now, in bytes. */
+  /** Path MTU in bytes of each connection to a VIP that is established now. */
   readonly sizes: readonly number[];
-  /** MTU of the interface towards the clients, in bytes. */
+  /** MTU in bytes of the interface towards the clients. */
   readonly own: number | undefined;
 };
 
 /**
- * Whether large downloads reach clients whose path takes smaller packets than this node sends: the router's message about it comes to
- * any node (RFC 7690), and some paths send none (RFC 4821). `link` is the interface towards the clients.
+ * Whether large downloads reach clients whose path has a smaller MTU than this node: the router's message about it may arrive at any node
+ * (RFC 7690), and some paths send none (RFC 4821). `link` is the interface towards the clients.
  */
 export async function checkClientPaths(
   { system, isRoot }: { readonly system: System; readonly isRoot: boolean },
@@ -113,7 +118,7 @@ export async function checkClientPaths(
   });
 }
 
-/** The path MTU of each connection in what `ss -ti` prints, in bytes. */
+/** The path MTU in bytes of each connection in the output of `ss -ti`. */
 export function pathSizes(ss: string): readonly number[] {
   return [...ss.matchAll(/ pmtu:(\d+)/g)].map(([, size]) => Number(size));
 }
@@ -139,7 +144,7 @@ export function clientPathsVerdict({ probing, repeats, repeated, sizes, own }: C
   );
 }
 
-/** The interface towards the clients: in BGP mode that towards the first router. */
+/** The interface towards the clients: in BGP mode, the one towards the first router. */
 export const clientLink = (
   { ha_mode, bgp }: Config,
   { routes, interface: own }: Pick<NodeFacts, "routes" | "interface">,

@@ -1,4 +1,4 @@
-/** What every node of the cluster says of itself on its statistics port, and in what they differ. */
+/** What every node of the cluster reports on its statistics port, and where the nodes differ. */
 import type { Config } from "../config/schema.ts";
 import { type ClusterWord, disagreements } from "../domain/agreement.ts";
 import { OWN_VERSION } from "../domain/build.ts";
@@ -26,15 +26,15 @@ type PeerGroup = {
   readonly servers: number;
 };
 
-/** What a node said; `undefined` for what it could not be asked, and why. */
+/** The report of a node: each value is `undefined` if it could not be asked; `reason` says why. */
 export type PeerStatus = ClusterNode & {
   /** Whether HAProxy of that node answered. */
   readonly answers: boolean;
-  /** Whether it can serve: some RGW answers its checks, and it does not leave traffic. */
+  /** Whether it can serve: an RGW answers its checks, and the node is not leaving traffic. */
   readonly serves: boolean;
-  /** VIPs that clients reach by it: announced to a router that has a session, or "*" where keepalived stands by for each. */
+  /** VIPs that clients reach by it: announced to a router that has a session, or "*" if keepalived stands by for each. */
   readonly announces: readonly string[];
-  /** Why there is no answer, or not a whole one, in words; and what to type about it. */
+  /** Why there is no answer, or only part of one, in words, and what to type. */
   readonly reason: string | undefined;
   readonly fix: string | undefined;
   /** Version of the ober that applied its configuration. */
@@ -42,22 +42,22 @@ export type PeerStatus = ClusterNode & {
   readonly haproxy: string | undefined;
   /** When its HAProxy started. */
   readonly since: string | undefined;
-  /** Whether it leaves traffic: drained, or about to stop. */
+  /** Whether it is leaving traffic: drained, or about to stop. */
   readonly leaving: boolean | undefined;
   readonly inFlight: number | undefined;
   readonly backends: readonly PeerGroup[];
-  /** Whom it takes for itself and for the nodes of the cluster. */
+  /** Its own identity and those of the other nodes, as it sees them. */
   readonly cluster: ClusterWord | undefined;
-  /** Sections of its `ober.yaml` that are not as in the one of this node. */
+  /** Sections of its `ober.yaml` that differ from this node's. */
   readonly differs: readonly string[];
 };
 
-/** What a node says to the one question that decides whether another may leave; see domain/turn.ts. */
+/** The answer to the one question that decides whether another node may leave; see domain/turn.ts. */
 export async function askTurn(member: ClusterNode, port: number, timeoutMs: number): Promise<PeerWord> {
   return turnWord(member.node, await askIdentity(member.address, port, timeoutMs));
 }
 
-/** Whom a node takes for itself and for the others; undefined where it does not answer, or has an ober that does not say so. */
+/** A node's own identity and those of the others, as it sees them; undefined if it does not answer, or if its ober does not report them. */
 export async function askCluster(
   member: ClusterNode,
   port: number,
@@ -67,10 +67,10 @@ export async function askCluster(
   return said?.node.cluster;
 }
 
-/** What a node says of itself; `said` is undefined where it does not answer. */
+/** What a node reports; `said` is undefined if it does not answer. */
 export type PeerWords = { readonly member: ClusterNode; readonly said: Identity | undefined };
 
-/** Asks each node for what it says of itself, all at once; each has `timeoutMs`. */
+/** Asks all nodes for their reports at once; each has `timeoutMs`. */
 export const askIdentities = (
   members: readonly ClusterNode[],
   port: number,
@@ -78,7 +78,7 @@ export const askIdentities = (
 ): Promise<readonly PeerWords[]> =>
   Promise.all(members.map(async (member) => ({ member, said: await askIdentity(member.address, port, timeoutMs) })));
 
-/** For how long this node has served each VIP, by its own word; undefined while nothing that knows it has said so. */
+/** For how long this node has served each VIP, by its own word; undefined until a process that knows it has reported it. */
 export async function ownServes(
   port: number,
   timeoutMs: number,
@@ -87,7 +87,7 @@ export async function ownServes(
   return said !== undefined && isRenewed(said) ? turnWord("", said).said?.serves : undefined;
 }
 
-/** A mark or a word about VIPs that was not renewed for so long says nothing any more: its writer is gone. Seconds. */
+/** Seconds after which a mark or a report about VIPs that was not renewed no longer counts: its writer is gone. */
 const TURN_STALE = 15;
 const SERVES_STALE = 10;
 
@@ -112,13 +112,13 @@ function turnOf(turn: Identity["turn"], now: number): Turn | undefined {
   return { phase, id, command: typeof command === "string" ? command.replaceAll("_", " ") : "ober" };
 }
 
-/** One thing in which nodes differ that should be alike. */
+/** One value that should be equal on all nodes and is not. */
 export type Drift = { readonly node: string; readonly text: string; readonly fix: string };
 
 /** The answers of one node to the three questions. */
 export type PeerAnswers = { readonly identity: HttpText; readonly stat: HttpText; readonly metrics: HttpText };
 
-/** Every node of the cluster, each once, this one first: `nodes`, or the peers of keepalived mode. */
+/** Every node of the cluster once, this one first: `nodes`, or the peers of keepalived mode. */
 export function clusterMembers(
   config: Pick<Config, "ha_mode" | "nodes" | "keepalived">,
   facts: Pick<NodeFacts, "address" | "resolved" | "hostname">,
@@ -128,7 +128,7 @@ export function clusterMembers(
   const byAddress = new Map([[own.address, own]]);
   for (const node of [...config.nodes, ...peers]) {
     const [address = node] = nodeAddresses([node], facts);
-    // The name in the list is the one that people know; this node's own too.
+    // Operators know the name in the list, also for this node.
     if (address === own.address) byAddress.set(address, { ...own, node });
     else if (!byAddress.has(address)) byAddress.set(address, { node, address, own: false });
   }
@@ -195,12 +195,12 @@ const askIdentity = async (address: string, port: number, timeoutMs: number): Pr
 const identityIn = (answer: HttpText): Identity | undefined =>
   answer.status === 200 ? parseIdentity(answer.body) : undefined;
 
-/** A row of statistics has some 500 bytes, and up to three times that where a check says much. */
+/** A row of statistics has some 500 bytes, up to three times that with long check messages. */
 const ROW_BYTES = 1536;
-/** Rows beside those of servers; and room for a node that has more RGWs than this one knows of yet. */
+/** Rows beside those of servers, with room for a node that has more RGWs than this one knows yet. */
 const MORE_ROWS = 1024;
 
-/** How long the statistics of a node of this cluster can be. */
+/** The largest size of the statistics of a node of this cluster. */
 export function statBounds({ backends }: Pick<Config, "backends">): { readonly rows: number; readonly bytes: number } {
   const listed = backends.reduce((sum, { servers }) => sum + servers.length, 0);
   const rows = MORE_ROWS + 2 * listed * serversOfAName(listed);
@@ -219,11 +219,11 @@ function groupOf(name: string, rows: readonly StatRow[]): PeerGroup {
   };
 }
 
-/** Sections that are not alike; one that the other's version of ober does not know says nothing. */
+/** Sections that differ; a section that the other version of ober does not know is not compared. */
 export const differences = (own: Identity["node"]["config"], other: Identity["node"]["config"]): readonly string[] =>
   Object.keys(own).filter((section) => other[section] !== undefined && other[section] !== own[section]);
 
-/** What keeps a node that could serve from clients; undefined where nothing does. */
+/** What keeps clients from a node that could serve; undefined if nothing does. */
 function announcing(
   { node, own }: ClusterNode,
   { announces, config }: { readonly announces: readonly string[]; readonly config: Config },
@@ -241,10 +241,10 @@ function announcing(
   return { reason: `it does not announce ${several(missing, NAMED)}`, fix };
 }
 
-/** More are a number. */
+/** Longer lists are shown as a number. */
 const NAMED = 4;
 
-/** Why a node said nothing of itself, in the words that its way of failing allows. */
+/** Why a node did not report, in words that fit the way it failed. */
 function trouble(
   { node, address, own }: ClusterNode,
   asked: {
@@ -301,7 +301,7 @@ function trouble(
   }
 }
 
-/** In what the nodes differ. What the most of them have is not known to be right, so each is compared with this node. */
+/** Where the nodes differ. The majority is not known to be right, so each node is compared with this one. */
 export function driftOf(nodes: readonly PeerStatus[]): readonly Drift[] {
   const own = nodes.find((node) => node.own);
   const programs = (node: PeerStatus): readonly Drift[] => {

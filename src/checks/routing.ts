@@ -13,17 +13,17 @@ import { tcpConnect } from "../system/tcp.ts";
 import { fail, pass, skip, stops, type Verdict, warn } from "./check.ts";
 import { type Neighbor, withWords } from "./neighbors.ts";
 
-/** Whether a router takes the routes: without one they reach no client. */
+/** Whether a router accepts the routes: without one, they reach no client. */
 export async function checkBgp(sight: Sight): Promise<Verdict> {
   const config = await sight.config();
   if (config?.ha_mode !== "bgp") return skip("not in BGP mode");
   if (!sight.paths) return skip("not installed");
-  // Where systemd does not answer, the sessions tell by themselves.
+  // If systemd does not answer, the sessions alone decide.
   const unit = await orUndefined(() => sight.unit(UNIT.bgp));
   if (unit !== undefined && unit.active !== "active") return skip("ober-bgp does not run");
   const [found, health] = await Promise.all([sight.neighbors(), sight.isRoot ? orUndefined(sight.loop) : undefined]);
   const down = found.filter((one) => !withWords(one, health).session);
-  // ExaBGP's word is proof enough of a session, and the kernel's of there being none.
+  // ExaBGP's word proves a session, and the kernel's proves that there is none.
   if (down.length === found.length) await sight.connected();
   if (down.length === 0) return pass(`up with ${found.map(({ neighbor }) => neighbor).join(", ")}`);
   const secrets = sight.isRoot ? await orUndefined(sight.secrets) : undefined;
@@ -31,7 +31,7 @@ export async function checkBgp(sight: Sight): Promise<Verdict> {
     down.map(async (one) => {
       const reason = withWords(one, health).reason ?? "";
       const [address = one.neighbor] = one.addresses;
-      // What the router says of the configuration tells more than any attempt of ours.
+      // The router's own message about the configuration is better evidence than any attempt from here.
       const tried = TELLING.test(reason) || !sight.thorough ? undefined : await tcpConnect(address, 179, 1500);
       const password = secrets?.bgpPassword(one.neighbor) !== undefined;
       const answers = `port 179 answers${password ? " without the password that is set here: the router has none" : ""}`;
@@ -55,7 +55,7 @@ export function sessionsVerdict(
   return down.length === all ? stops(fail(`no router has a BGP session: ${texts}`, fix)) : warn(texts, fix);
 }
 
-/** By what the router or the kernel said. */
+/** Judged by the message of the router or the kernel. */
 function sessionFix(said: string, address: string): string {
   if (said.includes("AS number"))
     return "the same AS numbers on both sides: bgp.local_as and bgp.peer_as in ober.yaml, then: ober apply";
@@ -65,11 +65,11 @@ function sessionFix(said: string, address: string): string {
   return `${router}; TCP 179 to ${address} must pass: ober doctor --only link,firewall,bgp`;
 }
 
-/** What the health loop wants, and whether ExaBGP has done it; with `vip`, of one VIP with its evidence. */
+/** What the health loop wants, and whether ExaBGP has done it. With `vip`, judges one VIP and adds the evidence. */
 export async function checkRoutes(sight: Sight, vip?: string): Promise<Verdict> {
   const config = await sight.config();
   if (config?.ha_mode !== "bgp" || !sight.paths) return skip("not in BGP mode");
-  // Where systemd does not answer, the loop's own word tells whether it lives.
+  // If systemd does not answer, the loop's own report shows whether it lives.
   const unit = await orUndefined(() => sight.unit(UNIT.bgp));
   if (unit !== undefined && unit.active !== "active") return skip("ober-bgp does not run");
   const state = await sight.loop();
@@ -83,7 +83,7 @@ export async function checkRoutes(sight: Sight, vip?: string): Promise<Verdict> 
 
 const RESTART = "systemctl restart ober-bgp.service; why it happened: ober logs --service bgp";
 
-/** Pure; undefined where the loop lives. */
+/** Undefined if the loop lives. Pure. */
 function loopTrouble(state: HealthState | undefined, now: number): Verdict | undefined {
   if (state === undefined) return stops(fail("the health loop has not written its state yet", RESTART));
   const silentMs = now - Date.parse(state.updatedAt);
@@ -116,7 +116,7 @@ export function routesVerdict(
   return drained ? pass(text) : stops(warn(text, "ober why"));
 }
 
-/** VIPs with the same trouble are said together. */
+/** VIPs with the same trouble share a sentence. */
 function alike(vips: readonly VipState[], text: (vip: VipState) => string): string {
   return [...Map.groupBy(vips, text)]
     .map(
@@ -129,7 +129,7 @@ function alike(vips: readonly VipState[], text: (vip: VipState) => string): stri
     .join("; ");
 }
 
-/** More are a number. */
+/** Longer lists are shown as a number. */
 const NAMED = 4;
 
 /** The route of one VIP, with the evidence. Pure. */
@@ -152,7 +152,7 @@ export function routeVerdict(state: HealthState | undefined, address: string, no
   return stops(warn(`withdrawn ${when}: ${vip.cause}${probe}`, "ober doctor"));
 }
 
-/** Its packets would be answered by whoever has it on the segment, and never reach the router. */
+/** The machine that has the address on the segment would answer its packets, and they would never reach the router. */
 export async function checkVipNetworks(sight: Sight): Promise<Verdict> {
   const [config, place] = [await sight.config(), await sight.place()];
   if (config?.ha_mode !== "bgp" || place === undefined) return skip("not in BGP mode");
@@ -184,7 +184,7 @@ export function bfdVerdict(
   const down = sessions.filter(([, state]) => state !== "Up");
   if (down.length === 0) return pass("up");
   const text = down.map(([peer, state]) => `${peer} is ${state}`).join(", ");
-  // Without BGP either, the path is what is wrong, not the router's BFD.
+  // If BGP is down as well, the path is broken, not the router's BFD.
   const path = down.every(([peer]) => neighbors.some((one) => one.addresses.includes(peer) && !one.session));
   return path
     ? warn(`${text}, and has no BGP session either`, "ober doctor --only link,bgp")

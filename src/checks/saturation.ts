@@ -1,4 +1,4 @@
-/** Whether clients use up what the node has: its connections, and the kernel's queues before HAProxy. */
+/** Whether clients exhaust the node: its connections, and the kernel's queues before HAProxy. */
 
 import { numberIn, several } from "../domain/foreign.ts";
 import { isUnused } from "../domain/server-state.ts";
@@ -9,41 +9,41 @@ import type { Sight } from "../node/sight.ts";
 import type { System } from "../system/system.ts";
 import { pass, skip, type Verdict, warn } from "./check.ts";
 
-/** What clients use now of what there is. */
+/** Present use of the node's capacity by clients. */
 export type Saturation = {
-  /** Connections of clients, and how many the node takes. */
+  /** Connections of clients, and how many the node accepts. */
   readonly connections: number;
   readonly limit: number;
-  /** Requests that wait in HAProxy because no RGW takes one more. */
+  /** Requests that wait in HAProxy because no RGW accepts one more. */
   readonly queued: number;
-  /** Connections that the kernel has made and HAProxy has not taken, of the listener that has the most, and its room for them. */
+  /** Connections that the kernel has established and HAProxy has not accepted, on the listener with the most, and the size of its queue. */
   readonly backlog: number;
   readonly backlogLimit: number;
-  /** Connections that the kernel refused on all listeners of the machine since it booted, because such a queue was full. */
+  /** Connections that the kernel refused since boot, on all listeners of the machine, because such a queue was full. */
   readonly overflows: number;
-  /** Connections that one client may have (`max_connections_per_client`); 0 where there is no limit. */
+  /** Connections that one client may have (`max_connections_per_client`); 0 if there is no limit. */
   readonly limitOfOne: number;
-  /** How many clients have that many now, and the first of them: an address, or a network of IPv6. */
+  /** How many clients are at that limit now, and the first of them: an address, or an IPv6 network. */
   readonly clientsAtLimit: number;
   readonly firstAtLimit: readonly string[];
-  /** Connections that were refused for it since HAProxy's last start or reload. */
+  /** Connections refused because of it since HAProxy's last start or reload. */
   readonly refused: number;
 };
 
-/** The part of it that is about single clients. */
+/** The limits of single clients. */
 export type ClientShares = Pick<Saturation, "limitOfOne" | "clientsAtLimit" | "firstAtLimit" | "refused">;
 
-/** Without a limit, or where only root may ask. */
+/** Without a limit, or for a user who may not ask. */
 export const NO_SHARES: ClientShares = { limitOfOne: 0, clientsAtLimit: 0, firstAtLimit: [], refused: 0 };
 
-/** Above this share of the limit an operator is told before clients are. */
+/** Above this share of the limit an operator is warned, before clients notice. */
 const NEAR = 0.8;
-/** HAProxy accepts in turns, so that it is at its limit a little below it. */
+/** HAProxy accepts in batches, so it is at its limit slightly below it. */
 const FULL = 0.98;
 
 export type SaturationState = "free" | "near" | "full";
 
-/** Reads the kernel's queues for `rows` of HAProxy. `ss` needs no root for listeners. */
+/** Reads the kernel's queues for HAProxy's `rows`. `ss` needs no root for listeners. */
 export async function saturationNow(
   system: System,
   rows: readonly StatRow[],
@@ -56,7 +56,10 @@ export async function saturationNow(
   return saturationOf({ rows, listeners: stdout, netstat, shares });
 }
 
-/** From `show stat`, `ss -Hltn` (a listener's Recv-Q is what waits, its Send-Q the room; see ss(8)) and /proc/net/netstat. Pure. */
+/**
+ * From `show stat`, `ss -Hltn` (a listener's Recv-Q is its waiting connections, its Send-Q the size of the queue; see ss(8)) and
+ * /proc/net/netstat. Pure.
+ */
 export function saturationOf(from: {
   readonly rows: readonly StatRow[];
   readonly listeners: string;
@@ -75,7 +78,7 @@ export function saturationOf(from: {
     .sort((a, b) => b.waiting - a.waiting);
   return {
     connections: total(fronts, "scur"),
-    // All frontends have the same limit, and it holds for all of them together.
+    // All frontends share one limit.
     limit: fronts.reduce((most, row) => Math.max(most, counted(row, "slim")), 0),
     queued: total(backs, "qcur"),
     backlog: queues[0]?.waiting ?? 0,
@@ -85,7 +88,7 @@ export function saturationOf(from: {
   };
 }
 
-/** What HAProxy counts of each client. Throws an OberError when its socket does not answer. */
+/** HAProxy's counters of each client. Throws an OberError if its socket does not answer. */
 export async function clientShares(socketPath: string, limitOfOne: number): Promise<ClientShares> {
   if (limitOfOne === 0) return NO_SHARES;
   const [held, refused] = await Promise.all([
@@ -95,16 +98,16 @@ export async function clientShares(socketPath: string, limitOfOne: number): Prom
   return sharesOf({ limitOfOne, held, refused });
 }
 
-/** As many as a line has room for. */
+/** As many as fit on a line. */
 const MOST_NAMED = 3;
 
-/** From what `show table` says of the two tables that haproxy.cfg has for it; an IPv4 client stands there as an IPv6 address. Pure. */
+/** From `show table` of the two tables that haproxy.cfg has for it; an IPv4 client stands there as an IPv6 address. Pure. */
 export function sharesOf(from: {
   readonly limitOfOne: number;
   readonly held: string;
   readonly refused: string;
 }): ClientShares {
-  // A table holds a connection that is being refused too: who is at the limit has that many, or one more.
+  // A table also counts a connection that is being refused: a client at the limit has that many, or one more.
   const keys = [...from.held.matchAll(/^0x[0-9a-f]+: key=([0-9a-f:.]{2,45}) use=\d/gm)].map(([, key = ""]) => key);
   return {
     limitOfOne: from.limitOfOne,
@@ -114,7 +117,7 @@ export function sharesOf(from: {
   };
 }
 
-/** ListenOverflows of the TcpExt lines: one with the names, one with the numbers. */
+/** ListenOverflows in the TcpExt lines: the first has the names, the second the numbers. */
 function overflowsIn(netstat: string): number {
   const [names = [], numbers = []] = netstat
     .split("\n")
@@ -123,7 +126,7 @@ function overflowsIn(netstat: string): number {
   return numberIn(numbers[names.indexOf("ListenOverflows")]) ?? 0;
 }
 
-/** "full": new clients wait, or are turned away. */
+/** "full": new clients wait or are refused. */
 export function saturationState({ connections, limit, backlog, backlogLimit }: Saturation): SaturationState {
   if (limit > 0 && connections >= FULL * limit) return "full";
   if (backlogLimit > 0 && backlog >= backlogLimit) return "full";
@@ -160,14 +163,14 @@ export async function checkSaturation(sight: Sight): Promise<Verdict> {
   return now === undefined || now.limit === 0 ? skip("HAProxy says nothing of its clients") : saturationVerdict(now);
 }
 
-/** What the RGWs answered to clients, by RGW, since HAProxy's last start or reload. */
+/** The RGWs' answers to clients, by RGW, since HAProxy's last start or reload. */
 export type Errors = {
   /** "GROUP SERVER". */
   readonly name: string;
   readonly requests: number;
-  /** Answers 5xx of the RGW's own. */
+  /** 5xx answers of the RGW itself. */
   readonly failed: number;
-  /** Connections that the RGW refused or ended, and answers that were none. */
+  /** Connections that the RGW refused or closed, and invalid answers. */
   readonly broken: number;
 };
 
@@ -184,7 +187,7 @@ export function errorsIn(rows: readonly StatRow[]): readonly Errors[] {
     }));
 }
 
-/** What happened between two readings; a HAProxy that was started or reloaded in between counts from zero. Pure. */
+/** The difference of two readings. If HAProxy was started or reloaded between them, it counts from zero. Pure. */
 export function errorsSince(before: readonly Errors[], now: readonly Errors[]): readonly Errors[] {
   const known = new Map(before.map((one) => [one.name, one]));
   return now.map((one) => {
@@ -200,28 +203,28 @@ export function errorsSince(before: readonly Errors[], now: readonly Errors[]): 
   });
 }
 
-/** A reading of the counters, kept in /run so that the next look can tell what happened since. */
+/** A reading of the counters, kept in /run for the next look to compare with. */
 export type Reading = { readonly at: number; readonly of: readonly Errors[] };
 
 const WINDOW_MS = 60_000;
 const LONGEST_MS = 300_000;
-/** Two looks within this time are one reading. */
+/** Looks within this time share one reading. */
 const APART_MS = 5_000;
 
-/** The reading to compare with: the newest that is a minute old, or the oldest there is; undefined where none is old enough. Pure. */
+/** The reading to compare with: the newest that is at least a minute old, or else the oldest; undefined if none is old enough. Pure. */
 export function readingBefore(readings: readonly Reading[], now: number): Reading | undefined {
   const usable = readings.filter(({ at }) => now - at >= APART_MS && now - at <= LONGEST_MS);
   return usable.findLast(({ at }) => now - at >= WINDOW_MS) ?? usable[0];
 }
 
-/** The readings to keep, with the present one. Pure. */
+/** The readings to keep, including the present one. Pure. */
 export function readingsWith(readings: readonly Reading[], present: Reading): readonly Reading[] {
   const kept = readings.filter(({ at }) => at < present.at && present.at - at <= LONGEST_MS);
   const last = kept.at(-1);
   return last !== undefined && present.at - last.at < APART_MS ? kept : [...kept, present];
 }
 
-/** Fewer requests say nothing of an RGW; and so few of its answers may be errors. */
+/** Fewer requests say nothing about an RGW; and the share of errors that is still acceptable. */
 const FEW_REQUESTS = 20;
 const SHARE = 0.05;
 

@@ -1,4 +1,4 @@
-/** What the other nodes and routers must get through to, as far as it can be seen from here. */
+/** What must get through from the other nodes and routers, as far as this node can see. */
 
 import { foreignRemark, neededOpenings, textOf } from "../change/firewall-rules.ts";
 import type { Config } from "../config/schema.ts";
@@ -20,18 +20,18 @@ import { arpQuestions, heldOn, type Suspicion, type VrrpView, vrrpView } from ".
 
 /** Long enough to hear every master several times at the usual interval, short enough for the deadline of a question. */
 const LONGEST_LISTEN_MS = 3000;
-/** An answer to ARP takes less than a millisecond where the segment is well; so long only where a node does not answer. */
+/** On a healthy segment, an ARP answer takes less than a millisecond; this much only if a node does not answer. */
 const GLANCE_MS = 200;
 const ASK_MS = 500;
 
-/** What a look has asked for already. */
+/** Answers that the look has already. */
 type Asked = {
   readonly place: () => ReturnType<Sight["place"]>;
   readonly addresses: () => Promise<readonly LocalAddress[]>;
   readonly unit: (name: string) => Promise<UnitState>;
 };
 
-/** The VRRP side of a node: keepalived's states, its own addresses and ARP; `thorough` listens to the segment as well. */
+/** The VRRP side of a node: keepalived's states, its own addresses and ARP; `thorough` also listens to the segment. */
 export async function lookAtVrrp(
   node: { readonly system: System; readonly paths: Paths; readonly isRoot: boolean; readonly thorough: boolean },
   config: Config,
@@ -44,7 +44,7 @@ export async function lookAtVrrp(
   if (!isRoot) {
     const view = vrrpView(config, place, { states: [], onInterface: heldOn(place.interface, await asked.addresses()) });
     const unseen = { state: "needs root" } as const;
-    // Peers are heard by keepalived, and asked by ARP: nothing was asked.
+    // keepalived hears the peers and ARP asks them, and neither was asked.
     return {
       ...view,
       peers: [],
@@ -66,14 +66,15 @@ export async function lookAtVrrp(
     listenVrrp(place.address, listenMs),
     askArp(place.interface, questions, ASK_MS),
   ]);
-  // Last: a node that is master then has been master since.
+  // Last: a node that is master now has been master all along.
   const [states, addresses] = await Promise.all([keepalived(), localAddresses(system)]);
-  // As keepalived has it by `min_ttl`: what names a sender of this segment and comes from elsewhere is not its.
+  // keepalived judges by `min_ttl` as well: an advertisement that names a sender of this segment and comes from elsewhere is not that
+  // sender's.
   const own = heard.filter(({ source, ttl }) => ttl === 255 || !place.networks.some((net) => inSubnet(source, net)));
   return vrrpView(config, place, { states, onInterface: heldOn(place.interface, addresses), heard: own, arp });
 }
 
-/** Two masters, foreign VRIDs, VIPs that lie where they should not: from keepalived itself and from the wire. */
+/** Two masters, foreign VRIDs, misplaced VIPs: from keepalived itself and from the wire. */
 export async function checkVrrp(sight: Sight, vip?: string): Promise<Verdict> {
   const config = await sight.config();
   if (config?.ha_mode !== "keepalived") return skip("not in keepalived mode");
@@ -116,7 +117,7 @@ function suspicionFix(suspicions: readonly Suspicion[]): string {
 
 const NO_PART_FIX = "ober doctor --only haproxy,links; the interface: ip -br link";
 
-/** How one VIP stands: with this node, or with another one. Pure. */
+/** Whether this node or another one has the VIP. Pure. */
 export function vrrpVipVerdict({ vips, peers, suspicions }: VrrpView, address: string, now: number): Verdict {
   const vip = vips.find((one) => one.vip === address);
   if (vip === undefined) return skip(`${address} is not a VIP of this node`);

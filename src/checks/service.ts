@@ -14,7 +14,7 @@ import { STOPPING } from "../system/drain-flag.ts";
 import type { UnitState } from "../system/systemd.ts";
 import { fail, pass, skip, stops, type Trouble, type Verdict, warn } from "./check.ts";
 
-/** The units that bring a VIP to clients: without one of them it is not served. */
+/** The units that bring a VIP to clients: the VIP needs all of them. */
 const carriers = (mode: Config["ha_mode"]): readonly string[] =>
   mode === "bgp" ? [UNIT.vip, UNIT.http, UNIT.bgp] : [UNIT.http, UNIT.ha];
 
@@ -34,8 +34,8 @@ export async function checkUnits(sight: Sight, vip?: string): Promise<Verdict> {
 }
 
 /**
- * The worst first: masked, not there, not running; one that runs and is only not enabled is mended by enabling it. `carry` are those without
- * which no VIP is served, `stopped` who stopped the node and when, and `now` asks for the evidence. Pure.
+ * The worst first: masked, missing, not running; a unit that runs and is not enabled only needs to be enabled. `carry` are the units that
+ * VIPs depend on, `stopped` who stopped the node and when; `now` asks for the evidence. Pure.
  */
 export function unitsVerdict(
   states: readonly UnitState[],
@@ -63,7 +63,7 @@ export function unitsVerdict(
   return fail(text, `systemctl enable ${off.join(" ")}`, [["systemctl", "enable", ...off]]);
 }
 
-/** As `ober stop` leaves it. A unit that was ended while it worked may have failed, and is off all the same. */
+/** The state that `ober stop` leaves. A unit that was killed while it worked may count as failed; it is off nevertheless. */
 const isOff = ({ active, enabled }: UnitState): boolean =>
   ["inactive", "failed"].includes(active) && enabled === "disabled";
 
@@ -93,14 +93,14 @@ export async function checkDrained({ paths, drainFlag, now }: Sight): Promise<Ve
   return flag === undefined ? pass("no") : drainedVerdict(flag, now);
 }
 
-/** From what stands in the flag. Pure. */
+/** From the content of the flag. Pure. */
 export function drainedVerdict(flag: string, now: number): Verdict {
   const { reason } = drainFields(flag);
   const fix = reason === STOPPING ? "ober start, when that command has ended" : "ober undrain, when the work is done";
   return stops(warn(drainText(flag, now), fix));
 }
 
-/** "drained 2 min ago by root: disks"; a command that leaves withdraws for as long as it runs. */
+/** "drained 2 min ago by root: disks"; a command that leaves traffic withdraws for as long as it runs. */
 function drainText(flag: string, now: number): string {
   const { by, at, reason } = drainFields(flag);
   const time = Number.isNaN(Date.parse(at)) ? "" : ` ${ago(now - Date.parse(at))}`;
@@ -109,13 +109,13 @@ function drainText(flag: string, now: number): string {
   return `drained${time}${who}${reason === "" ? "" : `: ${reason}`}`;
 }
 
-/** A node that serves and attracts no clients, because they would refuse its certificate; or that does so on request. */
+/** A node that serves but attracts no clients, because they would refuse its certificate; or that does so on request. */
 export async function checkHeld({ system, paths, held, config }: Sight): Promise<Verdict> {
   if (!paths) return skip("not installed");
   const because = await held();
   if (because !== undefined) {
     const trouble = warn(because.reason, because.fix);
-    // Where the segment has no other node, a node that is held back keeps its VIPs.
+    // With no other node on the segment, a node that is held back keeps its VIPs.
     return (await config())?.ha_mode === "bgp" ? stops(trouble) : trouble;
   }
   return (await system.stat(paths.selfMadeAccepted)) === undefined
@@ -126,7 +126,7 @@ export async function checkHeld({ system, paths, held, config }: Sight): Promise
       );
 }
 
-/** What HAProxy answers on its health path: of the VIP's own group in BGP mode, of the node in keepalived mode. */
+/** HAProxy's answer on its health path: for the VIP's own group in BGP mode, for the node in keepalived mode. */
 export async function checkHaproxy(sight: Sight, vip?: string): Promise<Verdict> {
   const config = await sight.config();
   if (!config) return skip("not configured");
@@ -141,13 +141,13 @@ function healthPath(config: Config, address: string | undefined): string {
   return config.ha_mode === "bgp" && config.backends.length > 1 && group ? `/health/${group}` : "/health";
 }
 
-/** A HAProxy that hangs neither stops nor reloads: it is killed, and systemd starts it anew with what is bound to it. */
+/** A hung HAProxy neither stops nor reloads: kill it, and systemd starts it again with the units bound to it. */
 const HANG_FIX = `systemctl kill --signal=SIGKILL ${UNIT.http}`;
 
 /** Pure. */
 export function haproxyVerdict(health: ProbeResult): Verdict {
   if (health.ok) return pass(`answers in ${health.latencyMs.toFixed(1)} ms`);
-  // That no server is up is the finding of the next check.
+  // The next check reports that no server is up.
   if (health.kind === "status") return pass(health.reason);
   if (health.kind === "timeout") return stops(fail(`${health.reason}: it hangs, or is overloaded`, HANG_FIX));
   return stops(fail(health.reason, "ober logs --service http; systemctl restart ober-http.service"));
@@ -167,7 +167,7 @@ export async function checkBackends(sight: Sight, vip?: string): Promise<Verdict
   );
 }
 
-/** `counted`: with how many of each group take requests, as evidence. Pure. */
+/** `counted`: shows how many of each group take requests, as evidence. Pure. */
 export function backendsVerdict(
   groups: readonly string[],
   rows: readonly StatRow[],
@@ -184,7 +184,7 @@ export function backendsVerdict(
       `no RGW of ${dead.map(({ name }) => name).join(", ")} ${verb}: ${text}`,
       "start the RGWs; what each of them answers: ober test",
     );
-    // One group of several that is dead leaves the others' VIPs as they are.
+    // One dead group of several does not affect the VIPs of the others.
     return dead.length === all.length ? stops(trouble) : trouble;
   }
   const states = all.flatMap(({ servers }) => servers.map(({ state }) => state));
@@ -196,7 +196,7 @@ type Group = { readonly name: string; readonly servers: readonly NamedState[] };
 const countText = ({ name, servers }: Group): string =>
   `${servers.filter(({ state }) => takesRequests(state)).length} of ${servers.length} in ${name} ${verbOf(servers)}`;
 
-/** The worst first: what is out, what is busy, what was taken out on purpose. */
+/** The worst first: out, busy, taken out on purpose. */
 function rgwFix(states: readonly RgwState[]): string {
   if (states.includes("out")) return "start that RGW; what each of them answers: ober test";
   if (states.includes("busy"))
@@ -220,7 +220,7 @@ export async function checkVips(sight: Sight, vip?: string): Promise<Verdict> {
   return verdict.status === "fail" && config.ha_mode === "bgp" ? stops(verdict) : verdict;
 }
 
-/** More are a number. */
+/** Longer lists are shown as a number. */
 const NAMED = 4;
 
 /** `local` are the addresses of this machine with their interfaces. Pure. */

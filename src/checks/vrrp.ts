@@ -1,6 +1,6 @@
 /**
- * What the VRRP side of a node looks like from here, and what is suspicious about it. A node that is cut off from its peers
- * cannot know that they hold its VIPs too; it can know that it should have heard them.
+ * The VRRP side of a node, as seen from here, and what is suspicious about it. A node that is cut off from its peers cannot know that they
+ * hold its VIPs too; it can know that it should have heard them.
  */
 import type { Config } from "../config/schema.ts";
 import { familyOf } from "../domain/address.ts";
@@ -18,9 +18,9 @@ export type VrrpVip = {
   readonly vip: string;
   readonly vrid: number;
   readonly owner: string;
-  /** "needs root" where nobody may ask keepalived. */
+  /** "needs root" if this user may not ask keepalived. */
   readonly state: VrrpState["state"] | "DOWN" | "needs root";
-  /** This node's priority as configured, and as the check leaves it. */
+  /** This node's priority as configured, and as the check sets it. */
   readonly priority: number;
   readonly effectivePriority: number;
   readonly holder: string | undefined;
@@ -32,25 +32,25 @@ export type VrrpVip = {
 type VrrpPeer = {
   readonly peer: string;
   readonly holds: readonly string[];
-  /** When it was last heard; undefined when it holds nothing here that it would advertise. */
+  /** When it was last heard; undefined if it holds nothing here that it would advertise. */
   readonly heard: string | undefined;
-  /** Whether the machine answered ARP just now; undefined where nobody asked. */
+  /** Whether the machine answered ARP just now; undefined if it was not asked. */
   readonly answers: boolean | undefined;
 };
 
-/** A sentence for the operator. Certain: something that must not be was seen. Otherwise: it would explain what was seen. */
+/** A sentence for the operator. Certain: a violation was seen. Otherwise: it would explain what was seen. */
 export type Suspicion = { readonly certain: boolean; readonly text: string };
 
 export type VrrpView = {
   readonly vips: readonly VrrpVip[];
   readonly peers: readonly VrrpPeer[];
-  /** The worst first; empty when nothing is wrong. */
+  /** The worst first; empty if nothing is wrong. */
   readonly suspicions: readonly Suspicion[];
 };
 
 /**
- * What was seen from this node: keepalived's states, the machine's own addresses, and what was heard and asked on the segment.
- * The states are looked at last: who is master then has been master since.
+ * What this node saw: keepalived's states, the machine's own addresses, and what was heard and asked on the segment. The states are read
+ * last: a node that is master then has been master all along.
  */
 export type VrrpSight = {
   readonly states: readonly VrrpState[];
@@ -59,14 +59,14 @@ export type VrrpSight = {
   readonly arp?: ArpAnswers | undefined;
 };
 
-/** The addresses to ask for by ARP, so that the view can tell who else answers for a VIP. */
+/** The addresses to ask for by ARP, so that the view shows other machines that answer for a VIP. */
 export function arpQuestions(config: Config, place: Place): readonly string[] {
   return [...config.vips.map(({ address }) => address), ...clusterNodes(config, place)].filter(
     (address) => familyOf(address) === 4 && address !== place.address,
   );
 }
 
-/** Which addresses are on the interface that carries the VIPs. A VIP is elsewhere on every node, for the handover. */
+/** Which addresses are on the interface that carries the VIPs. For the handover, every node also has the VIPs on another interface. */
 export function heldOn(link: string, addresses: readonly LocalAddress[]): ReadonlySet<string> {
   return new Set(addresses.filter((own) => own.interface === link).map(({ address }) => address));
 }
@@ -115,7 +115,7 @@ type Found = {
   readonly peers: readonly VrrpPeer[];
 };
 
-/** What must not be and was seen. */
+/** Violations that were seen. */
 function certainties(found: Found, { states, onInterface, heard = [], arp = new Map() }: VrrpSight): Suspicion[] {
   const { own, instances, peers } = found;
   const nodes = [own, ...peers.map(({ peer }) => peer)];
@@ -151,15 +151,15 @@ function certainties(found: Found, { states, onInterface, heard = [], arp = new 
   return [...answering, ...advertising, ...foreign, ...orphaned, ...missing].map((text) => ({ certain: true, text }));
 }
 
-/** Masters in whose time another one was master as well: a VIP that moves has two, one after the other. */
+/** Masters that overlap in time with another master: a VIP that moves has two, one after the other. */
 function simultaneous(masters: readonly Pick<Heard, "source" | "first" | "last">[]): readonly string[] {
   const overlap = (a: (typeof masters)[number], b: typeof a) => a !== b && a.first < b.last && b.first < a.last;
   return masters.filter((one) => masters.some((other) => overlap(one, other))).map(({ source }) => source);
 }
 
-/** What is not as it should be, and may have a harmless reason. */
+/** Anomalies that may have a harmless reason. */
 function doubts({ own, instances, vips, peers }: Found, { states, onInterface }: VrrpSight): Suspicion[] {
-  // Holding what belongs to a peer is as it should be when that peer is down, and a split when it is not.
+  // Holding a peer's VIP is right while that peer is down, and a split otherwise.
   const split = instances.flatMap(({ vip, nodes: [owner = ""] }) =>
     owner !== own && onInterface.has(vip) && states.length > 0
       ? [`${vip} is held here but belongs to ${owner}, ${explain(peers.find(({ peer }) => peer === owner)?.answers)}`]
@@ -180,10 +180,10 @@ function doubts({ own, instances, vips, peers }: Found, { states, onInterface }:
   return [...faulty, ...split, ...lost].map((text) => ({ certain: false, text }));
 }
 
-/** Why a peer's VIP may be here, as far as its machine's answer to ARP tells. */
+/** Why a peer's VIP may be here, judged by its machine's answer to ARP. */
 function explain(answers: boolean | undefined): string {
   if (answers === undefined) return "which is silent: it is down, or cut off from this node and holds the VIP too";
-  // It would answer for the VIP as well, which is a certainty of its own.
+  // It would answer for the VIP as well, which is a violation reported elsewhere.
   if (answers) return "whose machine answers ARP, but not for the VIP: ober is stopped, drained or unhealthy there";
   return "which does not even answer ARP: it is down, or cut off from this node and holds the VIP too";
 }

@@ -5,7 +5,7 @@ import { certificatePlace } from "../domain/paths.ts";
 import { orUndefined } from "../errors.ts";
 import { author, currentConfig, type Node } from "./node.ts";
 
-/** For `start`. */
+/** Arguments of `start`. */
 export const admissionArgs = {
   selfSigned: {
     type: "boolean",
@@ -13,7 +13,7 @@ export const admissionArgs = {
   },
 } as const;
 
-/** Why the node attracts no clients, and what to type; undefined where nothing holds it back. */
+/** Why the node attracts no clients, and what to type; undefined if nothing holds it back. */
 export type Held = { readonly reason: string; readonly fix: string };
 
 export async function heldBack({ system, paths }: Node, config: Config | undefined): Promise<Held | undefined> {
@@ -26,26 +26,26 @@ export async function heldBack({ system, paths }: Node, config: Config | undefin
 }
 
 /**
- * Holds the node back where `config` leaves it with nothing but ober's own certificate, and it was not so before. To be called
- * before the change; `was` is what could be served then.
+ * Holds the node back if the change leaves it with only ober's self-signed certificate and it had a real one before. Call it before the
+ * change; `was` is what could be served until then.
  */
 export async function holdBack(node: Node, config: Config, was: Servable): Promise<void> {
   if (was !== "self-made" && (await servableNow(node, config)) === "self-made") await hold(node.system, node.paths);
 }
 
-/** What the configuration that stands now can serve. */
+/** What the present configuration can serve. */
 export async function servableBefore(node: Node): Promise<Servable> {
   const present = await orUndefined(() => currentConfig(node));
   return present === undefined ? "nothing" : servableNow(node, present.config);
 }
 
-/** The same by the configuration that stands now, where there is one. */
+/** The same for the present configuration, if there is one. */
 export async function letInNow(node: Node): Promise<void> {
   const present = await orUndefined(() => currentConfig(node));
   if (present !== undefined) await letIn(node, present.config);
 }
 
-/** What `start` does about it before it brings traffic. Returns why the node stays held back. */
+/** Judges the certificates before `start` brings traffic. Returns why the node stays held back. */
 export async function admission(
   node: Node,
   config: Config,

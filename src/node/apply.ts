@@ -40,7 +40,7 @@ export type ApplyFlags = {
   readonly dryRun?: boolean | undefined;
   readonly yes?: boolean | undefined;
   readonly force?: boolean | undefined;
-  /** Seconds to wait for this node's turn, where the change takes it out of traffic for a moment. */
+  /** Seconds to wait for this node's turn if the change takes it out of traffic for a moment. */
   readonly waitTurn?: string | undefined;
   /** The caller holds the lock already. */
   readonly locked?: boolean | undefined;
@@ -48,9 +48,9 @@ export type ApplyFlags = {
   readonly confirmMinutes?: number | undefined;
   /** What HAProxy could serve before a first certificate was made for the change. */
   readonly servable?: Servable | undefined;
-  /** There was no certificate, and ober made one: the node may have to be held back although no file changes. */
+  /** ober made a first certificate: the node may have to be held back although no file changes. */
   readonly madeFirst?: boolean | undefined;
-  /** The text of ober.yaml that stands there now, where the change was made from it. */
+  /** The text of ober.yaml on the disk, if the change was made from it. */
   readonly madeFrom?: string | undefined;
 };
 
@@ -64,8 +64,8 @@ export const forceArgs = {
 } as const;
 
 /**
- * Shows what `text` as ober.yaml would change on this node, asks, and applies it. `source` is the file that problems are
- * reported for. What `config` and `apply` share.
+ * Shows what `text` as ober.yaml would change on this node, asks, and applies it; `config` and `apply` share it. Problems are reported for
+ * the file `source`.
  */
 export async function applyText(
   node: Node,
@@ -100,7 +100,7 @@ async function applyConfig(
   const problems = await certificateProblems(system, certificatePlace(paths, config.certs), {
     ask: haproxyAsker(system),
   });
-  // What a first apply makes itself is missing in a dry run, and no reason to refuse.
+  // A dry run lacks what a first apply makes; that does not make it fail.
   const missing = options.dryRun === true && (await lacksFirst(node, config));
   if (problems.fatal && !missing) throw problems.fatal;
   for (const warning of problems.warnings) out.warn(warning);
@@ -118,7 +118,10 @@ async function applyConfig(
   await applyFiles(node, out, { ...options, files, facts });
 }
 
-/** Refuses what would make two nodes take one machine for two: both might then hold a VIP. A node that is only new is no such thing. */
+/**
+ * Refuses a change that would let two nodes take each other's identity: both might then hold the same VIP. A node that is only new is
+ * accepted.
+ */
 async function requireOneIdentity(
   out: Output,
   { config, facts, force }: { readonly config: Config; readonly facts: NodeFacts; readonly force: boolean },
@@ -133,7 +136,7 @@ async function requireOneIdentity(
   for (const { node, text } of confused) out.warn(`${node}: ${text}`);
 }
 
-/** The same from files that were rendered before: `rollback`. */
+/** The same for files that were rendered earlier, as `rollback` has them. */
 export async function applyFiles(
   node: Node,
   out: Output,
@@ -150,7 +153,7 @@ export async function applyFiles(
   const current = await readCurrent(system, paths, files);
   const changes = diffFiles(files, current, generatedPaths(paths));
   if (options.dryRun) {
-    // A check mode must be red for whatever would be refused. HAProxy cannot be asked before it has a certificate.
+    // A dry run must fail for everything that apply would refuse. HAProxy cannot check its file before it has a certificate.
     const missing = await lacksFirst(node, config);
     const asked = missing ? files.filter(({ path }) => path !== paths.haproxyConfig) : files;
     if (changes.length > 0)
@@ -206,13 +209,13 @@ export async function applyFiles(
     try {
       return await withOpenings(node, openings, () => apply(context, files));
     } finally {
-      // By the configuration that stands now: the old one is back where the new one has failed.
+      // Judged by the present configuration: if the new one has failed, the old one is back.
       await letInNow(node);
     }
   };
   const { result, remarks } = await (options.locked ? change() : changing(paths.prefix, options.command, change));
   await keepResolved(node, facts);
-  // Only now: a configuration that was refused must leave the old password with the old files.
+  // Only now: if the configuration is refused, the old password must stay with the old files.
   if (Object.keys(secrets).length > 0) await writeSecrets(system, secrets);
   await showApplied(out, { ...result, warnings: [...result.warnings, ...remarks] });
 }
@@ -235,7 +238,7 @@ async function showApplied(out: Output, { generation, unconfirmed, changed, warn
 
 const minutesUntil = (time: string): number => Math.max(1, Math.round((Date.parse(time) - Date.now()) / 60_000));
 
-/** Names of nodes and neighbors are kept for commands at a time without DNS; a disk that is full hinders nobody. */
+/** Remembers the addresses of nodes and neighbors for commands that run without DNS. A full disk does not fail the command. */
 async function keepResolved({ system, paths }: Node, { resolved, stale = {} }: NodeFacts) {
   const fresh = Object.entries(resolved).filter(([name]) => !(name in stale));
   if (fresh.length === 0) return;
@@ -243,7 +246,7 @@ async function keepResolved({ system, paths }: Node, { resolved, stale = {} }: N
   await keepNames(system, paths, learn(await knownNames(system, paths), answers, new Date().toISOString()));
 }
 
-/** Why the node is not in service again after a change that took it out for a moment; the change itself stands. */
+/** Why the node is not back in service after a change that took it out for a moment. The change itself stands. */
 async function troubleInService(node: Node, out: Output, config: Config): Promise<readonly string[]> {
   try {
     await awaitService(node, out, config);
@@ -254,13 +257,13 @@ async function troubleInService(node: Node, out: Output, config: Config): Promis
   }
 }
 
-/** Whether the routes or the VIPs are away for a moment: what brings them is restarted, or exchanged for the other mode's. */
+/** Whether the routes or VIPs disappear for a moment, because the units that bring them restart or are replaced by the other mode's. */
 function leavesTraffic({ restart, end }: Activation): boolean {
   const traffic: readonly string[] = [UNIT.bgp, UNIT.ha];
   return [...restart, ...end].some((unit) => traffic.includes(unit));
 }
 
-/** Refuses to take away the address that the operator's session comes in by. */
+/** Refuses to remove the address through which the operator's session arrives. */
 async function keepOperator(
   { system, paths }: Node,
   { config, force }: { config: Config; force?: boolean | undefined },
@@ -279,7 +282,7 @@ function describe(change: Change) {
   return { path: change.path, kind, diff: diffText(change) } as const;
 }
 
-/** Asked on the port that it is about to get, a healthy HAProxy would seem to have no health to lose. */
+/** The statistics port before the change: on the new port, a healthy HAProxy would look as if it had no health to lose. */
 export function presentStatsPort(haproxyConfig = ""): number | undefined {
   const [, port] = /^frontend ober_stats\n\s+bind \S*:(\d+)/m.exec(haproxyConfig) ?? [];
   return port === undefined ? undefined : Number(port);

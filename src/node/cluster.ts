@@ -13,32 +13,32 @@ import { requireConfig } from "./status.ts";
 import type { Instead } from "./working-config.ts";
 import { insteadFix, insteadText } from "./working-config.ts";
 
-/** Every node as it says of itself; the document of `status --all --json`, so its keys are a promise. */
+/** Every node as it describes itself. This is the document of `status --all --json`: its keys are stable. */
 export type ClusterStatus = {
   readonly nodes: readonly PeerStatus[];
   /** VIPs that no node serves: clients get no answer there. */
   readonly unserved: readonly string[];
   readonly drift: readonly Drift[];
-  /** What this node goes by in the place of an ober.yaml that cannot be used; absent where ober.yaml is usable. */
+  /** What replaces an ober.yaml that cannot be used; absent if ober.yaml is usable. */
   readonly instead?: Instead;
-  /** Why this node could not find out who it is; the others are shown all the same. */
+  /** Why this node could not determine its own identity; the other nodes are shown anyway. */
   readonly unanswered: readonly Unanswered[];
 };
 
 /** An answer takes some milliseconds; a node that takes longer is not well. */
 const ASK_MS = 1500;
 
-/** A HAProxy that was started or reloaded a moment ago has not been told yet what the node serves; it is within a second or two. */
+/** HAProxy does not know what the node serves until a second or two after a start or reload. */
 const SETTLE_MS = 2_000;
 const isFresh = ({ serves, announces, leaving, since }: PeerStatus): boolean =>
   serves && !leaving && announces.length === 0 && Date.now() - Date.parse(since ?? "") < 5 * SETTLE_MS;
 
-/** Asks every node. Throws an OberError where `ober.yaml` names no other. */
+/** Asks every node. Throws an OberError if `ober.yaml` names no other node. */
 export async function clusterStatus(node: Node): Promise<ClusterStatus> {
   const sight = lookAt({ ...node, isRoot: isRoot() });
   const { config, instead } = await requireConfig(sight);
   const place = await orUndefined(sight.place);
-  // Its HAProxy has been told who it is.
+  // HAProxy of this node has its identity from its configuration.
   const own = { node: hostname(), address: "127.0.0.1", own: true };
   const address = place?.address ?? (await askCluster(own, config.stats_port, ASK_MS))?.address ?? own.address;
   const members = clusterMembers(config, { resolved: {}, ...place, hostname: hostname(), address });
@@ -52,13 +52,13 @@ export async function clusterStatus(node: Node): Promise<ClusterStatus> {
   return { nodes, unserved, drift, ...(instead === undefined ? {} : { instead }), unanswered: sight.unanswered() };
 }
 
-/** VIPs that no node says it announces, or stands by for. One that leaves traffic does neither. Pure. */
+/** VIPs that no node announces or stands by for. A node that leaves traffic does neither. Pure. */
 function unservedVips({ vips }: Pick<Config, "vips">, nodes: readonly PeerStatus[]): readonly string[] {
   const announced = new Set(nodes.flatMap(({ announces }) => announces));
   return announced.has(EVERY_VIP) ? [] : vips.map(({ address }) => address).filter((vip) => !announced.has(vip));
 }
 
-/** Whether clients reach every node that does not leave traffic; what decides the exit code. */
+/** Whether clients reach every node that is not leaving traffic. Decides the exit code. */
 export const isClusterWell = ({ nodes, unanswered, unserved }: ClusterStatus): boolean =>
   unanswered.length === 0 &&
   unserved.length === 0 &&
@@ -117,7 +117,7 @@ export function clusterText(
   ].join("\n\n");
 }
 
-/** More are a number. */
+/** Longer lists are shown as a number. */
 const NAMED = 4;
 
 const line = (sign: string, text: string, fix: string | undefined, style: Output["style"]) =>

@@ -1,6 +1,6 @@
 /**
  * What can be wrong with a node, cause before consequence: the one list that `doctor`, `why`, `status`, `status --all`, the metrics and
- * `support` read. A new condition is one entry here and one function beside those of its kind in checks/.
+ * `support` read. A new condition is one entry here and one function beside its kind in checks/.
  */
 import { checkAddresses } from "../checks/addresses.ts";
 import { checkServerNames } from "../checks/backends.ts";
@@ -48,13 +48,13 @@ export type Condition = {
   /** For `--only`, the metrics and alerts. */
   readonly id: string;
   readonly title: string;
-  /** "vip": it carries a VIP; `why` shows it, and asks for it of one VIP. */
+  /** "vip": the VIP depends on it. `why` shows it, judged for one VIP. */
   readonly of: "node" | "vip";
-  /** What causes it: where one of these is why the node does not serve, this one is its consequence. */
+  /** Its causes: if one of these is why the node does not serve, this condition is its consequence. */
   readonly after?: readonly string[];
-  /** Asks systemd; skipped where another init runs, which is a finding of its own. */
+  /** Asks systemd. Skipped under another init, which is a finding of its own. */
   readonly needsSystemd?: true;
-  /** Takes time, or asks what hardly changes: for `doctor` alone. */
+  /** Slow, or about something that hardly changes: `doctor` alone judges it. */
   readonly deep?: true;
   judge(sight: Sight, vip?: string): Verdict | Promise<Verdict>;
 };
@@ -62,7 +62,7 @@ export type Condition = {
 const SYSTEMD = { needsSystemd: true } as const;
 const DEEP = { deep: true } as const;
 
-/** In the order in which a person would ask. */
+/** In the order in which an operator would ask. */
 export const CONDITIONS: readonly Condition[] = [
   {
     id: "os",
@@ -187,15 +187,15 @@ export const CONDITIONS: readonly Condition[] = [
   },
 ];
 
-/** Those that `status` and the metrics look at. */
+/** The conditions that `status` and the metrics judge. */
 export const AT_A_GLANCE: readonly Condition[] = CONDITIONS.filter(({ deep }) => deep !== true);
-/** Those that carry a VIP. */
+/** The conditions that a VIP depends on. */
 export const OF_A_VIP: readonly Condition[] = CONDITIONS.filter((one) => one.of === "vip");
 
-/** A condition asks several questions, each with its own deadline; with what is beside them (files) it has this long. */
+/** The deadline of a condition: it asks several questions, each with its own deadline, and reads files besides. */
 const JUDGE_MS = 8_000;
 
-/** Judges all conditions at once, in the order of the list; `vip` asks of one VIP. */
+/** Judges all conditions at once and returns them in the order of the list; `vip` limits it to one VIP. */
 export async function judge(
   sight: Sight,
   conditions: readonly Condition[],
@@ -220,13 +220,13 @@ export async function judge(
 
 const isUnanswered = (error: unknown): boolean => error instanceof UnansweredError;
 
-/** What became of each condition: a verdict, or a question that had no answer. */
+/** The outcome of one condition: a verdict, or a question without an answer. */
 type Judged = { readonly condition: Condition } & (
   | { readonly verdict: Verdict; readonly unanswered?: never }
   | { readonly verdict?: never; readonly unanswered: UnansweredError }
 );
 
-/** Findings with their causes: a question without an answer is told once, and a consequence names what it follows from. Pure. */
+/** Findings with their causes: a question without an answer is reported once, and a consequence names its cause. Pure. */
 export function inOrder(found: readonly Judged[]): readonly Finding[] {
   const told = new Map<string, string>();
   const verdicts = found.map(({ condition: { id, title }, verdict, unanswered }): Finding => {
@@ -241,7 +241,7 @@ export function inOrder(found: readonly Judged[]): readonly Finding[] {
   const conditions = new Map(found.map(({ condition }) => [condition.id, condition]));
   const byId = new Map<string, Finding>();
   for (const finding of verdicts) {
-    // A cause stands before its consequence, so that its own cause is known by now.
+    // A cause stands before its consequence in the list, so its own cause is known by now.
     const cause = conditions.get(finding.id)?.after?.find((id) => isCause(byId.get(id), conditions.get(id)));
     const follows = cause === undefined || !isTrouble(finding) ? {} : { follows: byId.get(cause)?.follows ?? cause };
     byId.set(finding.id, { ...finding, ...follows });
@@ -249,20 +249,20 @@ export function inOrder(found: readonly Judged[]): readonly Finding[] {
   return [...byId.values()];
 }
 
-/** Of a VIP's conditions only what takes the VIP away is a cause: a BFD that is down explains no lost session. */
+/** Of a VIP's conditions, only those that take the VIP away are causes: a BFD session that is down does not explain a lost BGP session. */
 const isCause = (finding: Finding | undefined, condition: Condition | undefined): boolean =>
   finding !== undefined &&
   isTrouble(finding) &&
   (finding.stops === true || (condition?.of === "node" && finding.status === "fail"));
 
-/** What has a remedy is a fault; what merely did not answer is a doubt. */
+/** A finding with a remedy is a fault; one that merely had no answer is a warning. */
 function unansweredVerdict({ question, problem, hint, cause }: UnansweredError, title: string): Verdict {
   const text = cause instanceof ConfigError ? cause.message : problem;
   const detail = QUESTIONS[question] === title || hint !== undefined ? text : `${QUESTIONS[question]}: ${text}`;
   return hint === undefined ? warn(detail, SLOW_FIX) : fail(detail, hint);
 }
 
-/** What is wrong and is not a consequence of something else, the worst first. */
+/** The problems that are not consequences of others, the worst first. */
 export function problemsIn(findings: readonly Finding[]): readonly (Finding & { readonly fix: string })[] {
   const troubles = findings.filter(isTrouble).filter(({ follows }) => follows === undefined);
   const rank = ({ status, stops }: (typeof troubles)[number]) => (stops ? 0 : status === "fail" ? 1 : 2);

@@ -22,7 +22,7 @@ import { siteReservedPorts } from "../system/reserved-ports.ts";
 import { knownNames, type Resolved, resolveHosts } from "../system/resolve.ts";
 import type { System } from "../system/system.ts";
 
-/** What the operator gives instead of what the machine would say; used by `render`. */
+/** Values that the operator gives instead of those of the machine; used by `render`. */
 export type FactsGiven = {
   readonly address?: string | undefined;
   readonly interface?: string | undefined;
@@ -34,21 +34,21 @@ export type FactsGiven = {
   readonly keepalived?: string | undefined;
 };
 
-/** The newest versions that ober knows; `render` assumes them where nothing is installed or asked for. */
+/** The newest versions that ober knows. `render` assumes them if nothing is installed or requested. */
 const NEWEST = { haproxy: "3.4.0", exabgp: "5.0.15", keepalived: "2.3.4" } as const;
 
-/** What vendors compile in, where no binary can be asked. */
+/** What vendors compile in, assumed if there is no binary to ask. */
 const USUAL_FEATURES = ["PROMEX"];
 
-/** A machine, and where ober is on it; a machine without ober knows no names from before. */
+/** A machine and its installation of ober; without one, it remembers no addresses of names. */
 export type FactsOf = {
   readonly system: System;
   readonly paths: Pick<Paths, "knownNames" | "journal" | "sysctl"> | undefined;
 };
 
 /**
- * Facts of this node for `config`. Throws an OberError where the machine lacks something that rendering must know:
- * a daemon that is not installed, a neighbor that no route leads to, a name that does not resolve.
+ * Facts of this node for `config`. Throws an OberError if rendering needs something that the machine lacks: a daemon is not installed, a
+ * neighbor has no route, a name does not resolve.
  */
 export async function gatherFacts(node: FactsOf, config: Config): Promise<NodeFacts> {
   const { system } = node;
@@ -74,13 +74,13 @@ export async function gatherFacts(node: FactsOf, config: Config): Promise<NodeFa
   };
 }
 
-/** Facts of a node that need not be this machine, for `render`: what is given wins over everything that could be asked. */
+/** Facts of a node that need not be this machine, for `render`: given values win over everything that could be asked. */
 export async function assumeFacts(system: System, config: Config, given: FactsGiven): Promise<NodeFacts> {
   const [{ addresses: resolved }, here] = await Promise.all([
     resolveAll({ system, paths: undefined }, config),
     localAddresses(system),
   ]);
-  // This machine knows nothing of another node's networks; stats_allow names them.
+  // This machine does not know the networks of another node; stats_allow names them.
   const isHere = given.address === undefined || here.some(({ address }) => address === given.address);
   const local = isHere ? here : [];
   const version = (program: keyof typeof NEWEST) => parseGiven(program, given[program]) ?? assumed(program);
@@ -102,8 +102,8 @@ export async function assumeFacts(system: System, config: Config, given: FactsGi
 const UNIT_DESCRIPTORS = 1_048_576;
 
 /**
- * The descriptors that ober-http.service really gets. systemd gives what it may where it may not give as many as the unit asks for: a
- * container's has no CAP_SYS_RESOURCE, and cannot raise its own limit. See setrlimit_closest() in systemd.
+ * The file descriptors that ober-http.service really gets. systemd grants as many as it may if it may not grant what the unit asks for: a
+ * container has no CAP_SYS_RESOURCE and cannot raise its own limit. See setrlimit_closest() in systemd.
  */
 async function unitDescriptors(system: System): Promise<number> {
   const [limits = "", status = "", most = ""] = await Promise.all(
@@ -115,7 +115,7 @@ async function unitDescriptors(system: System): Promise<number> {
 /** Bit 24 of the capabilities; see linux/capability.h. */
 const CAP_SYS_RESOURCE = 1n << 24n;
 
-/** From the files of process 1 and `fs.nr_open`, each empty where it cannot be read. Pure. */
+/** Reads the files of process 1 and `fs.nr_open`; each is empty if it cannot be read. Pure. */
 export function descriptorsFrom({ limits, status, most }: { limits: string; status: string; most: string }): number {
   const number = (text: string | undefined) =>
     text === undefined || text === "" ? Number.POSITIVE_INFINITY : Number(text);
@@ -139,8 +139,8 @@ function parseGiven(program: string, text: string | undefined): Version | undefi
 }
 
 /**
- * Where this node stands in its cluster: its own address, the interface that carries it, and the others' addresses. `addresses` are this
- * machine's, where somebody has asked for them already.
+ * This node's place in its cluster: its own address, the interface that carries it, and the other nodes' addresses. Pass `addresses` of
+ * this machine if they are known already.
  */
 export async function gatherPlace(
   node: FactsOf,
@@ -157,7 +157,7 @@ export async function gatherPlace(
   };
 }
 
-/** A VIP stands alone (/32) on a node of ober's, and beside the machine's address (secondary) on one of somebody else's. */
+/** A VIP is a /32 on a node of ober's, and a secondary address beside the machine's own on nodes of other software. */
 function ownAddresses(local: readonly LocalAddress[]): NodeFacts["addresses"] {
   return local.flatMap(({ address, interface: link, prefixLength, secondary }) => {
     const own = parseAddress(address);
@@ -166,7 +166,7 @@ function ownAddresses(local: readonly LocalAddress[]): NodeFacts["addresses"] {
   });
 }
 
-/** The networks that `local` addresses are in. A VIP, and any other address that stands alone, is in none. */
+/** The networks of the `local` addresses. A VIP, like any other /32, has none. */
 function networksOf(local: readonly LocalAddress[], config: Config): readonly string[] {
   const vips = config.vips.map(({ address }) => address);
   const networks = local.flatMap(({ address, prefixLength }) => {
@@ -179,13 +179,13 @@ function networksOf(local: readonly LocalAddress[], config: Config): readonly st
   return [...new Set(networks)].sort();
 }
 
-/** The names in the lists of nodes, peers and neighbors that count in this mode. */
+/** The names in the lists of nodes, peers and neighbors that matter in this mode. */
 export function listedNames(config: Config): readonly string[] {
   const lists = config.ha_mode === "bgp" ? config.bgp.neighbors : config.keepalived.peers;
   return [...new Set([...lists, ...config.nodes])].filter((name) => parseAddress(name) === undefined);
 }
 
-/** Every name of a list of nodes, peers or neighbors. Throws an OberError that names one which never resolved. */
+/** Every name in the lists of nodes, peers and neighbors. Throws an OberError that names one that never resolved. */
 async function resolveAll({ system, paths }: FactsOf, config: Config): Promise<Resolved> {
   const names = listedNames(config);
   return names.length === 0
@@ -205,7 +205,7 @@ type Known = {
   readonly local: readonly LocalAddress[];
 };
 
-/** Who this node is, who the others are, and how the routers are reached. */
+/** This node's identity, the other nodes, and the way to the routers. */
 async function decide(
   system: System,
   config: Config,
@@ -237,11 +237,11 @@ async function decide(
   };
 }
 
-/** What is written as an address needs no looking up. */
+/** An address needs no resolving. */
 const namesIn = (resolved: NodeFacts["resolved"]): NodeFacts["resolved"] =>
   Object.fromEntries(Object.entries(resolved).filter(([entry]) => !isAddress(entry)));
 
-/** The node that `render` is told to render for; it need not be this machine, and only VRRP has to name its interface. */
+/** The node that `render` renders for. It may be another machine; only VRRP has to name its interface. */
 function givenPlace(config: Config, { address, interface: link }: FactsGiven, local: readonly LocalAddress[]) {
   if (address === undefined) return undefined;
   const bgp = config.ha_mode === "bgp";
@@ -253,7 +253,7 @@ function givenPlace(config: Config, { address, interface: link }: FactsGiven, lo
   });
 }
 
-/** Where BGP sessions start from, as the operator or the kernel says. */
+/** The source address of BGP sessions, as the operator or the kernel says. */
 function sessionSource({ bgp }: Config, local: readonly LocalAddress[], first: Way | undefined): OwnPlace | undefined {
   if (bgp.local_address === "") return first;
   const found = local.find(({ address }) => address === bgp.local_address);
@@ -264,8 +264,8 @@ function sessionSource({ bgp }: Config, local: readonly LocalAddress[], first: W
 }
 
 /**
- * The addresses of each router: those of IPv4 of a name, in the order of their numbers, because the VIPs are announced with an IPv4 next
- * hop. Throws an OberError for a router without one.
+ * The IPv4 addresses of each router, in numeric order: VIPs are announced with an IPv4 next hop. Throws an OberError for a router without
+ * one.
  */
 function routerAddresses({ bgp }: Config, resolved: Resolved["addresses"]): Resolved["addresses"] {
   return Object.fromEntries(
@@ -282,7 +282,7 @@ function routerAddresses({ bgp }: Config, resolved: Resolved["addresses"]): Reso
   );
 }
 
-/** The kernel's way to each router. For another machine nothing is known but its address. */
+/** The kernel's route to each router. For another machine only the router's address is known. */
 async function waysTo(
   system: System,
   { bgp }: Config,

@@ -1,4 +1,4 @@
-/** What is true of the routers or of the segment when a command says that the node is in service. */
+/** What the routers or the segment must show before a command says that the node is in service. */
 
 import { neighborStatus } from "../checks/neighbors.ts";
 import { heldOn } from "../checks/vrrp.ts";
@@ -16,17 +16,18 @@ import type { Output } from "../ui/output.ts";
 import { gatherPlace } from "./facts.ts";
 import type { Node } from "./node.ts";
 
-/** ExaBGP 4.2 tries a router that refused it again after up to some seconds. */
+/** ExaBGP 4.2 retries a router that refused it after several seconds. */
 const ANNOUNCED_WITHIN_MS = 30_000;
-/** Two checks of keepalived's, two seconds apart, before the advertisements begin. */
+/** keepalived checks twice, two seconds apart, before it advertises. */
 const RISE_MS = 6_000;
 const POLL_MS = 100;
 
 export type Service = { readonly ok: true; readonly text: string } | { readonly ok: false; readonly because: string };
 
 /**
- * Waits until clients reach this node's VIPs by it: ExaBGP acknowledged every route and a router has a session, or keepalived is MASTER of
- * what the node owns and BACKUP else. Returns that in words; throws an OberError that says what is missing when it takes too long.
+ * Waits until clients reach this node's VIPs: ExaBGP has acknowledged every route and a router has a session, or keepalived is MASTER of
+ * the VIPs that the node owns and BACKUP of the others. Returns that in words. Throws an OberError that says what is missing if it takes
+ * too long.
  */
 export async function awaitService(node: Node, out: Output, config: Config): Promise<string> {
   const { clock } = node.system;
@@ -48,11 +49,11 @@ export async function awaitService(node: Node, out: Output, config: Config): Pro
   }
 }
 
-/** Whether clients reach this node's VIPs by it now, in words. Asks the machine and nobody else. */
+/** Whether clients reach this node's VIPs now, in words. Asks this machine only. */
 export const serviceNow = (node: Node, config: Config): Promise<Service> =>
   config.ha_mode === "bgp" ? announcement(node, config) : mastership(node, config);
 
-/** Whether what brings traffic to the node runs. */
+/** Whether the units that bring traffic to the node run. */
 export async function bringsTraffic({ system }: Node, config: Config): Promise<boolean> {
   const unit = config.ha_mode === "bgp" ? UNIT.bgp : UNIT.ha;
   return (await unitState(system, unit)).active === "active";
@@ -74,14 +75,14 @@ async function announcement(node: Node, config: Config): Promise<Service> {
   );
 }
 
-/** What the health loop says that runs now: the file of one that was killed stays until the next one writes its own. */
+/** The state of the health loop that runs now: a killed loop leaves its file until the next one writes its own. */
 async function presentState({ system, paths }: Node): Promise<HealthState | undefined> {
   const state = await readHealthState(system, paths);
   const lives = state !== undefined && (await system.stat(`/proc/${state.pid}`)) !== undefined;
   return lives ? state : undefined;
 }
 
-/** Pure. A connection that ExaBGP has not called a session yet is none. */
+/** A connection without a BGP session does not count. Pure. */
 export function announcedTo(
   vips: readonly string[],
   state: HealthState | undefined,
@@ -118,7 +119,7 @@ async function mastership(node: Node, config: Config): Promise<Service> {
   });
 }
 
-/** Pure. A VIP of another node's may be here as well: that node is away then. */
+/** Another node's VIP may be here as well, while that node is away. Pure. */
 export function masterOf(
   instances: readonly VrrpInstance[],
   seen: { readonly own: string; readonly states: readonly VrrpState[]; readonly held: ReadonlySet<string> },
@@ -142,5 +143,5 @@ export function masterOf(
   return { ok: true, text: parts.join(", ") };
 }
 
-/** A few by name, many by number. */
+/** Names a few, counts many. */
 const listed = (vips: readonly string[]): string => (vips.length > 4 ? `${vips.length} VIPs` : vips.join(", "));

@@ -1,6 +1,6 @@
 /**
- * What `ober sync` does: names become addresses, the lists are judged, staged in HAProxy's memory, written, and only then used. Until
- * the files are written nothing has changed; when a later step fails the old files are back.
+ * What `ober sync` does: resolves names, judges the lists, stages them in HAProxy's memory, writes the files, and only then uses them.
+ * Nothing changes before the files are written; if a later step fails, the old files come back.
  */
 import { posix } from "node:path";
 import { type ListUpdate, replaceLists } from "../change/allow-lists.ts";
@@ -22,12 +22,12 @@ import { currentConfig, type Node } from "./node.ts";
 export const LISTS = ["routers", "frontendHttp", "backendHttp"] as const;
 export type ListName = (typeof LISTS)[number];
 
-/** Each is two rules, and a firewall takes its time for every rule. */
+/** Each entry makes two rules, and a firewall spends time on every rule. */
 const MOST_ROUTERS = 256;
 
 export type Wanted = { readonly name: ListName; readonly sources: Sources };
 
-/** One list of `--json`. */
+/** One list in the `--json` document. */
 export type ListChange = {
   readonly file: string;
   readonly entries: number;
@@ -35,7 +35,7 @@ export type ListChange = {
   readonly removed: readonly string[];
   /** Names that do not resolve and were left out. */
   readonly missing: readonly string[];
-  /** Whether and where the list counts, in words. */
+  /** Whether and where the list applies, in words. */
   readonly effect: string;
 };
 
@@ -48,7 +48,7 @@ export function listFile({ paths }: Pick<Node, "paths">, name: ListName): { path
   return { path, name: posix.basename(path) };
 }
 
-/** Sets the wanted lists, or shows what would change. Needs root and the lock. */
+/** Applies the wanted lists, or shows what would change. Needs root and the lock. */
 export async function syncLists(
   node: Node,
   out: Output,
@@ -86,7 +86,7 @@ export async function syncLists(
   return { changes: await Promise.all(changes), remarks: [...remarks, ...guarded] };
 }
 
-/** The firewall follows routers.lst. Returns remarks. */
+/** Makes the firewall follow routers.lst. Returns remarks. */
 async function followRouters(node: Node, config: Config): Promise<readonly string[]> {
   const openings = await neededOpenings(node, config, await gatherPlace(node, config));
   return (await withOpenings(node, openings, async () => {})).remarks;
@@ -109,13 +109,13 @@ async function resolve(
   });
 }
 
-/** Packets come from no loopback address of another machine: Debian's 127.0.1.1 is this machine, by its own address. */
+/** Another machine never sends from a loopback address: Debian's 127.0.1.1 is this machine, by its own address. */
 function sourcesOf(addresses: readonly string[], own: string): readonly string[] {
   const real = addresses.filter((address) => !isLoopback(address));
   return real.length > 0 ? real : [own];
 }
 
-/** When a list counts, in words. */
+/** When a list applies, in words. */
 async function effectOf({ system }: Node, { name }: List, live: boolean | undefined): Promise<string> {
   if (name !== "routers") return live ? "in force" : "kept; in force at the next start of HAProxy";
   const firewall = await activeFirewall(system);
@@ -125,8 +125,8 @@ async function effectOf({ system }: Node, { name }: List, live: boolean | undefi
 type Protected = { readonly who: string; readonly source: string; readonly by: "plain HTTP" | "BGP" };
 
 /**
- * Throws an OberError when somebody who must get through now would not any more: the person who types this, the nodes of the
- * cluster and the monitoring for plain HTTP; the neighbors of ober.yaml for BGP.
+ * Throws an OberError if the change would lock out a source that must have access and has it now: for plain HTTP the operator's own
+ * address, the nodes of the cluster and the monitoring; for BGP the neighbors of ober.yaml.
  */
 async function refuseLockOut(node: Node, config: Config, lists: readonly List[]): Promise<void> {
   const { system } = node;
@@ -146,7 +146,7 @@ async function refuseLockOut(node: Node, config: Config, lists: readonly List[])
   const routers = known(neighbors).map(({ name, source }) => ({ who: `neighbor ${name}`, source, by: "BGP" }) as const);
   const lost = [
     ...(await lostOf(node, lists, ["frontendHttp", "backendHttp"], plain)),
-    // A neighbor is let in without the list, so it has something to lose even where the list was empty before.
+    // A neighbor has access without the list, so it can lose access even if the list was empty before.
     ...(lists.some(({ name, after }) => name === "routers" && after.length > 0)
       ? missingFrom(lists.find(({ name }) => name === "routers")?.after ?? [], routers)
       : []),
@@ -157,7 +157,7 @@ async function refuseLockOut(node: Node, config: Config, lists: readonly List[])
   });
 }
 
-/** Those who pass by one of `names` now and would not by the lists as wanted. */
+/** Sources of one of `names` that have access now and would lose it with the wanted lists. */
 async function lostOf(
   node: Node,
   lists: readonly List[],
@@ -192,7 +192,7 @@ export type PassAnswer = {
   readonly lists: readonly { readonly list: string; readonly entry: string | null; readonly from: string }[];
 };
 
-/** Whether a source may pass, by HAProxy's table as it is now; by the file where HAProxy does not run or does not read it. */
+/** Whether a source has access: by HAProxy's table as it is now, or by the file if HAProxy does not run or does not read it. */
 export async function mayPass(node: Node, address: string): Promise<PassAnswer> {
   const { system, paths } = node;
   const running = await haproxyRuns(node.system);
@@ -212,7 +212,7 @@ export async function mayPass(node: Node, address: string): Promise<PassAnswer> 
   };
 }
 
-/** The first few, and how many more. */
+/** The first few, and the number of the rest. */
 function some(texts: readonly string[]): string {
   const shown = texts.slice(0, 10).join(", ");
   return texts.length > 10 ? `${shown} and ${texts.length - 10} more` : shown;

@@ -1,4 +1,4 @@
-/** Nothing is taken away before it is known to come back: what a node needs to start, looked at while it still serves. */
+/** Proves that the node can start again before anything is taken away, while it still serves. */
 import { certificateProblems } from "../certificates/examined.ts";
 import { currentFile } from "../change/current-file.ts";
 import { validateInPlace } from "../change/validators.ts";
@@ -13,8 +13,8 @@ import type { System } from "../system/system.ts";
 import { unitStates } from "../system/systemd.ts";
 
 /**
- * Throws an OberError that names the first thing which keeps the node from starting: a unit, a program, a certificate, or a file that the
- * program which reads it refuses, with that program's own words. Changes nothing. Needs root: some of the files hold secrets.
+ * Throws an OberError for the first thing that keeps the node from starting: a unit, a program, a certificate, or a file that its program
+ * rejects, with that program's own words. Changes nothing. Needs root: some files hold secrets.
  */
 export async function lookFirst(node: Place, config: Config): Promise<void> {
   const { system, paths } = node;
@@ -33,7 +33,7 @@ export async function lookFirst(node: Place, config: Config): Promise<void> {
   await validateInPlace(system, { files, paths, exabgp: programs.exabgp });
 }
 
-/** The same before a mere reload of HAProxy. */
+/** The same before a reload of HAProxy. */
 export async function lookBeforeReload(node: Place, config: Config): Promise<void> {
   await lookAtCertificates(node, config);
   const file = await fileAt(node, node.paths.haproxyConfig);
@@ -56,7 +56,7 @@ async function fileAt({ system }: Place, path: string): Promise<RenderedFile> {
   return { path, ...file, secrets };
 }
 
-/** What the node's programs read as they start, as it stands on the disk. */
+/** The files on the disk that the node's programs read when they start. */
 async function filesOf(node: Place, config: Config): Promise<readonly RenderedFile[]> {
   const { paths } = node;
   const units = unitsOf(config);
@@ -71,7 +71,7 @@ async function filesOf(node: Place, config: Config): Promise<readonly RenderedFi
   ];
   return Promise.all(
     wanted.map(async (path): Promise<RenderedFile> => {
-      // A kernel that does not take the handover's rules is no reason not to start; see ober-handover.service.
+      // The node starts without the handover if the kernel does not take its rules; see ober-handover.service.
       const optional = path === paths.handoverRules && config.handover !== "always";
       return { ...(await fileAt(node, path)), ...(optional ? { optional } : {}) };
     }),

@@ -8,16 +8,16 @@ import { systemctl } from "../system/systemd.ts";
 import { changing } from "./changing.ts";
 import type { Node } from "./node.ts";
 
-/** Where Debian's and Ubuntu's node_exporter reads the files of others. */
+/** Where node_exporter of Debian and Ubuntu reads text files. */
 const USUAL_FILE = "/var/lib/prometheus/node-exporter/ober.prom";
 
 /**
- * Has systemd write the metrics every 15 seconds, beginning now. The units and the file are on record before they are written, so that
- * `uninstall` takes them back. Idempotent. Returns the file. Throws an OberError where node_exporter's directory is not there.
+ * Has systemd write the metrics every 15 seconds, beginning now. Idempotent. The units and the file are on record before they are written,
+ * so that `uninstall` removes them. Returns the file. Throws an OberError if node_exporter's directory does not exist.
  */
 export async function installMetrics({ system, paths }: Node, given: string | undefined): Promise<string> {
   const file = given ?? USUAL_FILE;
-  // The alert about old metrics knows the file by its name, and node_exporter reads nothing but *.prom.
+  // The alert about old metrics names this file, and node_exporter reads only *.prom.
   if (!/^\/[A-Za-z0-9_.,+@/-]*\/ober\.prom$/.test(file)) {
     throw new UsageError(`--out "${file}" is no absolute path that ends with /ober.prom`, `--out ${USUAL_FILE}`);
   }
@@ -34,14 +34,14 @@ export async function installMetrics({ system, paths }: Node, given: string | un
     await own(system, paths, [...changes, { path: file, before: undefined, after: undefined }]);
     for (const { path, content, mode } of units) await system.writeAtomic(path, content, { mode });
     await systemctl(system, "daemon-reload");
-    // The first time here, where whoever installs it sees what goes wrong.
+    // Written once here, so that the operator who installs it sees what fails.
     await systemctl(system, "start", METRICS_SERVICE);
     await systemctl(system, "enable", "--now", METRICS_TIMER);
   });
   return file;
 }
 
-/** Takes the units and the file away. Returns the file; undefined where nothing was installed. */
+/** Removes the units and the file. Returns the file, or undefined if nothing was installed. */
 export async function removeMetrics({ system, paths }: Node): Promise<string | undefined> {
   const [service, timer] = [METRICS_SERVICE, METRICS_TIMER].map((name) => `${paths.unitDirectory}/${name}`);
   const text = await system.read(service ?? "");

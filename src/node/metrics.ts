@@ -9,13 +9,13 @@ export type MetricFacts = {
   readonly status: NodeStatus;
   readonly version: string;
   readonly commit: string;
-  /** Generated files that are not as they were left; undefined when nobody could look. */
+  /** Generated files that were changed by hand; undefined if they could not be compared. */
   readonly drift: number | undefined;
-  /** Hashes of the sections of `ober.yaml` that all nodes should have alike. */
+  /** Hashes of the sections of `ober.yaml` that should be equal on all nodes. */
   readonly sections: Readonly<Record<string, string>>;
 };
 
-/** "stops": clients do not reach a VIP for it. */
+/** "stops": it keeps clients from reaching a VIP. */
 const SEVERITIES = ["stops", "fail", "warn"] as const;
 
 function severityOf(finding: Finding): (typeof SEVERITIES)[number] | undefined {
@@ -23,13 +23,13 @@ function severityOf(finding: Finding): (typeof SEVERITIES)[number] | undefined {
   return finding.stops ? "stops" : finding.status;
 }
 
-/** ober's own metrics; HAProxy has its own at /metrics of the statistics port. Pure. */
+/** ober's own metrics. HAProxy has its own at /metrics of the statistics port. Pure. */
 export function metricsOf({ status, version, commit, drift, sections }: MetricFacts): readonly (Metric | Histogram)[] {
   const { loop } = status;
-  /** Nothing is said of what could not be found out: no number is better than one that is not true. */
+  /** A value that could not be determined is left out: no number is better than a wrong one. */
   const unless = (question: Question, samples: readonly Sample[]): readonly Sample[] =>
     status.unanswered.some((one) => one.question === question) ? [] : samples;
-  // Where nobody may ask keepalived, its state is no number.
+  // keepalived's state is not known to a user who may not ask it.
   const vrrp = status.vrrp?.vips.some(({ state }) => state === "needs root") ? undefined : status.vrrp;
   const gauge = (name: string, help: string, samples: readonly Sample[]): Metric => ({
     name: `ober_${name}`,
@@ -42,7 +42,7 @@ export function metricsOf({ status, version, commit, drift, sections }: MetricFa
     type: "counter",
   });
   const one = (value: number | undefined): readonly Sample[] => (value === undefined ? [] : [{ value }]);
-  // Without HAProxy nothing is known of its clients.
+  // Only HAProxy knows about its clients.
   const known = (value: number) => one(status.clients.limit === 0 ? undefined : value);
   const flag = (is: boolean) => (is ? 1 : 0);
   const inState = (name: string, help: string, is: (state: RgwState) => boolean) =>

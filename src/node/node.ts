@@ -11,23 +11,23 @@ import { localSystem } from "../system/local.ts";
 import type { System } from "../system/system.ts";
 import { requireSystemd } from "../system/systemd.ts";
 
-/** This machine as a node: where ober is installed, and the machine's door. */
+/** This machine as a node: the installation of ober and the way to act on the machine. */
 export type Node = { readonly system: System; readonly paths: Paths };
 
-/** The install path that an executable lies in: `<x>` for `<x>/bin/ober`, undefined anywhere else. */
+/** The install path of an executable: `<x>` for `<x>/bin/ober`, undefined anywhere else. */
 export function installPathOf(executable: string): string | undefined {
   return posix.basename(executable) === "ober" && posix.basename(posix.dirname(executable)) === "bin"
     ? posix.dirname(posix.dirname(executable))
     : undefined;
 }
 
-/** The node that the running executable belongs to. Throws an OberError when it does not lie in an installation. */
+/** The node that the running executable belongs to. Throws an OberError if the executable is not part of an installation. */
 export async function thisNode(): Promise<Node> {
   const system = localSystem();
   const prefix = installPathOf(process.execPath);
   const paths = prefix === undefined ? undefined : pathsOf(prefix);
   if (paths && (await isNode(system, paths))) return { system, paths };
-  // A package of ober's is not the installation: sudo may find it first.
+  // A package's ober is not the installation's, and sudo may find it first.
   const installed = await system.readLink("/usr/local/bin/ober");
   if (installed !== undefined && installed !== process.execPath && (await system.stat(installed))) {
     const words = process.argv.slice(2).join(" ");
@@ -40,11 +40,11 @@ export async function thisNode(): Promise<Node> {
   });
 }
 
-/** Whether ober was bootstrapped under `paths`. A node that has lost its records in `var` is known by its units. */
+/** Whether ober was bootstrapped under `paths`. A node that has lost its records in `var` is recognised by its units. */
 export const isNode = async (system: System, paths: Paths): Promise<boolean> =>
   (await system.stat(paths.journal)) !== undefined || hasUnits(system, paths);
 
-/** The same, for commands that change the machine: root and systemd are needed. */
+/** The same for commands that change the machine: they need root and systemd. */
 export async function thisNodeAsRoot(): Promise<Node> {
   requireRoot();
   const node = await thisNode();
@@ -52,7 +52,7 @@ export async function thisNodeAsRoot(): Promise<Node> {
   return node;
 }
 
-/** Some of a node only root may see: BIRD's and keepalived's state, and the generations, which hold secrets. */
+/** Parts of a node that only root can see: the state of BIRD and keepalived, and the generations, which hold secrets. */
 export const isRoot = () => process.getuid?.() === 0;
 
 export function requireRoot(): void {
@@ -60,7 +60,7 @@ export function requireRoot(): void {
   throw new OberError("this needs root", { hint: `sudo ober ${process.argv.slice(2).join(" ")}` });
 }
 
-/** The configuration as it stands. Throws an OberError when there is none yet, a ConfigError when it is not usable. */
+/** The present configuration. Throws an OberError if there is none, a ConfigError if it is not usable. */
 export async function currentConfig({ system, paths }: Node): Promise<{ config: Config; text: string }> {
   const text = await system.read(paths.config);
   if (text === undefined) {
@@ -69,7 +69,7 @@ export async function currentConfig({ system, paths }: Node): Promise<{ config: 
   return { config: parseConfig(parseYaml(text, paths.config), paths.config), text };
 }
 
-/** Reads a file that the operator named. Throws an OberError when it is not there. */
+/** Reads a file that the operator named. Throws an OberError if it does not exist. */
 export async function readGiven({ system }: Pick<Node, "system">, file: string): Promise<string> {
   const text = await system.read(file);
   if (text !== undefined) return text;
@@ -78,19 +78,19 @@ export async function readGiven({ system }: Pick<Node, "system">, file: string):
   });
 }
 
-/** The configuration in a file that the operator named; this node's without one. */
+/** The configuration in the file that the operator named, or else this node's. */
 export async function configFrom(file: string | undefined): Promise<Config> {
   if (file === undefined) return (await currentConfig(await thisNode())).config;
   const source = resolve(file);
   return parseConfig(parseYaml(await readGiven({ system: localSystem() }, source), source), source);
 }
 
-/** Who to name in the record of a change: the person behind sudo or doas, else the user that this process runs as. */
+/** The name for the record of a change: the user behind sudo or doas, else the user of this process. */
 export function author(): string {
   const { SUDO_USER: sudo, DOAS_USER: doas } = process.env;
-  // Bun's userInfo() believes $USER and says "unknown" without it, as in a unit or under `env -i`.
+  // Bun's userInfo() believes $USER, and says "unknown" without it, as in a unit or under `env -i`.
   return oneLine(printable(sudo || doas || (isRoot() ? "root" : userInfo().username)), LONGEST_NAME);
 }
 
-/** Of a user: useradd(8) takes 32 characters, a directory's names with their domain are longer. */
+/** Longest user name kept: useradd(8) allows 32 characters, names from a directory with their domain are longer. */
 const LONGEST_NAME = 64;
