@@ -8,7 +8,10 @@ import { output } from "../ui/output.ts";
 import { globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
-  meta: { name: "bundle", description: "Pack the packages of a node, for bootstrap on machines without a way out" },
+  meta: {
+    name: "bundle",
+    description: "Pack the packages of a node, for bootstrap on machines without Internet access",
+  },
   args: {
     ...globalArgs,
     for: {

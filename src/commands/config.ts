@@ -18,7 +18,7 @@ import { localSystem } from "../system/local.ts";
 import { withLock } from "../system/lock.ts";
 import { type Output, output } from "../ui/output.ts";
 import { type Prompts, terminalPrompts } from "../ui/prompt.ts";
-import { dryRunArgs, globalArgs, yesArgs } from "../ui/shared-args.ts";
+import { changeArgs, dryRunArgs, globalArgs, yesArgs } from "../ui/shared-args.ts";
 
 const ACTIONS = ["get", "set", "validate"] as const;
 
@@ -26,6 +26,7 @@ export default defineCommand({
   meta: { name: "config", description: "Write or change this node's configuration and apply it" },
   args: {
     ...globalArgs,
+    ...changeArgs,
     ...dryRunArgs,
     ...yesArgs,
     ...forceArgs,
