@@ -22,7 +22,7 @@ import { type InstallContext, installSteps } from "../../src/install/steps.ts";
 import { NO_CHOICE } from "../../src/packages/choice.ts";
 import type { RunOptions, RunResult, System } from "../../src/system/system.ts";
 import { MANUAL_MARK } from "../../src/ui/man.ts";
-import { temporarySystem } from "./system.ts";
+import { cutAfter, FILE_CHANGES, temporarySystem } from "./system.ts";
 
 type Unit = { load: string; active: string; enabled: string };
 
@@ -334,30 +334,5 @@ function filesBelow(root: string, path: string): readonly string[] {
   });
 }
 
-/** What a kill throws: nothing in ober may take it for an answer. */
-export class Killed extends Error {}
-
 /** The system until its `after`th change (of a file, or a command), which still happens and is the last. */
-export function killedAfter(system: System, after: number): System {
-  let changes = 0;
-  const counted =
-    <A extends unknown[], R>(action: (...args: A) => Promise<R>) =>
-    async (...args: A): Promise<R> => {
-      if (changes >= after) throw new Killed();
-      changes++;
-      return action(...args);
-    };
-  const { writeAtomic, rename, remove, removeTree, removeEmptyDirectory, makeDirectory, copy, symlink, run } = system;
-  return {
-    ...system,
-    run: counted(run),
-    writeAtomic: counted(writeAtomic),
-    rename: counted(rename),
-    remove: counted(remove),
-    removeTree: counted(removeTree),
-    removeEmptyDirectory: counted(removeEmptyDirectory),
-    makeDirectory: counted(makeDirectory),
-    copy: counted(copy),
-    symlink: counted(symlink),
-  };
-}
+export const killedAfter = (system: System, after: number): System => cutAfter(system, after, [...FILE_CHANGES, "run"]);

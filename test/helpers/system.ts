@@ -40,3 +40,32 @@ export function temporarySystem(script?: Script): TemporarySystem {
     [Symbol.dispose]: () => rmSync(root, { recursive: true, force: true }),
   };
 }
+
+/** A power cut, or a SIGKILL: nothing in ober may take it for an answer. */
+export class PowerCut extends Error {}
+
+/** The doors by which a file changes. */
+export const FILE_CHANGES = [
+  "writeAtomic",
+  "rename",
+  "remove",
+  "removeTree",
+  "removeEmptyDirectory",
+  "makeDirectory",
+  "copy",
+  "symlink",
+] as const;
+
+/** The system until its `after`th use of one of `doors`, which still happens and is the last. */
+export function cutAfter(system: System, after: number, doors: readonly (keyof System)[] = FILE_CHANGES): System {
+  let changes = 0;
+  const counted =
+    (action: (...args: unknown[]) => unknown) =>
+    async (...args: unknown[]) => {
+      if (changes >= after) throw new PowerCut();
+      changes++;
+      return action(...args);
+    };
+  const cut = doors.map((door) => [door, counted(system[door] as (...args: unknown[]) => unknown)]);
+  return { ...system, ...Object.fromEntries(cut) };
+}

@@ -9,6 +9,7 @@ import { UNIT } from "../../../src/domain/units.ts";
 import type { RenderedFile } from "../../../src/render/file.ts";
 import type { System } from "../../../src/system/system.ts";
 import { type Machine, machine } from "../../helpers/machine.ts";
+import { cutAfter, PowerCut } from "../../helpers/system.ts";
 
 const paths = pathsOf("/opt/ober");
 const FACTS = { exabgp: { text: "4.2.25" } } as unknown as NodeFacts;
@@ -193,28 +194,6 @@ describe("a change that waits for its confirmation", () => {
     expect(await recover({ system: node, paths })).toBeUndefined();
   });
 });
-
-class PowerCut extends Error {}
-
-/** The machine until its `after`th change of a file, which still happens and is the last. */
-function cutAfter(system: System, after: number): System {
-  let changes = 0;
-  const counted =
-    <A extends unknown[], R>(action: (...args: A) => Promise<R>) =>
-    async (...args: A): Promise<R> => {
-      if (changes >= after) throw new PowerCut();
-      changes++;
-      return action(...args);
-    };
-  const { writeAtomic, remove, removeTree, makeDirectory } = system;
-  return {
-    ...system,
-    writeAtomic: counted(writeAtomic),
-    remove: counted(remove),
-    removeTree: counted(removeTree),
-    makeDirectory: counted(makeDirectory),
-  };
-}
 
 test("a power cut after any change of a file leaves the old configuration or the new one, and a record that says which", async () => {
   const ends = new Set<string>();

@@ -4,7 +4,7 @@ import type { Change } from "../../../src/change/diff.ts";
 import { begin, commit, finish, pending, restore } from "../../../src/change/transaction.ts";
 import { pathsOf } from "../../../src/domain/paths.ts";
 import type { System } from "../../../src/system/system.ts";
-import { temporarySystem } from "../../helpers/system.ts";
+import { cutAfter, PowerCut, temporarySystem } from "../../helpers/system.ts";
 
 const paths = pathsOf("/opt/ober");
 
@@ -28,27 +28,6 @@ const NEW: Readonly<Record<string, string | undefined>> = {
   "/etc/b": "new b 644",
   "/etc/c": undefined,
 };
-
-class PowerCut extends Error {}
-
-/** The system until its `after`th change of a file, which still happens and is the last. */
-function cutAfter(system: System, after: number): System {
-  let changes = 0;
-  const counted =
-    <A extends unknown[], R>(action: (...args: A) => Promise<R>) =>
-    async (...args: A): Promise<R> => {
-      if (changes >= after) throw new PowerCut();
-      changes++;
-      return action(...args);
-    };
-  return {
-    ...system,
-    writeAtomic: counted(system.writeAtomic),
-    remove: counted(system.remove),
-    removeTree: counted(system.removeTree),
-    makeDirectory: counted(system.makeDirectory),
-  };
-}
 
 async function files(system: System) {
   const found: Record<string, string | undefined> = {};

@@ -8,7 +8,8 @@ import { readJournal } from "../../../src/install/journal.ts";
 import { mend, recordsToMend } from "../../../src/install/mend.ts";
 import { runSteps, undoSteps } from "../../../src/install/runner.ts";
 import { siteReservedPorts } from "../../../src/system/reserved-ports.ts";
-import { Killed, killedAfter, type Machine, machine } from "../../helpers/bare-machine.ts";
+import { killedAfter, type Machine, machine } from "../../helpers/bare-machine.ts";
+import { PowerCut } from "../../helpers/system.ts";
 
 const quiet = { begin: () => {}, report: () => {} };
 const now = () => new Date("2026-11-23T12:00:00Z");
@@ -150,7 +151,7 @@ describe("a node that has lost var", () => {
         const dying = killedAfter(here.system, after);
         await mend(dying, here.paths, here.steps({ system: dying }), by);
       } catch (error) {
-        if (!(error instanceof Killed)) throw error;
+        if (!(error instanceof PowerCut)) throw error;
         killed = true;
       }
       await bootstrapAgain(here);

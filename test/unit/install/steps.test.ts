@@ -7,7 +7,8 @@ import { runSteps, type StepOutcome, undoSteps } from "../../../src/install/runn
 import type { Step } from "../../../src/install/step.ts";
 import { installSteps } from "../../../src/install/steps.ts";
 import type { System } from "../../../src/system/system.ts";
-import { Killed, killedAfter, type Machine, machine } from "../../helpers/bare-machine.ts";
+import { killedAfter, type Machine, machine } from "../../helpers/bare-machine.ts";
+import { PowerCut } from "../../helpers/system.ts";
 
 /** Made with `gpg --quick-generate-key`; its fingerprint begins with 4390. */
 const KEY = `-----BEGIN PGP PUBLIC KEY BLOCK-----
@@ -143,7 +144,7 @@ describe.each(IDS)("%s", (id) => {
         const dying = killedAfter(here.system, after);
         await bootstrap(here, stepsOf(here, id, dying), dying);
       } catch (error) {
-        if (!(error instanceof Killed)) throw error;
+        if (!(error instanceof PowerCut)) throw error;
         killed = true;
       }
       const steps = [
@@ -176,7 +177,7 @@ describe.each(IDS)("%s", (id) => {
         await uninstall(here, dyingSteps, dying);
         break;
       } catch (error) {
-        if (!(error instanceof Killed)) throw error;
+        if (!(error instanceof PowerCut)) throw error;
       }
       // Killed with the last breath, when the journal was gone already: nothing is left but an empty directory.
       if ((await here.system.stat(here.paths.journal)) === undefined) break;
