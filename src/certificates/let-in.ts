@@ -1,21 +1,18 @@
 import type { Config } from "../config/schema.ts";
-import { certificatePlace, type Paths } from "../domain/paths.ts";
+import { certificatePlace } from "../domain/paths.ts";
 import { orUndefined } from "../errors.ts";
 import { servedCertificates } from "../haproxy/certificates.ts";
-import type { System } from "../system/system.ts";
+import type { Node } from "../node/node.ts";
 import { haproxyRuns } from "../system/systemd.ts";
 import { admit, isHeldBack, servable } from "./admission.ts";
 import { examineCertificates } from "./examined.ts";
 
-/** A node as this needs it. */
-type Place = { readonly system: System; readonly paths: Paths };
-
 /** What the files there can serve, judged now. */
-export const servableNow = async ({ system, paths }: Place, config: Config) =>
+export const servableNow = async ({ system, paths }: Node, config: Config) =>
   servable((await orUndefined(() => examineCertificates(system, certificatePlace(paths, config.certs)))) ?? []);
 
 /** Lets a node in that was held back, once it has a real certificate and HAProxy, where it runs, serves it. */
-export async function letIn(node: Place, config: Config): Promise<void> {
+export async function letIn(node: Node, config: Config): Promise<void> {
   const { system, paths } = node;
   if ((await servableNow(node, config)) !== "real") return;
   if ((await isHeldBack(system, paths)) && (await servesSelfMade(node, certificatePlace(paths, config.certs)))) return;
@@ -26,7 +23,7 @@ export async function letIn(node: Place, config: Config): Promise<void> {
 const TAKEN_MS = 10_000;
 
 /** Whether HAProxy still serves ober's own certificate after all this time. */
-async function servesSelfMade({ system, paths }: Place, place: string): Promise<boolean> {
+async function servesSelfMade({ system, paths }: Node, place: string): Promise<boolean> {
   const deadline = system.clock.now() + TAKEN_MS;
   for (;;) {
     const served = await orUndefined(() => servedCertificates(paths.haproxySocket, place));

@@ -13,7 +13,7 @@ import { askForFile } from "../config/wizard.ts";
 import type { Documents } from "../documents.ts";
 import { CancelledError, ConfigError, type ConfigProblem, OberError, orWarn, UsageError } from "../errors.ts";
 import { applyText, forceArgs } from "../node/apply.ts";
-import { currentConfig, type Node, readGiven, thisNode, thisNodeAsRoot } from "../node/node.ts";
+import { currentConfig, type Node, notConfigured, readGiven, thisNode, thisNodeAsRoot } from "../node/node.ts";
 import { localSystem } from "../system/local.ts";
 import { withLock } from "../system/lock.ts";
 import { type Output, output } from "../ui/output.ts";
@@ -181,7 +181,7 @@ function problemsIn(text: string, file: string): readonly ConfigProblem[] {
 async function currentText({ system, paths }: Node): Promise<{ text: string }> {
   const text = await system.read(paths.config);
   if (text !== undefined) return { text };
-  throw new OberError("this node has no configuration yet", { hint: "ober config, or ober config --from FILE" });
+  throw notConfigured();
 }
 
 /** Puts the schema that the first line of a new file names beside it, where editors look. */

@@ -4,7 +4,7 @@ import type { Drained } from "../haproxy/traffic.ts";
 import { changing } from "../node/changing.ts";
 import { thisNodeAsRoot } from "../node/node.ts";
 import { isStopped, stopArgs, stopNode, stopOptions } from "../node/stop.ts";
-import { requireWorkingConfig } from "../node/working-config.ts";
+import { configInForce } from "../node/working-config.ts";
 import { output } from "../ui/output.ts";
 import { changeArgs, globalArgs } from "../ui/shared-args.ts";
 
@@ -14,12 +14,13 @@ export default defineCommand({
   async run({ args }) {
     const node = await thisNodeAsRoot();
     const out = output(args);
-    if (await isStopped(node, (await requireWorkingConfig(node)).config)) {
+    const config = await configInForce(node, out);
+    if (await isStopped(node, config)) {
       const document: Documents["stop"] = { stopped: true, changed: false, end: "empty", left: 0 };
       return out.result(document, "the node is stopped already");
     }
     const drained = await changing(node.paths.prefix, "stop", () =>
-      stopNode(node, out, { ...stopOptions(args), command: "ober stop" }),
+      stopNode(node, out, { ...stopOptions(args), command: "ober stop", config }),
     );
     await out.result(
       { stopped: true, changed: true, ...drained } satisfies Documents["stop"],

@@ -1,5 +1,8 @@
 import { posix } from "node:path";
 
+/** What ExaBGP said of its version, and of which file: gone with a reboot, and of no use once the file is another. Of every installation. */
+export const EXABGP_VERSION = "/run/ober/exabgp-version.json";
+
 /** The journal that ober's units write to; see LogNamespace= in systemd.exec(5). */
 export const LOG_NAMESPACE = "ober";
 
@@ -119,6 +122,7 @@ export function pathsOf(prefix: string) {
     noWait: "/run/ober/no-wait",
     masterSocket: "/run/ober/master.sock",
     healthState: "/run/ober-bgp/health.json",
+    exabgpVersion: EXABGP_VERSION,
     /** When ExaBGP was last told to reload. */
     exabgpReloads: "/run/ober-bgp/reloads.json",
     bfdSocket: "/run/ober-bfd/bird.ctl",
@@ -214,6 +218,7 @@ export const OWNER: Readonly<Record<keyof Paths, Owner>> = {
   masterSocket: "run",
   healthState: "run",
   errorCounters: "run",
+  exabgpVersion: "run",
   exabgpReloads: "run",
   bfdSocket: "run",
   sysctl: "generated",

@@ -60,11 +60,15 @@ export function requireRoot(): void {
   throw new OberError("this needs root", { hint: `sudo ober ${process.argv.slice(2).join(" ")}` });
 }
 
+/** The error of a command that needs a configuration where there is none. */
+export const notConfigured = (): OberError =>
+  new OberError("this node has no configuration yet", { hint: "ober config, or ober config --from FILE" });
+
 /** The present configuration. Throws an OberError if there is none, a ConfigError if it is not usable. */
 export async function currentConfig({ system, paths }: Node): Promise<{ config: Config; text: string }> {
   const text = await system.read(paths.config);
   if (text === undefined) {
-    throw new OberError("this node has no configuration yet", { hint: "ober config, or ober config --from FILE" });
+    throw notConfigured();
   }
   return { config: parseConfig(parseYaml(text, paths.config), paths.config), text };
 }

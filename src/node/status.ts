@@ -9,7 +9,7 @@ import { type NameStates, nameRemark } from "../domain/names.ts";
 import { type RgwState, rgwState } from "../domain/rgw.ts";
 import { firstServer } from "../domain/server-state.ts";
 import { UNIT } from "../domain/units.ts";
-import { OberError, orUndefined } from "../errors.ts";
+import { orUndefined } from "../errors.ts";
 import { type OldWorker, requestsInFlight, type StatRow, serverRows } from "../haproxy/socket.ts";
 import { sentence } from "../haproxy/traffic.ts";
 import { causeOf } from "../health/drain.ts";
@@ -19,7 +19,7 @@ import { LOOP_SILENT_MS } from "../system/health-state.ts";
 import type { UnitState } from "../system/systemd.ts";
 import type { Held } from "./admission.ts";
 import { AT_A_GLANCE, configProblem, judge } from "./conditions.ts";
-import { isRoot, type Node } from "./node.ts";
+import { isRoot, type Node, notConfigured } from "./node.ts";
 import { lookAt, type Sight, type Unanswered } from "./sight.ts";
 import { type Counters, countersOf } from "./traffic.ts";
 import { isOnPurpose, type Service, serviceOf } from "./why.ts";
@@ -198,7 +198,7 @@ export async function requireConfig(sight: Sight): Promise<WorkingConfig> {
   } catch (error) {
     throw configProblem(error);
   }
-  throw new OberError("this node has no configuration yet", { hint: "ober config, or ober config --from FILE" });
+  throw notConfigured();
 }
 
 /** Whether every VIP is served, here or by the node that shall have it. */

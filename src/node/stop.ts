@@ -9,7 +9,6 @@ import type { Output } from "../ui/output.ts";
 import type { Node } from "./node.ts";
 import { inTurn, type TurnOptions, turnArgs, waitTurnMs } from "./turn.ts";
 import { withdrawAll } from "./withdraw.ts";
-import { configInForce } from "./working-config.ts";
 
 export const stopArgs = {
   timeout: {
@@ -51,9 +50,12 @@ export function stopOptions({
  * Withdraws the routes or hands the VIPs over, waits for what is in flight, stops and disables every unit of the node; in its turn among the
  * nodes. Meanwhile the other nodes hand the packets of running transfers to this one.
  */
-export async function stopNode(node: Node, out: Output, options: StopOptions): Promise<Drained & { inFlight: number }> {
-  const config = await configInForce(node, out);
-  return inTurn(node, out, config, options, () => leaveAndStop(node, out, { ...options, config }));
+export function stopNode(
+  node: Node,
+  out: Output,
+  options: StopOptions & { readonly config: Config },
+): Promise<Drained & { inFlight: number }> {
+  return inTurn(node, out, options.config, options, () => leaveAndStop(node, out, options));
 }
 
 /** Whether there is nothing to stop: every unit is off, and stays so at the next boot. */

@@ -2,6 +2,7 @@ import { isHeldBack } from "../certificates/admission.ts";
 import { switchLeaving } from "../change/leaving.ts";
 import { ownServes } from "../checks/peers.ts";
 import type { Config } from "../config/schema.ts";
+import type { Paths } from "../domain/paths.ts";
 import { hasHandover } from "../domain/units.ts";
 import { OberError, orWarn } from "../errors.ts";
 import { saysSoft } from "../health/drain.ts";
@@ -67,7 +68,7 @@ export async function drainNode(
   const { system, paths } = node;
   const flag: DrainFlag = { by: author(), at: new Date().toISOString(), reason };
   // A soft one that was cut off goes on to the withdraw.
-  if (!(await isOperatorsDrain(system, paths)) || saysSoft((await readDrainFlag(system, paths)) ?? "")) {
+  if (!(await isDrainedForGood(system, paths))) {
     if (soft && config.ha_mode === "bgp" && (await bringsTraffic(node, config))) {
       await writeDrainFlag(system, paths, { ...flag, soft: true });
       await leaveSoftly(node, out);
@@ -92,10 +93,14 @@ export async function drainNode(
 export const isDrainAsked = async ({ system, paths }: Node): Promise<boolean> =>
   (await readDrainFlag(system, paths)) !== undefined;
 
+/** Whether an operator drains the node, and not only softly. */
+const isDrainedForGood = async (system: System, paths: Paths): Promise<boolean> =>
+  (await isOperatorsDrain(system, paths)) && !saysSoft((await readDrainFlag(system, paths)) ?? "");
+
 /** Whether an operator's drain has done all that it does: the routes are withdrawn, or no VIP is here. */
 export async function isDrained(node: Node, config: Config): Promise<boolean> {
   const { system, paths } = node;
-  if (!(await isOperatorsDrain(system, paths)) || saysSoft((await readDrainFlag(system, paths)) ?? "")) return false;
+  if (!(await isDrainedForGood(system, paths))) return false;
   if (!(await bringsTraffic(node, config))) return true;
   if (config.ha_mode === "keepalived") return (await heldVips(node, config)).length === 0;
   return isWithdrawn(await readHealthState(system, paths)) || servesNothing(config);
@@ -119,7 +124,7 @@ export async function undrainNode(
   config: Config,
 ): Promise<{ readonly wasDrained: boolean; readonly service?: string }> {
   const { system, paths } = node;
-  const wasDrained = (await readDrainFlag(system, paths)) !== undefined;
+  const wasDrained = await isDrainAsked(node);
   await liftDrain(node, out);
   if (!wasDrained || !(await bringsTraffic(node, config)) || (await isHeldBack(system, paths))) return { wasDrained };
   out.progress(config.ha_mode === "bgp" ? "announcing the routes" : "taking the VIPs back");

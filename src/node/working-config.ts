@@ -4,6 +4,8 @@ import { parseYaml } from "../config/store.ts";
 import type { Paths } from "../domain/paths.ts";
 import { ConfigError, OberError, orUndefined } from "../errors.ts";
 import type { System } from "../system/system.ts";
+import type { Output } from "../ui/output.ts";
+import { type Node, notConfigured } from "./node.ts";
 
 /**
  * The configuration to look at a node with, and to take it out of traffic: ober.yaml, or what was applied last where ober.yaml cannot be used.
@@ -20,13 +22,7 @@ export type WorkingConfig = {
 export type Instead = { readonly generation: number; readonly at: string; readonly problem: string };
 
 /** Undefined where there is none. Throws the ConfigError of ober.yaml where there is no generation that could stand in for it. */
-export async function workingConfig({
-  system,
-  paths,
-}: {
-  readonly system: System;
-  readonly paths: Paths;
-}): Promise<WorkingConfig | undefined> {
+export async function workingConfig({ system, paths }: Node): Promise<WorkingConfig | undefined> {
   const text = await system.read(paths.config);
   try {
     if (text !== undefined) return { config: parseConfig(parseYaml(text, paths.config), paths.config), text };
@@ -41,20 +37,14 @@ export async function workingConfig({
 }
 
 /** The same. Throws an OberError where there is none at all. */
-export async function requireWorkingConfig(node: {
-  readonly system: System;
-  readonly paths: Paths;
-}): Promise<WorkingConfig> {
+export async function requireWorkingConfig(node: Node): Promise<WorkingConfig> {
   const found = await workingConfig(node);
   if (found !== undefined) return found;
-  throw new OberError("this node has no configuration yet", { hint: "ober config, or ober config --from FILE" });
+  throw notConfigured();
 }
 
 /** The same for a command that takes the node out of traffic, or back: it says what it goes by. */
-export async function configInForce(
-  node: { readonly system: System; readonly paths: Paths },
-  out: { warn(line: string): void },
-): Promise<Config> {
+export async function configInForce(node: Node, out: Pick<Output, "warn">): Promise<Config> {
   const { config, instead } = await requireWorkingConfig(node);
   if (instead !== undefined) out.warn(insteadText(instead));
   return config;

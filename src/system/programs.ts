@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { posix } from "node:path";
 import * as v from "valibot";
 import { type HaproxyFacts, POST_QUANTUM } from "../domain/facts.ts";
+import { EXABGP_VERSION } from "../domain/paths.ts";
 import { atLeast, parseVersion, type Version } from "../domain/version.ts";
 import { OberError, orUndefined } from "../errors.ts";
 import { jsonAs } from "./json.ts";
@@ -54,8 +55,6 @@ function groupsKnown(haproxyVv: string): readonly string[] {
   return version !== undefined && atLeast(version, least) ? [POST_QUANTUM] : [];
 }
 
-/** What ExaBGP said of itself, and of which file: gone with a reboot, and of no use once the file is another. */
-const REMEMBERED = "/run/ober/exabgp-version.json";
 const remembered = v.object({ file: v.string(), said: v.string() });
 
 /**
@@ -66,17 +65,17 @@ async function exabgpVersion(system: System): Promise<string | undefined> {
   const path = await whereIs(system, "exabgp");
   if (path === undefined) return undefined;
   const file = await identityOf(system, path);
-  const known = jsonAs(remembered, (await orUndefined(() => system.read(REMEMBERED))) ?? "");
+  const known = jsonAs(remembered, (await orUndefined(() => system.read(EXABGP_VERSION))) ?? "");
   if (known !== undefined && known.file === file) return known.said;
   const flag = await answer(system, ["exabgp", "--version"]);
   const said = flag.includes("ExaBGP :") ? flag : await answer(system, ["exabgp", "version"]);
-  if (parseVersion(said) !== undefined && (await system.stat(posix.dirname(REMEMBERED))) !== undefined) {
+  if (parseVersion(said) !== undefined && (await system.stat(posix.dirname(EXABGP_VERSION))) !== undefined) {
     // Only root may write there, and nobody is worse off without it.
     // Several may ask at once, so each writes a file of its own.
-    const own = `${REMEMBERED}.${randomUUID()}`;
+    const own = `${EXABGP_VERSION}.${randomUUID()}`;
     await orUndefined(async () => {
       await system.writeAtomic(own, `${JSON.stringify({ file, said })}\n`, { mode: 0o644 });
-      await system.rename(own, REMEMBERED);
+      await system.rename(own, EXABGP_VERSION);
     });
   }
   return said;

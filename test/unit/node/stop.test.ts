@@ -66,7 +66,7 @@ describe("stopping a node", () => {
       paths.config,
       "ha_mode: bgp\nbgp: {local_as: 65001, peer_as: 65000, neighbors: [10.0.0.1]}\nvips: [10.9.9.1]\nbackends: [{name: s3, servers: ['10.0.1.1:7480']}]\nstats_port: 9\n",
     );
-    const options = { timeoutMs: 0, force: false, waitMs: undefined, command: "ober stop" };
+    const options = { timeoutMs: 0, force: false, waitMs: undefined, command: "ober stop", config: BGP };
     // HAProxy's socket is silent: there is nothing to wait for.
     const out = heard();
     expect(await stopNode(node, out, options)).toMatchObject({ left: 0, inFlight: 0 });
