@@ -1,4 +1,5 @@
 /** What every node of the cluster reports on its statistics port, and where the nodes differ. */
+import { hostname } from "node:os";
 import type { Config } from "../config/schema.ts";
 import { type ClusterWord, disagreements } from "../domain/agreement.ts";
 import { OWN_VERSION } from "../domain/build.ts";
@@ -78,12 +79,15 @@ export const askIdentities = (
 ): Promise<readonly PeerWords[]> =>
   Promise.all(members.map(async (member) => ({ member, said: await askIdentity(member.address, port, timeoutMs) })));
 
+/** This node as its own HAProxy answers for it: what it has applied, whatever its configuration says now. */
+export const ownMember = (): ClusterNode => ({ node: hostname(), address: "127.0.0.1", own: true });
+
 /** For how long this node has served each VIP, by its own word; undefined until a process that knows it has reported it. */
 export async function ownServes(
   port: number,
   timeoutMs: number,
 ): Promise<Readonly<Record<string, number>> | undefined> {
-  const said = await askIdentity("127.0.0.1", port, timeoutMs);
+  const said = await askIdentity(ownMember().address, port, timeoutMs);
   return said !== undefined && isRenewed(said) ? turnWord("", said).said?.serves : undefined;
 }
 

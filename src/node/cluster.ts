@@ -1,5 +1,13 @@
 import { hostname } from "node:os";
-import { askCluster, askPeers, clusterMembers, type Drift, driftOf, type PeerStatus } from "../checks/peers.ts";
+import {
+  askCluster,
+  askPeers,
+  clusterMembers,
+  type Drift,
+  driftOf,
+  ownMember,
+  type PeerStatus,
+} from "../checks/peers.ts";
 import type { Config } from "../config/schema.ts";
 import { age } from "../domain/age.ts";
 import { several } from "../domain/foreign.ts";
@@ -39,7 +47,7 @@ export async function clusterStatus(node: Node): Promise<ClusterStatus> {
   const { config, instead } = await requireConfig(sight);
   const place = await orUndefined(sight.place);
   // HAProxy of this node has its identity from its configuration.
-  const own = { node: hostname(), address: "127.0.0.1", own: true };
+  const own = ownMember();
   const address = place?.address ?? (await askCluster(own, config.stats_port, ASK_MS))?.address ?? own.address;
   const members = clusterMembers(config, { resolved: {}, ...place, hostname: hostname(), address });
   if (members.length < 2) {

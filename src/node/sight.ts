@@ -9,7 +9,7 @@ import { certificateStatus } from "../certificates/serving.ts";
 import { drift, generationNumbers, readGeneration } from "../change/generations.ts";
 import { pending, waiting } from "../change/transaction.ts";
 import { neighborStatus } from "../checks/neighbors.ts";
-import { askIdentities, clusterMembers, ownServes, statBounds } from "../checks/peers.ts";
+import { askIdentities, clusterMembers, ownMember, ownServes, statBounds } from "../checks/peers.ts";
 import {
   clientShares,
   errorsIn,
@@ -332,9 +332,8 @@ export function lookAt(host: Host, { thorough = false, questionMs = QUESTION_MS,
         const known = { ...facts, hostname: hostname() };
         const members = clusterMembers(found, known).filter((member) => !member.own);
         // What this node has applied is what it says itself: an edit that waits is another condition.
-        const self = { node: hostname(), address: "127.0.0.1", own: true };
         const [own, ...others] = await askIdentities(
-          [self, ...members],
+          [ownMember(), ...members],
           found.stats_port,
           thorough ? PEER_MS : PEER_GLANCE_MS,
         );

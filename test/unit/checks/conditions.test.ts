@@ -12,23 +12,13 @@ import { OWN_VERSION } from "../../../src/domain/build.ts";
 import { parseStat } from "../../../src/haproxy/socket.ts";
 import type { HealthState } from "../../../src/health/state.ts";
 import type { UnitState } from "../../../src/system/systemd.ts";
+import { unit as unitWith } from "../../helpers/units.ts";
 
 const NOW = Date.parse("2026-01-01T12:00:00Z");
 const before = (seconds: number) => new Date(NOW - seconds * 1000).toISOString();
 
 describe("units", () => {
-  const unit = (name: string, patch: Partial<UnitState> = {}): UnitState => ({
-    name,
-    load: "loaded",
-    active: "active",
-    sub: "running",
-    enabled: "enabled",
-    mainPid: 1,
-    restarts: 0,
-    since: NOW - 3_600_000,
-    result: "success",
-    ...patch,
-  });
+  const unit = (name: string, patch: Partial<UnitState> = {}) => unitWith(name, { since: NOW - 3_600_000, ...patch });
   const down = { active: "failed", result: "exit-code" };
   const carry = ["ober-http.service", "ober-bgp.service"];
 

@@ -8,6 +8,7 @@ import { backendsVerdict, unitsVerdict } from "../../../src/checks/service.ts";
 import { parseStat } from "../../../src/haproxy/socket.ts";
 import type { HealthState } from "../../../src/health/state.ts";
 import type { UnitState } from "../../../src/system/systemd.ts";
+import { unit as unitWith } from "../../helpers/units.ts";
 
 describe("checks that run together", () => {
   const never = { id: "hangs", title: "hangs", run: () => new Promise<never>(() => {}) };
@@ -34,18 +35,7 @@ describe("checks that run together", () => {
   });
 });
 
-const unit = (name: string, patch: Partial<UnitState> = {}): UnitState => ({
-  name,
-  load: "loaded",
-  active: "active",
-  sub: "running",
-  enabled: "enabled",
-  mainPid: 1,
-  restarts: 0,
-  since: 0,
-  result: "success",
-  ...patch,
-});
+const unit = (name: string, patch: Partial<UnitState> = {}) => unitWith(name, { since: 0, ...patch });
 const off = { active: "inactive", enabled: "disabled" };
 
 describe("units", () => {

@@ -6,6 +6,7 @@ import { isServing, isWell, type NodeStatus } from "../../../src/node/status.ts"
 import type { Service } from "../../../src/node/why.ts";
 import { cut } from "../../../src/ui/fit.ts";
 import { styleFor } from "../../../src/ui/output.ts";
+import { unit } from "../../helpers/units.ts";
 
 const NOW = new Date("2026-01-01T12:00:00Z");
 const VIP = "10.99.0.100";
@@ -113,17 +114,7 @@ describe("the headline and the verdict", () => {
 });
 
 test("a screen of 24 lines has headline and VIPs", () => {
-  const units = Array.from({ length: 9 }, (_, index) => ({
-    name: `u${index}.service`,
-    load: "loaded",
-    active: "active",
-    sub: "running",
-    enabled: "enabled",
-    mainPid: 1,
-    restarts: 0,
-    since: undefined,
-    result: "success",
-  }));
+  const units = Array.from({ length: 9 }, (_, index) => unit(`u${index}.service`));
   const shown = cut(lines({ units, service: [drained] }).join("\n"), 24).split("\n");
   expect(shown.length).toBeLessThan(24);
   expect(shown[0]).toContain("drained 2 min ago by ann: disks");
