@@ -102,7 +102,7 @@ export function apt(system: System, given: PackageOptions = {}): PackageManager 
     kind: "apt",
     refresh,
     installed,
-    begun: (names) => inState(/^[ih][HUFWt]/, names),
+    begun: (names) => inState(/^.[HUFWt]/, names),
     available: async (names) => parseAvailable(await policy(names)),
     async wouldBring(wanted) {
       await repair();

@@ -147,14 +147,16 @@ describe("a change with which HAProxy", () => {
     // HAProxy only finds out that somebody has the port when it binds it.
     const taken = `import socket,time
 s=socket.socket()
+# The ports of ended connections wait for a minute; a listener that is still there refuses all the same.
+s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1)
 # A HAProxy that has just lost this port may still be closing it.
 for _ in range(100):
-    try: s.bind(("0.0.0.0",8505)); break
+    try: s.bind(("0.0.0.0",8505)); s.listen(); print("bound",flush=True); break
     except OSError: time.sleep(0.1)
-s.listen(); print("bound",flush=True); time.sleep(300)`;
+time.sleep(300)`;
     const other = Bun.spawn(node.enter(["python3", "-c", taken]), { stdout: "pipe" });
     try {
-      await other.stdout.getReader().read();
+      expect((await other.stdout.getReader().read()).done).toBe(false);
       expect((await node.exec(CONFIG, { accept: [1], timeoutMs: 100_000 })).stderr).toContain("old one is back");
       expect(differences(oldState, await generated())).toEqual([]);
       await serves();
