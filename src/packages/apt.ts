@@ -64,15 +64,14 @@ export function apt(system: System, given: PackageOptions = {}): PackageManager 
   /** Not every lock of apt's can be waited for by an option, and nobody would see that it waits. */
   const whenFree = () => waitForLocks(system, LOCKS, { mostMs: lockMs, tell });
 
-  /** Packages whose status in two letters (dpkg-query(1), db:Status-Abbrev) is like `status`. */
-  const inState = async (status: RegExp, names: readonly string[]) => {
+  const installed = async (names: readonly string[]) => {
     const { stdout } = await system.run(["dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${Package}\\n", ...names], {
       accept: [0, 1],
     });
-    const found = stdout.split("\n").flatMap((line) => (status.test(line) ? [line.split(/\s+/)[1] ?? ""] : []));
+    // "ii" is installed, "hi" held (dpkg-query(1), db:Status-Abbrev).
+    const found = stdout.split("\n").flatMap((line) => (/^[ih]i /.test(line) ? [line.split(/\s+/)[1] ?? ""] : []));
     return names.filter((name) => found.includes(name));
   };
-  const installed = (names: readonly string[]) => inState(/^[ih]i /, names);
 
   const holds = async () => (await run(["apt-mark", "showhold"])).stdout.split("\n").filter(Boolean);
 
@@ -102,7 +101,6 @@ export function apt(system: System, given: PackageOptions = {}): PackageManager 
     kind: "apt",
     refresh,
     installed,
-    begun: (names) => inState(/^.[HUFWt]/, names),
     available: async (names) => parseAvailable(await policy(names)),
     async wouldBring(wanted) {
       await repair();

@@ -65,7 +65,6 @@ export function dnf(system: System, given: PackageOptions = {}): PackageManager 
     },
     installed,
     // rpm has a package or has it not.
-    begun: async () => [],
     available: (names) => repoquery("--latest-limit=1", ...names),
     async wouldBring(wanted) {
       if (wanted.length === 0) return [];

@@ -27,8 +27,6 @@ export type PackageManager = {
   /** Reads anew what the repositories have. */
   refresh(): Promise<void>;
   installed(names: readonly string[]): Promise<readonly string[]>;
-  /** Those whose installation was cut off in the middle: their programs may be there, and are not to be relied on. */
-  begun(names: readonly string[]): Promise<readonly string[]>;
   /** The newest version of each that the repositories offer without being forced; backports count. Nothing for an unknown name. */
   available(names: readonly string[]): Promise<ReadonlyMap<string, string>>;
   /** Everything that installing `wanted` would bring, `wanted` included, without what is there already. Installs nothing. */

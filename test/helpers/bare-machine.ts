@@ -53,8 +53,6 @@ export type Machine = Awaited<ReturnType<typeof machine>>;
 /** Debian with ufw, an enforcing SELinux and NetworkManager: more than one machine ever has, so that every step has work. */
 export async function machine(given: Partial<InstallContext> = {}) {
   const packages = new Set<string>();
-  /** Packages whose installation was cut off: unpacked, their programs there. */
-  const begun = new Set<string>();
   const units = new Map<string, Unit>([
     ["NetworkManager.service", { load: "loaded", active: "active", enabled: "enabled" }],
   ]);
@@ -126,7 +124,6 @@ export async function machine(given: Partial<InstallContext> = {}) {
     for (const spec of names) {
       const name = spec.split("=")[0] ?? "";
       packages.add(name);
-      begun.delete(name);
       if (name === "nftables") packages.add(DEPENDENCY);
       const account = REPOSITORY[name]?.account;
       for (const file of ["/etc/passwd", "/etc/group"]) {
@@ -165,7 +162,7 @@ export async function machine(given: Partial<InstallContext> = {}) {
     const [program = "", ...words] = argv;
     switch (program) {
       case "/bin/sh":
-        return said("", [programs, packages, begun].some((all) => all.has(words.at(-1) ?? "")) ? 0 : 1);
+        return said("", [programs, packages].some((all) => all.has(words.at(-1) ?? "")) ? 0 : 1);
       case "systemctl":
         return systemctl(words);
       case "sha256sum":
@@ -180,11 +177,8 @@ export async function machine(given: Partial<InstallContext> = {}) {
         put(words[0] ?? "", input ?? "");
         return said("");
       case "dpkg-query": {
-        const wanted = words.filter((word) => packages.has(word) || begun.has(word));
-        const status = (name: string) => (begun.has(name) ? "iU " : "ii ");
-        return said(
-          wanted.map((name) => (words.includes("${Package}\\n") ? `${name}\n` : `${status(name)} ${name}\n`)).join(""),
-        );
+        const wanted = words.filter((word) => packages.has(word));
+        return said(wanted.map((name) => (words.includes("${Package}\\n") ? `${name}\n` : `ii  ${name}\n`)).join(""));
       }
       case "apt-cache":
         return said(
@@ -290,7 +284,6 @@ export async function machine(given: Partial<InstallContext> = {}) {
     units,
     rules,
     programs,
-    begun,
     /** Packages that another one needs. */
     needed,
     /** What HAProxy's vendor serves, by the end of its URL; nothing at first. */

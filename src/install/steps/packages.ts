@@ -56,11 +56,11 @@ export function packagesStep(context: InstallContext): Step<Record> {
       await bringOffline();
       await manager.refresh();
       const known = namesOf(former.packages);
-      const more = (await manager.wouldBring(await choose())).filter(({ name }) => !known.includes(name));
+      const more = (await manager.wouldBring(await choose(known))).filter(({ name }) => !known.includes(name));
       return { ...former, packages: [...former.packages, ...more] };
     },
-    async apply() {
-      await manager.install(await choose(), progress);
+    async apply(record) {
+      await manager.install(await choose(namesOf(record.packages)), progress);
       await closeOffline();
       const { haproxy } = await findPrograms(system);
       const awslc = haproxy?.features.includes("OPENSSL_AWSLC") ? "with AWS-LC" : "with the distribution's TLS library";
@@ -82,21 +82,23 @@ export function packagesStep(context: InstallContext): Step<Record> {
     },
   };
 
-  /** Packages that are not here; ExaBGP may also have been brought without one. */
-  async function missing(): Promise<readonly string[]> {
+  /**
+   * Packages that are not here. ExaBGP may also have been brought without one; a program that stands there although its package is among `ours`, what
+   * this step was to bring, is of an installation that was cut off.
+   */
+  async function missing(ours: readonly string[] = []): Promise<readonly string[]> {
     const here = await manager.installed([...HAPROXY_PACKAGES, ...others]);
     const haproxy = HAPROXY_PACKAGES.some((name) => here.includes(name)) ? [] : [HAPROXY_PACKAGES[1]];
     const rest = others.filter((name) => !here.includes(name));
-    if (!rest.includes("exabgp")) return [...haproxy, ...rest];
+    if (!rest.includes("exabgp") || ours.includes("exabgp")) return [...haproxy, ...rest];
     const { exabgp } = await findPrograms(system);
-    const isUsable = exabgp !== undefined && unusable("exabgp", exabgp) === undefined;
-    const byHand = isUsable && (await manager.begun(["exabgp"])).length === 0;
+    const byHand = exabgp !== undefined && unusable("exabgp", exabgp) === undefined;
     return [...haproxy, ...rest.filter((name) => name !== "exabgp" || !byHand)];
   }
 
   /** What to install, with versions that ober can drive; throws an OberError that says what there is not. */
-  async function choose(): Promise<readonly Wanted[]> {
-    const absent = await missing();
+  async function choose(ours?: readonly string[]): Promise<readonly Wanted[]> {
+    const absent = await missing(ours);
     if (absent.length === 0) return [];
     const available = await manager.available([...absent, ...HAPROXY_PACKAGES]);
     return absent.map((name) => {
