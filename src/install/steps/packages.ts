@@ -83,8 +83,8 @@ export function packagesStep(context: InstallContext): Step<Record> {
   };
 
   /**
-   * Packages that are not here. ExaBGP may also have been brought without one; a program that stands there although its package is among `ours`, what
-   * this step was to bring, is of an installation that was cut off.
+   * Packages that are not here. ExaBGP may also have been brought without one. Its program does not show that where its package is among `ours`, those
+   * that this step was to bring: Debian's python3-exabgp makes /usr/sbin/exabgp when it is set up, before the package exabgp is.
    */
   async function missing(ours: readonly string[] = []): Promise<readonly string[]> {
     const here = await manager.installed([...HAPROXY_PACKAGES, ...others]);
