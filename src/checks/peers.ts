@@ -8,7 +8,7 @@ import { several } from "../domain/foreign.ts";
 import { nodeAddresses } from "../domain/nodes.ts";
 import type { RgwState } from "../domain/rgw.ts";
 import { serversOfAName } from "../domain/server-state.ts";
-import { EVERY_VIP } from "../domain/serves.ts";
+import { EVERY_VIP, SERVES_STALE } from "../domain/serves.ts";
 import type { PeerWord, Turn } from "../domain/turn.ts";
 import { parseStat, requestsInFlight, type StatRow, serversOf } from "../haproxy/socket.ts";
 import { IDENTITY_PATH, type Identity, sectionHashes } from "../render/identity.ts";
@@ -91,9 +91,8 @@ export async function ownServes(
   return said !== undefined && isRenewed(said) ? turnWord("", said).said?.serves : undefined;
 }
 
-/** Seconds after which a mark or a report about VIPs that was not renewed no longer counts: its writer is gone. */
+/** Seconds after which a mark that was not renewed no longer counts: its writer is gone. */
 const TURN_STALE = 15;
-const SERVES_STALE = 10;
 
 const isRenewed = ({ now, serves }: Identity): boolean =>
   "at" in serves && typeof serves.at === "number" && now - serves.at <= SERVES_STALE;

@@ -131,6 +131,20 @@ export const KEYS = {
     example: 30,
     ask: false,
   }),
+  when_all_down: key(
+    choice({
+      announce:
+        "stay announced, as the routers' last choice, while no other node serves: clients get 503 ServiceUnavailable at once",
+      withdraw: "withdraw",
+    }),
+    "announce",
+    {
+      says: "What a node in BGP mode does that has lost all RGWs, and knows of no other node that serves. Where another one serves, it withdraws.",
+      since: FIRST,
+      example: "withdraw",
+      ask: false,
+    },
+  ),
   bgp: section(PYTHON, "BGP mode. The routers are the neighbors; empty router_id and local_address are detected.", {
     local_as: key(asNumber, UNSET_AS, {
       says: "The AS number of the nodes.",

@@ -1,6 +1,8 @@
+import { guard } from "../domain/guard.ts";
 import { createDialog } from "./dialog.ts";
 import { formerSessions, formerVips } from "./former.ts";
 import type { LoopOptions } from "./options.ts";
+import { createPeers } from "./peers.ts";
 import { createPublisher } from "./publish.ts";
 import { createReport } from "./report.ts";
 import { createRoom } from "./room.ts";
@@ -40,9 +42,14 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
   });
   const dialog = createDialog(options.vips, stdout.write, () => room.has(STDOUT));
   const report = createReport(options, dialog, room);
+  const peers = options.peers && createPeers(options.peers, options.url.port);
   const groups = [...new Set(options.vips.map(({ group }) => group))];
   const watches: readonly Watch[] = groups.map((group) =>
     createWatch(group, options, {
+      stays({ vips }, lostAt) {
+        const addresses = vips.map(({ address }) => address);
+        return peers !== undefined && guard(addresses, { lostAt, now: now() }, peers.sightings) === "stay";
+      },
       checked(_watch, result) {
         report.checked(result);
         report.save(watches);
@@ -132,6 +139,7 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
     dialog.tick(now());
     report.beat(watches);
     publisher.beat(watches);
+    peers?.beat();
     watchdog?.beat();
   }
 

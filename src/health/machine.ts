@@ -5,11 +5,13 @@
  * The first phase is "unknown": whatever is decided first is a transition, so that a route that an earlier process left in
  * ExaBGP is cleared (ExaBGP keeps the routes of a process that died).
  */
-export type Phase = "unknown" | "up" | "leaving" | "down" | "drained" | "held" | "stopped";
+export type Phase = "unknown" | "up" | "starved" | "leaving" | "down" | "drained" | "held" | "stopped";
 
 export type Event =
   | { readonly type: "up" }
   | { readonly type: "down"; readonly cause: string }
+  /** HAProxy answers, and no RGW does. `stays`: as far as is known, no other node serves either; see domain/guard.ts. */
+  | { readonly type: "starved"; readonly cause: string; readonly stays: boolean }
   /** HAProxy is certainly gone: there is nothing to count. */
   | { readonly type: "dead"; readonly cause: string }
   /** The operator takes the node out; whatever the check says. */
@@ -35,13 +37,20 @@ export function step(state: State, event: Event, policy: Policy): readonly [Stat
   switch (event.type) {
     case "up": {
       const streak = Math.min(Math.max(state.streak, 0) + 1, policy.rise);
-      if (state.phase === "up" || streak < policy.rise) return [{ ...state, streak }];
+      // The first RGW that is back serves at once: HAProxy itself has counted its checks, and the VIP is announced already.
+      if (state.phase === "up" || (streak < policy.rise && state.phase !== "starved")) return [{ ...state, streak }];
       return enter("up", streak, state, "HAProxy answers");
     }
     case "down": {
       const streak = Math.max(Math.min(state.streak, 0) - 1, -policy.fall);
       if (state.phase === "down" || streak > -policy.fall) return [{ ...state, streak }];
       return enter("down", streak, state, event.cause);
+    }
+    case "starved": {
+      if (!event.stays) return step(state, { type: "down", cause: event.cause }, policy);
+      const streak = Math.max(Math.min(state.streak, 0) - 1, -policy.fall);
+      if (state.phase === "starved" || streak > -policy.fall) return [{ ...state, streak }];
+      return enter("starved", streak, state, `${event.cause}; no other node is known to serve`);
     }
     case "dead":
       if (state.phase === "down") return [{ ...state, streak: -policy.fall }];

@@ -35,6 +35,8 @@ export type LoopOptions = {
   readonly historyFile: string;
   /** Where to say what is served. */
   readonly map: MapPlace;
+  /** Addresses of the other nodes, which are asked whether they serve; undefined where a node that has lost its RGWs withdraws whatever they do. */
+  readonly peers: readonly string[] | undefined;
 };
 
 /** `prefix` is what is announced; `group` is the backend group that decides about it, "" for the whole node. */
@@ -80,6 +82,7 @@ export function readOptions(words: readonly string[], executable: string): Healt
     "--map": `${prefixOf(executable)}/etc/haproxy/serves.map`,
   };
   const vips: Vip[] = [];
+  let peers: string[] | undefined;
   let once = false;
   let alive = false;
   let standsBy = false;
@@ -97,6 +100,12 @@ export function readOptions(words: readonly string[], executable: string): Healt
         return problem(`'${word}' is not an address`, "give bare addresses, for instance 10.0.0.100 or 10.0.0.100@s3");
       if (vips.some(({ address }) => address === vip.address)) return problem(`VIP ${vip.address} is given twice`);
       vips.push(vip);
+      continue;
+    }
+    if (word.startsWith("--peers=")) {
+      peers = word.slice("--peers=".length).split(",").filter(Boolean);
+      const odd = peers.find((peer) => readVip(peer)?.group !== "");
+      if (odd !== undefined) return problem(`--peers: '${odd}' is not an address`);
       continue;
     }
     const equals = word.indexOf("=");
@@ -140,6 +149,7 @@ export function readOptions(words: readonly string[], executable: string): Healt
     stateFile: texts["--state"],
     historyFile: texts["--history"],
     map,
+    peers,
   };
 }
 

@@ -167,6 +167,9 @@ export function readAnswer(text: string): { readonly outcome: Outcome; readonly 
   return { outcome: { ok: false, kind: "status", reason: `HAProxy answers ${status}` }, last };
 }
 
+/** What a check says while HAProxy has no RGW to send a request to. */
+export const NO_RGW = "HAProxy answers 503";
+
 function malformed(what: string): Outcome {
   return { ok: false, kind: "malformed", reason: `the health address answers ${what}` };
 }

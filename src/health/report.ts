@@ -50,6 +50,7 @@ const LONGEST_LINE = 4_000;
 const VERBS = {
   unknown: "undecided",
   up: "announced",
+  starved: "announced as the last choice",
   leaving: "announced as the last choice",
   down: "withdrawn",
   drained: "drained",
@@ -213,7 +214,8 @@ export function createReport(options: LoopOptions, dialog: Dialog, room: Room): 
       return {
         vip: vip.address,
         group,
-        announced: state.phase === "up" || state.phase === "leaving",
+        announced: state.phase === "up" || state.phase === "starved" || state.phase === "leaving",
+        ...(state.phase === "starved" ? { starved: true as const } : {}),
         ...(state.phase === "leaving" ? { leaving: true as const } : {}),
         acknowledged,
         since: last?.at ?? startedAt,

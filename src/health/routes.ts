@@ -7,8 +7,10 @@ export type Action = "announce" | "demote" | "withdraw";
 /** What a transition means for the routes; undefined when they already are as it wants them (down -> drained). */
 export function actionOf({ from, to }: Transition): Action | undefined {
   if (to === "up") return "announce";
-  if (to === "leaving") return "demote";
-  return from === "up" || from === "leaving" || from === "unknown" || to === "stopped" ? "withdraw" : undefined;
+  if (to === "leaving" || to === "starved") return "demote";
+  return from === "up" || from === "starved" || from === "leaving" || from === "unknown" || to === "stopped"
+    ? "withdraw"
+    : undefined;
 }
 
 /** GRACEFUL_SHUTDOWN, RFC 8326, and for routers that do not know it a metric that is worse than any. */

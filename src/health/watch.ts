@@ -1,7 +1,7 @@
 import { drainCause, HELD_CAUSE, isDrained, isHeld, isSoft } from "./drain.ts";
 import { type Event, INITIAL, type State, step, type Transition } from "./machine.ts";
 import { type LoopOptions, targetOf, type Vip } from "./options.ts";
-import { createProber, type ProbeResult } from "./probe.ts";
+import { createProber, NO_RGW, type ProbeResult } from "./probe.ts";
 
 /** One backend group and its VIPs: checks it again and again, and passes on what comes of it. */
 export type Watch = {
@@ -16,6 +16,8 @@ export type Watch = {
 };
 
 export type WatchListener = {
+  /** Whether the VIPs stay announced, RGWs being lost since `lostAt` (performance.now()). */
+  stays(watch: Watch, lostAt: number): boolean;
   checked(watch: Watch, result: ProbeResult): void;
   entered(watch: Watch, transition: Transition): void;
 };
@@ -37,6 +39,8 @@ export function createWatch(group: string, options: LoopOptions, listener: Watch
   let cause = "";
   let checks = 0;
   let stopped = false;
+  /** Since when no RGW has answered; undefined while one does. */
+  let starvedAt: number | undefined;
   let lostAt = Number.NEGATIVE_INFINITY;
   let wake = () => {};
 
@@ -53,6 +57,7 @@ export function createWatch(group: string, options: LoopOptions, listener: Watch
       while (!stopped) {
         const startedAt = performance.now();
         const result = await check();
+        starvedAt = !result.ok && result.reason === NO_RGW ? (starvedAt ?? performance.now()) : undefined;
         const event = await eventOf(result);
         if (stopped) return;
         checks += 1;
@@ -103,6 +108,9 @@ export function createWatch(group: string, options: LoopOptions, listener: Watch
     }
     if (await isHeld(options.hold)) return { type: "held", cause: HELD_CAUSE };
     if (result.ok) return { type: "up" };
+    if (result.reason === NO_RGW) {
+      return { type: "starved", cause: "no RGW answers", stays: listener.stays(watch, starvedAt ?? performance.now()) };
+    }
     return { type: result.kind === "refused" ? "dead" : "down", cause: result.reason };
   }
 

@@ -82,7 +82,9 @@ type VipStatus = {
   readonly backend: string;
   readonly onInterface: boolean;
   readonly announced: boolean;
-  /** It is announced as the last choice. */
+  /** It is announced as the last choice, because no RGW answers and no other node is known to serve. */
+  readonly starved: boolean;
+  /** It is announced as the last choice, because the node is about to leave. */
   readonly leaving: boolean;
   readonly acknowledged: boolean;
   readonly since: string | undefined;
@@ -231,6 +233,7 @@ function vipStatus(
     backend: vip.backend,
     onInterface: local.has(vip.address),
     announced: said?.announced === true,
+    starved: said?.starved === true,
     leaving: said?.leaving === true,
     acknowledged: said?.acknowledged === true,
     since: said?.since,

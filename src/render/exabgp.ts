@@ -1,7 +1,9 @@
 import { assets } from "../assets.ts";
 import type { Config, Vip } from "../config/schema.ts";
 import type { Secrets } from "../config/secrets.ts";
+import { familyOf } from "../domain/address.ts";
 import type { NodeFacts } from "../domain/facts.ts";
+import { clusterAddresses } from "../domain/nodes.ts";
 import type { Paths } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
 import type { RenderedFile } from "./file.ts";
@@ -21,7 +23,7 @@ export function renderExabgp(config: Config, facts: NodeFacts, paths: Paths, sec
   const families = [...new Set(vips.map((vip) => vip.family))].sort();
   const content = fill(assets.exabgpConfig, {
     config: paths.config,
-    run: healthCommand(config, paths),
+    run: healthCommand(config, facts, paths),
     routerId: routerId(config, facts),
     localAs: String(bgp.local_as),
     peerAs: String(bgp.peer_as),
@@ -38,7 +40,7 @@ export function renderExabgp(config: Config, facts: NodeFacts, paths: Paths, sec
  * The command that ExaBGP runs. It carries all that the health loop needs, so that the loop reads no YAML and `ps` shows
  * what it does. A VIP of another group than the first, where there are several, is judged by that group's own health.
  */
-function healthCommand(config: Config, paths: Paths): string {
+function healthCommand(config: Config, facts: NodeFacts, paths: Paths): string {
   const several = config.backends.length > 1;
   const argument = (vip: Vip) => (several ? `${vip.address}@${vip.backend}` : vip.address);
   return [
@@ -46,9 +48,14 @@ function healthCommand(config: Config, paths: Paths): string {
     "health",
     "--url",
     `http://127.0.0.1:${config.stats_port}/health`,
+    ...(config.when_all_down === "announce" ? [`--peers=${otherNodes(config, facts).join(",")}`] : []),
     ...config.vips.map(argument),
   ].join(" ");
 }
+
+/** Addresses of the other nodes of the cluster. */
+const otherNodes = (config: Config, facts: NodeFacts) =>
+  clusterAddresses(config, facts).filter((node) => node !== facts.address && familyOf(node) !== undefined);
 
 /** A BGP session as this node has it: the router, where the session starts from, and whether another router stands between. */
 export type Session = {

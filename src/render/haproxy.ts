@@ -41,6 +41,9 @@ const RETRY_AFTER = "5";
 /** What S3 answers when it is asked too much, as HAProxy's arguments of a reply: SDKs try such a request again, later. */
 const SLOW_DOWN = `content-type application/xml string '<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>' hdr Retry-After ${RETRY_AFTER}`;
 
+/** What S3 answers when it is not there, as HAProxy's arguments of a reply: no RGW of the group takes requests. */
+const UNAVAILABLE = `content-type application/xml string '<?xml version="1.0" encoding="UTF-8"?><Error><Code>ServiceUnavailable</Code><Message>No gateway answers. Please try again.</Message></Error>' hdr Retry-After ${RETRY_AFTER}`;
+
 /** Larger ones have gained nothing, and smaller ones would not hold the headers that RGW takes; see docs/decisions/haproxy-tuning.md. */
 const BUFFER_SIZES = [524_288, 262_144, 131_072, 65_536];
 
@@ -211,6 +214,7 @@ function backend(group: Backend, groups: readonly Backend[], nodes: number): str
     healthCheckHost: "127.0.0.1",
     healthCheckInterval: String(group.health_check_interval),
     slowDown: SLOW_DOWN,
+    unavailable: UNAVAILABLE,
     retryAfter: RETRY_AFTER,
     states: indent(stateRules(group.health_check_path)),
     serverConnections: String(share(1)),

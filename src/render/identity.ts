@@ -62,7 +62,9 @@ export function sectionHashes(config: Config): Readonly<Record<string, string>> 
   // Keys that came later count where they are set: nodes of two versions then have the same hashes of the same file.
   const keepalived = { ...vrrp, ...(owners === "address" ? {} : { owners }) };
   const vips = config.vips.map(({ vrid, ...vip }) => ({ ...vip, ...(vrid === 0 ? {} : { vrid }) }));
-  const shared: Record<string, unknown> = { ...config, bgp, keepalived, vips };
+  const { when_all_down, ...others } = config;
+  const guard = when_all_down === "announce" ? {} : { when_all_down };
+  const shared: Record<string, unknown> = { ...others, ...guard, bgp, keepalived, vips };
   return Object.fromEntries(
     Object.keys(shared)
       .sort()

@@ -181,6 +181,7 @@ export const OWN_FILES = {
           vip: text,
           group: text,
           announced: v.boolean(),
+          starved: v.optional(v.literal(true)),
           leaving: v.optional(v.literal(true)),
           acknowledged: v.boolean(),
           since: time,

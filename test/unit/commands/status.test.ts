@@ -35,6 +35,7 @@ const status: NodeStatus = {
       backend: "s3",
       onInterface: true,
       announced: true,
+      starved: false,
       leaving: false,
       acknowledged: true,
       since: "2026-01-01T11:59:00Z",

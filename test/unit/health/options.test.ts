@@ -21,7 +21,19 @@ test("reads what ExaBGP's run line says", () => {
     stateFile: "/run/ober-bgp/health.json",
     historyFile: "/opt/ober/var/history",
     map: { socket: "/run/ober/haproxy.sock", map: "/opt/ober/etc/haproxy/serves.map" },
+    peers: undefined,
   });
+});
+
+test.each([
+  ["--peers=", []],
+  ["--peers=10.0.0.2,10.0.0.3", ["10.0.0.2", "10.0.0.3"]],
+])("takes %s as the nodes to ask", (flag, peers) => {
+  expect(read(`${flag} 10.0.0.100`)).toMatchObject({ peers });
+});
+
+test("refuses a peer that is not an address", () => {
+  expect(read("--peers=10.0.0.2,n3 10.0.0.100")).toMatchObject({ problem: "--peers: 'n3' is not an address" });
 });
 
 test("takes values after a blank and after an equals sign", () => {
