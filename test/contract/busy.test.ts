@@ -214,7 +214,7 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
     answers = OK;
     await _one.stop();
     await until("nobody serves", async () => /^DOWN/.test(await stateOf(ingress, ONE)), 10_000, 20);
-    expect(shown(await request(get("/nobody")))).toEqual(slowDown);
+    expect(shown(await request(get("/nobody")))).toEqual({ ...slowDown, code: "ServiceUnavailable" });
   }, 60_000);
 
   test("neither clients at their limit, nor connections held on the statistics port, nor reloads keep a check waiting", async () => {

@@ -1,8 +1,8 @@
 /** The failure table: each failure takes the node out of the router's kernel in time, and the node comes back by itself. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import type { LabNode } from "../lab/lab.ts";
+import type { Lab, LabNode } from "../lab/lab.ts";
 import { ober } from "../lab/ober.ts";
-import { becomes, signal } from "../lab/process.ts";
+import { becomes, signal, until } from "../lab/process.ts";
 import { now } from "../lab/route-watch.ts";
 import { type Cluster, measured, ROUNDS, runningCluster } from "./_cluster.ts";
 
@@ -115,21 +115,50 @@ describe("with BFD, a node leaves the router's kernel in time and comes back by 
   );
 
   test(
-    "all RGWs of the group dead",
+    "all RGWs of the group dead: no node leaves, and clients get S3's own 503",
     async () => {
-      const { lab, addresses, watch } = cluster;
+      const { lab, addresses, nodes, watch } = cluster;
       for (let round = 1; round <= ROUNDS; round++) {
         const at = now();
         await Promise.all([1, 2, 3].map((index) => lab.stopEndpoint(index)));
-        const gone = await watch.settled([], at, ALL_RGWS_DEAD_MS + 2_000);
-        measured("all RGWs dead: gone", gone, { round });
-        expect(gone).toBeLessThanOrEqual(ALL_RGWS_DEAD_MS);
+        await until("every node stays as the last choice", () => each(nodes, isStarved), ALL_RGWS_DEAD_MS + 2_000, 100);
+        measured("all RGWs dead: every node stays announced after", now() - at, { round });
+        expect(await answer(lab)).toMatchObject({ status: "503", code: "ServiceUnavailable" });
+        // Longer than it takes a node to find out whether another one serves.
+        await until("they have looked at each other", () => now() - at > ALL_RGWS_DEAD_MS + 6_000, 15_000, 200);
+        expect(await each(nodes, isStarved)).toBe(true);
         const mended = now();
         await Promise.all([1, 2, 3].map((index) => lab.startEndpoint(index)));
-        measured("all RGWs dead: back", await watch.settled(addresses, mended, BACK_WITHIN_MS), { round });
+        await until("clients are served", async () => (await answer(lab)).status !== "503", BACK_WITHIN_MS, 50);
+        measured("all RGWs dead: clients are served again", now() - mended, { round });
+        await until("every node is back", async () => !(await any(nodes, isStarved)), BACK_WITHIN_MS, 100);
+        await watch.settled(addresses, now(), BACK_WITHIN_MS);
+        expect(watch.states().filter(({ at: when, nextHops }) => when > at && nextHops.length === 0)).toEqual([]);
       }
     },
-    60_000 + ROUNDS * 30_000,
+    60_000 + ROUNDS * 60_000,
+  );
+
+  test(
+    "one node alone that no longer reaches an RGW",
+    async () => {
+      const [node, address] = [cluster.nodes[1], cluster.addresses[1]];
+      if (node === undefined || address === undefined) throw new Error("the cluster has no second node");
+      for (let round = 1; round <= ROUNDS; round++) {
+        const at = now();
+        const close = "nft 'add table ip evil; add chain ip evil out { type filter hook output priority 0; }";
+        await node.exec(["sh", "-c", `${close}; add rule ip evil out tcp dport 7480 reject with tcp reset'`]);
+        const gone = await cluster.watch.gone(address, at, ALL_RGWS_DEAD_MS + 2_000);
+        measured("one node without an RGW: gone", gone, { round });
+        expect(gone).toBeLessThanOrEqual(ALL_RGWS_DEAD_MS);
+        await until("it has withdrawn", async () => !(await routeOf(node)).announced, 15_000, 200);
+        const mended = now();
+        await node.exec(["nft", "delete table ip evil"]);
+        const back = await cluster.watch.settled(cluster.addresses, mended, BACK_WITHIN_MS);
+        measured("one node without an RGW: back", back, { round });
+      }
+    },
+    60_000 + ROUNDS * 60_000,
   );
 
   test("one RGW dead or hanging: nothing changes", async () => {
@@ -207,4 +236,24 @@ function killed(process: Parameters<typeof signal>[0]): number {
   const at = now();
   signal(process, "SIGKILL");
   return at;
+}
+
+type Route = { readonly announced: boolean; readonly starved: boolean };
+
+/** What the node's health loop says of the VIP. */
+async function routeOf(node: LabNode): Promise<Route> {
+  const { stdout } = await ober(node, ["status", "--json"], { accept: [0, 1] });
+  return (JSON.parse(stdout) as { vips: readonly [Route] }).vips[0];
+}
+const isStarved = async (node: LabNode) => (await routeOf(node)).starved;
+const each = async <T>(all: readonly T[], holds: (one: T) => Promise<boolean>) =>
+  (await Promise.all(all.map(holds))).every((it) => it);
+const any = async <T>(all: readonly T[], holds: (one: T) => Promise<boolean>) =>
+  (await Promise.all(all.map(holds))).some((it) => it);
+
+/** What a client gets through the VIP. */
+async function answer(lab: Lab): Promise<{ readonly status: string; readonly code: string | undefined }> {
+  const curl = ["curl", "-sk", "-m", "5", "-w", "\n%{http_code}", "https://10.99.0.100/bucket/object"];
+  const { stdout } = await lab.client(curl, { accept: [0, 7, 28, 35, 52, 56] });
+  return { status: stdout.slice(-3), code: /<Code>(\w+)<\/Code>/.exec(stdout)?.[1] };
 }
