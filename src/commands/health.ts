@@ -31,6 +31,12 @@ export default defineCommand({
     timeoutMs: { type: "string", valueHint: "MS", description: "How long one check waits for its answer" },
     rise: { type: "string", valueHint: "N", description: "Good checks in a row before an announcement" },
     fall: { type: "string", valueHint: "N", description: "Failed checks in a row before a withdrawal" },
+    guarded: { type: "boolean", description: "Without an RGW, stay announced while no other node serves" },
+    peer: {
+      type: "string",
+      valueHint: "ADDRESS",
+      description: "With --guarded: another node, which is asked; may be repeated",
+    },
     drainFlag: { type: "string", valueHint: "FILE", description: "While this file exists, every VIP is withdrawn" },
     passingDrainFlag: { type: "string", valueHint: "FILE", description: "The same, where the disk cannot be written" },
     hold: {

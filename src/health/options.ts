@@ -82,14 +82,16 @@ export function readOptions(words: readonly string[], executable: string): Healt
     "--map": `${prefixOf(executable)}/etc/haproxy/serves.map`,
   };
   const vips: Vip[] = [];
-  let peers: string[] | undefined;
+  const peers: string[] = [];
+  let guarded = false;
   let once = false;
   let alive = false;
   let standsBy = false;
   for (let i = 0; i < words.length; i++) {
     const word = words[i] ?? "";
-    if (word === "--once" || word === "--alive" || word === "--stands-by") {
-      if (word === "--once") once = true;
+    if (word === "--once" || word === "--alive" || word === "--stands-by" || word === "--guarded") {
+      if (word === "--guarded") guarded = true;
+      else if (word === "--once") once = true;
       else if (word === "--alive") alive = true;
       else standsBy = true;
       continue;
@@ -102,17 +104,14 @@ export function readOptions(words: readonly string[], executable: string): Healt
       vips.push(vip);
       continue;
     }
-    if (word.startsWith("--peers=")) {
-      peers = word.slice("--peers=".length).split(",").filter(Boolean);
-      const odd = peers.find((peer) => readVip(peer)?.group !== "");
-      if (odd !== undefined) return problem(`--peers: '${odd}' is not an address`);
-      continue;
-    }
     const equals = word.indexOf("=");
     const name = equals < 0 ? word : word.slice(0, equals);
     const value = equals < 0 ? words[++i] : word.slice(equals + 1);
     if (value === undefined || value === "") return problem(`${name} needs a value`);
-    if (name in numbers) {
+    if (name === "--peer") {
+      if (readVip(value)?.group !== "") return problem(`--peer: '${value}' is not an address`);
+      peers.push(value);
+    } else if (name in numbers) {
       const key = name as keyof typeof DEFAULTS;
       const number = /^\d+$/.test(value) ? Number(value) : 0;
       if (number < 1 || number > LIMITS[key])
@@ -149,7 +148,7 @@ export function readOptions(words: readonly string[], executable: string): Healt
     stateFile: texts["--state"],
     historyFile: texts["--history"],
     map,
-    peers,
+    peers: guarded ? peers : undefined,
   };
 }
 

@@ -48,7 +48,9 @@ function healthCommand(config: Config, facts: NodeFacts, paths: Paths): string {
     "health",
     "--url",
     `http://127.0.0.1:${config.stats_port}/health`,
-    ...(config.when_all_down === "announce" ? [`--peers=${otherNodes(config, facts).join(",")}`] : []),
+    ...(config.when_all_down === "announce"
+      ? ["--guarded", ...otherNodes(config, facts).map((node) => `--peer ${node}`)]
+      : []),
     ...config.vips.map(argument),
   ].join(" ");
 }

@@ -37,11 +37,17 @@ function startPeer(hostname: string, port: number, vips: readonly string[]): Pee
   return Object.assign(peer, { [Symbol.dispose]: () => void server.stop(true) });
 }
 
-async function starve(peers: readonly string[], flags: readonly string[] = []) {
+async function starve(peers: readonly string[]) {
   const directory = temporaryDirectory();
   const haproxy = await startHaproxy(directory.path);
   const start = () =>
-    startHealth(OBER, directory.path, ["--url", haproxy.url, `--peers=${peers.join(",")}`, ...flags, GROUP]);
+    startHealth(OBER, directory.path, [
+      "--url",
+      haproxy.url,
+      "--guarded",
+      ...peers.map((peer) => `--peer=${peer}`),
+      GROUP,
+    ]);
   return { directory, haproxy, start };
 }
 

@@ -26,14 +26,15 @@ test("reads what ExaBGP's run line says", () => {
 });
 
 test.each([
-  ["--peers=", []],
-  ["--peers=10.0.0.2,10.0.0.3", ["10.0.0.2", "10.0.0.3"]],
+  ["--guarded", []],
+  ["--guarded --peer 10.0.0.2 --peer=10.0.0.3", ["10.0.0.2", "10.0.0.3"]],
+  ["--peer 10.0.0.2", undefined],
 ])("takes %s as the nodes to ask", (flag, peers) => {
   expect(read(`${flag} 10.0.0.100`)).toMatchObject({ peers });
 });
 
 test("refuses a peer that is not an address", () => {
-  expect(read("--peers=10.0.0.2,n3 10.0.0.100")).toMatchObject({ problem: "--peers: 'n3' is not an address" });
+  expect(read("--guarded --peer n3 10.0.0.100")).toMatchObject({ problem: "--peer: 'n3' is not an address" });
 });
 
 test("takes values after a blank and after an equals sign", () => {
