@@ -147,6 +147,11 @@ export function routeVerdict(state: HealthState | undefined, address: string, no
     const problem = vip.problem ?? vip.cause;
     return stops(fail(`ExaBGP does not acknowledge the route: ${problem}`, RESTART));
   }
+  if (vip.scarce)
+    return warn(
+      `announced ${when} as the last choice: ${vip.cause}${probe}`,
+      "ober status: bring the RGWs back that do not answer",
+    );
   if (vip.leaving || vip.starved) return pass(`announced ${when} as the last choice: ${vip.cause}${probe}`);
   if (vip.announced) return pass(`announced ${when}, acknowledged by ExaBGP${probe}`);
   return stops(warn(`withdrawn ${when}: ${vip.cause}${probe}`, "ober doctor"));

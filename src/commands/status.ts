@@ -346,13 +346,13 @@ function silence(answers: boolean | undefined): string {
 }
 
 function routeWord(
-  { vip, announced, starved, leaving, acknowledged }: NodeStatus["vips"][number],
+  { vip, announced, scarce, starved, leaving, acknowledged }: NodeStatus["vips"][number],
   service: NodeStatus["service"],
   good: (ok: boolean, text: string) => string,
 ): string {
   const lost = service.some((one) => one.vip === vip && one.reason === "bgp");
   if (lost && announced) return good(false, "announced to no router");
-  if (starved && acknowledged) return good(false, "announced as the last choice");
+  if ((scarce || starved) && acknowledged) return good(false, "announced as the last choice");
   if (leaving && acknowledged) return good(true, "announced as the last choice");
   if (announced) return good(acknowledged, acknowledged ? "announced" : "announced, not confirmed");
   return good(false, acknowledged ? "withdrawn" : "not announced");

@@ -25,6 +25,7 @@ import {
   rowsOf,
   section,
   sections,
+  serverCount,
   text,
   truth,
   whole,
@@ -373,6 +374,20 @@ export const KEYS = {
           ask: false,
         },
       ),
+      min_servers: key(serverCount, 0, {
+        says: "With fewer gateways than this, a node in BGP mode is the routers' last choice: they prefer nodes that see more. A number, or a share such as 50%.",
+        since: FIRST,
+        example: "50%",
+        empty: "one is enough",
+        ask: false,
+      }),
+      enough_servers: key(serverCount, 0, {
+        says: "With so many gateways again, it is as good as any; more than min_servers, so that one gateway that comes and goes moves no traffic.",
+        since: FIRST,
+        example: "75%",
+        empty: "min_servers",
+        ask: false,
+      }),
       max_requests: key(whole(1, 1_000_000, { unit: "requests" }), 1024, {
         says: "How many requests a gateway works on at a time (its rgw_max_concurrent_requests), from all nodes. More wait, then get 503 SlowDown.",
         since: FIRST,

@@ -5,11 +5,13 @@
  * The first phase is "unknown": whatever is decided first is a transition, so that a route that an earlier process left in
  * ExaBGP is cleared (ExaBGP keeps the routes of a process that died).
  */
-export type Phase = "unknown" | "up" | "starved" | "leaving" | "down" | "drained" | "held" | "stopped";
+export type Phase = "unknown" | "up" | "scarce" | "starved" | "leaving" | "down" | "drained" | "held" | "stopped";
 
 export type Event =
   | { readonly type: "up" }
   | { readonly type: "down"; readonly cause: string }
+  /** The check is good, and fewer RGWs answer than the node needs to carry its share: routers shall prefer others as long as there are any. */
+  | { readonly type: "scarce"; readonly cause: string }
   /** HAProxy answers, and no RGW does. `stays`: as far as is known, no other node serves either; see domain/guard.ts. */
   | { readonly type: "starved"; readonly cause: string; readonly stays: boolean }
   /** HAProxy is certainly gone: there is nothing to count. */
@@ -36,15 +38,21 @@ export function step(state: State, event: Event, policy: Policy): readonly [Stat
   if (state.phase === "stopped") return [state];
   switch (event.type) {
     case "up": {
-      const streak = Math.min(Math.max(state.streak, 0) + 1, policy.rise);
+      const streak = good(state, policy);
       // The first RGW that is back serves at once: HAProxy itself has counted its checks, and the VIP is announced already.
-      if (state.phase === "up" || (streak < policy.rise && state.phase !== "starved")) return [{ ...state, streak }];
+      if (state.phase === "up" || (streak < policy.rise && !isLastChoice(state.phase))) return [{ ...state, streak }];
       return enter("up", streak, state, "HAProxy answers");
     }
     case "down": {
       const streak = Math.max(Math.min(state.streak, 0) - 1, -policy.fall);
       if (state.phase === "down" || streak > -policy.fall) return [{ ...state, streak }];
       return enter("down", streak, state, event.cause);
+    }
+    case "scarce": {
+      const streak = good(state, policy);
+      const isAnnounced = state.phase === "up" || isLastChoice(state.phase);
+      if (state.phase === "scarce" || (streak < policy.rise && !isAnnounced)) return [{ ...state, streak }];
+      return enter("scarce", streak, state, event.cause);
     }
     case "starved": {
       if (!event.stays) return step(state, { type: "down", cause: event.cause }, policy);
@@ -63,7 +71,8 @@ export function step(state: State, event: Event, policy: Policy): readonly [Stat
     case "leaving":
       if (state.phase === "leaving") return [{ ...state, streak: policy.rise }];
       // What is not announced does not come in order to leave.
-      if (state.phase !== "up") return step(state, { type: "drained", cause: event.cause }, policy);
+      if (state.phase !== "up" && state.phase !== "scarce")
+        return step(state, { type: "drained", cause: event.cause }, policy);
       return enter("leaving", policy.rise, state, event.cause);
     case "stop":
       return enter("stopped", 0, state, event.cause);
@@ -71,6 +80,12 @@ export function step(state: State, event: Event, policy: Policy): readonly [Stat
       return event satisfies never;
   }
 }
+
+/** The streak after a good check. */
+const good = ({ streak }: State, { rise }: Policy) => Math.min(Math.max(streak, 0) + 1, rise);
+
+/** Announced, and not preferred, for want of RGWs. */
+const isLastChoice = (phase: Phase) => phase === "scarce" || phase === "starved";
 
 function enter(phase: Phase, streak: number, { phase: from }: State, cause: string): readonly [State, Transition] {
   return [

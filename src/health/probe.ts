@@ -12,13 +12,16 @@ import type { Target } from "./options.ts";
  * - "timeout", "status", "malformed": a failure like any other.
  */
 export type ProbeResult =
-  | { readonly ok: true; readonly latencyMs: number }
+  | { readonly ok: true; readonly servers?: Servers; readonly latencyMs: number }
   | {
       readonly ok: false;
       readonly kind: "refused" | "closed" | "timeout" | "status" | "malformed";
       readonly reason: string;
       readonly latencyMs: number;
     };
+
+/** How many RGWs answer, and the marks of `min_servers`: below `low` the node is the last choice, from `high` on it is as good as any. */
+export type Servers = { readonly alive: number; readonly low: number; readonly high: number };
 
 export type Prober = {
   /** Asks once; never throws for a network reason. One at a time. */
@@ -37,7 +40,9 @@ type Connection = {
 };
 
 /** A result without its latency, which only `probe` knows. */
-type Outcome = { ok: true } | { ok: false; kind: Exclude<ProbeResult, { ok: true }>["kind"]; reason: string };
+type Outcome =
+  | { ok: true; servers?: Servers }
+  | { ok: false; kind: Exclude<ProbeResult, { ok: true }>["kind"]; reason: string };
 
 /** More than any answer to `/health`; a server that sends more is not the one we know. */
 const LONGEST_ANSWER = 16_384;
@@ -163,8 +168,14 @@ export function readAnswer(text: string): { readonly outcome: Outcome; readonly 
   const length = /\r\ncontent-length: *(\d+)/.exec(head)?.[1];
   const last = length === undefined || Number(length) > LONGEST_ANSWER || /\r\nconnection: *close/.test(head);
   if (!last && text.length < headEnd + 4 + Number(length)) return undefined;
-  if (status === "200") return { outcome: { ok: true }, last };
+  if (status === "200") return { outcome: { ok: true, ...serversIn(text.slice(headEnd + 4)) }, last };
   return { outcome: { ok: false, kind: "status", reason: `HAProxy answers ${status}` }, last };
+}
+
+/** `up ALIVE LOW HIGH`, as HAProxy says for a group with `min_servers`; without one it says `up`. */
+function serversIn(body: string): { readonly servers?: Servers } {
+  const [alive, low, high] = (/^up (\d{1,6}) (\d{1,6}) (\d{1,6})\n/.exec(body) ?? []).slice(1).map(Number);
+  return alive === undefined || low === undefined || high === undefined ? {} : { servers: { alive, low, high } };
 }
 
 /** What a check says while HAProxy has no RGW to send a request to. */

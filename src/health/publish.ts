@@ -52,7 +52,8 @@ function served(
 ): Serves {
   for (const { state, vips } of seen.watches) {
     for (const vip of vips) {
-      const serves = seen.session && state.phase === "up" && seen.dialog.of(vip).acknowledged;
+      const serves =
+        seen.session && (state.phase === "up" || state.phase === "scarce") && seen.dialog.of(vip).acknowledged;
       if (!serves) since.delete(vip.address);
       else if (!since.has(vip.address)) since.set(vip.address, seen.at);
     }

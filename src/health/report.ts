@@ -50,6 +50,7 @@ const LONGEST_LINE = 4_000;
 const VERBS = {
   unknown: "undecided",
   up: "announced",
+  scarce: "announced as the last choice",
   starved: "announced as the last choice",
   leaving: "announced as the last choice",
   down: "withdrawn",
@@ -214,7 +215,8 @@ export function createReport(options: LoopOptions, dialog: Dialog, room: Room): 
       return {
         vip: vip.address,
         group,
-        announced: state.phase === "up" || state.phase === "starved" || state.phase === "leaving",
+        announced: ["up", "scarce", "starved", "leaving"].includes(state.phase),
+        ...(state.phase === "scarce" ? { scarce: true as const } : {}),
         ...(state.phase === "starved" ? { starved: true as const } : {}),
         ...(state.phase === "leaving" ? { leaving: true as const } : {}),
         acknowledged,

@@ -1,4 +1,4 @@
-import type { Transition } from "./machine.ts";
+import type { Phase, Transition } from "./machine.ts";
 import type { Vip } from "./options.ts";
 
 /** `demote` announces as the last choice. */
@@ -7,11 +7,11 @@ export type Action = "announce" | "demote" | "withdraw";
 /** What a transition means for the routes; undefined when they already are as it wants them (down -> drained). */
 export function actionOf({ from, to }: Transition): Action | undefined {
   if (to === "up") return "announce";
-  if (to === "leaving" || to === "starved") return "demote";
-  return from === "up" || from === "starved" || from === "leaving" || from === "unknown" || to === "stopped"
-    ? "withdraw"
-    : undefined;
+  if (isDemoted(to)) return isDemoted(from) ? undefined : "demote";
+  return from === "up" || isDemoted(from) || from === "unknown" || to === "stopped" ? "withdraw" : undefined;
 }
+
+const isDemoted = (phase: Phase) => phase === "scarce" || phase === "starved" || phase === "leaving";
 
 /** GRACEFUL_SHUTDOWN, RFC 8326, and for routers that do not know it a metric that is worse than any. */
 const LAST_CHOICE = " med 4294967295 community [ 65535:0 ]";

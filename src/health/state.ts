@@ -51,6 +51,8 @@ export type VipState = {
   readonly announced: boolean;
   /** It is announced as the last choice, because the node is about to be drained. */
   readonly leaving?: true;
+  /** It is announced as the last choice, because fewer RGWs answer than `min_servers`. */
+  readonly scarce?: true;
   /** It is announced as the last choice, because no RGW answers and no other node is known to serve: clients get 503. */
   readonly starved?: true;
   /** ExaBGP confirmed that it did what ober wants. */

@@ -1,7 +1,7 @@
 import { drainCause, HELD_CAUSE, isDrained, isHeld, isSoft } from "./drain.ts";
 import { type Event, INITIAL, type State, step, type Transition } from "./machine.ts";
 import { type LoopOptions, targetOf, type Vip } from "./options.ts";
-import { createProber, NO_RGW, type ProbeResult } from "./probe.ts";
+import { createProber, NO_RGW, type ProbeResult, type Servers } from "./probe.ts";
 
 /** One backend group and its VIPs: checks it again and again, and passes on what comes of it. */
 export type Watch = {
@@ -100,18 +100,28 @@ export function createWatch(group: string, options: LoopOptions, listener: Watch
 
   async function eventOf(result: ProbeResult): Promise<Event> {
     if (await isDrained(options.drainFlags)) {
-      const leaves = (state.phase === "up" || state.phase === "leaving") && (await isSoft(options.drainFlags));
+      const leaves = ["up", "scarce", "leaving"].includes(state.phase) && (await isSoft(options.drainFlags));
       const type = leaves ? "leaving" : "drained";
       if (!leaves || result.ok) {
         return { type, cause: state.phase === type ? cause : await drainCause(options.drainFlags) };
       }
     }
     if (await isHeld(options.hold)) return { type: "held", cause: HELD_CAUSE };
-    if (result.ok) return { type: "up" };
+    if (result.ok) return scarcity(result.servers) ?? { type: "up" };
     if (result.reason === NO_RGW) {
       return { type: "starved", cause: "no RGW answers", stays: listener.stays(watch, starvedAt ?? performance.now()) };
     }
     return { type: result.kind === "refused" ? "dead" : "down", cause: result.reason };
+  }
+
+  function scarcity(servers: Servers | undefined): Event | undefined {
+    if (servers === undefined) return undefined;
+    const { alive, low, high } = servers;
+    if (alive >= (state.phase === "scarce" ? high : low)) return undefined;
+    return {
+      type: "scarce",
+      cause: `${alive} RGW${alive === 1 ? " answers" : "s answer"}, fewer than ${low} (min_servers)`,
+    };
   }
 
   /** The sentinel: HAProxy closed the idle connection. It died or reloads; the next check tells, now. */

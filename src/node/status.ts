@@ -82,6 +82,8 @@ type VipStatus = {
   readonly backend: string;
   readonly onInterface: boolean;
   readonly announced: boolean;
+  /** It is announced as the last choice, because fewer RGWs answer than min_servers. */
+  readonly scarce: boolean;
   /** It is announced as the last choice, because no RGW answers and no other node is known to serve. */
   readonly starved: boolean;
   /** It is announced as the last choice, because the node is about to leave. */
@@ -233,6 +235,7 @@ function vipStatus(
     backend: vip.backend,
     onInterface: local.has(vip.address),
     announced: said?.announced === true,
+    scarce: said?.scarce === true,
     starved: said?.starved === true,
     leaving: said?.leaving === true,
     acknowledged: said?.acknowledged === true,

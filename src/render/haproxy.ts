@@ -171,15 +171,34 @@ function routes(config: Config): readonly string[] {
  * which `monitor-uri` does not.
  */
 function healthRules(backends: readonly Backend[]): readonly string[] {
-  const up = (path: string, condition: string) =>
-    `http-request return status 200 content-type text/plain string "up\\n" if { path ${path} } ${condition}`;
+  const up = (path: string, { name, ...group }: Pick<Backend, "name"> | Backend) => {
+    const marks = "servers" in group ? marksOf(group) : undefined;
+    const said =
+      marks === undefined ? `string "up\\n"` : `lf-string "up %[nbsrv(${name})] ${marks.low} ${marks.high}\\n"`;
+    return `http-request return status 200 content-type text/plain ${said} if { path ${path} } { nbsrv(${name}) ge 1 }`;
+  };
   const down = (path: string) =>
     `http-request return status 503 content-type text/plain string "no live server\\n" if { path ${path} }`;
   return [
-    ...backends.map(({ name }) => up("/health", `{ nbsrv(${name}) ge 1 }`)),
+    // Of one group alone the node as a whole says what the group says.
+    ...(backends.length === 1
+      ? backends.map((group) => up("/health", group))
+      : backends.map(({ name }) => up("/health", { name }))),
     down("/health"),
-    ...backends.flatMap(({ name }) => [up(`/health/${name}`, `{ nbsrv(${name}) ge 1 }`), down(`/health/${name}`)]),
+    ...backends.flatMap((group) => [up(`/health/${group.name}`, group), down(`/health/${group.name}`)]),
   ];
+}
+
+/** The marks of `min_servers` as numbers of servers; undefined where one is enough. */
+export function marksOf({
+  servers,
+  min_servers,
+  enough_servers,
+}: Pick<Backend, "servers" | "min_servers" | "enough_servers">) {
+  const count = (mark: number | string) =>
+    typeof mark === "number" ? mark : Math.ceil((Number.parseInt(mark, 10) / 100) * servers.length);
+  const low = count(min_servers);
+  return low < 1 ? undefined : { low, high: Math.max(low, count(enough_servers)) };
 }
 
 /** What the other nodes ask for. HAProxy itself knows whether the node leaves traffic. */

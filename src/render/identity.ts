@@ -62,9 +62,14 @@ export function sectionHashes(config: Config): Readonly<Record<string, string>> 
   // Keys that came later count where they are set: nodes of two versions then have the same hashes of the same file.
   const keepalived = { ...vrrp, ...(owners === "address" ? {} : { owners }) };
   const vips = config.vips.map(({ vrid, ...vip }) => ({ ...vip, ...(vrid === 0 ? {} : { vrid }) }));
+  const backends = config.backends.map(({ min_servers, enough_servers, ...group }) => ({
+    ...group,
+    ...(min_servers === 0 ? {} : { min_servers }),
+    ...(enough_servers === 0 ? {} : { enough_servers }),
+  }));
   const { when_all_down, ...others } = config;
   const guard = when_all_down === "announce" ? {} : { when_all_down };
-  const shared: Record<string, unknown> = { ...others, ...guard, bgp, keepalived, vips };
+  const shared: Record<string, unknown> = { ...others, ...guard, bgp, keepalived, vips, backends };
   return Object.fromEntries(
     Object.keys(shared)
       .sort()

@@ -181,6 +181,7 @@ export const OWN_FILES = {
           vip: text,
           group: text,
           announced: v.boolean(),
+          scarce: v.optional(v.literal(true)),
           starved: v.optional(v.literal(true)),
           leaving: v.optional(v.literal(true)),
           acknowledged: v.boolean(),

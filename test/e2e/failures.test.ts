@@ -161,6 +161,37 @@ describe("with BFD, a node leaves the router's kernel in time and comes back by 
     60_000 + ROUNDS * 60_000,
   );
 
+  test("with min_servers, a node that sees few RGWs is the last choice, and all of them that do share again", async () => {
+    const { addresses, nodes, watch } = cluster;
+    const [node, address] = [nodes[1], addresses[1]];
+    if (node === undefined || address === undefined) throw new Error("the cluster has no second node");
+    const yaml = "/opt/ober/etc/ober.yaml";
+    const both =
+      "for name in rgw1 rgw2; do nft add rule ip evil out ip daddr $(getent ahostsv4 $name | head -1 | cut -d' ' -f1) tcp dport 7480 reject with tcp reset; done";
+    const cut = `nft 'add table ip evil; add chain ip evil out { type filter hook output priority 0; }' && ${both}`;
+    const on = (all: readonly LabNode[], command: string) =>
+      Promise.all(all.map((one) => one.exec(["sh", "-c", command], { timeoutMs: 60_000 })));
+    for (const one of nodes) {
+      await on([one], `cp ${yaml} /root/kept.yaml && ober config set backends[0].min_servers 2 --yes -q`);
+    }
+    await watch.settled(addresses, now(), BACK_WITHIN_MS);
+    const at = now();
+    await on([node], cut);
+    measured("one node below min_servers: gone", await watch.gone(address, at, ALL_RGWS_DEAD_MS + 2_000));
+    expect(await routeOf(node)).toMatchObject({ announced: true, scarce: true });
+    await on(
+      nodes.filter((one) => one !== node),
+      cut,
+    );
+    measured("every node below min_servers: shared again", await watch.settled(addresses, now(), BACK_WITHIN_MS));
+    await on(nodes, "nft delete table ip evil");
+    const isScarce = async (one: LabNode) => (await routeOf(one)).scarce;
+    await until("every node is as good as any", async () => !(await any(nodes, isScarce)), BACK_WITHIN_MS, 200);
+    for (const one of nodes) await on([one], `mv /root/kept.yaml ${yaml} && ober apply --yes -q`);
+    await watch.settled(addresses, now(), BACK_WITHIN_MS);
+    expect(watch.states().filter(({ at: when, nextHops }) => when > at && nextHops.length === 0)).toEqual([]);
+  }, 180_000);
+
   test("one RGW dead or hanging: nothing changes", async () => {
     const { lab, addresses, watch } = cluster;
     const before = watch.states().length;
@@ -238,7 +269,7 @@ function killed(process: Parameters<typeof signal>[0]): number {
   return at;
 }
 
-type Route = { readonly announced: boolean; readonly starved: boolean };
+type Route = { readonly announced: boolean; readonly scarce: boolean; readonly starved: boolean };
 
 /** What the node's health loop says of the VIP. */
 async function routeOf(node: LabNode): Promise<Route> {

@@ -70,6 +70,19 @@ export function whole(from: number, to: number, words: { unit?: string; what?: s
   return { ...number(fits, { ...words, from, to, what }), json: { type: "integer", minimum: from, maximum: to } };
 }
 
+/** A number of servers, or a share of those in the group; 0 for none. */
+export const serverCount = {
+  schema: v.custom<number | string>(
+    (input) => (typeof input === "number" && Number.isInteger(input) && input >= 0 && input <= 4096) || isShare(input),
+    mustBe("a number of gateways (0-4096), or a share of them such as 50%"),
+  ),
+  typed: "text",
+  json: { type: ["integer", "string"], minimum: 0, maximum: 4096, pattern: "^[1-9][0-9]?%$" },
+  range: "0-4096, or 1%-99%",
+} satisfies Kind;
+
+const isShare = (input: unknown) => typeof input === "string" && /^[1-9]\d?%$/.test(input);
+
 /** true or false. */
 export const truth = {
   schema: v.boolean(mustBe("true or false")),

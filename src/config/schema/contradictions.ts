@@ -120,6 +120,7 @@ function backendProblems(backends: readonly Entry[]): ConfigProblem[] {
         ? [{ path: `backends[${index}].servers`, message: "must have at least one server" }]
         : [],
     ),
+    ...backends.flatMap(({ entry, index }) => countProblems(entry, `backends[${index}]`)),
     ...backends.flatMap(({ entry, index }) => tlsProblems(entry, `backends[${index}]`)),
     ...(total > MOST_SERVERS
       ? [
@@ -130,6 +131,22 @@ function backendProblems(backends: readonly Entry[]): ConfigProblem[] {
         ]
       : []),
   ];
+}
+
+/** A group that can never have as many servers as it needs. */
+function countProblems(entry: Record<string, unknown>, path: string): ConfigProblem[] {
+  const most = listOf(entry["servers"]).length;
+  return ["min_servers", "enough_servers"].flatMap((key) => {
+    const mark = entry[key];
+    return typeof mark === "number" && mark > most && most > 0
+      ? [
+          {
+            path: `${path}.${key}`,
+            message: `must be at most ${most}, the servers of the group, not ${mark}: the node would always be the last choice`,
+          },
+        ]
+      : [];
+  });
 }
 
 /** A server is verified by its name. A certificate carries no addresses, so a server that is given as one needs the name from `sni`. */

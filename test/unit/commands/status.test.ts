@@ -35,6 +35,7 @@ const status: NodeStatus = {
       backend: "s3",
       onInterface: true,
       announced: true,
+      scarce: false,
       starved: false,
       leaving: false,
       acknowledged: true,

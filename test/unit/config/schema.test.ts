@@ -13,7 +13,15 @@ const bgp = (change: object) => ({ ...LEAST, bgp: { ...LEAST.bgp, ...change } })
 
 /** What the Python version's save() writes. */
 /** The keys of a group that the Python version did not have. */
-const NEW_GROUP = { resolve: "start", tls: false, ca_file: "", sni: "", verify: true } as const;
+const NEW_GROUP = {
+  min_servers: 0,
+  enough_servers: 0,
+  resolve: "start",
+  tls: false,
+  ca_file: "",
+  sni: "",
+  verify: true,
+} as const;
 const ACME = { acme_enabled: true, acme_domain: "s3.example.org", route53_enabled: true };
 
 /** Keys of certs that the Python version did not have. */
@@ -564,6 +572,16 @@ describe("a bad value", () => {
       "more VIPs than VRIDs",
       { ...LEAST, ha_mode: "keepalived", vips: Array.from({ length: 256 }, (_, index) => `10.1.1.${index}`) },
       "vips: must be at most 255 addresses, not 256",
+    ],
+    [
+      "more servers needed than there are",
+      { ...LEAST, backends: [{ name: "s3", servers: ["rgw[1-3]:7480"], min_servers: 4 }] },
+      "backends[0].min_servers: must be at most 3, the servers of the group, not 4: the node would always be the last choice",
+    ],
+    [
+      "a share that is none",
+      { ...LEAST, backends: [{ name: "s3", servers: ["rgw1:7480"], min_servers: "100%" }] },
+      'backends[0].min_servers: must be a number of gateways (0-4096), or a share of them such as 50%, not "100%"',
     ],
   ])("is refused: %s", (_what, input, problem) => {
     expect(problems(input)).toEqual([problem]);

@@ -7,6 +7,7 @@ const POLICY = { rise: 2, fall: 3 };
 const EVENTS: Record<string, Event> = {
   "+": { type: "up" },
   "-": { type: "down", cause: "HAProxy answers 503" },
+  f: { type: "scarce", cause: "1 RGW answers" },
   n: { type: "starved", cause: "no RGW answers", stays: true },
   w: { type: "starved", cause: "no RGW answers", stays: false },
   "!": { type: "dead", cause: "nothing listens" },
@@ -53,6 +54,19 @@ describe("the machine", () => {
     ["withdraws when it dies while it leaves", "+ + l ! l", ". announce demote withdraw (drained)"],
     ["withdraws after three failures while it leaves", "+ + l - - -", ". announce demote . . withdraw"],
     ["does not come in order to leave", "l + l", "withdraw . ."],
+    [
+      "is the last choice at once when few RGWs answer, and preferred at once when enough do",
+      "+ + f f + f",
+      ". announce demote . announce demote",
+    ],
+    ["needs two good checks with few RGWs as well", "- - - f f", ". . withdraw . demote"],
+    [
+      "says nothing new when few RGWs become none, or some",
+      "+ + f n n n f",
+      ". announce demote . . (starved) (scarce)",
+    ],
+    ["withdraws when few RGWs become none and another node serves", "+ + f w w w", ". announce demote . . withdraw"],
+    ["leaves as the last choice that it is already", "+ + f l d", ". announce demote (leaving) withdraw"],
     ["stays as the last choice when no RGW answers anywhere", "+ + n n n n", ". announce . . demote ."],
     ["withdraws when no RGW answers here and another node serves", "+ + w w w w", ". announce . . withdraw ."],
     [
@@ -108,6 +122,7 @@ describe("the machine", () => {
       const expected: Record<Phase, boolean | undefined> = {
         unknown: undefined,
         up: true,
+        scarce: true,
         starved: true,
         leaving: true,
         down: false,

@@ -176,6 +176,10 @@ describe("an answer", () => {
     ["HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r", undefined],
     ["HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no", undefined],
     ["HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", { outcome: { ok: true }, last: false }],
+    [
+      "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nup 3 2 4\n",
+      { outcome: { ok: true, servers: { alive: 3, low: 2, high: 4 } }, last: false },
+    ],
     ["HTTP/1.0 200 OK\r\n\r\n", { outcome: { ok: true }, last: true }],
     ["HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n", { outcome: { ok: true }, last: true }],
     [
