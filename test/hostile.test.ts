@@ -87,17 +87,17 @@ describe("an ober.yaml is refused", () => {
     [
       "with a tab as indentation",
       "bgp:\n\tlocal_as: 1\n",
-      "line 2, column 1: the line is indented with a tab: write blanks",
+      "line 2, column 1: the line is indented with a tab: use blanks",
     ],
     [
       "with a second document",
       `${GOOD}---\n${GOOD}`,
-      "line 5, column 1: a second document begins here: write one only",
+      "line 5, column 1: a second document begins here: write only one",
     ],
     [
       "with an object of Python",
       also("nodes: !!python/object/apply:os.system [reboot]"),
-      "line 5, column 8: tags are not allowed: write the value without it",
+      "line 5, column 8: tags are not allowed: write the value without the tag",
     ],
     [
       "with an open bracket",
@@ -149,7 +149,7 @@ describe("an ober.yaml is refused", () => {
     [
       "with S3's own port",
       also("stats_port: 443"),
-      "stats_port: must be another port: 443 is needed for S3, ACME, BGP or BFD",
+      "stats_port: must not be 443: S3, ACME, BGP or BFD needs that port",
     ],
     [
       "with an AS number too large",
@@ -159,7 +159,7 @@ describe("an ober.yaml is refused", () => {
     [
       "with hold time 0",
       bgp("neighbors: [r1], hold_time: 0"),
-      "bgp.hold_time: must be at least 3 seconds: 0 would turn the detection of a dead node off",
+      "bgp.hold_time: must be at least 3 seconds: 0 would disable the detection of dead nodes",
     ],
     [
       "with a multiplier of 255",
@@ -243,7 +243,7 @@ describe("an ober.yaml is refused", () => {
     [
       "with a section's name for a group",
       group('name: ober_stats, servers: ["rgw1:1"]'),
-      'backends[0].name: "ober_stats" is the name of a section that ober writes itself: choose another',
+      'backends[0].name: "ober_stats" is reserved for a section that ober writes: choose another name',
     ],
     [
       "with a directive in a server",
