@@ -52,7 +52,7 @@ const QUESTIONS = [
   "s3: Path",
   "s3: Check interval",
   "s3: Requests that each gateway",
-  "s3: Speak TLS",
+  "s3: Use TLS",
   "Another backend group?",
   "Certificate: PEM file",
   "Get certificates by ACME",

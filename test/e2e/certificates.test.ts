@@ -124,7 +124,7 @@ test("a file that HAProxy refuses is told before the next start needs it, and by
   // Whoever rebuilds the blocks finds nothing wrong with it.
   writeFileSync(onNode(file), good.split("\n").toSpliced(4, 0, "").join("\n"));
   await until("it is refused", async () => (await said("certs", "check")).code === 1, 15_000);
-  const blank = `${file}: block 1 (CERTIFICATE) has a blank line within (line 5), which ends a header for OpenSSL`;
+  const blank = `${file}: block 1 (CERTIFICATE) has a blank line inside (line 5), which OpenSSL reads as the end of a header`;
   for (const command of [["certs"], ["status"], ["doctor", "--only", "certificate"], ["why"]])
     expect((await said(...command)).text).toContain(blank);
   expect((await said("certs", "check", file)).text).toContain("judged by HAProxy");
