@@ -447,9 +447,9 @@ describe("an allow-list is refused", () => {
       "-f",
       '"-f" is not a host name or address: "-f" must be 1 to 63 letters, digits or inner hyphens',
     ],
-    ["with a prefix length too long", "10.0.0.0/33", '"10.0.0.0/33" is no network'],
-    ["with a mask", "10.0.0.0/255.0.0.0", '"10.0.0.0/255.0.0.0" is no network'],
-    ["with a path", "/etc/passwd", '"/etc/passwd" is no network'],
+    ["with a prefix length too long", "10.0.0.0/33", '"10.0.0.0/33" is not a network'],
+    ["with a mask", "10.0.0.0/255.0.0.0", '"10.0.0.0/255.0.0.0" is not a network'],
+    ["with a path", "/etc/passwd", '"/etc/passwd" is not a network'],
     ["with nothing between commas", "10.0.0.1,,10.0.0.2", '"10.0.0.1,,10.0.0.2" has an empty entry: remove a comma'],
     ["that is a bomb", "n[1-99999]n[1-99999]", 'the list expands to more than 65536 names at "n[1-99999]n[1-99999]"'],
     ["that is many small bombs", "a[1-60000]\nb[1-60000]", 'the list has more than 65536 names at "b5537"'],
@@ -534,7 +534,7 @@ describe("the command line refuses, and writes nothing,", () => {
       stderr: `error: DIR/bad.yaml has 2 problems:
   vips[0].address: must be an IPv4 address, not "10.0.0.1\\nevil"
   vips[1].address: 127.0.0.1 is a loopback address and cannot be a VIP
-hint:  nothing was changed; correct the file and run the command again
+hint:  nothing was changed; correct the file, then run the command again
 `,
     },
     {
@@ -543,7 +543,7 @@ hint:  nothing was changed; correct the file and run the command again
       code: 1,
       stderr: `error: DIR/binary.yaml has a problem:
   line 1, column 5: must be UTF-8 text without NUL bytes
-hint:  nothing was changed; correct the file and run the command again
+hint:  nothing was changed; correct the file, then run the command again
 `,
     },
   ];
