@@ -70,7 +70,7 @@ const login = (text: string) => {
   writeFileSync(join(home, ".ober/login"), text, { mode: 0o600 });
 };
 
-/** What root is to run lies where only root can write. */
+/** Programs run by root must be where only root can write. */
 const programs = mkdtempSync(join(homedir(), "ober-acme-"));
 afterAll(() => rmSync(programs, { recursive: true, force: true }));
 function program(name: string, text: string): string {

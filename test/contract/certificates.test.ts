@@ -62,7 +62,7 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
     ingress = await startIngress(tree);
     const { files, paths, socket } = ingress;
     const run: System["run"] = async (argv, options) => {
-      // HAProxy is asked about the files as it is on a node; there is no systemd.
+      // HAProxy checks the files as on a node; there is no systemd.
       if (argv[0] !== "systemctl") return files.run(argv, options);
       reloads++;
       await ingress.reload();
@@ -139,7 +139,7 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
     expect([before, before + 1]).toContain(reloads);
   });
 
-  test("a session is resumed here, and is no trouble where nobody knows it", async () => {
+  test("a session is resumed here, and a missing one is not an error elsewhere", async () => {
     const file = `/tmp/ober-session-${process.pid}`;
     const handshake = async (version: string, argument: string) => {
       const client = `openssl s_client ${version} -connect ${VIPS[0]}:443 -servername s3.example.org ${argument} ${file}`;

@@ -362,7 +362,7 @@ describe("250 VIPs taken away at once", () => {
   }, 30_000);
 });
 
-/** Whether so many bytes went into a pipe that does not block. */
+/** Whether that many bytes fitted into a non-blocking pipe. */
 function fits(pipe: number, bytes: number): boolean {
   try {
     return writeSync(pipe, Buffer.alloc(bytes)) === bytes;

@@ -1,4 +1,4 @@
-/** `install.sh` with a release that is right, and with one that somebody has changed. */
+/** `install.sh` with an intact release, and with a modified one. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,4 @@
-/** What leaves a bundle when it is opened, by the real tar: packages, their index, and nothing that somebody else has put there. */
+/** What the real tar unpacks from a bundle: only packages and their index, and no planted files. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   chmodSync,
