@@ -51,7 +51,7 @@ describe("a program", () => {
   }, 20_000);
 
   test("that says without end is ended", async () => {
-    expect(await message(runProcess(["yes"]))).toContain("said more than 16 MiB");
+    expect(await message(runProcess(["yes"]))).toContain("printed more than 16 MiB");
   }, 20_000);
 
   test("may say much, and its last line needs no end", async () => {
