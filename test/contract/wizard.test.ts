@@ -57,10 +57,10 @@ const QUESTIONS = [
   "Certificate: PEM file",
   "Get certificates by ACME",
   "All ingress nodes",
-  "Hand running connections over",
+  "Hand over running connections",
   "Days that the journal",
   "Port of health",
-  "Most connections of clients",
+  "Most client connections",
   "Most connections of one client",
   "Networks that may see",
 ];
