@@ -264,7 +264,7 @@ export function troubleshootingText(): string {
     "Made by `bun scripts/troubleshooting.ts`.",
     `Three commands answer most questions, on any node, and change nothing:
 
-    ober status --all      # which nodes serve, and in what they differ
+    ober status --all      # which nodes serve, and how they differ
     ober why VIP           # why this node serves the VIP or not, cause first, and what to type
     ober doctor            # all that is wrong with this machine, problems first
 

@@ -58,7 +58,7 @@ export function refusal(error: unknown, place?: string): OberError | undefined {
   return new OberError(`${known[0]} ${path}`, { hint: known[1], cause: error });
 }
 
-/** Returns what `ask` returns, or undefined if it throws an OberError: for callers for whom another check reports the failure. */
+/** Returns what `ask` returns, or undefined if it throws an OberError: for callers where another check reports the failure. */
 export async function orUndefined<T>(ask: () => Promise<T>): Promise<T | undefined> {
   try {
     return await ask();

@@ -256,7 +256,7 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
         if (round === 0) await ingress.reload();
         if (round === 1) await hold(400, VIPS[0], 443);
       }
-      // From so many addresses that others are blocked, but not the node itself.
+      // From enough addresses to block others, but not the node itself.
       for (let source = 100; source < 112; source++) {
         await run(["ip", "address", "add", `10.77.0.${source}/32`, "dev", "lo"]);
         await hold(45, NODE, STATS_PORT, `10.77.0.${source}`);
