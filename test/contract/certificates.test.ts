@@ -167,7 +167,7 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
     ["a foreign key", () => pki("leaf.crt") + pki("other.key"), /does not belong to its certificate/],
     ["half a file", () => pem("other").slice(0, 300), /breaks off/],
     // The socket would take both: what it is given is made anew from what ober has read.
-    ["a blank line in the certificate", () => blankIn(pki("leaf.crt")) + pki("leaf.key"), /has a blank line within/],
+    ["a blank line in the certificate", () => blankIn(pki("leaf.crt")) + pki("leaf.key"), /has a blank line inside/],
     [
       "a blank line in the chain",
       () => pki("leaf.crt") + blankIn(pki("middle.crt")) + pki("leaf.key"),

@@ -57,7 +57,7 @@ test("`ober certs check FILE` judges a file anywhere, and names whose judgement 
     expect(await check("certificate, chain, key")).toEqual({ code: 0, said: "", judge });
     expect(await check("blank line in the first certificate")).toEqual({
       code: 1,
-      said: expect.stringContaining("has a blank line within"),
+      said: expect.stringContaining("has a blank line inside"),
       judge,
     });
   } finally {
