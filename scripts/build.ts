@@ -44,7 +44,7 @@ export async function build(target: Target, outfile: string): Promise<void> {
     target: "bun",
     format: "esm",
     minify: true,
-    // A command's code is loaded when it is called and not before: chunks plus precompiled bytecode start `health` in milliseconds.
+    // A command's code is loaded only when it is called: chunks plus precompiled bytecode start `health` in milliseconds.
     splitting: true,
     bytecode: true,
     define: {
@@ -56,7 +56,7 @@ export async function build(target: Target, outfile: string): Promise<void> {
     compile: {
       target: `bun-${target}`,
       outfile,
-      // Otherwise `cd /tmp/x && sudo ober status` would run what a stranger's bunfig.toml there preloads.
+      // Otherwise `cd /tmp/x && sudo ober status` would run code preloaded by another user's bunfig.toml there.
       autoloadDotenv: false,
       autoloadBunfig: false,
       ...(target === HOST ? {} : { executablePath: runtimeOf(target) }),
@@ -66,7 +66,7 @@ export async function build(target: Target, outfile: string): Promise<void> {
   chmodSync(outfile, 0o755);
 }
 
-/** The commit of the source, with a mark when files differ from it; "unknown" outside a repository. */
+/** The commit of the source, with a mark if files differ from it; "unknown" outside a repository. */
 function commit(): string {
   const head = git("rev-parse", "--short=12", "HEAD");
   if (head === undefined) return process.env["OBER_COMMIT"] ?? "unknown";
@@ -80,8 +80,8 @@ function git(...args: string[]): string | undefined {
 }
 
 /**
- * The bun runtime of another architecture, from npm into a cache beside node_modules. bun would fetch it from GitHub,
- * which build machines often cannot reach, while they reach npm.
+ * The bun runtime for another architecture, from npm, cached next to node_modules. bun would fetch it from GitHub, which build
+ * machines often cannot reach, although they reach npm.
  */
 function runtimeOf(target: Target): string {
   const cache = join(root, "node_modules/.cache/ober", `${target}-${Bun.version}`);

@@ -1,6 +1,6 @@
 /**
- * Writes what is made of the table of keys (src/config/keys.ts): docs/config.md, the reference of `ober.yaml`, and
- * docs/schema/ober.yaml.schema.json, what editors read. `bun scripts/config-reference.ts`; a test says when it must run again.
+ * Writes the files made from the table of keys (src/config/keys.ts): docs/config.md, the reference of `ober.yaml`, and
+ * docs/schema/ober.yaml.schema.json, for editors. Run `bun scripts/config-reference.ts`; a test fails if it must run again.
  */
 import { join, posix } from "node:path";
 import { activationOf } from "../src/change/activate.ts";
@@ -29,7 +29,7 @@ function versionOf(text: string): Version {
   return version;
 }
 
-/** A node of the example's cluster, on which every part of a configuration has something to do. */
+/** A node of the example's cluster on which every part of a configuration has an effect. */
 const FACTS: NodeFacts = {
   ober: "1.0.0",
   hostname: "node01",
@@ -53,7 +53,7 @@ const FACTS: NodeFacts = {
 
 const groups = (draft: Draft) => draft["backends"] as readonly Draft[];
 
-/** The example, changed where a key means something only beside others. */
+/** The example, changed for keys that have a meaning only together with others. */
 const BESIDE: Readonly<Record<string, (example: Draft) => Draft>> = {
   "certs.acme_enabled": (example) => ({
     ...example,
@@ -70,7 +70,7 @@ const BESIDE: Readonly<Record<string, (example: Draft) => Draft>> = {
   }),
 };
 
-/** Values to compare the key's example with, where its default is none that a whole file may have. */
+/** Values to compare the key's example with, if a whole file cannot have its default. */
 const OTHER: Readonly<Record<string, unknown>> = {
   nodes: ["node[01-03]"],
   "bgp.local_as": 65_009,
@@ -90,7 +90,7 @@ function renderedBy(draft: Draft): readonly RenderedFile[] {
   return render({ config, facts, paths: PATHS, secrets: { bgpPassword: () => undefined } });
 }
 
-/** What a running node does when the key changes: what the plan of a change says of a configuration with the example and one without. */
+/** What a running node does if the key changes: the planned change between a configuration with the example and one without. */
 function effectOf(row: Row): string {
   const mode: HaMode = row.path.startsWith("keepalived") || row.path === "vips[].vrid" ? "keepalived" : "bgp";
   const place = row.path.split(".").flatMap((key) => (key.endsWith("[]") ? [key.slice(0, -2), 0] : [key]));
@@ -136,7 +136,7 @@ function rowText(row: Row): string {
 
 function table(rows: readonly Row[]): string {
   return [
-    "| key | what it is | default | range | example | when it changes | since |",
+    "| key | meaning | default | range | example | when it changes | since |",
     "|---|---|---|---|---|---|---|",
     ...rows.map(rowText),
   ].join("\n");
@@ -160,8 +160,8 @@ export function referenceText(): string {
   const old = ignored.flatMap(([name, entry]) => (isIgnored(entry) ? [`* \`${name}\`: ${entry.says}.`] : []));
   return `${[
     "# ober.yaml, key by key",
-    "Made by `bun scripts/config-reference.ts` of src/config/keys.ts.",
-    `One file serves every node of a cluster: what differs per node is detected. It lies at \`PATH/etc/ober.yaml\`; \`ober apply\` applies it.
+    "Made by `bun scripts/config-reference.ts` from src/config/keys.ts.",
+    `One file fits every node of a cluster: differences between nodes are detected. Its place is \`PATH/etc/ober.yaml\`; \`ober apply\` applies it.
 These commands read and change it; what changes it applies it too:`,
     `    ober config                                   # asks, section by section; Shift-Tab goes back, Ctrl-C keeps the answers
     ober config get bgp.hold_time                 # the value in force; without a key all of them
@@ -170,11 +170,11 @@ These commands read and change it; what changes it applies it too:`,
     ober config --example --mode keepalived       # a complete file, every key explained
     ober config --schema > ober.schema.json       # what editors know of the keys`,
     `An editor with a YAML language server reads the schema that the first line names, \`# yaml-language-server: $schema=ober.schema.json\`:
-\`ober config\` puts it beside a node's file. docs/schema/ober.yaml.schema.json is the same.`,
+\`ober config\` writes it next to a node's file. docs/schema/ober.yaml.schema.json is the same.`,
     `A key with an empty value (\`""\`, \`[]\`, nothing) is not set and has its default. Lists of nodes, routers and servers are host lists:
-\`node[01-04]\`, \`rgw[1-4].internal:7480\`; inside \`[...]\` they need quotes. Secrets are not here but in \`~/.ober/login\`.`,
+\`node[01-04]\`, \`rgw[1-4].internal:7480\`; inside \`[...]\` they need quotes. Secrets belong in \`~/.ober/login\`.`,
     `"When it changes" is what \`ober apply\` does to a running node, computed from the plan of such a change.
-A reload of \`ober-http\` ends no connection. A restart of \`ober-bgp\` or \`ober-ha\` takes the node out of traffic for a moment, in turn with the others.`,
+A reload of \`ober-http\` ends no connection. A restart of \`ober-bgp\` or \`ober-ha\` takes the node out of traffic for a moment, one node at a time.`,
     `## The top of the file\n\n${table(alone)}`,
     ...sections,
     `## Ignored\n\nFiles of the Python version have these keys. ober accepts and ignores them.\n\n${old.join("\n")}`,

@@ -1,6 +1,6 @@
 /**
- * Measures the plan of the source: `scripts/house [--json]`. Rooms are the folders right below src; floors are the longest chain of
- * imports within a room. What the figures are for, and what they should become: CONTRIBUTING.md.
+ * Measures the plan of the source: `scripts/house [--json]`. Rooms are the folders directly under src; floors are the longest chain of
+ * imports within a room. CONTRIBUTING.md has the limits.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
@@ -19,7 +19,7 @@ const sources: readonly Source[] = readdirSync(src, { recursive: true, encoding:
   .filter((name) => name.endsWith(".ts"))
   .map((name) => {
     const text = readFileSync(join(src, name), "utf8");
-    // Imports of types too: who reads a file has to follow them.
+    // Include imports of types: a reader has to follow them.
     const imports = [...text.matchAll(/(?:from|import\()\s*"(\.{1,2}\/[^"]+)"/g)].map(([, to = ""]) =>
       relative(src, resolve(src, dirname(name), to)),
     );
@@ -67,7 +67,7 @@ const measured = {
   "largest room, %": rooms[0]?.share ?? 0,
   "most floors in a room": Math.max(...rooms.map(({ floors }) => floors)),
   "files in commands/": commands.length,
-  "files in commands/ that are no command": shared.length,
+  "files in commands/ that are not a command": shared.length,
   "imports from one command into another": sum(
     commands
       .filter(({ path }) => !path.startsWith("commands/_"))
@@ -75,7 +75,7 @@ const measured = {
   ),
   "unit names typed outside domain/units.ts": count(UNIT, elsewhere),
   "files with such names": filesWith(UNIT, elsewhere),
-  "JSON.parse that is believed": count(/JSON\.parse\([^)]*\)+ as /g),
+  "unchecked JSON.parse": count(/JSON\.parse\([^)]*\)+ as /g),
   "any, non-null assertions": count(/: any\b|<any>|\w!\.|\w!;/g),
 };
 

@@ -1,4 +1,4 @@
-/** Prints what is in the executable as a CycloneDX 1.6 document, from package-lock.json: the packages that are linked in, and bun. */
+/** Prints the contents of the executable as a CycloneDX 1.6 document, from package-lock.json: the linked packages and bun. */
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 

@@ -1,6 +1,6 @@
 /**
- * Writes docs/schema/ober.schema.json: JSON Schema 2020-12 of every document that `--json` prints, made of the types in
- * src/documents.ts. `bun scripts/schema.ts`; a test says when it must run again.
+ * Writes docs/schema/ober.schema.json: JSON Schema 2020-12 of every document that `--json` prints, made from the types in
+ * src/documents.ts. Run `bun scripts/schema.ts`; a test fails if it must run again.
  */
 import { join } from "node:path";
 import { createGenerator } from "ts-json-schema-generator";
@@ -18,14 +18,14 @@ export function schemaText(): string {
     type: "Documents",
     skipTypeCheck: true,
     topRef: true,
-    // A type of its own would be named by whatever it is called in the source; what matters is the shape.
+    // Inline types: their names in the source do not matter, only their shape does.
     expose: "none",
   }).createSchema("Documents");
   const documents = (definitions["Documents"] as { properties: Readonly<Record<string, Schema>> }).properties;
   const schema = {
     $schema: "https://json-schema.org/draft/2020-12/schema",
     title: "What `ober COMMAND --json` prints",
-    $comment: "Made by scripts/schema.ts of src/documents.ts. Documents are under $defs, by command.",
+    $comment: "Made by scripts/schema.ts from src/documents.ts. Documents are under $defs, by command.",
     $defs: documents,
   };
   return `${JSON.stringify(schema, null, 2)}\n`;

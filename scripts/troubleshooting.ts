@@ -1,6 +1,6 @@
 /**
- * Writes docs/troubleshooting.md: what people see, and the command that says why; then every condition (src/node/conditions.ts), and what was
- * broken on real nodes (test/e2e/_broken.ts). `bun scripts/troubleshooting.ts`; a test says when it must run again.
+ * Writes docs/troubleshooting.md: symptoms, each with the command that shows the cause; then every condition (src/node/conditions.ts), and the
+ * faults tested on real nodes (test/e2e/_broken.ts). Run `bun scripts/troubleshooting.ts`; a test fails if it must run again.
  */
 import { join } from "node:path";
 import { CONDITIONS } from "../src/node/conditions.ts";
@@ -10,7 +10,7 @@ export const TROUBLESHOOTING_FILE = join(import.meta.dirname, "../docs/troublesh
 
 type Symptom = {
   readonly seen: string;
-  /** What it usually is, and what mends that where one command does. */
+  /** The usual cause, and the fix if one command is enough. */
   readonly why: string;
   /** What to type first, without `ober`. */
   readonly ask?: string;
@@ -18,7 +18,7 @@ type Symptom = {
   readonly ids?: readonly string[];
 };
 
-/** In the order of how much is lost. */
+/** In the order of severity. */
 export const SYMPTOMS: Readonly<Record<string, readonly Symptom[]>> = {
   "What clients see": [
     {
@@ -35,7 +35,7 @@ export const SYMPTOMS: Readonly<Record<string, readonly Symptom[]>> = {
     },
     {
       seen: "connection is closed at once, some clients",
-      why: "That address has `max_connections_per_client` connections already. Many clients behind one NAT: raise it, or set 0.",
+      why: "That address already has `max_connections_per_client` connections. If many clients share one NAT, raise the limit or set 0.",
       ask: "why",
       ids: ["saturation"],
     },
@@ -59,17 +59,17 @@ export const SYMPTOMS: Readonly<Record<string, readonly Symptom[]>> = {
     },
     {
       seen: "plain HTTP is redirected to https",
-      why: "The client is on no list for plain HTTP; `ober sync --frontend-http` sets the list.",
+      why: "The client is not on a list for plain HTTP; set the list with `ober sync --frontend-http`.",
       ask: "sync --test ADDRESS",
     },
     {
       seen: "RequestTimeTooSkewed",
-      why: "A clock is more than 15 minutes off: the client's, or the RGW's. Of these `doctor` sees the RGW's.",
+      why: "The clock of the client or of the RGW is more than 15 minutes off. `doctor` checks the RGW's.",
       ids: ["clock"],
     },
     {
       seen: "small objects work, large ones hang",
-      why: "Large packets are lost on the way, or too large for it.",
+      why: "Large packets are lost on the path, or exceed its MTU.",
       ask: "test",
       ids: ["client-paths"],
     },
@@ -80,7 +80,7 @@ export const SYMPTOMS: Readonly<Record<string, readonly Symptom[]>> = {
     },
     {
       seen: "everything is slow",
-      why: "The node is at its limit of connections, or one CPU does the network's work for all.",
+      why: "The node is at its limit of connections, or one CPU does all the network's work.",
       ask: "status",
       ids: ["saturation", "network-queues", "sysctl", "descriptors"],
     },
@@ -94,13 +94,13 @@ export const SYMPTOMS: Readonly<Record<string, readonly Symptom[]>> = {
     },
     {
       seen: "`status` is red after a reboot",
-      why: "A drain outlives a reboot: `ober undrain`. Otherwise `why` names the first thing that is missing.",
+      why: "A drain outlives a reboot: `ober undrain`. Otherwise `why` names the first fault.",
       ask: "status --wait 60",
       ids: ["drained", "units", "link", "disk"],
     },
     {
       seen: "a VIP is on two nodes (keepalived)",
-      why: "The nodes do not hear each other's VRRP (IP protocol 112), or have different lists of nodes. Ask on each of them.",
+      why: "The nodes do not hear each other's VRRP (IP protocol 112), or have different lists of nodes. Run the commands on each of them.",
       ids: ["vrrp", "identity", "agreement"],
     },
     {
@@ -115,62 +115,62 @@ export const SYMPTOMS: Readonly<Record<string, readonly Symptom[]>> = {
       ids: ["link", "bgp"],
     },
     {
-      seen: "a dead node is noticed after seconds only",
-      why: "BFD is down or off, so that the hold time decides.",
+      seen: "a dead node is noticed only after seconds",
+      why: "BFD is down or off, so the hold time decides.",
       ids: ["bfd"],
     },
     {
       seen: "an RGW runs and is DOWN here",
-      why: "Its health check fails, its name does not resolve, or the way to it is closed.",
+      why: "Its health check fails, its name does not resolve, or the path to it is blocked.",
       ask: "test",
       ids: ["backends", "server-names"],
     },
     {
       seen: "an RGW has a new address, HAProxy the old one",
-      why: "Names are resolved at a start or reload: `ober restart --reload-only`. `resolve: follow` does it by itself.",
+      why: "Names are resolved at a start or reload: `ober restart --reload-only`. `resolve: follow` does this automatically.",
       ask: "names",
       ids: ["server-names"],
     },
     {
-      seen: "`ober-http` ends again and again",
+      seen: "`ober-http` keeps ending",
       why: "HAProxy refuses a certificate or its configuration, or another program has its port.",
       ask: "logs --service http",
       ids: ["certificate", "ports", "drift"],
     },
     {
       seen: '"timed out" or "not known" beside a finding',
-      why: "A program or a disk hangs; what does not need it is shown all the same.",
+      why: "A program or a disk hangs; everything that does not need it is still shown.",
       ids: ["disk", "programs", "systemd"],
     },
     {
-      seen: "metrics stand still",
-      why: "The timer that writes them, or node_exporter, does not run.",
+      seen: "metrics do not change",
+      why: "The timer that writes them does not run, or node_exporter does not.",
       ids: ["metrics"],
     },
   ],
   "When a change is refused": [
     {
       seen: "`this node stays: ...`",
-      why: "No other node serves, or another one leaves now. `--wait-turn 600` waits; `--force` leaves, and may be an outage.",
+      why: "No other node serves, or another one is leaving. `--wait-turn 600` waits; `--force` leaves anyway and may cause an outage.",
       ask: "status --all",
     },
     {
       seen: "`... waits for its confirmation`",
-      why: "`ober confirm` keeps the change before this one, `ober confirm --undo` does not.",
+      why: "An earlier change is not confirmed: `ober confirm` keeps it, `ober confirm --undo` undoes it.",
       ids: ["unconfirmed"],
     },
     {
       seen: "`your SSH session comes in by ...`",
-      why: "The change takes away the VIP that you are connected by. Connect to the node's own address.",
+      why: "The change removes the VIP through which you are connected. Connect to the node's own address.",
     },
     {
       seen: "`two nodes would hold one VIP: ...`",
-      why: "A peer takes itself, or this node, for another address (keepalived). Apply a renumbered node first.",
+      why: "A peer knows itself, or this node, by another address (keepalived). Apply a renumbered node first.",
       ids: ["identity", "names"],
     },
     {
       seen: "`ober.yaml` is refused",
-      why: "Every problem is named with its key and what to write. The node serves on with what was applied last.",
+      why: "Every problem is named with its key and what to write. The node keeps serving with the last applied configuration.",
       ask: "config validate /opt/ober/etc/ober.yaml",
       ids: ["configuration"],
     },
@@ -180,14 +180,14 @@ export const SYMPTOMS: Readonly<Record<string, readonly Symptom[]>> = {
       ask: "apply --dry-run",
     },
     {
-      seen: "a change is gone again",
-      why: "It was not confirmed in time, did not come up healthy, or it was rolled back.",
+      seen: "a change has been undone",
+      why: "It was not confirmed in time, the node did not become healthy, or it was rolled back.",
       ask: "history --since 1d",
       ids: ["unconfirmed", "applied"],
     },
     {
       seen: "a record is missing, damaged or newer",
-      why: "ober's own files under `var/` are lost or of another version.",
+      why: "ober's own files under `var/` are lost or have another version.",
       ids: ["records"],
     },
   ],
@@ -207,7 +207,7 @@ const row = (...cells: readonly string[]) => `| ${cells.map(cell).join(" | ")} |
 
 const symptomTable = (symptoms: readonly Symptom[]): string =>
   [
-    row("what is seen", "why that may be", "what says it"),
+    row("symptom", "likely cause", "check with"),
     "|---|---|---|",
     ...symptoms.map((symptom) => row(symptom.seen, symptom.why, commandsOf(symptom))),
   ].join("\n");
@@ -219,7 +219,7 @@ function conditionRow({ id, title, of, after = [], deep }: (typeof CONDITIONS)[n
   return row(`<a id="${id}"></a>\`${id}\``, title, after.map(link).join(", "), shown.join(", "));
 }
 
-/** A pattern of the table of broken nodes as a person reads it. */
+/** A pattern of the table of broken nodes in readable form. */
 export function spoken({ source }: RegExp): string {
   return source
     .replaceAll(/\\d\+|\d?\[[^\]]+\]\S*|\\d\*/g, "N")
@@ -233,7 +233,7 @@ export function spoken({ source }: RegExp): string {
 /** Only the lab types these. */
 const OF_THE_LAB = /\/root\/|evil/;
 
-/** What mends it, as an operator types or does it. Throws where the table has only what the lab does. */
+/** The remedy as an operator types or does it. Throws if the table has only the lab's own way. */
 export function remedyOf({ what, mend, remedy }: Broken): string {
   if (remedy !== undefined) return `${remedy} *`;
   const typed = typeof mend === "string" ? mend : "/root/";
@@ -249,7 +249,7 @@ function brokenTable(broken: readonly Broken[]): string {
   const place = new Map(CONDITIONS.map(({ id }, index) => [id, index]));
   const at = ({ first: [id] }: Broken) => place.get(id) ?? 0;
   return [
-    row("condition", "what was broken", "what is said of it", "what mends it"),
+    row("condition", "what was broken", "message", "fix"),
     "|---|---|---|---|",
     ...[...broken]
       .sort((a, b) => at(a) - at(b))
@@ -264,11 +264,11 @@ export function troubleshootingText(): string {
     "Made by `bun scripts/troubleshooting.ts`.",
     `Three commands answer most questions, on any node, and change nothing:
 
-    ober status --all      # which nodes serve, and in what they differ
+    ober status --all      # which nodes serve, and how they differ
     ober why VIP           # why this node serves the VIP or not, cause first, and what to type
     ober doctor            # all that is wrong with this machine, problems first
 
-\`ober history --since 1h\` says what happened and who did what. \`ober doctor --fix\` makes the repairs that can do no harm.
+\`ober history --since 1h\` says what happened and who did what. \`ober doctor --fix\` makes the repairs that cannot do harm.
 \`ober support\` packs everything for a colleague, without secrets. Where no command mends it: [operate.md](operate.md).`,
     ...Object.entries(SYMPTOMS).map(([title, symptoms]) => `## ${title}\n\n${symptomTable(symptoms)}`),
     `## Every condition
@@ -276,8 +276,8 @@ export function troubleshootingText(): string {
 One list says what can be wrong, cause before consequence. A condition that follows from another one is shown behind it: mend the cause first.
 \`ober doctor --only ID\` asks one of them.
 
-${["| id | what it is about | follows from | shown by |", "|---|---|---|---|", ...CONDITIONS.map(conditionRow)].join("\n")}`,
-    `## What was broken, and what mended it
+${["| id | about | follows from | shown by |", "|---|---|---|---|", ...CONDITIONS.map(conditionRow)].join("\n")}`,
+    `## Tested faults and their fixes
 
 \`test/e2e/broken.test.ts\` breaks a real node of the [lab](lab.md) in each of these ways: \`ober doctor\` must name the condition first, and
 the node must be well after the remedy. A remedy with a * is what an operator does; the lab mends that by its own means.

@@ -6,8 +6,8 @@ import { flagName } from "./ui/help.ts";
 type Flag = { readonly key: string; readonly arg: ArgDef };
 
 /**
- * Throws a UsageError for everything in `words` that the definition does not allow. citty accepts unknown flags and
- * surplus words silently, and a mistyped `--dry-run` must never become the real thing.
+ * Throws a UsageError for everything in `words` that the definition does not allow. citty silently accepts unknown flags
+ * and surplus words, but a mistyped `--dry-run` must never become a real run.
  */
 export function checkArguments(command: string, args: ArgsDef, words: readonly string[]): void {
   const flags = flagsOf(args);
@@ -34,7 +34,7 @@ export function checkArguments(command: string, args: ArgsDef, words: readonly s
     }
     const value = rest.length > 0 ? rest.join("=") : words[++i];
     if (value === undefined || (rest.length === 0 && value.startsWith("-") && value !== "-")) {
-      throw new UsageError(`${name} needs a value`, `write \`${name}=VALUE\` when the value begins with a dash`);
+      throw new UsageError(`${name} needs a value`, `write \`${name}=VALUE\` if the value begins with a dash`);
     }
     if (flag.arg.type === "enum" && !(flag.arg.options ?? []).includes(value)) {
       throw new UsageError(`${name} does not know '${value}'`, `use one of: ${(flag.arg.options ?? []).join(", ")}`);
@@ -48,7 +48,7 @@ export function checkArguments(command: string, args: ArgsDef, words: readonly s
   }
 }
 
-/** Whether the flag `key` of `args` is among `words`, wherever it stands before a `--`. */
+/** Whether the flag `key` of `args` is among `words`, anywhere before a `--`. */
 export function hasFlag(args: ArgsDef, key: string, words: readonly string[]): boolean {
   const flags = flagsOf(args);
   const end = words.indexOf("--");
@@ -68,7 +68,7 @@ function flagsOf(args: ArgsDef): ReadonlyMap<string, Flag> {
 }
 
 function unknownFlag(command: string, name: string, flags: ReadonlyMap<string, Flag>, help: string): UsageError {
-  // `-qv` is two flags; saying so beats a guess.
+  // `-qv` means two flags; say so instead of guessing.
   const letters = /^-\w{2,}$/.test(name) && [...name.slice(1)].every((letter) => flags.has(`-${letter}`));
   if (letters)
     return new UsageError(`unknown flag ${name}`, `write ${[...name.slice(1)].map((l) => `-${l}`).join(" ")}`);

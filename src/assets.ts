@@ -28,7 +28,7 @@ import renewUnit from "../assets/systemd/ober-renew.service" with { type: "text"
 import renewTimer from "../assets/systemd/ober-renew.timer" with { type: "text" };
 import vipUnit from "../assets/systemd/ober-vip.service" with { type: "text" };
 
-/** Templates of the generated files, embedded in the executable. The only importer of `assets/`. */
+/** Templates of the generated files, embedded in the executable. Only this file imports from `assets/`. */
 export const assets: Readonly<Record<AssetName, string>> = {
   haproxyConfig,
   haproxyBackend,

@@ -11,7 +11,7 @@ import { globalArgs } from "./ui/shared-args.ts";
 export { COMMANDS } from "./commands.ts";
 export { EXIT } from "./errors.ts";
 
-/** Runs the command line to its end and returns its exit code; an error is shown, and never thrown. */
+/** Runs the command line to its end and returns its exit code. Errors are shown, never thrown. */
 export async function runToEnd(argv: readonly string[]): Promise<number> {
   try {
     await runCli(argv);
@@ -21,10 +21,10 @@ export async function runToEnd(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** Shows what ended the command line and returns the exit code for it. */
+/** Shows the error that ended the command line and returns its exit code. */
 export async function exitCodeOf(thrown: unknown, argv: readonly string[]): Promise<number> {
   if (thrown instanceof ReaderGoneError) return EXIT.done;
-  // A full disk or too few descriptors are no bug, wherever they are met.
+  // A full disk or too few descriptors are not a bug, wherever they occur.
   const error = refusal(thrown) ?? thrown;
   if (error instanceof OberError) {
     await showError(error, argv.includes("--json"));
@@ -34,7 +34,7 @@ export async function exitCodeOf(thrown: unknown, argv: readonly string[]): Prom
   return EXIT.bug;
 }
 
-/** Runs the command that `argv` names and returns when it is done. Throws what the command throws, and UsageError. */
+/** Runs the command in `argv`. Throws what the command throws, and UsageError. */
 async function runCli(argv: readonly string[]): Promise<void> {
   const at = argv.findIndex((word) => !word.startsWith("-"));
   const name = at < 0 ? undefined : argv[at];
@@ -60,7 +60,7 @@ async function runCli(argv: readonly string[]): Promise<void> {
 
 const rootArgs = {
   ...globalArgs,
-  all: { type: "boolean", description: "With --help: the commands that systemd and the daemons run as well" },
+  all: { type: "boolean", description: "With --help: also list the commands that systemd and the daemons run" },
 } as const;
 
 async function runRoot(words: readonly string[]): Promise<void> {

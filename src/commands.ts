@@ -6,7 +6,7 @@ import { globalArgs } from "./ui/shared-args.ts";
 type Command = CommandDef<any>;
 type Loader = () => Promise<{ readonly default: Command }>;
 
-/** Headings of `ober --help`, in order; what systemd and the daemons run is shown with --all alone. */
+/** Headings of `ober --help`, in order; commands of systemd and the daemons are shown only with --all. */
 export const GROUPS = {
   setup: "Set up a node",
   change: "Change its configuration",
@@ -19,13 +19,13 @@ export const GROUPS = {
 export type Entry = {
   readonly load: Loader;
   readonly group: keyof typeof GROUPS;
-  /** What people type, without `ober`; a test reads each. */
+  /** Examples of the command line, without `ober`; a test parses each. */
   readonly examples: readonly string[];
 };
 
 /**
- * Every command: one entry each, loaded only when it is called, so that the start of one costs nothing of the others.
- * The prototype is null, so that `ober constructor` is an unknown command and not a crash.
+ * Every command, one entry each. A command is loaded only when it is called, so that its start does not pay for the others.
+ * The prototype is null, so that `ober constructor` is an unknown command, not a crash.
  */
 export const COMMANDS: Readonly<Record<string, Entry>> = {
   __proto__: null as never,
@@ -135,7 +135,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   recover: { load: () => import("./commands/recover.ts"), group: "internal", examples: [] },
 };
 
-/** What people type, loaded and described. */
+/** The commands that people type, loaded, with their descriptions. */
 export function commandEntries(): Promise<readonly CommandEntry[]> {
   const typed = Object.entries(COMMANDS).filter(([, { group }]) => group !== "internal");
   return Promise.all(

@@ -24,7 +24,7 @@ import type { Histogram, Metric } from "./ui/prometheus.ts";
  * tests hold what the executable prints against it. The entries of `logs` are journald's own, and those of \`logs --json-lines\` too.
  */
 export type Documents = {
-  /** What every command prints when it fails. */
+  /** Printed by every command that fails. */
   error: { readonly error: { readonly message: string; readonly hint?: string } };
   version: Versions;
   status: NodeStatus;
@@ -39,7 +39,7 @@ export type Documents = {
   "metrics --install": { readonly installed: boolean; readonly file: string | null; readonly changed: boolean };
   bootstrap: {
     readonly path: string;
-    /** `foreseen`, with --dry-run: what the step would decide. */
+    /** `foreseen`, with --dry-run: the step's planned decision. */
     readonly steps: readonly {
       readonly id: string;
       readonly title: string;
@@ -68,7 +68,7 @@ export type Documents = {
     | (GenerationSummary & { readonly diff: string });
   sync: { readonly dryRun: boolean; readonly lists: readonly ListChange[]; readonly changed: boolean };
   "sync --test": PassAnswer;
-  /** `service`: what is true of the routers or of the segment now. Also of `restart`. */
+  /** `service`: the present state at the routers or on the segment. Also of `restart`. */
   start: { readonly started: readonly string[]; readonly service: string; readonly changed: boolean };
   stop: { readonly stopped: true; readonly changed: boolean } & Drained;
   drain:
@@ -90,7 +90,7 @@ export type Documents = {
     readonly nodes: readonly string[];
     readonly config: string;
   };
-  /** Of `certs list` and `certs check`; `dns` is the name at which `--dns` has made a record. */
+  /** Of `certs list` and `certs check`; `dns` is the name at which `--dns` made a record. */
   certs: {
     readonly certificates: readonly CertificateStatus[];
     readonly renewal: AcmeState | null;
@@ -116,7 +116,7 @@ type GenerationSummary = Pick<Generation, "number" | "at" | "by" | "command" | "
 type FileChange = { readonly path: string; readonly kind: "create" | "change" | "remove"; readonly diff: string };
 
 type Applied = {
-  /** Null where nothing was to change, and for a change that waits for its confirmation. */
+  /** Null if nothing had to change, and for a change that waits for its confirmation. */
   readonly generation: number | null;
   readonly unconfirmedUntil: string | null;
   readonly changed: readonly string[];

@@ -4,8 +4,8 @@ export const EXIT = { done: 0, failed: 1, usage: 2, changed: 2, bug: 70, cancell
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 /**
- * Something that an operator caused or can cure. The message says what is wrong with which thing, in lower case
- * and without a full stop; the hint says what to type or change. Anything that is not an OberError is a bug.
+ * An error that an operator caused or can cure. The message names the thing and what is wrong with it, in lower case
+ * and without a full stop; the hint says what to type or change. Any other error is a bug.
  */
 export class OberError extends Error {
   readonly hint: string | undefined;
@@ -26,20 +26,20 @@ export class UsageError extends OberError {
   }
 }
 
-/** What the operating system refuses for a reason that an operator can cure: by errno(3), what it says and what to type. */
+/** Refusals by the operating system that an operator can cure: by errno(3), the message and what to type. */
 const REFUSALS: Readonly<Record<string, readonly [string, string]>> = {
   __proto__: null as never,
   EACCES: ["no permission for", "run it as root: `sudo ober ...`"],
   EPERM: ["no permission for", "run it as root: `sudo ober ...`"],
-  ENOSPC: ["no space left on the device for", "free some space (`df -h`, `df -i`) and run the command again"],
-  EDQUOT: ["disk quota exceeded for", "free some space and run the command again"],
-  EROFS: ["the file system is read-only at", "remount it writable and run the command again"],
+  ENOSPC: ["no space left on the device for", "free some space (`df -h`, `df -i`), then run the command again"],
+  EDQUOT: ["disk quota exceeded for", "free some space, then run the command again"],
+  EROFS: ["the file system is read-only at", "remount it writable, then run the command again"],
   EFBIG: ["a file may not become as large as", "raise the limit (`ulimit -f unlimited`) and run the command again"],
   EISDIR: ["a directory is where a file belongs:", "move it away and run the command again"],
   ENOTDIR: ["a file is where a directory belongs:", "move it away and run the command again"],
   ELOOP: ["a symbolic link is where a file belongs:", "remove the link and run the command again"],
   ENAMETOOLONG: ["the name is too long:", "use a shorter one"],
-  EIO: ["the device does not read or write", "`dmesg | tail` shows what it says; replace it"],
+  EIO: ["the device does not read or write", "read its errors (`dmesg | tail`); replace it"],
   EMFILE: ["too few file descriptors for", "raise the limit (`ulimit -n 1024`) and run the command again"],
   ENFILE: ["the machine has no file descriptor left for", "`sysctl fs.file-nr` shows how many are in use"],
   ENOMEM: ["the machine has no memory left for", "free some (`ps aux --sort -rss | head`) and run the command again"],
@@ -47,8 +47,8 @@ const REFUSALS: Readonly<Record<string, readonly [string, string]>> = {
 };
 
 /**
- * The sentence for an error of the operating system that says something about the machine; undefined for any other error. `place` is
- * what was read or written, where the error does not say.
+ * The OberError for an operating system's error about the machine's state; undefined for any other error. `place` is what was
+ * read or written, if the error does not say.
  */
 export function refusal(error: unknown, place?: string): OberError | undefined {
   if (!(error instanceof Error) || !("code" in error)) return undefined;
@@ -58,7 +58,7 @@ export function refusal(error: unknown, place?: string): OberError | undefined {
   return new OberError(`${known[0]} ${path}`, { hint: known[1], cause: error });
 }
 
-/** Returns what `ask` returns, or undefined if it throws an OberError: for callers for whom another check reports the failure. */
+/** Returns what `ask` returns, or undefined if it throws an OberError: for callers where another check reports the failure. */
 export async function orUndefined<T>(ask: () => Promise<T>): Promise<T | undefined> {
   try {
     return await ask();
@@ -68,7 +68,7 @@ export async function orUndefined<T>(ask: () => Promise<T>): Promise<T | undefin
   }
 }
 
-/** Does what must not end the command: an OberError is told to `warn`, behind what comes of it. */
+/** Does an act whose failure must not end the command: an OberError becomes a warning, after its consequence. */
 export async function orWarn(
   warn: (line: string) => void,
   consequence: string,
@@ -82,24 +82,24 @@ export async function orWarn(
   }
 }
 
-/** The person said no, or pressed Ctrl-C at a prompt. */
+/** The person answered no, or pressed Ctrl-C at a prompt. */
 export class CancelledError extends OberError {
   constructor(message = "cancelled; nothing was changed", hint?: string) {
     super(message, { ...(hint === undefined ? {} : { hint }), exitCode: EXIT.cancelled });
   }
 }
 
-/** One thing wrong with `ober.yaml`: where, what was found, what was expected. */
+/** One problem in `ober.yaml`: where, what was found, what was expected. */
 export type ConfigProblem = { readonly path: string; readonly message: string };
 
-/** `ober.yaml` is not usable; carries every problem at once, so that one edit cures them all. */
+/** `ober.yaml` is not usable. Carries every problem, so that one edit can cure them all. */
 export class ConfigError extends OberError {
   readonly problems: readonly ConfigProblem[];
 
   constructor(
     file: string,
     problems: readonly ConfigProblem[],
-    hint = "nothing was changed; correct the file and run the command again",
+    hint = "nothing was changed; correct the file, then run the command again",
   ) {
     const lines = problems.map(({ path, message }) => (path === "" ? `  ${message}` : `  ${path}: ${message}`));
     super(`${file} has ${problems.length === 1 ? "a problem" : `${problems.length} problems`}:\n${lines.join("\n")}`, {

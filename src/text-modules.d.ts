@@ -1,4 +1,4 @@
-/** Assets are imported as text; the compiler only has to know that they are strings. */
+/** Assets are imported as text: declares them as strings. */
 declare module "*.conf" {
   const text: string;
   export default text;

@@ -175,13 +175,13 @@ describe("the command line", () => {
       "a flag without its value",
       ["health", "--url"],
       2,
-      "error: --url needs a value\nhint:  write `--url=VALUE` when the value begins with a dash\n",
+      "error: --url needs a value\nhint:  write `--url=VALUE` if the value begins with a dash\n",
     ],
     [
       "a flag in place of a value",
       ["health", "--url", "--once"],
       2,
-      "error: --url needs a value\nhint:  write `--url=VALUE` when the value begins with a dash\n",
+      "error: --url needs a value\nhint:  write `--url=VALUE` if the value begins with a dash\n",
     ],
     [
       "a memory that is no number of GiB",

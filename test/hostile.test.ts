@@ -87,17 +87,17 @@ describe("an ober.yaml is refused", () => {
     [
       "with a tab as indentation",
       "bgp:\n\tlocal_as: 1\n",
-      "line 2, column 1: the line is indented with a tab: write blanks",
+      "line 2, column 1: the line is indented with a tab: use blanks",
     ],
     [
       "with a second document",
       `${GOOD}---\n${GOOD}`,
-      "line 5, column 1: a second document begins here: write one only",
+      "line 5, column 1: a second document begins here: write only one",
     ],
     [
       "with an object of Python",
       also("nodes: !!python/object/apply:os.system [reboot]"),
-      "line 5, column 8: tags are not allowed: write the value without it",
+      "line 5, column 8: tags are not allowed: write the value without the tag",
     ],
     [
       "with an open bracket",
@@ -149,7 +149,7 @@ describe("an ober.yaml is refused", () => {
     [
       "with S3's own port",
       also("stats_port: 443"),
-      "stats_port: must be another port: 443 is needed for S3, ACME, BGP or BFD",
+      "stats_port: must not be 443: S3, ACME, BGP or BFD needs that port",
     ],
     [
       "with an AS number too large",
@@ -159,7 +159,7 @@ describe("an ober.yaml is refused", () => {
     [
       "with hold time 0",
       bgp("neighbors: [r1], hold_time: 0"),
-      "bgp.hold_time: must be at least 3 seconds: 0 would turn the detection of a dead node off",
+      "bgp.hold_time: must be at least 3 seconds: 0 would disable the detection of dead nodes",
     ],
     [
       "with a multiplier of 255",
@@ -243,7 +243,7 @@ describe("an ober.yaml is refused", () => {
     [
       "with a section's name for a group",
       group('name: ober_stats, servers: ["rgw1:1"]'),
-      'backends[0].name: "ober_stats" is the name of a section that ober writes itself: choose another',
+      'backends[0].name: "ober_stats" is reserved for a section that ober writes: choose another name',
     ],
     [
       "with a directive in a server",
@@ -447,9 +447,9 @@ describe("an allow-list is refused", () => {
       "-f",
       '"-f" is not a host name or address: "-f" must be 1 to 63 letters, digits or inner hyphens',
     ],
-    ["with a prefix length too long", "10.0.0.0/33", '"10.0.0.0/33" is no network'],
-    ["with a mask", "10.0.0.0/255.0.0.0", '"10.0.0.0/255.0.0.0" is no network'],
-    ["with a path", "/etc/passwd", '"/etc/passwd" is no network'],
+    ["with a prefix length too long", "10.0.0.0/33", '"10.0.0.0/33" is not a network'],
+    ["with a mask", "10.0.0.0/255.0.0.0", '"10.0.0.0/255.0.0.0" is not a network'],
+    ["with a path", "/etc/passwd", '"/etc/passwd" is not a network'],
     ["with nothing between commas", "10.0.0.1,,10.0.0.2", '"10.0.0.1,,10.0.0.2" has an empty entry: remove a comma'],
     ["that is a bomb", "n[1-99999]n[1-99999]", 'the list expands to more than 65536 names at "n[1-99999]n[1-99999]"'],
     ["that is many small bombs", "a[1-60000]\nb[1-60000]", 'the list has more than 65536 names at "b5537"'],
@@ -534,7 +534,7 @@ describe("the command line refuses, and writes nothing,", () => {
       stderr: `error: DIR/bad.yaml has 2 problems:
   vips[0].address: must be an IPv4 address, not "10.0.0.1\\nevil"
   vips[1].address: 127.0.0.1 is a loopback address and cannot be a VIP
-hint:  nothing was changed; correct the file and run the command again
+hint:  nothing was changed; correct the file, then run the command again
 `,
     },
     {
@@ -543,7 +543,7 @@ hint:  nothing was changed; correct the file and run the command again
       code: 1,
       stderr: `error: DIR/binary.yaml has a problem:
   line 1, column 5: must be UTF-8 text without NUL bytes
-hint:  nothing was changed; correct the file and run the command again
+hint:  nothing was changed; correct the file, then run the command again
 `,
     },
   ];

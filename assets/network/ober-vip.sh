@@ -1,8 +1,8 @@
 #!/bin/sh
-# Written by ober from {{config}}. Puts each VIP on its interface: "add" adds those that are missing, "up" also takes away
-# those that are no longer wanted, "start" is the first "up" of the unit, "down" takes away all. Only what is recorded under $records is ever taken away: an
-# address or an interface that was there before is the machine's own. The record is made before the thing and removed after it, so a
-# run that was killed is made good by the next.
+# Written by ober from {{config}}. Puts each VIP on its interface: "add" adds missing ones, "up" also removes
+# those no longer wanted, "start" is the unit's first "up", "down" removes all. Only what is recorded under $records is ever removed: an
+# address or interface that existed before belongs to the machine. A record is made before its object and removed after it, so
+# the next run repairs one that was killed.
 set -eu
 records={{records}}
 
@@ -21,8 +21,8 @@ is_dummy() { ip -o -d link show dev "$1" 2>/dev/null | grep -qw dummy; }
 prefix() { case $1 in *:*) echo "$1/128" ;; *) echo "$1/32" ;; esac; }
 has_address() { [ -n "$(ip -o addr show dev "$2" to "$(prefix "$1")" 2>/dev/null)" ]; }
 
-# Releases before the records used lo-vip alone, or lo with a label. Only where such a release has started the unit: a start finds
-# nothing of ober's, and a lo-vip that is there already is the machine's own.
+# Releases before the records used only lo-vip, or lo with a label. Do this only if such a release has started the unit: at a start
+# nothing of ober's exists, and a present lo-vip belongs to the machine.
 adopt() {
   if is_dummy lo-vip; then
     : >"$1/link,lo-vip"
@@ -41,8 +41,8 @@ if ! [ -d "$records" ]; then
   mv "$records.new" "$records"
 fi
 
-# Prints the interface that a VIP gets: its own; one that ober makes; lo where the kernel has no dummy devices or the
-# machine's own interface is not there (yet).
+# Prints the interface that a VIP gets: its own; one that ober creates; or lo, if the kernel has no dummy devices or the
+# machine's own interface does not exist (yet).
 interface_for() {
   if ! has_link "$1"; then
     case $1 in
@@ -67,7 +67,7 @@ put() {
   esac || { rm -f "$records/address,$2,$1"; return 1; }
 }
 
-# Another program may have given the address another prefix since: then it is not what ober added.
+# Another program may have given the address another prefix since: then it is not the one that ober added.
 take() {
   if has_address "$1" "$2" && ! ip addr del "$(prefix "$1")" dev "$2"; then echo "$1 on $2 is left as it is" >&2; fi
   rm -f "$records/address,$2,$1"

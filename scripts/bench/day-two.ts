@@ -1,5 +1,5 @@
 /**
- * A day of maintenance on every node in turn, under a load from four clients that must not notice it:
+ * A day of maintenance on every node in turn, under load from four clients that must not notice it:
  * `bun scripts/bench/day-two.ts [--mode bgp|keepalived] [--rounds N] [--only drain,restart,apply,upgrade,reboot]`.
  * Runs in the lab that `scripts/lab up` has brought up (OBER_LAB_NAME), with the built executable. The clients begin `--short`
  * requests a second on new connections and about as many on kept ones, carry `--transfers` long ones, and one upload of 1 GB

@@ -1,5 +1,5 @@
 /**
- * What becomes of running transfers when nodes leave, return, die, or are flooded:
+ * Measures what happens to running transfers when nodes leave, return, die, or are flooded:
  * `bun scripts/bench/handover.ts --only drain|rolling|two|power|flood|large [--mode bgp|keepalived] [--rounds N] [--without]`.
  * Runs in the lab that `scripts/lab up` has brought up (OBER_LAB_NAME), with the built executable; `--without` switches the
  * handover off. `--transfers N` are kept in flight (half uploads, 5 to 60 s each), with `--short N` new short connections a second.

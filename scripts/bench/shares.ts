@@ -1,5 +1,5 @@
 /**
- * What a node's share of an RGW's requests should be: `bun scripts/bench/shares.ts [SECONDS]`. Eight stand-ins for RGWs, three nodes as three
+ * Measures what a node's share of an RGW's requests should be: `bun scripts/bench/shares.ts [SECONDS]`. Eight stand-ins for RGWs, three nodes as three
  * backends of this machine's HAProxy, and clients at a constant pace, spread evenly or not. Prints how much the RGWs do of what they could,
  * for several shares; the result is in docs/decisions/busy.md. Runs in a network of its own: unshare --net.
  */

@@ -4,15 +4,15 @@ import type { System } from "../system/system.ts";
 import type { Examined } from "./pem.ts";
 
 /**
- * Whether a node that is fit to serve may attract clients. One with nothing but the certificate that ober made itself is held
- * back: in a cluster that serves, its share of the clients would get TLS errors. The hold is a file, so that it outlives
- * crashes and reboots, and so that the health loop and keepalived see it without asking anybody.
+ * Whether a healthy node may attract clients. A node that has only ober's self-signed placeholder is held back: in a serving
+ * cluster, its share of the clients would get TLS errors. The hold is a file, so that it outlives crashes and reboots, and
+ * so that the health loop and keepalived see it directly.
  *
- * It is put up only when a node comes to that certificate: one that has been announced with it so far, by an older ober or
- * on request, goes on. It is taken away as soon as there is a real certificate.
+ * The hold is set only when a node starts to use that certificate: a node that is already announced with it, by an older
+ * ober or on request, stays announced. The hold is removed as soon as there is a real certificate.
  */
 
-/** What HAProxy can serve: a real certificate, only ober's own, or neither. */
+/** What HAProxy can serve: a real certificate, only ober's placeholder, or nothing. */
 export type Servable = "real" | "self-made" | "nothing";
 
 /** Pure. */
@@ -24,10 +24,10 @@ export function servable(examined: readonly Examined[]): Servable {
   return good.length > 0 ? "self-made" : "nothing";
 }
 
-/** Who asked for the node to be announced although it has only ober's own certificate. */
+/** Who asked for the node to be announced with only ober's placeholder. */
 export type Accepted = { readonly by: string; readonly at: string };
 
-/** Holds the node back, unless that certificate was accepted. Idempotent. */
+/** Holds the node back, unless the placeholder was accepted. Idempotent. */
 export async function hold(system: System, paths: Paths): Promise<void> {
   if ((await system.stat(paths.selfMadeAccepted)) !== undefined) return;
   await system.makeDirectory(paths.var);
@@ -35,13 +35,13 @@ export async function hold(system: System, paths: Paths): Promise<void> {
   await system.writeAtomic(paths.hold, `${CHECK_WEIGHT}\n`);
 }
 
-/** Lets the node in because there is a real certificate; what was accepted before is accepted no longer. */
+/** Lets the node in because there is a real certificate, and revokes an earlier acceptance of the placeholder. */
 export async function admit(system: System, paths: Paths): Promise<void> {
   await system.remove(paths.selfMadeAccepted);
   await system.remove(paths.hold);
 }
 
-/** Lets the node in with ober's own certificate, until there has been a real one. */
+/** Lets the node in with ober's placeholder, until there is a real certificate. */
 export async function acceptSelfMade(system: System, paths: Paths, accepted: Accepted): Promise<void> {
   await system.makeDirectory(paths.var);
   await system.writeAtomic(paths.selfMadeAccepted, `${JSON.stringify(accepted)}\n`);

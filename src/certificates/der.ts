@@ -1,8 +1,8 @@
-/** As much of DER as tells what a key or a certificate is, where the library cannot read it. Pure. See X.690. */
+/** Just enough DER to tell what a key or a certificate is if the library cannot read it. Pure. See X.690. */
 
 type Element = { readonly tag: number; readonly content: Buffer /** With tag and length. */; readonly whole: Buffer };
 
-/** The element that `bytes` begins with; undefined where it is cut off, or no DER. What follows it is not looked at. */
+/** The element that `bytes` begins with; undefined if it is cut off or is not DER. What follows it is ignored. */
 export function firstElement(bytes: Buffer): Element | undefined {
   const [tag, first] = [bytes[0], bytes[1]];
   if (tag === undefined || first === undefined) return undefined;
@@ -52,7 +52,7 @@ const NAMES: Readonly<Record<string, string>> = {
   "2b240303020801010d": "brainpoolP512r1",
 };
 
-/** What kind a key is: "rsa", "ed448"; of an elliptic curve with its name, or "explicit" where it is written out. */
+/** The kind of a key: "rsa", "ed448"; for an elliptic curve also its name, or "explicit" for explicit parameters. */
 export type KeyKind = { readonly type: string; readonly curve: string | undefined };
 
 /** The kind in an AlgorithmIdentifier; see RFC 5280, RFC 5480. */

@@ -6,15 +6,15 @@ import { type Certificate, type Examined, examinePem, type PemFile, type Problem
 
 export type { Certificate } from "./pem.ts";
 
-/** More than this is no certificate. */
+/** A larger file is not a certificate. */
 const LARGEST_FILE = 1 << 20;
 
-/** How certificates are judged: `ask` has HAProxy judge, and ober explain; without it ober judges by itself. */
+/** How certificates are judged: with `ask` HAProxy judges and ober explains; without it ober judges alone. */
 export type Judging = { readonly ask?: Asker | undefined; readonly now?: Date };
 
 /**
- * Everything at `place`, a PEM file or a directory of them as HAProxy's `crt` takes it, with all that is wrong. Throws an OberError
- * where there is nothing to examine.
+ * Everything at `place`, a PEM file or a directory of them as HAProxy's `crt` reads it, with all problems. Throws an OberError if
+ * there is nothing to examine.
  */
 export async function examineCertificates(
   system: System,
@@ -37,7 +37,7 @@ export async function examineCertificates(
   );
 }
 
-/** The certificates at `place`. Throws an OberError when there is none, or when HAProxy could not serve one of them. */
+/** The certificates at `place`. Throws an OberError if there is none, or if HAProxy could not serve one of them. */
 export async function readCertificates(
   system: System,
   place: string,
@@ -49,7 +49,7 @@ export async function readCertificates(
   return examined.flatMap(({ certificate }) => certificate ?? []);
 }
 
-/** What `config` must refuse and what it must say about the certificates at `place`. */
+/** Problems of the certificates at `place` for which `config` must refuse, and those that it only reports. */
 export async function certificateProblems(
   system: System,
   place: string,
@@ -81,7 +81,7 @@ const askedOf = (system: System, pem: PemFile, now: Date): Asked => ({
   state: () => stateOf(system, pem.file),
 });
 
-/** A file as it was read, or what is wrong with it that makes reading useless. */
+/** The content of a file, or the problem that makes reading it pointless. */
 type Read = { readonly pem: PemFile } | { readonly examined: Examined };
 
 async function readFile(system: System, file: string): Promise<Read> {
@@ -90,10 +90,10 @@ async function readFile(system: System, file: string): Promise<Read> {
   const broken = (message: string, fix: string): Read => ({
     examined: { file, certificate: undefined, problems: [{ severity: "broken", message, fix }], judge: "ober" },
   });
-  if (stat === undefined) return broken(`${file} is a link to a file that is not there`, `ls -l ${file}`);
-  if (stat.kind !== "file") return broken(`${file} is not a regular file`, "a PEM file belongs there");
+  if (stat === undefined) return broken(`${file} is a link to a file that does not exist`, `ls -l ${file}`);
+  if (stat.kind !== "file") return broken(`${file} is not a regular file`, "put a PEM file there");
   if (stat.size > LARGEST_FILE)
-    return broken(`${file} is too large for a certificate: ${stat.size} bytes`, "is that the right file?");
+    return broken(`${file} is too large for a certificate: ${stat.size} bytes`, "check that it is the right file");
   const text = (await system.read(file)) ?? "";
   const keyText = keyStat?.kind === "file" ? await system.read(keyFile) : undefined;
   const mode = /^-----BEGIN .*PRIVATE KEY/m.test(text) || keyText === undefined ? stat.mode : (keyStat?.mode ?? 0);
@@ -114,10 +114,10 @@ async function stateOf(system: System, file: string): Promise<string> {
 /** What HAProxy reads beside a certificate, other than its key. */
 const COMPANIONS = [".issuer", ".ocsp", ".sctl"] as const;
 
-/** More links one after the other lead in a circle; see path_resolution(7). */
+/** A longer chain of links is a circle; see path_resolution(7). */
 const MOST_LINKS = 40;
 
-/** What a path leads to, links followed; undefined when nothing is there. Throws an OberError for links in a circle. */
+/** What a path leads to through links; undefined if nothing is there. Throws an OberError for a circle of links. */
 async function follow(system: System, path: string) {
   let at = path;
   for (let links = 0; links <= MOST_LINKS; links++) {
@@ -128,7 +128,7 @@ async function follow(system: System, path: string) {
   throw new OberError(`${path} is a link that leads in a circle`, { hint: `ls -l ${path}` });
 }
 
-/** What HAProxy reads of a directory: regular files, less those that belong to a certificate of the same name. */
+/** What HAProxy reads from a directory: regular files, except those that belong to a certificate of the same name. */
 async function pemFiles(system: System, directory: string): Promise<readonly string[]> {
   const names = (await system.list(directory)).filter(
     (name) => !/\.(key|issuer|ocsp|sctl)$/.test(name) && !name.startsWith("."),
@@ -138,7 +138,7 @@ async function pemFiles(system: System, directory: string): Promise<readonly str
   return files.filter((_, index) => kinds[index] === "file" || kinds[index] === "link");
 }
 
-/** Two files for one name and one type of key: HAProxy serves the first and says nothing. */
+/** Two files for the same name and key type: HAProxy silently serves the first. */
 function withDuplicates(examined: readonly Examined[]): readonly Examined[] {
   const owners = new Map<string, string>();
   return examined.map((one) => {
@@ -152,7 +152,7 @@ function withDuplicates(examined: readonly Examined[]): readonly Examined[] {
     const message = `${other} and ${file} are both for ${doubled}; HAProxy serves the first`;
     return {
       ...one,
-      problems: [...problems, { severity: "remark", message, fix: "move the one that is not needed away" }],
+      problems: [...problems, { severity: "remark", message, fix: "move away the one that is not needed" }],
     };
   });
 }

@@ -7,11 +7,11 @@ import { haproxyRuns } from "../system/systemd.ts";
 import { admit, isHeldBack, servable } from "./admission.ts";
 import { examineCertificates } from "./examined.ts";
 
-/** What the files there can serve, judged now. */
+/** What the files can serve, judged now. */
 export const servableNow = async ({ system, paths }: Node, config: Config) =>
   servable((await orUndefined(() => examineCertificates(system, certificatePlace(paths, config.certs)))) ?? []);
 
-/** Lets a node in that was held back, once it has a real certificate and HAProxy, where it runs, serves it. */
+/** Lets a held-back node in once it has a real certificate and HAProxy, if it runs, serves it. */
 export async function letIn(node: Node, config: Config): Promise<void> {
   const { system, paths } = node;
   if ((await servableNow(node, config)) !== "real") return;
@@ -19,15 +19,15 @@ export async function letIn(node: Node, config: Config): Promise<void> {
   await admit(system, paths);
 }
 
-/** A worker that a reload brings needs a moment; for so long a node that is held back waits for it. */
+/** How long a held-back node waits for the new worker after a reload. */
 const TAKEN_MS = 10_000;
 
-/** Whether HAProxy still serves ober's own certificate after all this time. */
+/** Whether HAProxy still serves ober's placeholder after that time. */
 async function servesSelfMade({ system, paths }: Node, place: string): Promise<boolean> {
   const deadline = system.clock.now() + TAKEN_MS;
   for (;;) {
     const served = await orUndefined(() => servedCertificates(paths.haproxySocket, place));
-    // Where HAProxy does not run it reads the files as it starts; one that only does not answer may have the old ones.
+    // If HAProxy does not run, it will read the files at its start. If it only does not answer, it may have the old ones.
     if (served === undefined && !(await haproxyRuns(system))) return false;
     const own = served?.get(paths.ownCertificate)?.fingerprint;
     const disk = (await orUndefined(() => examineCertificates(system, place))) ?? [];

@@ -1,10 +1,10 @@
 /**
- * The blocks of a PEM file, read as OpenSSL 3 reads them from a file, with its errors: PEM_read_bio_ex, get_name, get_header_and_data and
- * sanitize_line of crypto/pem/pem_lib.c, EVP_DecodeUpdate of crypto/evp/encode.c. What looks like a block and is none for OpenSSL does not
- * come out here either: `test/contract/pem.test.ts` compares with what HAProxy loads. Pure.
+ * The blocks of a PEM file, read as OpenSSL 3 reads them, errors included: PEM_read_bio_ex, get_name, get_header_and_data and sanitize_line of
+ * crypto/pem/pem_lib.c, EVP_DecodeUpdate of crypto/evp/encode.c. Text that looks like a block but is not one for OpenSSL is not one here:
+ * `test/contract/pem.test.ts` compares with what HAProxy loads. Pure.
  */
 
-/** A block that OpenSSL reads. `header` is what stands before a blank line within it. */
+/** A block that OpenSSL reads. `header` is the text before a blank line within it. */
 export type Block = {
   readonly kind: "block";
   readonly label: string;
@@ -15,8 +15,8 @@ export type Block = {
 };
 
 /**
- * Where OpenSSL stops. `end`: no END where it must be. `base64`: not to be decoded. `silent`: nothing in it, which is no error and no
- * block. `nul`: a line that begins with NUL, which is read as the end of the file.
+ * Where OpenSSL stops. `end`: no END where one must be. `base64`: cannot be decoded. `silent`: an empty block, which is neither an error
+ * nor a block. `nul`: a line that begins with NUL, which OpenSSL reads as the end of the file.
  */
 export type Stop = {
   readonly kind: "end" | "base64" | "silent" | "nul";
@@ -26,13 +26,13 @@ export type Stop = {
 
 export type Part = Block | Stop;
 
-/** fgets(3) gets 254 bytes at most; see LINESIZE in pem_lib.c. A longer line goes on in the next read. */
+/** fgets(3) returns at most 254 bytes; see LINESIZE in pem_lib.c. A longer line continues in the next read. */
 const LONGEST_READ = 254;
 const BOM = "\xef\xbb\xbf";
-/** After a header a line of data has 64 characters, and only the last one may be shorter. */
+/** After a header each line of data has 64 characters; only the last may be shorter. */
 const DATA_LINE = 64;
 
-/** What fgets(3) would return, one after the other; what follows a NUL in a line is lost. `text` has one character for each byte. */
+/** The successive results of fgets(3). What follows a NUL in a line is lost. `text` has one character per byte. */
 function readsOf(text: string): readonly { readonly text: string; readonly line: number }[] {
   const reads: { text: string; line: number }[] = [];
   let line = 1;
@@ -48,15 +48,15 @@ function readsOf(text: string): readonly { readonly text: string; readonly line:
   return reads;
 }
 
-/** Less what OpenSSL takes for blank at the end of a line: control characters and, where `char` has a sign, everything beyond ASCII. */
+/** A line without what OpenSSL trims at its end: control characters and, where `char` is signed, everything beyond ASCII. */
 const trimmed = (line: string) => line.replace(/[\0-\x20\x80-\xff]+$/, "");
 
-/** What OpenSSL finds in `original`, in order. It reads on behind a stop only where it looks for a private key. */
+/** What OpenSSL finds in `original`, in order. It continues after a stop only when it looks for a private key. */
 export function readPem(original: string): readonly Part[] {
   const reads = readsOf(Buffer.from(original).toString("latin1"));
   const parts: Part[] = [];
   let at = 0;
-  // Only the first line that is read of each block may have a byte order mark.
+  // Only the first line read for each block may have a byte order mark.
   let first = true;
   while (at < reads.length) {
     const { text, line } = reads[at++] ?? { text: "", line: 0 };
@@ -96,7 +96,7 @@ function bodyOf(reads: readonly { readonly text: string }[], begin: number, labe
     if (state === "maybe" && text.includes(":")) state = "header";
     const line = trimmed(text);
     if (line === "") {
-      // The end of a line that was read before.
+      // The rest of a line that an earlier read began.
       if (goesOn) continue;
       if (state === "data") return stop("end");
       state = "data";
@@ -120,7 +120,7 @@ function bodyOf(reads: readonly { readonly text: string }[], begin: number, labe
   return { next: reads.length, stop: "end" };
 }
 
-/** Undefined where OpenSSL refuses it. A dash ends what is decoded: so a block goes on over the BEGIN of the next one. */
+/** Undefined if OpenSSL refuses it. A dash ends the decoding, so a block can extend over the BEGIN of the next one. */
 function decoded(text: string): Buffer | undefined {
   const [before = ""] = text.replace(/[ \t\r\n]+/g, "").split("-");
   if (before.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(before)) return undefined;

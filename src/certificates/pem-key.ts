@@ -1,4 +1,4 @@
-/** The private key that HAProxy takes from a PEM file. Pure. */
+/** The private key that HAProxy uses from a PEM file. Pure. */
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { type KeyKind, pkcs8, publicKeyOf } from "./der.ts";
 import type { Block, Part } from "./pem-blocks.ts";
@@ -7,17 +7,17 @@ export type PrivateKey = {
   readonly block: Block;
   readonly kind: KeyKind;
   readonly bits: number | undefined;
-  /** Undefined where this program's library cannot use it, though OpenSSL can: Ed448, some curves. */
+  /** Undefined if this program's library cannot use it although OpenSSL can: Ed448, some curves. */
   readonly object: KeyObject | undefined;
 };
 
 const KEY_LABEL = /PRIVATE KEY$/;
-/** A header up to this long is not looked at; see decode_pem2der.c. */
+/** A header up to this length is ignored; see decode_pem2der.c. */
 const LONGEST_HEADER = 10;
 
 /**
- * The first private key among `parts`; "encrypted" where one with a passphrase stands before it: OpenSSL asks for it and goes no further.
- * What cannot be read, and keys that cannot be used, are passed over.
+ * The first private key among `parts`; "encrypted" if one with a passphrase precedes it: OpenSSL asks for the passphrase and stops there.
+ * Unreadable blocks and unusable keys are skipped.
  */
 export function privateKeyIn(parts: readonly Part[]): PrivateKey | "encrypted" | undefined {
   for (const part of parts) {
@@ -47,26 +47,26 @@ function keyOf(block: Block): PrivateKey | undefined {
   return { block, kind: inner?.kind ?? { type: object.asymmetricKeyType ?? "unknown", curve }, bits, object };
 }
 
-/** What OpenSSL can use and this program's library cannot. */
+/** Kinds that OpenSSL can use but this program's library cannot. */
 const isUnreadable = ({ type, curve }: KeyKind) => type === "ed448" || (type === "ec" && curve !== "prime256v1");
 
 function objectOf(key: Buffer, type: "pkcs8" | "pkcs1" | "sec1"): KeyObject | undefined {
   try {
     return createPrivateKey({ key, format: "der", type });
   } catch {
-    // Damaged, or of a kind that only OpenSSL knows: the caller tells them apart.
+    // Damaged, or of a kind that only OpenSSL knows; the caller distinguishes them.
     return undefined;
   }
 }
 
-/** Whether the key is the certificate's: by their kinds alone where this program's library cannot use them. */
+/** Whether the key belongs to the certificate; decided by their kinds if this program's library cannot use them. */
 export function belongs(certificate: Buffer, { kind, object }: PrivateKey): boolean {
   const own = publicKeyOf(certificate);
   if (own === undefined || own.kind.type !== kind.type) return false;
   if (object === undefined) return true;
   if (kind.type === "rsa-pss") return own.key.includes(modulusOf(object));
   const written = (curve: string | undefined) => curve === "explicit";
-  // The public point of an elliptic curve stands in the private key as well; see RFC 5915.
+  // An elliptic curve's private key contains its public point; see RFC 5915.
   if (own.kind.type === "ec" && (written(own.kind.curve) || written(kind.curve)))
     return pointIn(object).equals(own.key);
   return new X509Certificate(certificate).checkPrivateKey(object);
@@ -74,7 +74,7 @@ export function belongs(certificate: Buffer, { kind, object }: PrivateKey): bool
 
 const modulusOf = (key: KeyObject) => Buffer.from(String(key.export({ format: "jwk" }).n), "base64url");
 
-/** The public point of a key, not compressed: 04, x, y. */
+/** The uncompressed public point of a key: 04, x, y. */
 function pointIn(key: KeyObject): Buffer {
   const { x, y } = key.export({ format: "jwk" });
   return Buffer.concat([Buffer.from([4]), ...[x, y].map((one) => Buffer.from(String(one), "base64url"))]);

@@ -1,4 +1,4 @@
-/** What HAProxy loads from a PEM file: the first certificate, the chain, the key; or why it would not. Pure. */
+/** What HAProxy loads from a PEM file: the first certificate, the chain and the key, or why it refuses the file. Pure. */
 import { X509Certificate } from "node:crypto";
 import { firstElement } from "./der.ts";
 import { type Block, type Part, readPem, type Stop } from "./pem-blocks.ts";
@@ -6,12 +6,12 @@ import { belongs, type PrivateKey, privateKeyIn } from "./pem-key.ts";
 import { Broken, type Reason, type Source, unreadIn, whyNothing, whyStopped } from "./pem-reasons.ts";
 
 const CHAIN_LABEL = /^(X509 )?CERTIFICATE$/;
-/** OpenSSL's own form is read for the first certificate, and passed over in the chain. */
+/** OpenSSL's own form is read for the first certificate, and ignored in the chain. */
 const LEAF_LABEL = /^(X509 |TRUSTED )?CERTIFICATE$/;
 
 /**
- * What HAProxy loads: the first certificate, and those behind it. `stop` is where OpenSSL ran into an error: HAProxy 3.0 and newer refuse the
- * file for it, 2.6 serves what came before. See ssl_sock_load_pem_into_ckch in HAProxy's ssl_ckch.c.
+ * What HAProxy loads: the first certificate and those after it. `stop` is where OpenSSL met an error: HAProxy 3.0 and newer then refuse the
+ * file, 2.6 serves what came before. See ssl_sock_load_pem_into_ckch in HAProxy's ssl_ckch.c.
  */
 export function certificatesIn(file: string, text: string, parts: readonly Part[]) {
   const at = parts.findIndex((part) => part.kind !== "block" || LEAF_LABEL.test(part.label));
@@ -27,19 +27,19 @@ export function certificatesIn(file: string, text: string, parts: readonly Part[
       stop = part;
       break;
     }
-    // What follows a certificate of the chain within its block is passed over.
+    // Data after a certificate of the chain within its block is ignored.
     blocks.push({ ...part, der: firstElement(part.der)?.whole ?? part.der });
   }
   return { leaf, blocks, stop };
 }
 
-/** A block that OpenSSL finds and cannot read. */
+/** A block that OpenSSL finds but cannot read. */
 function unreadable(file: string, text: string, part: Part): Broken {
   const { what, fix } = blockReason({ file, text }, part);
   return new Broken(`${file}: ${what}`, fix);
 }
 
-/** What is wrong with a block that OpenSSL finds. */
+/** The problem of a block that OpenSSL finds. */
 export function blockReason(source: Source, part: Part): Reason {
   const before = source.text.split("\n").slice(0, part.line - 1);
   const number = before.filter((line) => /^\uFEFF?-----BEGIN /.test(line)).length + 1;
@@ -63,15 +63,15 @@ function withoutCertificate(file: string, text: string, parts: readonly Part[]):
   const has = (label: string) => labels.some((one) => one.includes(label));
   if (has("CERTIFICATE REQUEST"))
     return new Broken(
-      `${file} holds a request for a certificate and not the certificate`,
-      "send the request to your CA; what comes back belongs here",
+      `${file} holds a certificate request, not a certificate`,
+      "send the request to your CA, and put the certificate that it returns here",
     );
   if (has("PKCS7"))
-    return new Broken(`${file} is PKCS#7`, `openssl pkcs7 -in ${file} -print_certs, and append the key`);
+    return new Broken(`${file} is PKCS#7`, `openssl pkcs7 -in ${file} -print_certs, then append the key`);
   if (has("PRIVATE KEY"))
     return new Broken(
       `${file} holds a private key without its certificate`,
-      "put the certificate and its chain in front of the key",
+      "put the certificate and its chain before the key",
     );
   return new Broken(
     labels.length === 0 ? `${file} holds no certificate` : `${file} holds no certificate, but ${labels.join(", ")}`,
@@ -79,7 +79,7 @@ function withoutCertificate(file: string, text: string, parts: readonly Part[]):
   );
 }
 
-/** The key that HAProxy takes: the first of the file, or else of the file beside it. */
+/** The key that HAProxy uses: the first in the file, otherwise the first in FILE.key. */
 export function keyFor({
   file,
   text,
@@ -118,7 +118,7 @@ function withoutKey(
   if (own === "encrypted") {
     return new Broken(
       `the private key in ${keyFile} has a passphrase, which HAProxy cannot ask for when it starts`,
-      `openssl pkey -in ${keyFile} writes it without one; keep that file at mode 600`,
+      `write it without one: openssl pkey -in ${keyFile}; keep the new file at mode 600`,
     );
   }
   const nothing = parts.length === 0 ? whyNothing({ file: keyFile, text }) : undefined;
@@ -132,7 +132,7 @@ function withoutKey(
   if (keys.some(({ label }) => label === "OPENSSH PRIVATE KEY"))
     return new Broken(
       `the private key in ${keyFile} is an SSH key`,
-      "take the key that the certificate was requested with",
+      "use the key that the certificate was requested with",
     );
   if (keys.length > 0)
     return new Broken(`the private key in ${keyFile} cannot be read: it is damaged`, "copy the whole file again");
@@ -141,7 +141,7 @@ function withoutKey(
     : "a certificate without its private key";
   return new Broken(
     keyFile === file ? `${file} holds ${what}` : `${keyFile} holds no private key`,
-    `append the key to the file, or put it beside it as ${file}.key`,
+    `append the key to the file, or save it as ${file}.key`,
   );
 }
 
@@ -150,7 +150,7 @@ export function parsed(file: string, index: number, { der, label }: Block): X509
   const damaged = () =>
     new Broken(`certificate ${index + 1} in ${file} cannot be read: it is damaged`, "copy the whole file again");
   const whole = firstElement(der)?.whole;
-  // What follows the first certificate must be what OpenSSL keeps in a form of its own.
+  // Data after the first certificate must be OpenSSL's own extension of it.
   if (whole === undefined || (index === 0 && whole.length !== der.length && !label.startsWith("TRUSTED")))
     throw damaged();
   try {
@@ -160,7 +160,7 @@ export function parsed(file: string, index: number, { der, label }: Block): X509
   }
 }
 
-/** Why the key that HAProxy takes is not the first certificate's. */
+/** Why the key that HAProxy uses does not belong to the first certificate. */
 export function foreignKey({
   file,
   text,
@@ -187,19 +187,19 @@ export function foreignKey({
   });
   if (blocks.some(({ der }) => keys[0] && belongs(der, keys[0]))) {
     return new Broken(
-      `the certificates in ${file} stand in the wrong order: the server's own is not the first`,
-      "order: the server's certificate, then the one that issued it, and so on",
+      `the certificates in ${file} are in the wrong order: the server's own is not first`,
+      "put the server's certificate first, then the one that issued it, and so on",
     );
   }
   if (keys.some((key) => blocks[0] && belongs(blocks[0].der, key))) {
     return new Broken(
-      `${keyFile} holds ${keys.length} private keys, and the first does not belong to the certificate`,
-      "keep the one that belongs to the certificate",
+      `${keyFile} holds ${keys.length} private keys, but the first does not belong to the certificate`,
+      "keep only the one that belongs to the certificate",
     );
   }
   const where = keyFile === file ? `in ${file}` : keyFile;
   return new Broken(
     `the private key ${where} does not belong to its certificate`,
-    "`openssl x509 -noout -pubkey` and `openssl pkey -pubout` of the two must say the same",
+    "compare `openssl x509 -noout -pubkey` with `openssl pkey -pubout`: they must be equal",
   );
 }

@@ -1,34 +1,34 @@
-/** What clients make of a certificate that HAProxy serves: its dates, names, chain, and who can read its key. Pure. */
+/** Problems that clients have with a certificate that HAProxy serves: dates, names, chain, and who can read the key. Pure. */
 import type { KeyObject, X509Certificate } from "node:crypto";
 import { quote } from "../domain/quote.ts";
 
-/** `broken`: HAProxy could not serve it. `invalid`: it could, and clients would refuse it. `remark`: it works, for now. */
+/** `broken`: HAProxy cannot serve it. `invalid`: HAProxy can, but clients refuse it. `remark`: it works for now. */
 export type Severity = "broken" | "invalid" | "remark";
 export type Problem = { readonly severity: Severity; readonly message: string; readonly fix: string };
 
-/** Warned about before it is too late to act in office hours. */
+/** How early to warn, so that there is time to act in office hours. */
 const EXPIRY_WARNING_DAYS = 21;
-/** The organization in the certificate that ober makes for a first start. */
+/** The organization in ober's self-signed placeholder. */
 export const PLACEHOLDER = "ober self-signed";
 
 const SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
 
 const day = (date: Date) => date.toISOString().slice(0, 10);
 
-/** Certificates that have ended, that have not begun, or that soon end. */
+/** Certificates that have expired, are not yet valid, or expire soon. */
 export function dateProblems(file: string, chain: readonly X509Certificate[], now: Date): readonly Problem[] {
-  const [fix, again] = ["renew it", "append the chain that your CA gives out now"];
+  const [fix, again] = ["renew it", "append your CA's current chain"];
   return chain.flatMap((one, index): readonly Problem[] => {
     const what = index === 0 ? `the certificate in ${file}` : `certificate ${index + 1} of the chain in ${file}`;
     const [from, to] = [new Date(one.validFrom), new Date(one.validTo)];
     const days = Math.floor((to.getTime() - now.getTime()) / 86_400_000);
     if (now < from)
       return [
-        { severity: "invalid", message: `${what} is not valid before ${day(from)}`, fix: "is the clock right? `date`" },
+        { severity: "invalid", message: `${what} is not valid before ${day(from)}`, fix: "check the clock: date" },
       ];
     if (now > to)
       return [{ severity: "invalid", message: `${what} expired on ${day(to)}`, fix: index === 0 ? fix : again }];
-    // Certificates that live for days only are renewed by a machine, at two thirds of their life.
+    // A certificate that lives only for days is renewed automatically, at two thirds of its life.
     const limit = Math.min(EXPIRY_WARNING_DAYS, (to.getTime() - from.getTime()) / 86_400_000 / 4);
     if (days >= limit) return [];
     const left = days < 2 ? `${Math.floor((to.getTime() - now.getTime()) / 3_600_000)} hours` : `${days} days`;
@@ -36,25 +36,25 @@ export function dateProblems(file: string, chain: readonly X509Certificate[], no
   });
 }
 
-/** A certificate that is not for a server, or not for any name. */
+/** A certificate that is not for a server, or has no name. */
 export function nameProblems(file: string, leaf: X509Certificate): readonly Problem[] {
-  const fix = "have it issued for a server, with the names that clients use as subjectAltName";
+  const fix = "get it issued for a server, with the names that clients use as subjectAltName";
   const invalid = (message: string): Problem => ({ severity: "invalid", message, fix });
   const uses: unknown = leaf.keyUsage;
   const placeholder: Problem = {
     severity: "remark",
-    message: `${file} is the self-signed certificate that ober made for a first start: clients refuse it`,
-    fix: "put a real one there, or set certs.acme_enabled",
+    message: `${file} is ober's self-signed placeholder; clients will not trust it`,
+    fix: "replace it with a real certificate, or set certs.acme_enabled",
   };
   return [
     ...(isPlaceholder(leaf) ? [placeholder] : []),
     ...(namesOf(leaf).length === 0
-      ? [invalid(`the certificate in ${file} has no subjectAltName, and clients ignore the common name`)]
+      ? [invalid(`the certificate in ${file} has no subjectAltName; clients ignore the common name`)]
       : []),
     ...(Array.isArray(uses) && !uses.includes(SERVER_AUTH)
       ? [invalid(`the certificate in ${file} is not for servers (extendedKeyUsage)`)]
       : []),
-    ...(leaf.ca && !isSelfSigned(leaf) ? [invalid(`the certificate in ${file} is a CA's and not a server's`)] : []),
+    ...(leaf.ca && !isSelfSigned(leaf) ? [invalid(`the certificate in ${file} is a CA's, not a server's`)] : []),
   ];
 }
 
@@ -68,25 +68,25 @@ export function chainProblems(file: string, chain: readonly X509Certificate[]): 
       : [
           invalid(
             `certificate ${weak + 1} in ${file} is signed with ${chain[weak]?.signatureAlgorithm}, which clients refuse`,
-            "have it issued again",
+            "get it issued again",
           ),
         ];
   const at = chain.findIndex((one, index) => index > 0 && !issued(one, chain[index - 1]));
   const [before, stranger] = [chain[at - 1], chain[at]];
   if (before && stranger) {
     if (chain.slice(0, at).some(({ fingerprint256 }) => fingerprint256 === stranger.fingerprint256)) {
-      problems.push(invalid(`certificate ${at + 1} in ${file} stands there twice`, "remove one of the two"));
+      problems.push(invalid(`certificate ${at + 1} in ${file} occurs twice`, "remove one of the two"));
     } else if (chain.some((other) => other !== before && issued(other, before))) {
       problems.push(
         invalid(
-          `the chain in ${file} is in the wrong order: certificate ${at + 1} has not issued the one before it`,
-          "order: the server's certificate, then the one that issued it, and so on",
+          `the chain in ${file} is in the wrong order: certificate ${at + 1} did not issue the one before it`,
+          "put the server's certificate first, then the one that issued it, and so on",
         ),
       );
     } else {
       problems.push(
         invalid(
-          `certificate ${at + 1} in ${file} (${nameOf(stranger.subject)}) has not issued the one before it: ${nameOf(before.issuer)} has`,
+          `certificate ${at + 1} in ${file} (${nameOf(stranger.subject)}) did not issue the one before it; its issuer is ${nameOf(before.issuer)}`,
           `append the certificate of ${nameOf(before.issuer)} instead`,
         ),
       );
@@ -94,17 +94,17 @@ export function chainProblems(file: string, chain: readonly X509Certificate[]): 
   }
   const [leaf] = chain;
   if (leaf && chain.length === 1 && !isSelfSigned(leaf)) {
-    const message = `${file} holds the certificate without the chain: clients that do not know ${nameOf(leaf.issuer)} refuse it`;
+    const message = `${file} holds the certificate without its chain: clients that do not know ${nameOf(leaf.issuer)} refuse it`;
     problems.push({
       severity: "remark",
       message,
-      fix: `append the certificate of ${nameOf(leaf.issuer)}, unless it is the root that your clients have`,
+      fix: `append the certificate of ${nameOf(leaf.issuer)}, unless it is a root that your clients trust`,
     });
   }
   return problems;
 }
 
-/** A key that others than its owner can read or change. */
+/** A key that others can read or change. */
 export function modeProblems(keyFile: string, mode: number | undefined): readonly Problem[] {
   if (mode === undefined || (mode & 0o026) === 0) return [];
   const what = (mode & 0o022) !== 0 ? "change" : "read";
@@ -118,7 +118,7 @@ const issued = (issuer: X509Certificate, one: X509Certificate | undefined) =>
   one?.checkIssued(issuer) === true && verifies(one, issuer);
 export const isSelfSigned = (one: X509Certificate) => one.subject === one.issuer && verifies(one, one);
 
-/** Whether `issuer` has signed `one`; believed by its name where this program's library cannot use the issuer's key. */
+/** Whether `issuer` has signed `one`; decided by name if this program's library cannot use the issuer's key. */
 function verifies(one: X509Certificate, issuer: X509Certificate): boolean {
   const key = publicKey(issuer);
   return key === undefined || one.verify(key);
@@ -138,8 +138,8 @@ export function namesOf({ subjectAltName = "" }: X509Certificate): readonly stri
   return (subjectAltName ?? "").split(", ").flatMap((name) => /^(?:DNS|IP Address):(.*)$/.exec(name)?.[1] ?? []);
 }
 
-/** The common name of a distinguished name, or all of it where there is none; safe to print. */
+/** The common name of a distinguished name, or all of it if there is none; safe to print. */
 export function nameOf(distinguished: string | undefined): string {
-  const name = /^CN=(.*)$/m.exec(distinguished ?? "")?.[1] ?? (distinguished ?? "nobody").replaceAll("\n", ", ");
+  const name = /^CN=(.*)$/m.exec(distinguished ?? "")?.[1] ?? (distinguished ?? "no name").replaceAll("\n", ", ");
   return quote(name);
 }

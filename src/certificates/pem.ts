@@ -1,4 +1,4 @@
-/** One PEM file as HAProxy would read it: what it holds, and everything that is wrong with it. Pure. */
+/** One PEM file as HAProxy would read it: its content and its problems. Pure. */
 import type { X509Certificate } from "node:crypto";
 import type { HaproxyVerdict } from "../haproxy/verdict.ts";
 import { type KeyKind, publicKeyOf } from "./der.ts";
@@ -21,11 +21,11 @@ import { Broken, type Unread, unreadIn } from "./pem-reasons.ts";
 
 export { PLACEHOLDER, type Problem, type Severity } from "./pem-problems.ts";
 
-/** A file with a certificate, as it was read. */
+/** The content of a file with a certificate. */
 export type PemFile = {
   readonly file: string;
   readonly text: string;
-  /** The content of `FILE.key`, which HAProxy takes where the file itself holds no key. */
+  /** The content of `FILE.key`, which HAProxy reads if the file itself holds no key. */
   readonly keyText?: string | undefined;
   /** Permissions of the file that holds the key. */
   readonly mode?: number;
@@ -41,22 +41,22 @@ export type Certificate = {
   readonly key: string;
   readonly issuer: string;
   readonly selfSigned: boolean;
-  /** Made by ober for a first start, to be replaced by a real one. */
+  /** ober's self-signed placeholder, to be replaced by a real certificate. */
   readonly placeholder: boolean;
-  /** How many certificates stand behind it. */
+  /** How many certificates follow it. */
   readonly chain: number;
-  /** SHA-1 over the certificate, in the form that HAProxy shows. */
+  /** SHA-1 of the certificate, in the form that HAProxy shows. */
   readonly fingerprint: string;
-  /** Key, certificate and chain without anything else: what HAProxy's socket takes. Secret. */
+  /** Only key, certificate and chain: the payload for HAProxy's socket. Secret. */
   readonly payload: string;
 };
 
 export type Examined = {
   readonly file: string;
-  /** Undefined where the file is broken. */
+  /** Undefined if the file is broken. */
   readonly certificate: Certificate | undefined;
   readonly problems: readonly Problem[];
-  /** Whose judgement it is: HAProxy's, which ober explains, or ober's alone where HAProxy could not be asked. */
+  /** Who judged the file: HAProxy (ober explains), or ober alone if HAProxy could not be asked. */
   readonly judge: "haproxy" | "ober";
 };
 
@@ -65,8 +65,8 @@ const CURVES = ["prime256v1", "secp384r1", "secp521r1"];
 const ORDER: readonly Severity[] = ["broken", "invalid", "remark"];
 
 /**
- * All that is wrong with `pem`, the worst first. HAProxy's verdict on the file wins, where there is one, and ober says why. Never throws, and
- * no message repeats anything of a key.
+ * The problems of `pem`, worst first. If there is a verdict by HAProxy, it wins, and ober explains it. Never throws, and no message repeats any
+ * part of a key.
  */
 export function examinePem(pem: PemFile, now: Date, verdict?: HaproxyVerdict): Examined {
   const { certificate, problems } = judged(pem.file, examine(pem, now, verdict), verdict);
@@ -80,20 +80,20 @@ export function examinePem(pem: PemFile, now: Date, verdict?: HaproxyVerdict): E
 
 type Judgement = { readonly certificate: Certificate | undefined; readonly problems: readonly Problem[] };
 
-/** ober's judgement, brought to what HAProxy says. */
+/** ober's judgement, reconciled with HAProxy's verdict. */
 function judged(file: string, { certificate, problems }: Judgement, verdict: HaproxyVerdict | undefined): Judgement {
   const broken = problems.find(({ severity }) => severity === "broken");
   if (verdict === undefined) return { certificate: broken ? undefined : certificate, problems };
   if (verdict !== "taken") {
     if (broken) return { certificate: undefined, problems };
     const message = `HAProxy refuses ${file}: ${verdict.refused}`;
-    const fix = problems[0]?.fix ?? "have the certificate issued again, or ask HAProxy: haproxy -c -f haproxy.cfg";
+    const fix = problems[0]?.fix ?? "get the certificate issued again; for HAProxy's reason: haproxy -c -f haproxy.cfg";
     return { certificate: undefined, problems: [{ severity: "broken", message, fix }, ...problems] };
   }
   if (!broken) return { certificate, problems };
-  // What some versions of HAProxy or of its TLS library refuse, and this one takes.
+  // Some versions of HAProxy or of its TLS library refuse this; the one here accepts it.
   if (certificate) return { certificate, problems: problems.map((one) => (one === broken ? demoted(one) : one)) };
-  const message = `HAProxy takes ${file}, but ober does not understand it: ${broken.message}`;
+  const message = `HAProxy accepts ${file}, but ober does not understand it: ${broken.message}`;
   return { certificate, problems: [{ severity: "remark", message, fix: broken.fix }] };
 }
 
@@ -144,7 +144,7 @@ function explained({ file, text, keyText, mode }: PemFile, now: Date, verdict: H
   };
 }
 
-/** What HAProxy does not serve of the file, or refuses the file for. */
+/** Parts of the file that HAProxy does not serve, or refuses the file for. */
 function lossProblems({
   file,
   text,
@@ -163,7 +163,7 @@ function lossProblems({
   if (stop === undefined && lost.length === 0) return [];
   const part =
     lost.length === 0
-      ? `reads only a part of ${file}`
+      ? `reads only part of ${file}`
       : `serves only ${served} of the ${served + lost.length} certificates in ${file}`;
   const severity = stop === undefined ? "invalid" : "broken";
   const says =
@@ -190,8 +190,8 @@ function keyProblems(keyFile: string, parts: readonly Part[], key: PrivateKey): 
   return [
     {
       severity: "remark",
-      message: `${keyFile} holds ${keys.length} private keys; HAProxy takes number ${at}`,
-      fix: "keep the one that belongs to the certificate; a second certificate belongs in a file of its own",
+      message: `${keyFile} holds ${keys.length} private keys; HAProxy uses number ${at}`,
+      fix: "keep only the key of this certificate; put a second certificate into its own file",
     },
   ];
 }
@@ -201,11 +201,11 @@ function strengthOf(
   { type, curve }: KeyKind,
   { bits = 0 }: PrivateKey,
 ): { text: string; problems: readonly Problem[] } {
-  const fix = "make a new key, ECDSA P-256 or RSA 2048, and have a certificate issued for it";
+  const fix = "make a new key, ECDSA P-256 or RSA 2048, and get a certificate issued for it";
   const problem = (severity: Severity, message: string): Problem => ({ severity, message, fix });
   if (type === "rsa" || type === "rsa-pss") {
     const small = `the RSA key in ${file} has only ${bits} bits, which TLS libraries refuse`;
-    const slow = `the RSA key in ${file} has ${bits} bits: each handshake costs much`;
+    const slow = `the RSA key in ${file} has ${bits} bits: TLS handshakes will be slow`;
     return {
       text: type === "rsa" ? `RSA ${bits}` : `RSA-PSS ${bits}`,
       problems: [
@@ -218,12 +218,12 @@ function strengthOf(
   if (type === "ec") {
     const message =
       curve === "explicit"
-        ? `the key in ${file} writes out its curve instead of naming it, which TLS clients do not take`
-        : `the key in ${file} is on the curve ${curve ?? "unknown"}, which TLS clients do not take`;
+        ? `the key in ${file} uses explicit curve parameters instead of a named curve, which TLS clients do not accept`
+        : `the key in ${file} is on the curve ${curve ?? "unknown"}, which TLS clients do not accept`;
     return { text: `EC ${curve}`, problems: CURVES.includes(curve ?? "") ? [] : [problem("invalid", message)] };
   }
   return { text: type, problems: [problem("invalid", odd(file, type))] };
 }
 
 const odd = (file: string, type: string) =>
-  `the key in ${file} is of the type ${type}, which many S3 clients do not take`;
+  `the key in ${file} is of type ${type}, which many S3 clients do not accept`;

@@ -15,14 +15,14 @@ import { readAcmeState, writeAcmeState } from "./acme/state.ts";
 import { type Certificate, examinePem } from "./pem.ts";
 
 const LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory";
-/** Where nothing is known of the certificate yet. */
+/** While nothing is known of the certificate. */
 const USUAL_LIFE_MS = 90 * 86_400_000;
 
 export type Renewed = {
   readonly renewed: readonly string[];
   /** When the next one is due; ISO. */
   readonly next: string | undefined;
-  /** The timer came, and it is too early after a failure. */
+  /** Set if the timer fired too early after a failure. */
   readonly waitsUntil?: string;
 };
 
@@ -49,14 +49,14 @@ function placesOf(paths: Paths, { acme_key_type: type }: Config["certs"]): reado
 }
 
 /**
- * Gets the certificates that are due and writes them where HAProxy reads them. Needs root. On any failure what is there stays, the failure is
- * kept for `status`, and the timer waits longer each time.
+ * Gets the certificates that are due and writes them where HAProxy reads them. Needs root. On failure the present certificate stays, the failure
+ * is kept for `status`, and the timer waits longer each time.
  */
 export async function renewCertificates(node: Node, config: Config, options: RenewOptions): Promise<Renewed> {
   const { certs } = config;
   if (!certs.acme_enabled) {
     throw new OberError("ober does not get certificates for this node: certs.acme_enabled is off", {
-      hint: "set certs.acme_enabled and what belongs to it in ober.yaml, then `ober apply`",
+      hint: "set certs.acme_enabled, certs.acme_domain and certs.acme_dns in ober.yaml, then: ober apply",
     });
   }
   const { system, paths } = node;
@@ -93,7 +93,7 @@ async function attempt(
       const fresh = due ? await obtain({ system, paths }, certs, place, options) : undefined;
       if (fresh) {
         const issued = { ...state.issued, [`${place.file}${COMING}`]: digestOf(fresh.pem) };
-        // Before the file: a machine that loses power in between must still know both for ober's own.
+        // Before the file: after a power loss in between, ober must recognise both as its own.
         await writeAcmeState(system, paths, { ...state, issued });
         await putInPlace({ system, paths }, place.file, fresh.pem);
         const { awsHome = state.awsHome } = fresh;
@@ -122,19 +122,19 @@ async function attempt(
   }
 }
 
-/** Marks the digest of what is about to be put in the place of a file. */
+/** Marks the digest of the content that is about to replace a file. */
 const COMING = ".new";
 const digestOf = (text: string) => createHash("sha256").update(text).digest("hex");
 
-/** What ober wrote at `file`; undefined where a new one must be had. Throws an OberError where the file is somebody else's. */
+/** The certificate that ober wrote to `file`; undefined if a new one is needed. Throws an OberError if ober did not write the file. */
 async function presentAt(system: System, file: string, state: AcmeState): Promise<Certificate | undefined> {
   const text = await system.read(file);
   if (text === undefined) return undefined;
   const { certificate } = examinePem({ file, text }, new Date());
   if (certificate?.placeholder) return undefined;
   if ([state.issued[file], state.issued[`${file}${COMING}`]].includes(digestOf(text))) return certificate;
-  throw new OberError(`${file} holds a certificate that ober did not get, and stays as it is`, {
-    hint: `move it away, then \`ober certs renew\``,
+  throw new OberError(`${file} holds a certificate that ober did not get; it was left alone`, {
+    hint: "move it away, then: ober certs renew",
   });
 }
 
@@ -148,7 +148,7 @@ function fits({ names, key }: Certificate, { kind }: Place, certs: Config["certs
   );
 }
 
-/** Asks the CA for its wishes from time to time. That it does not answer is no failure as long as nothing is due. */
+/** Asks the CA for its renewal window from time to time. No answer is not a failure as long as nothing is due. */
 async function withWindow(
   system: System,
   certs: Config["certs"],
@@ -166,7 +166,7 @@ async function withWindow(
     return window ? { ...state, ari: { [fingerprint]: { ...window, askedAt: now.toISOString() } } } : state;
   } catch (error) {
     if (!(error instanceof OberError)) throw error;
-    progress(`the CA says nothing about the next renewal: ${error.message}`);
+    progress(`the CA did not suggest a renewal time: ${error.message}`);
     return state;
   }
 }
@@ -175,7 +175,7 @@ async function serverOf(system: System, certs: Config["certs"]) {
   const { acme_ca_file: file } = certs;
   const ca = file === "" ? undefined : await system.read(file);
   if (file !== "" && ca === undefined)
-    throw new OberError(`there is no file ${file}`, { hint: "certs.acme_ca_file in ober.yaml" });
+    throw new OberError(`the CA file ${file} does not exist`, { hint: "correct certs.acme_ca_file in ober.yaml" });
   return { directory: acmeServer(certs), ca };
 }
 
@@ -198,8 +198,8 @@ async function obtain(
   const secrets = await readSecrets(system);
   const { acme_eab_kid: kid } = certs;
   if (kid !== "" && secrets.acmeEabHmac === undefined) {
-    throw new OberError("certs.acme_eab_kid is set, and its key is not known", {
-      hint: "acme_eab_hmac=... in ~/.ober/login (mode 600)",
+    throw new OberError("certs.acme_eab_kid is set, but its key is missing", {
+      hint: "add acme_eab_hmac=... to ~/.ober/login (mode 600)",
     });
   }
   const binding = kid === "" ? undefined : { kid, hmacKey: secrets.acmeEabHmac ?? "" };
@@ -211,25 +211,25 @@ async function obtain(
   const bad = problems.find(({ severity }) => severity !== "remark");
   if (!certificate || bad)
     throw new OberError(`the CA gave a certificate that clients would refuse: ${bad?.message}`, {
-      hint: "is the clock right? `date`",
+      hint: "check the clock: date",
     });
   return { certificate, pem, awsHome: dns.home };
 }
 
 async function putInPlace({ system, paths }: Node, file: string, pem: string): Promise<void> {
   await own(system, paths, [{ path: file, before: undefined, after: undefined }]);
-  // HAProxy takes every file of the directory whose name has no dot in front.
+  // HAProxy loads every file of the directory whose name does not begin with a dot.
   const hidden = posix.join(posix.dirname(file), `.${posix.basename(file)}`);
   await system.writeAtomic(hidden, pem, { mode: 0o600 });
   await system.rename(hidden, file);
 }
 
-/** The site's way to DNS records, with the credentials of root, and those of the person behind sudo. */
+/** The site's way to DNS records, with the credentials of root and of the person behind sudo. */
 export async function siteDns({ system, paths }: Node, certs: Config["certs"]): Promise<Dns> {
   const { dnsOf } = await import("./acme/dns.ts");
   const { awsHome } = (await system.stat(paths.acmeState)) ? await readAcmeState(system, paths) : NO_STATE;
   const person = await homeOf(system, process.env["SUDO_USER"]);
-  // HOME may be the person's, after `sudo -E`, and root's is then another one.
+  // After `sudo -E`, HOME may be the person's and not root's.
   const root = await homeOf(system, "root");
   const homes = [...new Set([homedir(), root, person, awsHome].filter((home) => home !== undefined))];
   return dnsOf({ system, certs, secrets: await readSecrets(system), homes });

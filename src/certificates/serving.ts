@@ -19,10 +19,10 @@ import { letIn } from "./let-in.ts";
 import { type Examined, PLACEHOLDER, type Problem } from "./pem.ts";
 import { certificateSteps, type Given, type OnDisk, type Step } from "./steps.ts";
 
-/** How long another `ober certs` may be at work. */
+/** How long to wait for another `ober certs`. */
 const BUSY_MS = 60_000;
 
-/** One at a time; a lock of its own, so that a change of the configuration does not hold up a certificate. */
+/** Runs one at a time, under a lock of its own: a configuration change must not delay a certificate. */
 export async function oneAtATime<T>({ system, paths }: Node, command: string, action: () => Promise<T>): Promise<T> {
   const deadline = system.clock.now() + BUSY_MS;
   while ((await isLocked(paths.certs)) && system.clock.now() < deadline) await system.clock.sleep(100);
@@ -30,25 +30,24 @@ export async function oneAtATime<T>({ system, paths }: Node, command: string, ac
 }
 
 export type Reloaded = {
-  /** What HAProxy was given while it ran. */
+  /** Files that HAProxy loaded while it ran. */
   readonly swapped: readonly string[];
   readonly added: readonly string[];
-  /** HAProxy was reloaded, for what it cannot do while it runs. */
+  /** HAProxy was reloaded, because some changes need that. */
   readonly reloaded: boolean;
-  /** Files that HAProxy was not given, and why. */
+  /** Files withheld from HAProxy, and why. */
   readonly refused: readonly { readonly file: string; readonly message: string; readonly fix: string }[];
   readonly warnings: readonly string[];
 };
 
-/** A file that is being written is broken for a moment: so long it may be. */
+/** How long a file may be broken: one that is being written is, for a moment. */
 const WRITING_MS = 1000;
-/** Files that change so often are somebody's mistake. */
+/** Files that change more often than this are a mistake elsewhere. */
 const MOST_ROUNDS = 50;
 
 /**
- * Has HAProxy serve the certificates that lie on the disk now. Needs root. A file that HAProxy would refuse at its next start is refused
- * now, and what must not be served stays as HAProxy has it. A change that comes while this works is taken too: systemd may not tell of it
- * again.
+ * Makes HAProxy serve the certificates on the disk. Needs root. A file that HAProxy would refuse at its next start is skipped, and
+ * HAProxy keeps the previous certificate. Changes made meanwhile are picked up too, because the path unit may not fire again.
  */
 export async function reloadCertificates(node: Node, config: Config): Promise<Reloaded> {
   const place = certificatePlace(node.paths, config.certs);
@@ -78,7 +77,7 @@ const stateOf = (examined: readonly Examined[]) =>
     examined.map(({ file, certificate, problems }) => [file, certificate && digestOf(certificate.payload), problems]),
   );
 
-/** What is there, once it is whole or has been broken for long enough; at once where it is as `known`. */
+/** The files, once they are whole or have been broken for long enough; at once if they equal `known`. */
 async function settled(system: System, place: string, ask: Asker, known?: string): Promise<readonly Examined[]> {
   const deadline = system.clock.now() + WRITING_MS;
   for (;;) {
@@ -96,11 +95,11 @@ async function settled(system: System, place: string, ask: Asker, known?: string
 const ASK_AT_START_MS = 3_000;
 
 /**
- * The same without HAProxy, which is about to start and reads the files itself; for `recover`. Returns what will keep it from starting: it
- * says so itself only to the one who asks it (`haproxy -c` without -q).
+ * The same before HAProxy starts and reads the files itself; for `recover`. Returns the problems that will keep HAProxy from starting, which
+ * it explains only to `haproxy -c` without -q.
  */
 export async function prepareCertificates(node: Node, config: Config): Promise<readonly Problem[]> {
-  // A start waits for this: HAProxy gets a part of that time, and ober's own judgement stands where it is late.
+  // A start waits for this: HAProxy gets a part of that time. If it is late, ober's own judgement counts.
   const ask = haproxyAsker(impatient(node.system, ASK_AT_START_MS));
   const place = certificatePlace(node.paths, config.certs);
   const examined = await orUndefined(() => examineCertificates(node.system, place, { ask }));
@@ -110,7 +109,7 @@ export async function prepareCertificates(node: Node, config: Config): Promise<r
   return examined.flatMap(({ problems }) => problems.filter(({ severity }) => severity === "broken"));
 }
 
-/** ober's own first certificate goes as soon as there is another one. */
+/** Removes ober's self-signed placeholder once there is another certificate. */
 async function withoutPlaceholder(
   { system, paths }: Node,
   examined: readonly Examined[],
@@ -158,7 +157,7 @@ async function bringToHaproxy(
     if (reason === undefined) done.push(step);
     else left.push(reason);
   }
-  // It reads the files anew, all of them: also one that must not be served.
+  // A reload reads all files again, including one that must not be served.
   const reload = left.length > 0 && refused.length === 0;
   if (reload) await system.run(["systemctl", "reload", UNIT.http]);
   const digests = Object.fromEntries(
@@ -177,13 +176,16 @@ async function bringToHaproxy(
   };
 }
 
-/** What HAProxy was given without having been asked about the file. */
+/** Warns about files that HAProxy loaded without a verdict on them. */
 const unasked = (examined: readonly Examined[], given: readonly string[]): readonly string[] =>
   examined
     .filter(({ file, judge }) => judge === "ober" && given.includes(file))
-    .map(({ file }) => `HAProxy did not say in time whether it takes ${file} at its next start; \`ober certs check\``);
+    .map(
+      ({ file }) =>
+        `HAProxy did not say in time whether it will accept ${file} at its next start; check: ober certs check`,
+    );
 
-/** Undefined when it is done; else why HAProxy must read the files anew. */
+/** Undefined when done; otherwise why HAProxy must reload. */
 async function carryOut(
   system: System,
   socket: string,
@@ -214,18 +216,18 @@ export type CertificateStatus = {
   readonly names: readonly string[];
   readonly key: string;
   readonly issuer: string;
-  /** Of what HAProxy serves, where that is known; "" where neither is. */
+  /** Of what HAProxy serves, if known; "" if unknown. */
   readonly notAfter: string;
-  /** ober's own of a first start. */
+  /** ober's self-signed placeholder. */
   readonly placeholder: boolean;
-  /** Whether HAProxy serves what is in the file; null where it cannot be asked. */
+  /** Whether HAProxy serves what is in the file; null if HAProxy cannot be asked. */
   readonly served: boolean | null;
   readonly problems: readonly Problem[];
-  /** Whose judgement that is: HAProxy's on the very file, or ober's alone. */
+  /** Who judged the file: HAProxy, or ober alone. */
   readonly judge: Examined["judge"];
 };
 
-/** Empty where nobody may look. With `ask` HAProxy judges the files, which `status` leaves out: it is drawn every second. */
+/** The node's certificates; empty if this user may not read them. With `ask`, HAProxy judges the files; `status` omits it, because it redraws every second. */
 export async function certificateStatus(
   { system, paths }: Node,
   config: Config,
@@ -239,7 +241,7 @@ export async function certificateStatus(
   return (examined ?? []).map((one) => statusOf(one, served));
 }
 
-/** `served` is what HAProxy has, by file; undefined where it cannot be asked. */
+/** `served` is what HAProxy has, by file; undefined if HAProxy cannot be asked. */
 export function statusOf(
   { file, certificate, problems, judge }: Examined,
   served: Awaited<ReturnType<typeof servedCertificates>> | undefined,
@@ -260,8 +262,8 @@ export function statusOf(
 }
 
 /**
- * Makes a certificate for a first start where there is none at all in ober's own place: HAProxy starts with it, and clients refuse it. Returns
- * its file; undefined where there is another one, or the operator has named a place.
+ * Makes a self-signed placeholder if there is no certificate at ober's own place: HAProxy starts with it, but clients refuse it. Returns
+ * its file; undefined if there is another certificate, or the operator has set a place.
  */
 export async function firstCertificate(node: Node, config: Config): Promise<string | undefined> {
   if (!(await lacksFirst(node, config))) return undefined;
@@ -278,13 +280,13 @@ export async function firstCertificate(node: Node, config: Config): Promise<stri
   return file;
 }
 
-/** Whether there is nothing that HAProxy could serve, at the place that is ober's own. */
+/** Whether ober's own place holds nothing that HAProxy could serve. */
 export async function lacksFirst({ system, paths }: Node, { certs }: Config): Promise<boolean> {
   return certs.path === "" && (await orUndefined(() => examineCertificates(system, `${paths.certs}/`))) === undefined;
 }
 
 async function readGiven(system: System, path: string): Promise<Given | undefined> {
   const text = await system.read(path);
-  // What is damaged is as good as none: HAProxy is asked what it has.
+  // A damaged record counts as none: ask HAProxy what it has.
   return text === undefined ? undefined : parseOwn("given", text);
 }

@@ -1,23 +1,23 @@
-/** What HAProxy's certificates need so that it serves what lies on the disk. Pure; `ober certs reload` carries it out. */
+/** The steps after which HAProxy serves the certificates on the disk. Pure; `ober certs reload` carries them out. */
 
-/** A file as it is now: `digest` over all that HAProxy would load from it; undefined where it must not be served. */
+/** A file now: `digest` over all that HAProxy would load from it; undefined if it must not be served. */
 export type OnDisk = { readonly file: string; readonly digest: string | undefined } & Partial<Leaf>;
 
-/** A certificate by its fingerprint, and how many of its chain stand behind it. */
+/** A certificate by its fingerprint, and the length of its chain. */
 type Leaf = { readonly fingerprint: string; readonly chain: number };
 
-/** What the worker `worker` was given last, by file. */
+/** What the worker `worker` was last given, by file. */
 export type Given = { readonly worker: number; readonly digests: Readonly<Record<string, string>> };
 
-/** `reload`: what HAProxy cannot do while it runs so that it would do the same when it starts. */
+/** `reload`: a change that HAProxy cannot make while it runs with the same result as at a start. */
 export type Step = { readonly kind: "swap" | "add" | "reload"; readonly file: string };
 
 /**
- * `served` is by file what HAProxy has. A worker that was given nothing has read the files itself: the same certificate with as long a
- * chain is the same. Files that must not be served change nothing.
+ * `served` is what HAProxy has, by file. A worker that was given nothing has read the files itself: then the same certificate with a chain
+ * of the same length counts as unchanged. Files that must not be served change nothing.
  *
- * Of a directory the first file is for clients that name no server, and the first of two files for one name is served: a new file may be
- * added at the end only.
+ * The first file of a directory serves clients that name no server, and the first of two files for one name wins: so only a file at the end
+ * of the order can be added without a reload.
  */
 export function certificateSteps(
   disk: readonly OnDisk[],

@@ -54,7 +54,7 @@ export default defineCommand({
     const lost = await recordsToMend(system, paths, steps);
     const records = lost.map(({ name, file }) => ({
       id: `record-${name}`,
-      title: `${file}, made again from what is here`,
+      title: `${file}, reconstructed from what is here`,
       needed: true,
     }));
     const plan = [...records, ...(await planSteps(steps, { foresee: args.dryRun === true }))];
@@ -79,7 +79,7 @@ export default defineCommand({
         begin: (title) => out.progress(`  ... ${title}`),
         report: ({ title, outcome, remarks }) => {
           out.progress(
-            `  ${outcome === "found" ? "=" : "ok"}  ${title}${outcome === "found" ? " (is there already)" : ""}`,
+            `  ${outcome === "found" ? "=" : "ok"}  ${title}${outcome === "found" ? " (already there)" : ""}`,
           );
           for (const remark of remarks) out.warn(remark);
         },
@@ -111,7 +111,7 @@ function installPath(given: string | undefined): string {
   throw new UsageError("bootstrap needs the path to install under", `ober bootstrap /opt/ober`);
 }
 
-/** The built executable, which copies itself; the source run by bun has nothing to copy. */
+/** The built executable, which copies itself. Source run by bun has nothing to copy. */
 async function runningExecutable(paths: Paths): Promise<string> {
   if (/\/bun(x)?$/.test(process.execPath)) {
     throw new OberError("only the built executable can install itself", {

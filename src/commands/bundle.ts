@@ -21,8 +21,12 @@ export default defineCommand({
       description: "The system of those machines",
     },
     out: { type: "string", required: true, valueHint: "FILE", description: "The bundle, a tar archive" },
-    arch: { type: "enum", options: ["amd64", "arm64"] as string[], description: "Their architecture (this machine's)" },
-    mirror: { type: "string", valueHint: "URL", description: "A mirror of Debian or Ubuntu (the one of this machine)" },
+    arch: {
+      type: "enum",
+      options: ["amd64", "arm64"] as string[],
+      description: "Their architecture (default: this machine's)",
+    },
+    mirror: { type: "string", valueHint: "URL", description: "A mirror of Debian or Ubuntu (default: this machine's)" },
     ...vendorArgs,
   },
   async run({ args }) {

@@ -34,8 +34,8 @@ export default defineCommand({
       description: "With check: a file or directory anywhere, before it is put in place",
     },
     dns: { type: "boolean", description: "With check: prove that records for ACME can be made, by making one" },
-    force: { type: "boolean", description: "With renew: also what is not due; a CA allows that a few times a week" },
-    timer: { type: "boolean", description: "With renew: keep the wait after a failure, as the timer does" },
+    force: { type: "boolean", description: "With renew: renew even if not due; a CA allows this a few times a week" },
+    timer: { type: "boolean", description: "With renew: respect the wait after a failure, as the timer does" },
   },
   async run({ args }) {
     const action = ACTIONS.find((known) => known === args.action);
@@ -58,7 +58,7 @@ export default defineCommand({
   },
 });
 
-/** Any file, on any machine: HAProxy judges where it is installed and the user is root; else ober alone, and says so. */
+/** Checks any file on any machine. HAProxy judges if it is installed and the user is root; otherwise ober judges alone and says so. */
 async function checkFile(out: Output, place: string): Promise<void> {
   const system = localSystem();
   const ask = isRoot() ? haproxyAsker(system) : undefined;
@@ -75,23 +75,21 @@ function checkText(certificates: readonly CertificateStatus[], { style }: Output
   return [
     ...certificateLines({ certificates, renewal: undefined }, { style, now: new Date() }),
     ...certificates.flatMap(({ problems }) => problems.map(({ fix }) => `  to do: ${fix}`)),
-    alone
-      ? style.yellow("judged by ober alone: HAProxy could not be asked (it is not installed, or this is not root)")
-      : "judged by HAProxy, on the files themselves",
+    alone ? style.yellow("judged by ober alone: HAProxy is not installed, or this is not root") : "judged by HAProxy",
   ];
 }
 
-/** What `ober-certs.path` starts. */
+/** Started by `ober-certs.path`. */
 async function reload(node: Node, out: Output): Promise<void> {
   const { config } = await currentConfig(node);
   const done = await oneAtATime(node, "certs reload", () => reloadCertificates(node, config));
   for (const warning of done.warnings) out.warn(warning);
-  for (const { message, fix } of done.refused) out.warn(`${message}; HAProxy keeps what it has. ${fix}`);
+  for (const { message, fix } of done.refused) out.warn(`${message}. HAProxy keeps the previous certificate. ${fix}`);
   const changed = done.reloaded || done.swapped.length > 0 || done.added.length > 0;
   await out.result({ ...done, changed } satisfies Documents["certs reload"], () => {
     const parts = [
-      ...done.swapped.map((file) => `HAProxy has taken ${file}`),
-      ...done.added.map((file) => `HAProxy has taken ${file}, which is new`),
+      ...done.swapped.map((file) => `HAProxy has loaded ${file}`),
+      ...done.added.map((file) => `HAProxy has loaded ${file} (new)`),
       ...(done.reloaded ? ["HAProxy was reloaded"] : []),
     ];
     return parts.join("\n") || "nothing to change";
@@ -103,13 +101,13 @@ async function renew(node: Node, out: Output, flags: { force: boolean; timer: bo
   const { config } = await currentConfig(node);
   const done = await renewCertificates(node, config, { ...flags, progress: out.progress });
   if (done.renewed.length > 0) {
-    await record("certs renew", `renewed ${done.renewed.join(", ")}; the next one at ${done.next}`);
+    await record("certs renew", `renewed ${done.renewed.join(", ")}; next renewal ${done.next}`);
     await oneAtATime(node, "certs renew", () => reloadCertificates(node, config));
   }
   await out.result({ ...done, changed: done.renewed.length > 0 } satisfies Documents["certs renew"], () => {
-    if (done.waitsUntil !== undefined) return `the last attempt failed; the timer waits until ${done.waitsUntil}`;
+    if (done.waitsUntil !== undefined) return `the last attempt failed; the next one is at ${done.waitsUntil}`;
     const what = done.renewed.length === 0 ? "nothing is due" : `renewed: ${done.renewed.join(", ")}`;
-    return `${what}; the next renewal is at ${done.next}`;
+    return `${what}; next renewal ${done.next}`;
   });
 }
 
@@ -128,21 +126,23 @@ async function show(node: Node, out: Output, { check, dns }: { check: boolean; d
   };
   await out.result(document, () =>
     [
-      ...(certificates.length === 0 ? [out.style.red("there is no certificate")] : []),
+      ...(certificates.length === 0 ? [out.style.red("no certificate found")] : []),
       ...(check ? checkText(certificates, out) : []),
       ...certificateLines({ certificates: check ? [] : certificates, renewal }, { style: out.style, now: new Date() }),
-      ...(proved === undefined ? [] : [`DNS: a record at ${proved} was made, seen by all name servers, and removed`]),
+      ...(proved === undefined
+        ? []
+        : [`DNS: a test record at ${proved} was created, seen by all name servers, and removed`]),
     ].join("\n"),
   );
 }
 
-/** Throws an OberError with what stands in the way. */
+/** Throws an OberError that names the obstacle. */
 async function prove(node: Node, certs: Parameters<typeof siteDns>[1], out: Output): Promise<string> {
   const { proveDns } = await import("../certificates/acme/dns.ts");
   const { acmeDns } = await import("../config/schema/contradictions.ts");
   if (acmeDns(certs) === undefined)
-    throw new UsageError("ober.yaml names no way to DNS records", "certs.acme_dns: route53, rfc2136 or hook");
+    throw new UsageError("ober.yaml does not say how DNS records are made", "certs.acme_dns: route53, rfc2136 or hook");
   const way = await siteDns(node, certs);
-  out.progress(`making a record by ${way.what}, up to ${certs.acme_dns_timeout} s`);
+  out.progress(`creating a record through ${way.what}, up to ${certs.acme_dns_timeout} s`);
   return proveDns(way, wantedNames(certs)[0] ?? "", certs.acme_dns_timeout * 1000);
 }

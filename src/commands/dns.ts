@@ -6,7 +6,7 @@ import { configFrom } from "../node/node.ts";
 import { output } from "../ui/output.ts";
 import { globalArgs } from "../ui/shared-args.ts";
 
-/** Short, because a VIP that is added or taken away should be seen within minutes. */
+/** Short: clients should see an added or removed VIP within minutes. */
 const DEFAULT_TTL = "300";
 
 export default defineCommand({
@@ -14,7 +14,11 @@ export default defineCommand({
   args: {
     ...globalArgs,
     name: { type: "positional", required: false, description: "Name that clients use (certs.acme_domain)" },
-    from: { type: "string", valueHint: "FILE", description: "Take the VIPs from this ober.yaml (this node's)" },
+    from: {
+      type: "string",
+      valueHint: "FILE",
+      description: "Take the VIPs from this ober.yaml (default: this node's)",
+    },
     ttl: { type: "string", valueHint: "SECONDS", default: DEFAULT_TTL, description: "Time to live of the records" },
     format: { type: "enum", options: ["zone", "nsupdate"], default: "zone", description: "Zone file or nsupdate(1)" },
   },
@@ -23,7 +27,7 @@ export default defineCommand({
     const name = (args.name ?? config.certs.acme_domain).replace(/\.$/, "");
     if (name === "") throw new OberError("no name to print records for", { hint: "ober dns s3.example.org" });
     if (!/^(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/.test(name)) {
-      throw new UsageError(`"${name}" is no host name`, "ober dns s3.example.org");
+      throw new UsageError(`"${name}" is not a host name`, "ober dns s3.example.org");
     }
     if (!/^\d{1,9}$/.test(args.ttl))
       throw new UsageError(`--ttl "${args.ttl}" is not a number of seconds`, "--ttl 300");

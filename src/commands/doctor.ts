@@ -18,7 +18,7 @@ export default defineCommand({
   args: {
     ...globalArgs,
     only: { type: "string", valueHint: "ID,...", description: "Only these checks; --json shows the ids" },
-    fix: { type: "boolean", description: "Make the repairs that can do no harm, then look again" },
+    fix: { type: "boolean", description: "Make the repairs that cannot do harm, then check again" },
   },
   async run({ args }) {
     if (args.fix) requireRoot();
@@ -43,7 +43,7 @@ function chosenChecks(only: string | undefined): readonly Condition[] {
   );
 }
 
-/** Makes each repair, announced before it is made. Returns whether there was any. */
+/** Announces each repair, then makes it. Returns whether there was any. */
 async function mend(host: Host, out: Output, findings: readonly Finding[]): Promise<boolean> {
   const repairs = findings.flatMap((finding) => ("repair" in finding && finding.repair ? [finding] : []));
   if (repairs.length === 0 || host.paths === undefined) return false;

@@ -20,13 +20,13 @@ export default defineCommand({
   args: {
     ...globalArgs,
     ...changeArgs,
-    wait: { type: "boolean", description: "Return when no transfer is in flight any more" },
+    wait: { type: "boolean", description: "Return when no transfer is in flight" },
     timeout: stopArgs.timeout,
     ...turnArgs,
-    force: { type: "boolean", description: "Leave although no other node serves" },
+    force: { type: "boolean", description: "Leave even if no other node serves" },
     soft: { type: "boolean", description: "Have the routers prefer other nodes first, then withdraw (BGP mode)" },
     reason: { type: "string", valueHint: "TEXT", description: "Why, for the log and the status" },
-    onlyWait: { type: "boolean", description: "Wait without draining; HAProxy's unit does so before it stops" },
+    onlyWait: { type: "boolean", description: "Wait without draining; HAProxy's unit does this before it stops" },
   },
   async run({ args }) {
     const node = await thisNodeAsRoot();
@@ -59,15 +59,15 @@ export default defineCommand({
     const { left } = await wait();
     if (left > 0) {
       throw new OberError(
-        `the node is drained, but ${left} ${left === 1 ? "transfer is" : "transfers are"} still there`,
+        `the node is drained, but ${left} ${left === 1 ? "transfer is" : "transfers are"} still running`,
         {
-          hint: "ober drain --wait --timeout SECONDS waits longer",
+          hint: "wait longer: ober drain --wait --timeout SECONDS",
         },
       );
     }
     await out.result(
       { drained: true, changed, left } satisfies Documents["drain"],
-      `drained: nothing is in flight any more; ${again}`,
+      `drained: nothing is in flight; ${again}`,
     );
   },
 });

@@ -31,18 +31,18 @@ export default defineCommand({
   },
 });
 
-/** A command and its outcome are one line; one without an outcome still runs, or was cut off. */
+/** A command and its outcome are one line. A command without an outcome is still running or was cut off. */
 export function historyText(entries: readonly HistoryEntry[]): string {
   if (entries.length === 0) return "nothing happened";
   const rows = joined(entries).map(({ at, kind, vips, to, cause, by, peer }) => [
     toSecond(at),
     kind === "command" ? (by ?? "") : (peer ?? vips.join(" ")),
-    kind === "command" ? `${to}: ${cause === "begun" ? "begun, and no outcome on record" : cause}` : `${to}: ${cause}`,
+    kind === "command" ? `${to}: ${cause === "begun" ? "started; no outcome recorded" : cause}` : `${to}: ${cause}`,
   ]);
   return table(["time", "what", "happened"], rows);
 }
 
-/** Entries with each command's outcome in the place of its beginning. */
+/** Entries in which each command's outcome replaces its beginning. */
 function joined(entries: readonly HistoryEntry[]): readonly HistoryEntry[] {
   const rows: HistoryEntry[] = [];
   for (const entry of entries) {

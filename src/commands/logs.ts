@@ -15,15 +15,18 @@ export default defineCommand({
   meta: { name: "logs", description: "Show the journal of the node's units" },
   args: {
     ...globalArgs,
-    follow: { type: "boolean", alias: "f", description: "Go on as lines come" },
-    lines: { type: "string", alias: "n", valueHint: "N", default: "50", description: "How many lines to begin with" },
-    since: { type: "string", valueHint: "TIME", description: `From then on: ${TIMES_HINT}` },
-    jsonLines: { type: "boolean", description: "Print one JSON object a line, as they come; the form for --follow" },
+    follow: { type: "boolean", alias: "f", description: "Keep printing new lines" },
+    lines: { type: "string", alias: "n", valueHint: "N", default: "50", description: "How many lines to start with" },
+    since: { type: "string", valueHint: "TIME", description: `Start at this time: ${TIMES_HINT}` },
+    jsonLines: {
+      type: "boolean",
+      description: "Print one JSON object per line as entries arrive; use it with --follow",
+    },
     service: {
       type: "enum",
       options: [...UNITS.map(({ service }) => service), "all"],
       default: "all",
-      description: "Of which unit",
+      description: "Only this unit",
     },
   },
   async run({ args }) {
@@ -41,7 +44,7 @@ export default defineCommand({
     const shown = args.json ? oneDocument(log) : { line: log, end: async () => {} };
     const asked = { ...args, json, since, service: args.service as Service | "all" };
     process.exitCode = await runShown(journalctl(asked), {
-      // Colours as on a terminal where there is one, and no links.
+      // Colours if stdout is a terminal, but never links.
       env: { SYSTEMD_COLORS: coloured ? "16" : "0", SYSTEMD_URLIFY: "0" },
       onLine: (line) => shown.line(safe(line)),
       onWarning: (line) => logError(safeWarning(line)),
@@ -50,7 +53,7 @@ export default defineCommand({
   },
 });
 
-/** Entries as the list of one document, written as they come: how many there are does not matter. */
+/** Entries as one JSON document, written one by one: memory does not grow with their number. */
 function oneDocument(log: (line: string) => Promise<void>) {
   let before: string | undefined;
   let begun = false;
@@ -68,17 +71,17 @@ function oneDocument(log: (line: string) => Promise<void>) {
   };
 }
 
-/** Colours of journalctl's stand between the words that belong together. */
+/** journalctl's colour codes split words that belong together. */
 function colouredRedactor(values: readonly string[]): (line: string) => string {
   const safe = lineRedactor(values);
   return (line) => betweenColours(line, safe);
 }
 
-/** What journald says of an entry itself; see systemd.journal-fields(7). */
+/** Fields that journald itself adds to an entry; see systemd.journal-fields(7). */
 const JOURNALD =
   /^(?:__|_(?:BOOT|MACHINE|SYSTEMD|TRANSPORT|HOSTNAME|PID|UID|GID|NAMESPACE|RUNTIME|STREAM)|INVOCATION_ID|UNIT$|PRIORITY$|SYSLOG_)/;
 
-/** The same for entries in JSON, whose texts may be lists of bytes. A line that is no entry is a text. */
+/** The same for JSON entries, whose texts may be lists of bytes. A line that is not an entry is a text. */
 export function journalRedactor(values: readonly string[]): (line: string) => string {
   const safe = lineRedactor(values);
   return (line) => {

@@ -15,7 +15,7 @@ import { exposition } from "../ui/prometheus.ts";
 import { changeArgs, globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
-  meta: { name: "metrics", description: "Print ober's own metrics in the form of Prometheus" },
+  meta: { name: "metrics", description: "Print ober's own metrics in Prometheus format" },
   args: {
     ...globalArgs,
     ...changeArgs,
@@ -23,7 +23,7 @@ export default defineCommand({
       type: "boolean",
       description: "Have systemd write them for node_exporter every 15 s (to --out, or where Debian's reads)",
     },
-    remove: { type: "boolean", description: "Take back what --install made" },
+    remove: { type: "boolean", description: "Undo --install" },
     out: { type: "string", valueHint: "FILE", description: "Write them to a file in one step, for node_exporter" },
   },
   async run({ args }) {
@@ -56,7 +56,7 @@ async function change(
   const said = args.install
     ? `written to ${file} every 15 s`
     : file === undefined
-      ? "they were not installed"
+      ? "metrics were not installed"
       : `no longer written to ${file}`;
   await output(args).result(document, said);
 }

@@ -17,12 +17,12 @@ export default defineCommand({
   meta: { name: "names", description: "Show the names of the RGWs, their addresses and what is wrong with them" },
   args: {
     ...globalArgs,
-    prepare: { type: "boolean", description: "Resolve them for a HAProxy that is about to start or reload" },
-    watch: { type: "boolean", description: "Give the running HAProxy what is missing, until nothing is" },
+    prepare: { type: "boolean", description: "Resolve them before HAProxy starts or reloads" },
+    watch: { type: "boolean", description: "Give the running HAProxy missing addresses until none is missing" },
     follow: {
       type: "string",
       valueHint: "GROUP,...",
-      description: "With --watch: go on, and give HAProxy what changes in these groups",
+      description: "With --watch: keep running, and follow address changes in these groups",
     },
   },
   async run({ args }) {
@@ -38,10 +38,11 @@ export default defineCommand({
   },
 });
 
-/** The node of the executable that runs, whatever became of its journal: HAProxy must start. */
+/** The node that the running executable belongs to, even if its journal is lost: HAProxy must start. */
 function nodeOfUnits(): Node {
   const prefix = installPathOf(process.execPath);
-  if (prefix === undefined) throw new OberError("this is not the ober of a node", { hint: "its units run this" });
+  if (prefix === undefined)
+    throw new OberError("this ober does not belong to a node", { hint: "the units of a node run this" });
   return { system: localSystem(), paths: pathsOf(prefix) };
 }
 
@@ -56,14 +57,16 @@ async function show(node: Node, out: Output): Promise<void> {
     nameRemark(one, now) ?? "",
   ]);
   await out.result({ names } satisfies Documents["names"], () =>
-    rows.length === 0 ? "no RGW is named: all are addresses" : table(["name", "address", "seen", "problem"], rows),
+    rows.length === 0
+      ? "no names: all RGWs are given as addresses"
+      : table(["name", "address", "seen", "problem"], rows),
   );
 }
 
-/** The worker of a reload may come a while after the reload is said to be done: until then there is no end. */
+/** A reload's new worker may appear a while after the reload is reported done. Keep watching until then. */
 const AT_LEAST_MS = 10_000;
 
-/** Looks until no name is missing or from before; for ever where groups follow their names. */
+/** Watches until no address is missing or stale; for ever if any group follows its names. */
 async function watchNames(node: Node, out: Output, followed: ReadonlySet<string>): Promise<void> {
   const begun = performance.now();
   const config = await orUndefined(async () => (await currentConfig(node)).config);
@@ -75,11 +78,11 @@ async function watchNames(node: Node, out: Output, followed: ReadonlySet<string>
   for (;;) {
     const { taken, remarks, open } = await lookOnce(node, { unconfirmed, followed, others }, new Date());
     for (const { backend, name, address, before, refused } of taken) {
-      const now = address === PLACEHOLDER ? "is not needed any more" : `has the address ${address} now`;
+      const now = address === PLACEHOLDER ? "is no longer needed" : `now has the address ${address}`;
       if (refused === undefined) out.progress(`${backend}/${name} ${now}, before ${before}`);
       else out.warn(`HAProxy did not take the address ${address} for ${backend}/${name}: ${refused}`);
     }
-    // A disk that stays full is told of once.
+    // Report a disk that stays full only once.
     if (remarks.join() !== said) for (const remark of remarks) out.warn(remark);
     said = remarks.join();
     if (!open && followed.size === 0 && performance.now() - begun > AT_LEAST_MS) return;

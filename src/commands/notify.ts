@@ -8,7 +8,7 @@ import { readDrainFlag } from "../system/drain-flag.ts";
 import { globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
-  meta: { name: "notify", description: "Note a change of VRRP for `ober history`; keepalived runs it" },
+  meta: { name: "notify", description: "Record a VRRP transition for `ober history`; run by keepalived" },
   args: {
     ...globalArgs,
     vip: { type: "string", valueHint: "ADDRESS", required: true, description: "The VIP of the instance" },
@@ -40,7 +40,7 @@ export default defineCommand({
 
 const STATES = ["MASTER", "BACKUP", "FAULT", "STOP"] as const;
 
-/** keepalived does not say why; what is seen at that moment explains it. `priority` is the one in force. */
+/** The cause of a transition. keepalived does not give one, so this looks at the node at that moment. `priority` is the one in force. */
 export function vrrpCause(seen: {
   readonly state: (typeof STATES)[number];
   readonly priority: number;
@@ -50,9 +50,9 @@ export function vrrpCause(seen: {
   const { state, priority, drained, trouble } = seen;
   switch (state) {
     case "MASTER":
-      return `no node with a priority above ${priority} is heard${trouble === undefined ? "" : `; ${trouble}`}`;
+      return `no adverts from a node with a priority above ${priority}${trouble === undefined ? "" : `; ${trouble}`}`;
     case "BACKUP":
-      return drained ?? trouble ?? `priority ${priority}: a node with a higher one has it`;
+      return drained ?? trouble ?? `priority ${priority}: a node with a higher priority holds it`;
     case "FAULT":
       return trouble ?? "the interface is down, or a check failed";
     case "STOP":

@@ -17,7 +17,7 @@ import { globalArgs } from "../ui/shared-args.ts";
 export default defineCommand({
   meta: {
     name: "recover",
-    description: "Put the old files back when a change was cut off; the units run it as they start",
+    description: "Restore the old files after an interrupted change; run by the units at start",
   },
   args: { ...globalArgs },
   async run({ args }) {
@@ -28,17 +28,17 @@ export default defineCommand({
 });
 
 /**
- * HAProxy, its addresses and the handover start after this command, whatever it finds: systemd would end a start after 90 s and begin anew,
- * for ever. A program that it asks gets a part of its time.
+ * HAProxy, its addresses and the handover wait for this command. systemd would end a start after 90 s and try again,
+ * for ever, so this has a deadline, and each program that it runs gets a part of it.
  */
 const RECOVER_MS = 45_000;
 const PROGRAM_MS = 10_000;
 
-/** Throws an OberError after `ms`; what goes on behind it ends with the process. */
+/** Throws an OberError after `ms`. Work that is still running then ends with the process. */
 async function within<T>(ms: number, action: Promise<T>): Promise<T> {
   const late = Bun.sleep(ms).then(() => {
-    throw new OberError(`this takes longer than ${ms / 1000} s, and HAProxy does not wait for it`, {
-      hint: "ober recover, once the machine is well",
+    throw new OberError(`gave up after ${ms / 1000} s, because HAProxy waits for this`, {
+      hint: "find what hangs (`ober doctor`), then: ober recover",
     });
   });
   return Promise.race([action, late]);
@@ -50,17 +50,17 @@ async function recoverNode(
   const node = await thisNodeAsRoot();
   const { paths } = node;
   const system = impatient(node.system, PROGRAM_MS);
-  // Units that may write nowhere else do not start without it, and a node that has lost it serves all the same.
+  // Units that may write only here do not start without it, and a node that has lost it must still serve.
   await orUndefined(() => system.makeDirectory(paths.var));
   await admitCertificate(node, warn);
   const nothing = (said: string) => ({ restored: [], said });
-  // A change that is going on now restarts units itself, and puts things right itself when it fails.
+  // A change in progress restarts units itself, and undoes itself if it fails.
   if (await isLocked(paths.prefix)) return nothing("another ober is changing this machine");
-  // Units that restart while a change waits for its confirmation are part of what the operator looks at.
+  // A change that waits for confirmation must not be undone because a unit restarts.
   const unconfirmed = await waiting(system, paths, new Date());
   if (unconfirmed) return nothing(`a change waits for \`ober confirm\` until ${unconfirmed.until}`);
   const restored = await withLock(paths.prefix, "recover", async () => {
-    // The machine lost power while a command kept the traffic away: nobody is left to let it come again.
+    // The machine lost power while a command held traffic off: no process is left to let it return.
     await liftStaleDrain(system, paths);
     const executable = await endTrial({ ...node, system });
     const restored = [...(executable === undefined ? [] : [executable]), ...((await recover({ system, paths })) ?? [])];
@@ -71,10 +71,10 @@ async function recoverNode(
   return { restored, said: `a change was cut off; put back ${restored.join(", ")}` };
 }
 
-/** A certificate may lie on a disk that hangs; HAProxy's start must not wait for it here. */
+/** A certificate may be on a disk that hangs. HAProxy's start must not wait for it here. */
 const CERTIFICATE_MS = 5_000;
 
-/** A certificate that came while nothing ran: nobody has told of it. One that HAProxy refuses keeps it from starting. */
+/** Checks certificates that arrived while nothing ran: HAProxy will not start if it refuses one. */
 async function admitCertificate(node: Node, warn: (line: string) => void): Promise<void> {
   const look = orUndefined(async () => prepareCertificates(node, (await currentConfig(node)).config));
   const problems = await Promise.race([look, Bun.sleep(CERTIFICATE_MS)]);

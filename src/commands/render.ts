@@ -40,9 +40,9 @@ export default defineCommand({
     },
     withoutSecrets: {
       type: "boolean",
-      description: "Write stars where passwords belong, for files that others may see",
+      description: "Write stars instead of passwords, for files that others may see",
     },
-    check: { type: "boolean", description: "Have the programs that are installed here read their files" },
+    check: { type: "boolean", description: "Have the programs installed here check their files" },
     node: {
       type: "string",
       valueHint: "ADDRESS",
@@ -107,7 +107,7 @@ export default defineCommand({
   },
 });
 
-/** Programs that are not here cannot be asked, which is said: another machine may have other versions too. */
+/** A program that is not installed here cannot check its file; the result says so. Its version may also differ from the node's. */
 async function checked(system: System, given: Parameters<typeof validateAside>[1]): Promise<readonly string[]> {
   const programs = new Set(
     validators(given.paths, { exabgp: given.facts.exabgp }).map(({ argv }) => argv((path) => path)[0] ?? ""),
@@ -130,7 +130,7 @@ function descriptorsOf(text: string | undefined): number | undefined {
   );
 }
 
-/** GiB, as an operator names a machine's memory, in bytes. */
+/** A number of GiB, as bytes. */
 function memoryOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   if (/^\d{1,5}$/.test(text) && Number(text) > 0) return Number(text) * 2 ** 30;

@@ -27,9 +27,9 @@ export default defineCommand({
       type: "positional",
       required: false,
       description:
-        "Number of the generation (without one: the live one where files were edited since, else the one before it)",
+        "Number of the generation (default: the live one if files were edited since, else the one before it)",
     },
-    list: { type: "boolean", description: "List the generations that are kept, or show what one changed" },
+    list: { type: "boolean", description: "List the kept generations, or show what one changed" },
   },
   async run({ args }) {
     const node = await thisNodeAsRoot();
@@ -53,7 +53,7 @@ function numberOf(given: string): number {
   throw new UsageError(`"${given}" is not the number of a generation`, "`ober rollback --list` shows them");
 }
 
-/** The generation to put back, and in words why that one where no number was given. */
+/** The generation to put back and, if no number was given, why that one. */
 async function wanted(
   { system, paths }: Node,
   given: string | undefined,
@@ -67,12 +67,12 @@ async function wanted(
     return { number: live, why: `${files} differ from generation ${live}, which is live: putting ${live} back` };
   }
   if (before !== undefined) return { number: before, why: `generation ${live} is live: putting ${before} back` };
-  throw new OberError("there is no generation before the present one", {
+  throw new OberError("there is no earlier generation", {
     hint: "`ober rollback --list` shows what is kept",
   });
 }
 
-/** Files that are not as generation `live` left them: ober.yaml first, because that one is edited on purpose. */
+/** Files that differ from generation `live`: ober.yaml first, because it is edited on purpose. */
 async function editedSince(system: System, paths: Paths, live: number): Promise<readonly string[]> {
   const { files } = await readGeneration(system, paths, live);
   const config = files.find(({ path }) => path === paths.config)?.content;
@@ -111,7 +111,7 @@ async function showList({ system, paths }: Node, out: ReturnType<typeof output>)
   );
 }
 
-/** What generation `given` changed in the one before it; the first that is kept is shown whole. */
+/** What generation `given` changed compared with the one before it. The oldest is shown whole. */
 async function showOne({ system, paths }: Node, out: ReturnType<typeof output>, given: string): Promise<void> {
   const { files, ...about } = await readGeneration(system, paths, numberOf(given));
   const older = (await generationNumbers(system, paths)).filter((number) => number < about.number).at(-1);

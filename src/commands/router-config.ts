@@ -25,21 +25,27 @@ export default defineCommand({
   args: {
     ...globalArgs,
     vendor: { type: "enum", options: [...VENDORS], required: true, description: "Whose configuration language" },
-    from: { type: "string", valueHint: "FILE", description: "Take the sessions from this ober.yaml (this node's)" },
+    from: {
+      type: "string",
+      valueHint: "FILE",
+      description: "Take the sessions from this ober.yaml (default: this node's)",
+    },
     nodes: {
       type: "string",
       valueHint: "LIST",
       description: "All ingress nodes, names or addresses (nodes of ober.yaml)",
     },
     router: { type: "string", valueHint: "ADDRESS", description: "The router's own address (the first neighbor)" },
-    multihop: { type: "boolean", description: "Another router stands between (as this node's route says)" },
-    md5: { type: "boolean", description: "With a place for the password (when this node has one)" },
+    multihop: { type: "boolean", description: "The router is more than one hop away (default: by this node's route)" },
+    md5: { type: "boolean", description: "Include a placeholder for the password (default: if this node has one)" },
   },
   async run({ args }) {
     const system = localSystem();
     const config = await configFrom(args.from);
     if (config.ha_mode !== "bgp") {
-      throw new OberError("in keepalived mode no router takes part", { hint: "ha_mode: bgp, or `ober dns`" });
+      throw new OberError("keepalived mode needs no router configuration", {
+        hint: "set ha_mode: bgp; for DNS records: ober dns",
+      });
     }
     const { router, nodes, multihop, remarks } = await sidesOf(system, config, args);
     const out = output(args);
@@ -62,7 +68,7 @@ type Asked = {
 };
 type Sides = { router: string; nodes: readonly string[]; multihop: boolean; remarks: readonly string[] };
 
-/** Who speaks with whom: as told, and on a node as the kernel's routes say for the rest. */
+/** Both ends of the sessions: as given, and for the rest, on a node, by the kernel's routes. */
 async function sidesOf(system: System, config: Config, asked: Asked): Promise<Sides> {
   const place = asked.from === undefined ? await gatherPlace({ system, paths: undefined }, config) : undefined;
   const listed = asked.nodes === undefined ? config.nodes : expandHostList(asked.nodes);
@@ -75,7 +81,7 @@ async function sidesOf(system: System, config: Config, asked: Asked): Promise<Si
   const multihop = asked.multihop ?? way?.gateway !== undefined;
   if (multihop && config.bgp.ttl_security) {
     throw new OberError(
-      `bgp.ttl_security: the router ${router} is behind another, so no packet of a node comes with a TTL of 255`,
+      `bgp.ttl_security: the router ${router} is more than one hop away, so no packet of a node arrives with a TTL of 255`,
       {
         hint: "give the router's address on the nodes' own link, or switch bgp.ttl_security off",
       },
@@ -84,7 +90,7 @@ async function sidesOf(system: System, config: Config, asked: Asked): Promise<Si
   if (place === undefined || way === undefined) {
     const nodes = sortedAddresses(listed.map((name) => oneAddress(name, resolved)));
     if (nodes.length > 0) return { router, nodes, multihop, remarks: [] };
-    throw new OberError("the ingress nodes are not known", { hint: "set `nodes` in ober.yaml, or give --nodes" });
+    throw new OberError("the ingress nodes are unknown", { hint: "set `nodes` in ober.yaml, or give --nodes" });
   }
   const decided = { ...place, addresses: decidedAddresses(listed, place, resolved) };
   const entries = listed.map((entry) => ({ key: "nodes" as const, entry }));
@@ -95,11 +101,11 @@ async function sidesOf(system: System, config: Config, asked: Asked): Promise<Si
   const remarks =
     unknown.length === 0
       ? []
-      : [`${unknown.join(", ")}: only they know their address towards ${router}; run this there too, or give --nodes`];
+      : [`${unknown.join(", ")}: their address towards ${router} is unknown here; run this there too, or give --nodes`];
   return { router, nodes, multihop, remarks };
 }
 
-/** As the node has decided; for a list that was typed, by the names' only address. */
+/** Addresses as the node has resolved them; for a list given on the command line, each name's only address. */
 function decidedAddresses(
   listed: readonly string[],
   place: Pick<NodeFacts, "address" | "addresses" | "resolved">,
@@ -115,11 +121,12 @@ function decidedAddresses(
   );
 }
 
-/** The IPv4 address of a name. Throws an OberError where it has none that a router could know, or several. */
+/** The IPv4 address of a name. Throws an OberError if it has several, or none that a router can use. */
 function oneAddress(name: string, resolved: Resolved["addresses"]): string {
   const all = (resolved[name] ?? [name]).filter((address) => familyOf(address) === 4 && !isLoopback(address));
   const [only, ...more] = all;
   if (only !== undefined && more.length === 0) return only;
-  const what = all.length === 0 ? `has no IPv4 address that a router could know` : `may be ${all.join(" or ")}`;
+  const what =
+    all.length === 0 ? `has no IPv4 address that a router can use` : `has several addresses: ${all.join(", ")}`;
   throw new OberError(`${name} ${what}`, { hint: "write the address, with --nodes or --router or in ober.yaml" });
 }

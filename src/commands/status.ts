@@ -24,9 +24,9 @@ export default defineCommand({
   meta: { name: "status", description: "Show what this node serves and why" },
   args: {
     ...globalArgs,
-    all: { type: "boolean", description: "Ask every node of the cluster, and show in what they differ" },
+    all: { type: "boolean", description: "Ask every node of the cluster and show how they differ" },
     watch: { type: "boolean", description: "Redraw every second until Ctrl-C" },
-    wait: { type: "string", valueHint: "SECONDS", description: "Wait at most so long until every VIP is served" },
+    wait: { type: "string", valueHint: "SECONDS", description: "Wait up to this long until every VIP is served" },
   },
   async run({ args }) {
     const patienceMs = waitMs(args.wait);
@@ -62,7 +62,7 @@ function waitMs(given: string | undefined): number {
   throw new UsageError(`--wait "${given}" is not a number of seconds`, "give a whole number from 1 to 86400");
 }
 
-/** Looks until every VIP is served, or the time is over. */
+/** Waits until every VIP is served or the time is up. */
 async function servingStatus(node: Node, out: Output, patienceMs: number): Promise<NodeStatus> {
   const deadline = performance.now() + patienceMs;
   let told = "";
@@ -90,7 +90,7 @@ async function showCluster(node: Node, out: Output, watch: boolean): Promise<voi
 
 const NOT_KNOWN = "not known";
 
-/** The one screen: what clients have, by VIP, what is wrong, what brings it there, and a verdict. `live` stands behind the VIPs, with --watch. */
+/** The one screen: headline, VIPs, problems, sessions and backends, verdict. `live` (with --watch) follows the VIPs. */
 export function statusText(
   status: NodeStatus,
   { style }: Pick<Output, "style">,
@@ -168,7 +168,7 @@ export function statusText(
   return [...sections, ...unseen, verdictLine(status, style)].join("\n\n");
 }
 
-/** Whether clients have what they should have of this node, in one line. */
+/** One line: whether this node serves clients as it should. */
 function headline(status: NodeStatus, style: Output["style"]): string {
   const { service, transfers } = status;
   const away = service.filter(({ served }) => !served);
@@ -190,7 +190,7 @@ function headline(status: NodeStatus, style: Output["style"]): string {
   return `${node}  ${word}: ${which}: ${because}, ${flight}${fix}`;
 }
 
-/** To whom it is announced, or what it holds. */
+/** The routers that the VIPs are announced to, or the VIPs that this node holds. */
 function servingText({ mode, service, neighbors, vrrp }: NodeStatus): string {
   const named = (vips: readonly { readonly vip: string }[]) =>
     vips.length > NAMED ? `${vips.length} VIPs` : vips.map(({ vip }) => vip).join(", ");
@@ -207,12 +207,12 @@ function servingText({ mode, service, neighbors, vrrp }: NodeStatus): string {
   return parts.join(", ");
 }
 
-/** More are a number. */
+/** Above this, VIPs are counted, not named. */
 const NAMED = 4;
-/** Of problems, on one screen; `ober doctor` has them all. */
+/** How many problems one screen shows; `ober doctor` has them all. */
 const TOLD = 5;
 
-/** What is wrong, each with its fix; the reason that the headline names is not said twice. */
+/** The problems, each with its fix, except the one that the headline names. */
 function problemLines({ findings, service }: NodeStatus, style: Output["style"]): readonly string[] {
   const named = new Set(service.map(({ reason }) => reason));
   const problems = problemsIn(findings).filter(({ id, unknown }) => !named.has(id) && unknown !== true);
@@ -233,7 +233,7 @@ function verdictLine(status: NodeStatus, style: Output["style"]): string {
   const wrong =
     count === 0 ? "nothing is wrong" : `${count} ${count === 1 ? "thing needs" : "things need"} attention: ober doctor`;
   const colour = !isWell(status) ? style.red : count > 0 || !isServing(status) ? style.yellow : style.green;
-  // Where nothing but the reason of the headline is wrong, that has been said.
+  // If the headline's reason is the only problem, it has been said.
   return style.bold(colour(count === 0 && served < service.length ? what : `${what}; ${wrong}`));
 }
 
@@ -259,11 +259,11 @@ function serversText({ backends }: NodeStatus, good: (ok: boolean, text: string)
     servers.map((server) => [name, server.name, stateWord(server, good), lastCheck(server)]),
   );
   return rows.length === 0
-    ? "RGWs: HAProxy says nothing of them"
+    ? "RGWs: unknown, HAProxy does not answer"
     : table(["backend", "server", "state", "last check"], rows);
 }
 
-/** Names of RGWs that do not resolve, or whose address is from before. */
+/** Names of RGWs that do not resolve, or whose address is stale. */
 function nameLines({ backends }: NodeStatus, style: Output["style"]): readonly string[] {
   const troubled = backends.flatMap(({ servers }) =>
     servers.flatMap(({ name, nameProblem: remark }) => (remark === undefined ? [] : [{ name, remark }])),
@@ -276,7 +276,7 @@ function nameLines({ backends }: NodeStatus, style: Output["style"]): readonly s
   ];
 }
 
-/** HAProxy's word where it says enough. */
+/** The state of a server; HAProxy's own word where that is enough. */
 const stateWord = ({ state, status }: ServerStatus, good: (ok: boolean, text: string) => string) =>
   state === "busy" || state === "drained" ? state : good(state === "serves", status);
 
@@ -293,9 +293,9 @@ const transitionsText = (transitions: NodeStatus["transitions"], now: Date): str
     ]),
   );
 
-/** One line: to whom packets go, and what came. */
+/** One line: where packets are handed to, and what has happened to them. */
 function handoverText({ loaded, packets, flows }: NonNullable<NodeStatus["handover"]>): string {
-  if (!loaded) return "connection handover: not in force; ober doctor --only handover";
+  if (!loaded) return "connection handover: not active; see: ober doctor --only handover";
   const now = Object.entries(flows).map(([peer, count]) => `${count} connections to ${peer}`);
   if (now.length === 0) return "connection handover: idle";
   const { sent, asked, served, lost } = packets;
@@ -339,7 +339,7 @@ function vrrpSections(
 
 const HOLDER_UNKNOWN: Readonly<Record<string, string>> = { FAULT: "not seen from here", "needs root": "" };
 
-/** A peer that holds nothing here says nothing; whether its machine answers ARP tells the rest. */
+/** A VRRP peer in BACKUP is silent; whether its machine answers ARP tells a live one from a dead one. */
 function silence(answers: boolean | undefined): string {
   if (answers === undefined) return "silent";
   return answers ? "silent, answers ARP" : "silent, no answer to ARP";

@@ -17,7 +17,7 @@ export default defineCommand({
     const config = await configInForce(node, out);
     if (await isStopped(node, config)) {
       const document: Documents["stop"] = { stopped: true, changed: false, end: "empty", left: 0 };
-      return out.result(document, "the node is stopped already");
+      return out.result(document, "the node is already stopped");
     }
     const drained = await changing(node.paths.prefix, "stop", () =>
       stopNode(node, out, { ...stopOptions(args), command: "ober stop", config }),
@@ -32,5 +32,5 @@ export default defineCommand({
 function sentence({ end, left }: Drained): string {
   const transfers = `${left} ${left === 1 ? "transfer" : "transfers"}`;
   if (end === "stalled") return `${transfers} had stopped moving and ${left === 1 ? "was" : "were"} cut`;
-  return `${transfers} ${left === 1 ? "was" : "were"} still running at the end of the waiting time and ${left === 1 ? "was" : "were"} cut`;
+  return `${transfers} ${left === 1 ? "was" : "were"} still running when the wait ended and ${left === 1 ? "was" : "were"} cut`;
 }

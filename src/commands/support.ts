@@ -41,18 +41,18 @@ export default defineCommand({
     const files = pieces.map(({ name }) => name);
     await out.result(
       { archive, files } satisfies Documents["support"],
-      `${archive}: ${files.length} files, of what is known to hold no secret; look into it before you send it`,
+      `${archive}: ${files.length} files, only those known to hold no secret; check it before you send it`,
     );
   },
 });
 
 const WEEK_MS = 7 * 86_400_000;
 
-/** ober's own answers. */
+/** Answers of ober's own commands. */
 async function ownPieces(node: Node, secrets: readonly string[]): Promise<readonly Piece[]> {
   const json = (value: unknown) => harmlessDocument(value, secrets);
   const status = statusOf(lookAt({ ...node, isRoot: true }));
-  // Each piece that needs it says why it cannot be had.
+  // Each piece that needs it records why it is missing.
   status.catch(() => {});
   return Promise.all([
     piece("version.txt", async () => `${versionText(await versions())}\n`),
@@ -82,7 +82,7 @@ async function pack({ system }: Node, archive: string, pieces: readonly Piece[])
       await mkdir(dirname(path), { recursive: true });
       await writeFile(path, text);
     }
-    // Packed where only root can write: a link planted where the archive belongs is replaced, never followed.
+    // Packed in a directory that only root can write: a link planted at the archive's place is replaced, never followed.
     const packed = join(directory, "packed");
     await system.run(["tar", "-C", directory, "-czf", packed, name]);
     await system.writeAtomic(archive, await readFile(packed), { mode: 0o600 });

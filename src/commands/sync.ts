@@ -23,13 +23,16 @@ export default defineCommand({
       description: "Who may speak BGP and BFD, where a firewall is active",
     },
     frontendHttp: { type: "string", valueHint: "LIST", description: "Clients that may use plain HTTP" },
-    backendHttp: { type: "string", valueHint: "LIST", description: "Machines of the storage side that may" },
-    allowMissing: { type: "boolean", description: "Leave out names that do not resolve, instead of refusing the list" },
-    force: { type: "boolean", description: "Also where this session, a node, a router or the monitoring loses access" },
+    backendHttp: { type: "string", valueHint: "LIST", description: "Storage machines that may use plain HTTP" },
+    allowMissing: { type: "boolean", description: "Skip names that do not resolve instead of refusing the list" },
+    force: {
+      type: "boolean",
+      description: "Go on even if this session, a node, a router or the monitoring loses access",
+    },
     test: {
       type: "string",
       valueHint: "ADDRESS",
-      description: "Only say whether this source may pass, and by which entry",
+      description: "Only show whether this source is allowed, and by which entry",
     },
   },
   async run({ args }) {
@@ -56,14 +59,14 @@ export default defineCommand({
   },
 });
 
-/** A list as it was given: itself, or after `@` the name of a file that holds it. */
+/** A list as given: the entries themselves, or `@FILE` for a file that holds them. */
 async function read(node: Node, name: ListName, text: string): Promise<Wanted> {
   try {
     return { name, sources: parseSources(text.startsWith("@") ? await readGiven(node, text.slice(1)) : text) };
   } catch (error) {
     if (!(error instanceof OberError)) throw error;
     throw new OberError(`${listFile(node, name).name}: ${error.message}`, {
-      hint: error.hint ?? "nothing was changed; correct the list and run the command again",
+      hint: error.hint ?? "nothing was changed; correct the list, then run the command again",
       cause: error,
     });
   }
@@ -72,10 +75,10 @@ async function read(node: Node, name: ListName, text: string): Promise<Wanted> {
 const QUESTIONS: Readonly<Record<ListName, string>> = {
   routers: "Routers that may speak BGP and BFD (host lists, addresses, networks, or @FILE)",
   frontendHttp: "Clients that may use plain HTTP",
-  backendHttp: "Machines of the storage side that may use plain HTTP",
+  backendHttp: "Storage machines that may use plain HTTP",
 };
 
-/** More than this does not fit a line of a terminal; the file that holds it then stands for it. */
+/** A longer list does not fit a terminal's line; the name of its file is shown instead. */
 const LONGEST_ANSWER = 500;
 
 async function ask(node: Node): Promise<readonly { name: ListName; text: string }[]> {
@@ -113,7 +116,7 @@ async function test(node: Node, out: Output, address: string): Promise<void> {
   if (!answer.plainHttp) process.exitCode = 1;
 }
 
-/** So many entries a person reads; the rest is counted, and all are there with --json. */
+/** Entries shown to a person; the rest is counted. --json has all. */
 const SHOWN = 20;
 
 function show(change: ListChange, { style, verbose }: Output): string {

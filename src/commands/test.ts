@@ -15,7 +15,7 @@ import { showFindings } from "../ui/findings.ts";
 import { output } from "../ui/output.ts";
 import { globalArgs } from "../ui/shared-args.ts";
 
-/** A neighbor that drops packets answers nothing for as long as it likes. */
+/** A neighbor that drops packets never answers. */
 const DEADLINE_MS = 15_000;
 
 export default defineCommand({
@@ -23,18 +23,18 @@ export default defineCommand({
   args: {
     ...globalArgs,
     s3: { type: "boolean", description: "Put, get, compare and delete an object through a VIP of the running node" },
-    bucket: { type: "string", valueHint: "NAME", description: "With --s3: where to" },
+    bucket: { type: "string", valueHint: "NAME", description: "With --s3: the bucket to write to" },
     accessKey: {
       type: "string",
       valueHint: "KEY",
-      description: "With --s3: whose; the secret is s3_secret_key in ~/.ober/login",
+      description: "With --s3: the access key; its secret is s3_secret_key in ~/.ober/login",
     },
     endpoint: {
       type: "string",
       valueHint: "NAME",
-      description: "With --s3: the name that clients use (the certificate's)",
+      description: "With --s3: the name that clients use (default: the certificate's)",
     },
-    vip: { type: "string", valueHint: "ADDRESS", description: "With --s3: through which VIP (the first)" },
+    vip: { type: "string", valueHint: "ADDRESS", description: "With --s3: the VIP to go through (default: the first)" },
   },
   async run({ args }) {
     if (!args.s3 && [args.bucket, args.accessKey, args.endpoint, args.vip].some((given) => given !== undefined)) {
@@ -59,7 +59,7 @@ function needed(value: string | undefined, flag: string): string {
   throw new UsageError(`\`ober test --s3\` needs ${flag}`, "ober test --s3 --access-key KEY --bucket NAME");
 }
 
-/** The secret comes from where nobody else reads it: a command line is in every `ps`. */
+/** The secret comes from a private file or the environment: `ps` shows every command line. */
 async function endpointOf(
   { system, paths }: Node,
   config: Config,
@@ -68,13 +68,16 @@ async function endpointOf(
   const accessKey = needed(given.accessKey ?? process.env["AWS_ACCESS_KEY_ID"], "--access-key");
   const secretKey = given.secrets.s3SecretKey ?? process.env["AWS_SECRET_ACCESS_KEY"];
   if (!secretKey) {
-    throw new OberError("the secret key is not known", {
+    throw new OberError("the secret key is missing", {
       hint: "s3_secret_key=... in ~/.ober/login (mode 600), or AWS_SECRET_ACCESS_KEY in the environment",
     });
   }
   const vip = given.vip ?? config.vips[0]?.address ?? "";
   if (!config.vips.some(({ address }) => address === vip)) {
-    throw new UsageError(`${vip} is no VIP of this node`, config.vips.map(({ address }) => address).join(", "));
+    throw new UsageError(
+      `${vip} is not a VIP of this node`,
+      `its VIPs: ${config.vips.map(({ address }) => address).join(", ")}`,
+    );
   }
   const certificates = await readCertificates(system, certificatePlace(paths, config.certs));
   const names = certificates.flatMap((certificate) => certificate.names);

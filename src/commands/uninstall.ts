@@ -19,12 +19,12 @@ import { confirmOrCancel } from "../ui/prompt.ts";
 import { changeArgs, globalArgs, yesArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
-  meta: { name: "uninstall", description: "Take back everything that bootstrap and config did to this machine" },
+  meta: { name: "uninstall", description: "Undo everything that bootstrap and config did to this machine" },
   args: {
     ...globalArgs,
     ...changeArgs,
     ...yesArgs,
-    keepConfig: { type: "boolean", description: "Leave the configuration under PATH/etc" },
+    keepConfig: { type: "boolean", description: "Keep the configuration under PATH/etc" },
   },
   async run({ args }) {
     const out = output(args);
@@ -46,7 +46,7 @@ export default defineCommand({
     if (!args.yes) {
       const ours = journal.steps.filter(({ state }) => state !== "found").reverse();
       const title = (id: string) => steps.find((step) => step.id === id)?.title ?? id;
-      out.progress(`ober will take back:\n${ours.map(({ id }) => `  - ${title(id)}`).join("\n")}`);
+      out.progress(`ober will undo:\n${ours.map(({ id }) => `  - ${title(id)}`).join("\n")}`);
       await confirmOrCancel("This ends the service on this node. Go on?");
     }
     const left = await changing(paths.prefix, "uninstall", async () => {
@@ -59,23 +59,23 @@ export default defineCommand({
         },
       });
     });
-    for (const directory of left) out.warn(`${directory} holds files that are not ober's and stays`);
+    for (const directory of left) out.warn(`${directory} is kept: it holds files that are not ober's`);
     if (journal.rebuiltAt !== undefined) out.warn(staying(nodePackages(os)));
     await out.result({ left, changed: true } satisfies Documents["uninstall"], "ober is gone from this machine");
   },
 });
 
-/** After a journal that was made again. */
+/** What stays after a journal that was reconstructed. */
 const staying = (others: readonly string[]) =>
-  `the packages ${[HAPROXY_PACKAGES[1], ...others].join(", ")}, SELinux booleans and firewall rules stay: the journal was lost, and whether they were here before ober is not known`;
+  `the packages ${[HAPROXY_PACKAGES[1], ...others].join(", ")}, SELinux booleans and firewall rules are kept: the journal was lost, so ober cannot know whether they were here before it`;
 
-/** Transfers get this long to end. Whoever needs longer runs `ober stop` first. */
+/** Transfers get this long to end. For longer, run `ober stop` first. */
 const LEAVE_WITHIN_MS = 60_000;
 
-/** A node in service leaves as `ober stop` does. A configuration that no longer loads must not keep ober on the machine. */
+/** Takes a node in service out as `ober stop` does. A configuration that no longer loads must not keep ober on the machine. */
 async function leaveService(node: Node, out: Output): Promise<void> {
   if ((await unitState(node.system, UNIT.http)).active !== "active") return;
-  await orWarn(out.warn, "the node could not be stopped in good order", async () => {
+  await orWarn(out.warn, "the node could not be stopped cleanly", async () => {
     const config = await configInForce(node, out);
     const turn = { command: "ober uninstall", force: true, waitMs: undefined };
     await inTurn(node, out, config, turn, () =>

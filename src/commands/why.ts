@@ -15,7 +15,7 @@ import { globalArgs } from "../ui/shared-args.ts";
 import { table } from "../ui/table.ts";
 
 export default defineCommand({
-  meta: { name: "why", description: "Say why a VIP is or is not served from this node, with the evidence" },
+  meta: { name: "why", description: "Show why this node serves a VIP or not, with the evidence" },
   args: {
     ...globalArgs,
     vip: { type: "positional", required: false, description: "One VIP instead of all" },
@@ -26,7 +26,7 @@ export default defineCommand({
     const sight = lookAt({ ...node, isRoot: isRoot() });
     const { config, instead } = await requireConfig(sight);
     const vips = wanted(config, args.vip);
-    // Keepalived tells its state to nobody else, and without it there is no why.
+    // keepalived tells its state to root only, and without it there is no answer.
     if (config.ha_mode === "keepalived") requireRoot();
     const answers = await Promise.all(vips.map(({ address }) => whyOf(sight, address)));
     const out = output(args);
@@ -57,7 +57,7 @@ function wanted({ vips }: Config, given: string | undefined): Config["vips"] {
 
 const SIGN = { ok: "ok", note: "!!", broken: "XX" } as const;
 
-/** VIPs with the same evidence, but for their addresses, are shown once. */
+/** VIPs whose evidence differs only in their addresses are shown once. */
 function alike(answers: readonly Why[]): readonly (readonly [Why, ...Why[]])[] {
   const withoutVip = ({ vip, ...rest }: Why) => JSON.stringify(rest).replaceAll(vip, "");
   return [...Map.groupBy(answers, withoutVip).values()].map((group) => group as [Why, ...Why[]]);
@@ -65,7 +65,7 @@ function alike(answers: readonly Why[]): readonly (readonly [Why, ...Why[]])[] {
 
 const NAMED_VIPS = 8;
 
-/** The chain, evidence first, then one sentence and what to type. */
+/** The evidence, then one sentence and what to type. */
 function whyText([first, ...others]: readonly [Why, ...Why[]], { style }: Pick<Output, "style">): string {
   const { vip, served, links, conclusion, type } = first;
   const colour = { ok: style.green, note: style.yellow, broken: style.red };

@@ -1,4 +1,4 @@
-/** One key of `ober.yaml` by its name: what it is in force, and the text of the file with another value. Pure. */
+/** One key of `ober.yaml` by its name: its value in force, and the text of the file with another value. Pure. */
 import { nearest } from "../domain/nearest.ts";
 import { ConfigError, OberError, UsageError } from "../errors.ts";
 import { type Entries, type Entry, isGroup, isIgnored, isMapping, type Leaf } from "./keys/kinds.ts";
@@ -7,7 +7,7 @@ import { type Config, parseConfig } from "./schema.ts";
 import { emitValue, parseYaml } from "./store.ts";
 import { getAt, type Place, splitList, valueTyped, vipsOf } from "./wizard/draft.ts";
 
-/** A key as an operator names it, `backends[0].servers`, with where it is and what it is in the table. */
+/** A key as an operator names it, `backends[0].servers`, with its place and its row of the table. */
 export type Found = { readonly key: string; readonly place: Place; readonly entry: Exclude<Entry, { ignored: true }> };
 
 /** Every key as it can be typed, with the first entry of each list. */
@@ -47,11 +47,11 @@ function unknownKey(key: string): UsageError {
 
 export type KeyValue = {
   readonly key: string;
-  /** What is in force. */
+  /** The value in force. */
   readonly value: unknown;
-  /** What is in force where the file does not say it; null where there is no default. */
+  /** The default: in force if the file does not set the key; null if there is none. */
   readonly default: unknown;
-  /** Whether the file says it. */
+  /** Whether the file sets it. */
   readonly set: boolean;
 };
 
@@ -62,7 +62,7 @@ export function keyValue(config: Config, text: string, { key, place, entry }: Fo
   const fallback = isGroup(entry) ? undefined : entry.fallback;
   const said = getAt(parseYaml(text, ""), place);
   const isSet = said !== undefined && said !== null && said !== "";
-  // A VIP may be its address alone.
+  // A VIP may be a plain address.
   const bare =
     place[0] === "vips" && place[2] === "address" && typeof getAt(parseYaml(text, ""), place.slice(0, 2)) === "string";
   return { key, value: plain(value), default: fallback ?? null, set: isSet || bare };
@@ -81,7 +81,7 @@ export function allKeyValues(config: Config, text: string): readonly KeyValue[] 
   });
 }
 
-/** As the file would say it: a server is a text again, and the family of an address is not a key. */
+/** A value in the form of the file: a server is a text again, and the family of an address is not a key. */
 function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain);
   if (!isMapping(value)) return value;
@@ -101,8 +101,8 @@ function noEntry(holder: unknown, [list = "", index]: Place): OberError {
 }
 
 /**
- * The text of the file with another value for a key, and everything else as it stands. Throws a ConfigError for what makes it invalid: the
- * same that `ober config validate` says.
+ * The text of the file with another value for a key; everything else stays. Throws a ConfigError if the result is invalid, with the same
+ * problems as `ober config validate`.
  */
 export function withValue(text: string, file: string, found: Found, typed: string): string {
   const { place, entry } = found;
@@ -115,7 +115,7 @@ export function withValue(text: string, file: string, found: Found, typed: strin
   else {
     const value = valueTyped(entry.kind, typed);
     const holder = getAt(present, [list, index ?? ""]);
-    // A VIP that is its address alone becomes a section with it.
+    // A VIP that is a plain address becomes a section.
     const isBare = list === "vips" && typeof holder === "string" && typeof index === "number";
     changed =
       isBare && key !== "address"

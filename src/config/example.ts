@@ -4,7 +4,7 @@ import { KEYS, ROWS, topSays } from "./keys.ts";
 import type { HaMode } from "./schema.ts";
 import { emitNew } from "./store.ts";
 
-/** Keys that a file of this kind cannot do without, and those that most sites set; all others stand there with their default. */
+/** Keys that such a file requires, and those that most sites set. All others have their default. */
 const SET: Readonly<Record<HaMode, readonly string[]>> = {
   bgp: ["nodes", "bgp.local_as", "bgp.peer_as", "bgp.neighbors", "vips[].backend"],
   keepalived: ["keepalived.peers", "vips[].backend", "vips[].vrid"],

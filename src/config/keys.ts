@@ -1,6 +1,6 @@
 /**
  * Every key of `ober.yaml`, one row each. The schema, the wizard, the editors' JSON Schema, `ober config --example` and docs/config.md are made
- * of these rows. What two keys together cannot say is in schema/contradictions.ts.
+ * from these rows. Rules between several keys are in schema/contradictions.ts.
  */
 import * as v from "valibot";
 import { type Family, parseAddress, specialUse } from "../domain/address.ts";
@@ -32,13 +32,13 @@ import {
 } from "./keys/kinds.ts";
 import { isAdvertInterval, parseNetworks, parseServers, parseVipAddress, UNSET_AS } from "./schema/values.ts";
 
-/** First versions: keys that the Python version wrote already, and keys that came with this one. */
+/** `since` of a key: the Python version had it, or it came with 1.0.0. */
 export const PYTHON = "the Python version";
 const FIRST = "1.0.0";
 
 /** Ports that ober or the daemons beside it need for something else: S3, ACME, BGP and BFD. */
 const TAKEN_PORTS = [80, 443, 179, 3784];
-/** Names of HAProxy's own proxies, and what `haproxy.cfg` calls the sections that every node has. */
+/** Names of HAProxy's own proxies, and of sections that `haproxy.cfg` has on every node. */
 const TAKEN_NAME = /^(ober|ober_.*|GLOBAL|MASTER)$/;
 const LARGEST_AS = 4_294_967_295;
 
@@ -47,7 +47,7 @@ const DOMAIN =
 const HTTPS_URL = /^https:\/\/[A-Za-z0-9.-]{1,253}(:\d{1,5})?\/[A-Za-z0-9/._~-]{0,512}$/;
 const SERVER_AND_PORT = /^([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:]{2,45}\])(:\d{1,5})?$/;
 const EMAIL = /^[A-Za-z0-9_.+-]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}$/;
-/** Everything that a request path needs and that HAProxy neither splits, quotes nor expands: no blank, quote, #, % or $. */
+/** A request path without what HAProxy would split, quote or expand: no blank, quote, #, % or $. */
 const REQUEST_PATH = /^\/[A-Za-z0-9/._~:@?&=+,-]{0,1023}$/;
 
 const hosts = parsedList("a list of names or addresses", expandHostList);
@@ -80,7 +80,7 @@ function ownAddress(family?: Family) {
 }
 
 const holdTime = whole(3, 65_535, { unit: "seconds" });
-const tlsVersion = choice({ "1.2": "TLS 1.2 and 1.3", "1.3": "TLS 1.3 alone" });
+const tlsVersion = choice({ "1.2": "TLS 1.2 and 1.3", "1.3": "TLS 1.3 only" });
 const curve = choice({
   X25519MLKEM768: "hybrid with ML-KEM, against quantum computers",
   X25519: "Curve25519",
@@ -106,10 +106,10 @@ export const KEYS = {
     ask: { message: "How does traffic reach this node?" },
   }),
   nodes: key(hosts, [], {
-    says: "All ingress nodes, for the handover, for leaving in turn and for status --all. Host lists such as node[01-04] are understood everywhere.",
+    says: "All ingress nodes, for the connection handover, for leaving one at a time and for status --all. Host lists such as node[01-04] work everywhere.",
     since: FIRST,
     example: ["node[01-04]"],
-    empty: "this node, and the peers in keepalived mode",
+    empty: "this node; in keepalived mode also its peers",
     ask: { message: "All ingress nodes, for the handover (may be empty)", placeholder: "node[01-04]" },
   }),
   handover: key(
@@ -120,14 +120,14 @@ export const KEYS = {
     }),
     "auto",
     {
-      says: "Whether packets of running connections are handed to the node that has the connection, so that no transfer ends when a VIP moves.",
+      says: "Whether packets of running connections are forwarded to the node that has the connection, so that no transfer breaks when a VIP moves.",
       since: FIRST,
       example: "off",
-      ask: { message: "Hand running connections over before a planned stop?" },
+      ask: { message: "Hand over running connections before a planned stop?" },
     },
   ),
   settle_time: key(whole(0, 600, { unit: seconds }), 5, {
-    says: "How long a node that is back must have served before another one leaves in reliance on it.",
+    says: "How long a node that came back must have served before another node may leave.",
     since: FIRST,
     example: 30,
     ask: false,
@@ -176,10 +176,10 @@ export const KEYS = {
       ask: { message: "Router id (empty: this node's address)" },
     }),
     local_address: key(ownAddress(), "", {
-      says: "The address that BGP sessions start from. One file for all nodes leaves it empty.",
+      says: "The source address of the BGP sessions. Leave it empty if all nodes share one file.",
       since: PYTHON,
       example: "10.0.0.11",
-      empty: "the address that leads to each router; detected on each node",
+      empty: "the source address of the route to each router; detected on each node",
       ask: { message: "Local address (empty: the one towards the routers)", also: "bgp.neighbors" },
     }),
     hold_time: key(
@@ -189,20 +189,20 @@ export const KEYS = {
           (input) => Number.isInteger(input) && (input as number) >= 3 && (input as number) <= 65_535,
           (issue) =>
             issue.input === 0
-              ? "must be at least 3 seconds: 0 would turn the detection of a dead node off"
+              ? "must be at least 3 seconds: 0 would disable the detection of dead nodes"
               : mustBe("a whole number of seconds (3-65535)")(issue),
         ),
       },
       3,
       {
-        says: "After how long without a message a BGP session is dead. BFD is faster.",
+        says: "How long a BGP session may be silent before it is dead. BFD is faster.",
         since: PYTHON,
         example: 9,
         ask: { message: "Hold time, seconds" },
       },
     ),
     ttl_security: key(truth, false, {
-      says: "Take BGP packets only from routers on the same link (GTSM, RFC 5082). The routers must do the same.",
+      says: "Accept BGP packets only from routers on the same link (GTSM, RFC 5082). The routers must do the same.",
       since: PYTHON,
       example: true,
       ask: false,
@@ -227,25 +227,25 @@ export const KEYS = {
     }),
   }),
   keepalived: section(PYTHON, "Keepalived mode. The peers are the ingress nodes; an empty interface is detected.", {
-    enabled: ignored("ha_mode says it"),
+    enabled: ignored("ha_mode decides this"),
     peers: key(hosts, [], {
-      says: "The ingress nodes, this one among them or not.",
+      says: "The ingress nodes, with or without this one.",
       since: PYTHON,
       example: ["192.168.1.[11-13]"],
       empty: "this node alone",
       ask: { message: "Ingress nodes (names, addresses or host lists)", placeholder: "192.168.1.[11-13]" },
     }),
     interface: key({ ...interfaceName, ...maybeText(INTERFACE_NAME, "the name of a network interface") }, "", {
-      says: "The interface that VRRP speaks on and the VIPs stand on.",
+      says: "The interface for VRRP and for the VIPs.",
       since: PYTHON,
       example: "eth1",
-      empty: "the one with the address of this node; detected on each node",
+      empty: "the interface with this node's address; detected on each node",
       ask: { message: "Interface of the VIPs (empty: detected)" },
     }),
     owners: key(
       choice({
-        address: "by the order of the nodes' addresses, as clusters of old have it",
-        name: "by their names in peers: they keep their VIPs when they are renumbered",
+        address: "by the order of the nodes' addresses, as in older clusters",
+        name: "by the order of their names in peers: nodes keep their VIPs when they are renumbered",
       }),
       "address",
       {
@@ -256,10 +256,10 @@ export const KEYS = {
       },
     ),
     use_multicast: key(truth, false, {
-      says: "Send VRRP adverts by multicast, not to each peer.",
+      says: "Send VRRP adverts by multicast instead of to each peer.",
       since: PYTHON,
       example: true,
-      ask: { message: "Speak VRRP by multicast?" },
+      ask: { message: "Send VRRP adverts by multicast?" },
     }),
     advert_int: key(
       {
@@ -273,7 +273,7 @@ export const KEYS = {
       },
       1,
       {
-        says: "The interval of VRRP adverts; a VIP moves after three of them are missing.",
+        says: "The interval of VRRP adverts; a VIP moves after three missing ones.",
         since: PYTHON,
         example: 0.2,
         ask: { message: "Advertisement interval, seconds" },
@@ -282,7 +282,7 @@ export const KEYS = {
   }),
   vips: sections(
     PYTHON,
-    "The addresses that clients use, each as an address alone or as a section of these keys.",
+    "The addresses that clients use, each a plain address or a section of these keys.",
     { one: "an address or a section of keys", all: "a list of addresses" },
     {
       address: needed(parsedText("an IPv4 address", parseVipAddress), {
@@ -292,7 +292,7 @@ export const KEYS = {
         ask: false,
       }),
       interface: key(interfaceName, "lo-vip", {
-        says: "The interface that the address is put on. Interfaces named lo-*, dummy*, ober* and vip* are made by ober.",
+        says: "The interface that gets the address. ober creates interfaces named lo-*, dummy*, ober* and vip*.",
         since: PYTHON,
         example: "dummy0",
         ask: false,
@@ -313,7 +313,7 @@ export const KEYS = {
         },
       ),
       vrid: free(whole(1, 255), {
-        says: "The VRRP router id of this VIP (keepalived mode), where others on the segment speak VRRP too.",
+        says: "The VRRP router id of this VIP (keepalived mode); set it if others on the segment use VRRP too.",
         since: FIRST,
         example: 51,
         empty: "chosen by ober, the same on all nodes",
@@ -333,7 +333,7 @@ export const KEYS = {
             groupName.schema,
             v.check(
               (name) => !TAKEN_NAME.test(name),
-              ({ input }) => `${quote(input)} is the name of a section that ober writes itself: choose another`,
+              ({ input }) => `${quote(input)} is reserved for a section that ober writes: choose another name`,
             ),
           ),
         },
@@ -363,8 +363,8 @@ export const KEYS = {
       }),
       resolve: key(
         choice({
-          start: "when HAProxy starts or reloads; a missing name as soon as it resolves",
-          follow: "also later, whenever they change",
+          start: "when HAProxy starts or reloads; an unresolved name as soon as it resolves",
+          follow: "also later, whenever addresses change",
         }),
         "start",
         {
@@ -389,16 +389,16 @@ export const KEYS = {
         ask: false,
       }),
       max_requests: key(whole(1, 1_000_000, { unit: "requests" }), 1024, {
-        says: "How many requests a gateway works on at a time (its rgw_max_concurrent_requests), from all nodes. More wait, then get 503 SlowDown.",
+        says: "How many requests from all nodes a gateway handles at once (its rgw_max_concurrent_requests). Further requests wait, then get 503 SlowDown.",
         since: FIRST,
         example: 2048,
-        ask: { message: "Requests that each gateway works on at a time (its rgw_max_concurrent_requests)" },
+        ask: { message: "Requests that each gateway handles at once (its rgw_max_concurrent_requests)" },
       }),
       tls: key(truth, false, {
-        says: "Speak TLS to the gateways.",
+        says: "Use TLS to the gateways.",
         since: FIRST,
         example: true,
-        ask: { message: "Speak TLS to the gateways?" },
+        ask: { message: "Use TLS to the gateways?" },
       }),
       ca_file: key(absolutePath, "", {
         says: "The CA of the gateways' certificates, as a PEM file.",
@@ -408,7 +408,7 @@ export const KEYS = {
         ask: { message: "File with the CA of their certificates (empty: the system's)", when: { tls: true } },
       }),
       sni: key(maybeText(DOMAIN, "the name in the gateways' certificate"), "", {
-        says: "The name that the gateways' certificates carry. Gateways that are given as addresses need it.",
+        says: "The name in the gateways' certificates. Gateways given as addresses need it.",
         since: FIRST,
         example: "rgw.example.org",
         empty: "each gateway's own name",
@@ -422,13 +422,13 @@ export const KEYS = {
       }),
     },
   ),
-  certs: section(PYTHON, "The certificate for clients: one of yours, or one that ober gets by ACME.", {
+  certs: section(PYTHON, "The certificate for clients: your own, or one that ober gets by ACME.", {
     path: key(absolutePath, "", {
       says: "A PEM file with certificate, chain and key, or a directory of such files.",
       since: PYTHON,
       example: "/etc/ssl/private/s3.pem",
       empty: "etc/certs of the installation",
-      ask: { message: "Certificate: PEM file or directory (empty: this node's own place)" },
+      ask: { message: "Certificate: PEM file or directory (empty: etc/certs of the installation)" },
     }),
     acme_enabled: key(truth, false, {
       says: "Get the certificate by ACME and renew it.",
@@ -473,7 +473,7 @@ export const KEYS = {
       ask: { message: "Directory of the CA (empty: Let's Encrypt)", when: { acme_enabled: true } },
     }),
     acme_ca_file: key(absolutePath, "", {
-      says: "The CA of the ACME server's own certificate, as a PEM file.",
+      says: "The CA of the ACME server's TLS certificate, as a PEM file.",
       since: FIRST,
       example: "/etc/ssl/site-ca.pem",
       empty: "the CAs of the system",
@@ -486,24 +486,24 @@ export const KEYS = {
       ask: false,
     }),
     acme_key_type: key(
-      choice({ ecdsa: "ECDSA P-256", rsa: "RSA 2048", both: "one of each, for clients without ECDSA" }),
+      choice({ ecdsa: "ECDSA P-256", rsa: "RSA 2048", both: "one of each, for clients that lack ECDSA" }),
       "ecdsa",
       { says: "The kind of key.", since: FIRST, example: "both", ask: false },
     ),
     acme_dns: key(
       choice({
-        auto: "what is configured for it",
+        auto: "by the keys below that are set",
         route53: "Amazon Route 53",
         rfc2136: "dynamic updates (RFC 2136)",
-        hook: "a program of yours",
+        hook: "your own program",
       }),
       "auto",
       {
-        says: "How the domain is proved by a DNS record.",
+        says: "How the DNS record that proves the domain is made.",
         since: FIRST,
         example: "rfc2136",
         ask: {
-          message: "How is the domain proved?",
+          message: "How is the DNS record that proves the domain made?",
           initial: "rfc2136",
           without: ["auto"],
           when: { acme_enabled: true },
@@ -511,31 +511,31 @@ export const KEYS = {
       },
     ),
     acme_dns_timeout: key(whole(10, 3600, { unit: seconds }), 180, {
-      says: "How long to wait until all name servers have the record.",
+      says: "How long to wait for all name servers to have the record.",
       since: FIRST,
       example: 600,
       ask: false,
     }),
     acme_hook: key(absolutePath, "", {
-      says: "The program that makes and removes the record: add|remove NAME VALUE. Root alone may be able to write it.",
+      says: "The program that adds and removes the record: add|remove NAME VALUE. Only root may have write access to it.",
       since: FIRST,
       example: "/usr/local/sbin/dns-record",
       empty: "required with acme_dns: hook",
       ask: { message: "The program (add|remove NAME VALUE)", when: { acme_enabled: true, acme_dns: "hook" } },
     }),
-    rfc2136_server: key(maybeText(SERVER_AND_PORT, "a name or an address, with :port where it is not 53"), "", {
-      says: "The name server that takes dynamic updates.",
+    rfc2136_server: key(maybeText(SERVER_AND_PORT, "a name or an address, with :port if it is not 53"), "", {
+      says: "The name server that accepts dynamic updates.",
       since: FIRST,
       example: "ns1.example.org",
       empty: "required with acme_dns: rfc2136",
       ask: {
-        message: "Name server that takes updates",
+        message: "Name server that accepts updates",
         placeholder: "ns1.example.org",
         when: { acme_enabled: true, acme_dns: "rfc2136" },
       },
     }),
     rfc2136_key_file: key(absolutePath, "", {
-      says: "The file with the TSIG key for it, mode 600.",
+      says: "The file with the TSIG key for updates, mode 600.",
       since: FIRST,
       example: "/etc/ober-tsig.key",
       empty: "updates without a key",
@@ -545,7 +545,7 @@ export const KEYS = {
       },
     }),
     route53_enabled: key(truth, false, {
-      says: "The older form of acme_dns: route53.",
+      says: "Old form of acme_dns: route53.",
       since: PYTHON,
       example: true,
       ask: false,
@@ -585,7 +585,7 @@ export const KEYS = {
         port.schema,
         v.check(
           (number) => !TAKEN_PORTS.includes(number),
-          ({ input }) => `must be another port: ${input} is needed for S3, ACME, BGP or BFD`,
+          ({ input }) => `must not be ${input}: S3, ACME, BGP or BFD needs that port`,
         ),
       ),
     },
@@ -597,11 +597,11 @@ export const KEYS = {
       ask: { message: "Port of health, statistics and metrics" },
     },
   ),
-  tls: section(FIRST, "What clients may speak.", {
+  tls: section(FIRST, "What clients may use.", {
     min_version: key(
       {
         ...tlsVersion,
-        // YAML reads it as a number.
+        // YAML reads 1.2 and 1.3 as numbers.
         schema: v.pipe(
           v.custom<string | number>(
             (input) => [1.2, 1.3, "1.2", "1.3"].some((one) => one === input),
@@ -626,22 +626,22 @@ export const KEYS = {
       },
       [],
       {
-        says: "The key exchanges, the best first.",
+        says: "The key exchanges, best first.",
         since: FIRST,
         example: ["X25519", "P-256"],
-        empty: "a good list for this node's TLS library",
+        empty: "a list that fits this node's TLS library",
         ask: false,
       },
     ),
   }),
   max_connections: key(whole(20, 25_000, { unit: "connections" }), 25_000, {
-    says: "How many connections of clients a node takes; fewer where it has not the file descriptors for them.",
+    says: "How many client connections a node accepts; fewer if it lacks the file descriptors.",
     since: FIRST,
     example: 10_000,
-    ask: { message: "Most connections of clients on a node" },
+    ask: { message: "Most client connections on a node" },
   }),
   max_connections_per_client: key(whole(0, 25_000, { unit: "connections" }), 500, {
-    says: "How many of them may come from one address. 0 is no limit, for clients behind one NAT.",
+    says: "How many of them one client address may have. 0 means no limit, for clients behind one NAT.",
     since: FIRST,
     example: 0,
     ask: { message: "Most connections of one client address (0: no limit, for clients behind one NAT)" },
@@ -650,14 +650,14 @@ export const KEYS = {
     says: "The networks that may see statistics and metrics.",
     since: FIRST,
     example: ["10.1.0.0/16"],
-    empty: "the networks that this node is in",
+    empty: "the networks that this node is on",
     ask: {
-      message: "Networks that may see statistics and metrics (empty: those that this node is in)",
+      message: "Networks that may see statistics and metrics (empty: those that this node is on)",
       placeholder: "10.1.0.0/16",
     },
   }),
-  install_path: ignored("ober finds its own place"),
-  venv_path: ignored("there is no Python any more"),
+  install_path: ignored("ober finds its own path"),
+  venv_path: ignored("ober no longer uses Python"),
 } satisfies Entries;
 
 /** Every key with its place, in the order of the file. */

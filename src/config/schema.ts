@@ -1,6 +1,6 @@
 /**
- * Reads `ober.yaml` by the table of its keys (keys.ts). What passes here is safe to put into a generated file as it is; no renderer has to
- * escape anything.
+ * Reads `ober.yaml` by the table of its keys (keys.ts). A value that passes here is safe to put into a generated file unchanged: no renderer
+ * has to escape anything.
  */
 import * as v from "valibot";
 import { ConfigError, type ConfigProblem } from "../errors.ts";
@@ -19,14 +19,14 @@ type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonl
 
 const ConfigSchema = mapping(schemasOf(KEYS), "a mapping of keys such as ha_mode, vips and backends");
 
-/** More problems than this are one mistake (the wrong file), not many. */
+/** More problems than this mean one mistake: the wrong file. */
 const MOST_PROBLEMS = 50;
 
 /** The keys of ober.yaml, of all its sections. */
 export const CONFIG_KEYS: ReadonlySet<string> = new Set(keysOf(ConfigSchema));
 
 /**
- * The configuration in `input`, the value of a YAML or JSON document, with every default filled in.
+ * The configuration in `input`, the value of a YAML or JSON document, with every default.
  *
  * Throws a ConfigError with every problem at once. `file` is what messages call the document.
  */
@@ -40,7 +40,7 @@ export function parseConfig(input: unknown, file: string): Config {
   return complete(output);
 }
 
-/** Everything that is wrong with `input`; the wizard asks it about each answer, so that it has no rules of its own. */
+/** Every problem in `input`. The wizard calls it for each answer, so it needs no rules of its own. */
 export function problemsOf(input: unknown): readonly ConfigProblem[] {
   return examine(input).problems;
 }
@@ -55,7 +55,7 @@ function examine(input: unknown) {
   return { problems, output: result.success && problems.length === 0 ? result.output : undefined };
 }
 
-/** What the rest of ober reads: without the keys that are only accepted, every VIP with its family and its group. */
+/** The configuration that the rest of ober reads: without ignored keys, every VIP with its family and its group. */
 function complete(output: v.InferOutput<typeof ConfigSchema>) {
   const { install_path: _path, venv_path: _venv, keepalived, vips, ...rest } = output;
   const { enabled: _enabled, ...vrrp } = keepalived;
@@ -74,8 +74,8 @@ function complete(output: v.InferOutput<typeof ConfigSchema>) {
 }
 
 /**
- * Null and "" say "not set" everywhere, as the Python version wrote them; a bare VIP is a mapping with only its address.
- * Depth is bounded: the schema is flat, and a document of a million brackets must not exhaust the stack.
+ * Null and "" mean "not set" everywhere, because the Python version wrote them so. A plain VIP becomes a mapping with its address.
+ * Depth is bounded: the schema is flat, and a million nested brackets must not exhaust the stack.
  */
 function withoutUnset(value: unknown, depth = 0): unknown {
   if (!isMapping(value) || depth > 3) return value;

@@ -4,7 +4,7 @@ import { quote } from "../domain/quote.ts";
 import { OberError, orUndefined } from "../errors.ts";
 import type { System } from "../system/system.ts";
 
-/** What this node knows that nobody else may: passwords and keys. Values never appear in a message. */
+/** This node's secrets: passwords and keys. Values never appear in a message. */
 export type Secrets = {
   /** The TCP MD5 password for a neighbor as `ober.yaml` names it: its own, else the common one. */
   bgpPassword(neighbor: string): string | undefined;
@@ -21,8 +21,8 @@ const PASSWORD = /^[ !#-&(-[\]-~]{1,80}$/;
 const KEY = /^[A-Za-z0-9_.:-]{1,300}$/;
 
 /**
- * Where the secrets lie: in root's home where root runs ober, whatever HOME says. `sudo -E` and `su` leave HOME as it was, the node's units
- * have root's; one of them would find no password for BGP, and apply a configuration without.
+ * The file of the secrets: in root's home if root runs ober, whatever HOME says. `sudo -E` and `su` keep the caller's HOME, the node's units
+ * have root's. If HOME counted, one of them would find no BGP password and apply a configuration without one.
  */
 export async function secretsPath(
   system: System,
@@ -31,7 +31,7 @@ export async function secretsPath(
   return join((uid === 0 ? await homeOfRoot(system) : undefined) ?? home, ".ober/login");
 }
 
-/** By the password database; see passwd(5). Bun's os.userInfo() believes HOME. */
+/** Root's home by the password database; see passwd(5). Bun's os.userInfo() trusts HOME. */
 async function homeOfRoot(system: System): Promise<string | undefined> {
   const lines = ((await system.read("/etc/passwd")) ?? "").split("\n").map((line) => line.split(":"));
   return lines.find(([, , uid]) => uid === "0")?.[5] || undefined;
@@ -41,8 +41,8 @@ async function homeOfRoot(system: System): Promise<string | undefined> {
 export type SecretChanges = Readonly<Record<string, string | undefined>>;
 
 /**
- * The secrets in `~/.ober/login` as they are after `changes`; none when there is no such file. Throws when others can
- * read it or a line makes no sense.
+ * The secrets in `~/.ober/login` after `changes`; none if there is no such file. Throws if others can read the file or
+ * a line is malformed.
  */
 export async function readSecrets(system: System, changes: SecretChanges = {}, place?: string): Promise<Secrets> {
   const path = place ?? (await secretsPath(system));
@@ -56,7 +56,7 @@ export async function readSecrets(system: System, changes: SecretChanges = {}, p
   return {
     bgpPassword: (neighbor) => {
       const own = `bgp_password_${neighbor}`;
-      // An empty password of its own says that this neighbor has none, whatever the common one is.
+      // An empty password for a neighbor means that it has none, whatever the common one is.
       return values.has(own) ? secret(own) : secret("bgp_password");
     },
     s3SecretKey: secret("s3_secret_key"),
@@ -66,7 +66,7 @@ export async function readSecrets(system: System, changes: SecretChanges = {}, p
   };
 }
 
-/** Every value of the file, for what must take them out of a text: also of a file that is damaged, or that others can read. */
+/** Every value in the file, to redact them from a text. Reads also a file that is damaged, or that others can read. */
 export async function secretValuesAnyhow(system: System, place?: string): Promise<readonly string[]> {
   const path = place ?? (await secretsPath(system));
   const text = (await orUndefined(() => system.read(path))) ?? "";
@@ -76,7 +76,7 @@ export async function secretValuesAnyhow(system: System, place?: string): Promis
   });
 }
 
-/** Whether there is a secret `key`, for those who must not know it. */
+/** Whether the secret `key` is set, for callers that must not know its value. */
 export async function hasSecret(system: System, key: string, place?: string): Promise<boolean> {
   const path = place ?? (await secretsPath(system));
   return parseLines(await readPrivate(system, path), path).some((line) => line.key === key && line.value !== "");
@@ -96,7 +96,7 @@ export async function writeSecrets(system: System, changes: SecretChanges, place
   await system.writeAtomic(path, [...kept, ...added, ""].join("\n"), { mode: 0o600 });
 }
 
-/** Why a value cannot be the secret `key`, without repeating it; undefined when it can. */
+/** Why a value cannot be the secret `key`, without repeating the value; undefined if it can. */
 export function secretProblem(key: string, value: string): string | undefined {
   if (!KEY.test(key)) return "a key must be letters, digits and _.:-";
   if (key !== nameOf(key)) return `the key must be in small letters: ${nameOf(key)}`;
@@ -112,7 +112,7 @@ export function secretProblem(key: string, value: string): string | undefined {
 
 const NAMES = ["s3_secret_key", "acme_eab_hmac", "aws_access_key_id", "aws_secret_access_key"];
 
-/** The key as ober knows it, where it is one of ober's in other letters. */
+/** ober's spelling of a key that differs only in upper and lower case. */
 function nameOf(key: string): string {
   const small = key.toLowerCase();
   if (small === "bgp_password" || NAMES.includes(small)) return small;
@@ -127,7 +127,7 @@ async function readPrivate(system: System, path: string): Promise<string> {
   const self = process.getuid?.() ?? 0;
   if (![0, self].includes(stat.uid)) {
     throw new OberError(`${path} belongs to the user with the ID ${stat.uid}, who can change it`, {
-      hint: `check its content, then: chown ${self} ${path}`,
+      hint: `check what it contains, then: chown ${self} ${path}`,
     });
   }
   if ((stat.mode & 0o077) !== 0) throw new OberError(`${path} can be read by others`, { hint: `chmod 600 ${path}` });

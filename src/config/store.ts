@@ -1,5 +1,5 @@
 /**
- * `ober.yaml` as text: read it strictly, write it back so that an operator recognises his own file. The only place
+ * `ober.yaml` as text: reads it strictly, and writes it back so that operators recognise their file. The only place
  * that knows YAML.
  */
 import * as yaml from "yaml";
@@ -13,12 +13,12 @@ import { keepLines } from "./store/keep-lines.ts";
 const EDITOR_SCHEMA_NAME = "ober.schema.json";
 const MODELINE = ` yaml-language-server: $schema=${EDITOR_SCHEMA_NAME}`;
 
-/** A configuration is a page or two. Beyond this it is another file, and the parser's time grows with the square. */
+/** A configuration is a page or two. A larger file is the wrong one, and the parser's time grows with the square. */
 const LARGEST_FILE = 128 * 1024;
 /** The schema needs 8: a map, a pair and a list or value for each level. */
 const DEEPEST = 20;
 
-/** The value of a YAML document, not yet judged. Throws a ConfigError with the line of what is no plain, single document. */
+/** The value of a YAML document, not yet validated. Throws a ConfigError with the line if it is not a plain, single document. */
 export function parseYaml(text: string, file: string): unknown {
   return read(text, file).toJS();
 }
@@ -32,7 +32,7 @@ export function emitConfig(previous: string | undefined, answers: Readonly<Recor
   return rewritten(previous, (document) => changeMap(document, document.contents as yaml.YAMLMap, answers));
 }
 
-/** `previous` with another value at one place, and everything else as it is. Sections on the way are made. */
+/** `previous` with another value at one place; everything else stays. Missing sections are created. */
 export function emitValue(previous: string, place: readonly (string | number)[], value: unknown): string {
   return rewritten(previous, (document) => {
     const present = document.getIn(place, true) as yaml.Node | undefined;
@@ -100,7 +100,7 @@ function pathIn(nodes: readonly unknown[]): string {
   return keys.join("").replace(/^\./, "");
 }
 
-/** A value as the file would say it. */
+/** A value in the form of the file. */
 export function emitShown(value: unknown): string {
   return new yaml.Document(value).toString({ lineWidth: 0, flowCollectionPadding: false }).trimEnd();
 }
@@ -115,7 +115,7 @@ function read(text: string, file: string): yaml.Document {
   const foreign = /[\0\ufffd]/.exec(text);
   if (foreign)
     refuse(foreign.index, foreign[0] === "\0" ? "must be UTF-8 text without NUL bytes" : "must be UTF-8 text");
-  // Errors only: at any other level the library itself writes warnings to stderr, or keeps a second document quiet.
+  // Errors only: at other levels the library writes warnings to stderr itself, or does not report a second document.
   const document = yaml.parseDocument(text, { prettyErrors: false, logLevel: "error" });
   const [error] = [...document.errors, ...document.warnings];
   if (error) refuse(error.code === "RESOURCE_EXHAUSTION" ? undefined : error.pos[0], explain(error, text));
@@ -145,25 +145,25 @@ function placeIn(text: string, at: number): string {
 
 function explain({ code, message, pos }: yaml.YAMLError, text: string): string {
   const line = text.slice(text.lastIndexOf("\n", pos[0] - 1) + 1).split("\n", 1)[0] ?? "";
-  // A plain word inside [a, b] ends at its own bracket, which no operator expects of a host list.
+  // A plain word inside [a, b] ends at its own bracket. Operators do not expect that of a host list.
   if (/[\w.-]\[\d/.test(line)) return 'a host list with brackets needs quotes inside a list: ["node[01-03]"]';
   switch (code) {
     case "DUPLICATE_KEY":
       return "this key is written twice";
     case "TAB_AS_INDENT":
-      return "the line is indented with a tab: write blanks";
+      return "the line is indented with a tab: use blanks";
     case "MULTIPLE_DOCS":
-      return "a second document begins here: write one only";
+      return "a second document begins here: write only one";
     case "RESOURCE_EXHAUSTION":
       return "nested too deeply";
     case "TAG_RESOLVE_FAILED":
-      return "tags are not allowed: write the value without it";
+      return "tags are not allowed: write the value without the tag";
     default:
       return `not YAML: ${message.slice(0, 1).toLowerCase()}${message.slice(1).replaceAll("\n", " ")}`;
   }
 }
 
-/** Makes `map` say `wanted`; keys that `wanted` lacks stay. Returns whether anything changed. */
+/** Sets the keys of `wanted` in `map`; other keys stay. Returns whether anything changed. */
 function changeMap(document: yaml.Document, map: yaml.YAMLMap, wanted: Readonly<Record<string, unknown>>): boolean {
   const changes = Object.entries(wanted).map(([key, value]) => {
     if (value === undefined) return false;
@@ -184,7 +184,7 @@ function changeScalar(scalar: yaml.Scalar, value: unknown): boolean {
   return true;
 }
 
-/** Entries that stay keep their place in the text; a mapping is recognised by its name or address. */
+/** Entries that remain keep their place in the text. A mapping is recognised by its name or address. */
 function changeList(document: yaml.Document, list: yaml.YAMLSeq, wanted: readonly unknown[]): boolean {
   const left = [...list.items] as yaml.Node[];
   const take = (fits: (value: unknown) => boolean) => {
@@ -208,7 +208,7 @@ function identity(entry: unknown): unknown {
 
 const toValue = (document: yaml.Document, node: yaml.Node): unknown => node.toJS(document);
 
-/** The same value, but for the order of keys. */
+/** Whether two values are the same, apart from the order of keys. */
 function same(left: unknown, right: unknown): boolean {
   return Bun.deepEquals(left, right, true);
 }
@@ -218,7 +218,7 @@ function sameMeaning(left: string, right: string): boolean {
   return document.errors.length === 0 && same(document.toJS(), yaml.parseDocument(right).toJS());
 }
 
-/** How the operator formats, as far as the library can follow. */
+/** The operator's formatting, as far as the library can follow it. */
 function styleOf(text: string): yaml.ToStringOptions {
   return {
     lineWidth: 0,

@@ -1,6 +1,6 @@
 /**
- * The questions of `ober config`. Every answer is judged by the schema, at the prompt, and only what a person changes is
- * changed: accepting everything gives the same file. Shift-Tab goes back a question; every answer is kept, so that an interruption
+ * The questions of `ober config`. The schema checks each answer at the prompt. Only what a person changes is changed:
+ * accepting everything gives the same file. Shift-Tab goes back a question. Answers are kept, so that an interruption
  * loses none.
  */
 import type { System } from "../system/system.ts";
@@ -13,7 +13,7 @@ import { type Draft, listAt } from "./wizard/draft.ts";
 import { keepAnswers, keptQuestion, type Progress, readKept } from "./wizard/kept.ts";
 import { type Asker, askPassword, SECTIONS, type Section, type State } from "./wizard/steps.ts";
 
-/** A configuration in the shape of the file, not yet judged as a whole. */
+/** A configuration in the form of the file, not yet validated as a whole. */
 export type Answers = Draft;
 
 export type WizardInput = {
@@ -24,13 +24,13 @@ export type WizardInput = {
   readonly hasPassword: boolean;
   /** Where to go on. */
   readonly from?: Progress | undefined;
-  /** Told after each answer. */
+  /** Called after each answer. */
   readonly keep?: (progress: Progress) => Promise<void>;
 };
 
 /**
- * Asks for the text of `file`, as it stands or new. Answers are kept in `draftFile` as they are given; where there are some from an earlier time,
- * it asks whether to go on with them.
+ * Asks for the text of `file`, present or new. Each answer is kept in `draftFile`. If an earlier run left answers there, it asks whether to go
+ * on with them.
  */
 export async function askForFile({
   system,
@@ -66,7 +66,7 @@ export async function askConfiguration(input: WizardInput): Promise<{ answers: A
   const fresh = from?.fresh ?? !isMapping(present);
   const newFrom = from?.newFrom ?? listAt(draft, "backends").length;
   const begun: State = { draft, secrets: {}, fresh, newFrom, adding: from?.adding ?? false };
-  prompts.say("Shift-Tab: back to the question before. Ctrl-C: leave; your answers are kept, passwords are not.");
+  prompts.say("Shift-Tab: previous question. Ctrl-C: leave; answers are kept, passwords are not.");
   const state = from?.password ? (await again(() => askPassword(begun, asker))).state : begun;
   const start = SECTIONS.findIndex(({ id }) => id === from?.section);
   const ended =
@@ -88,7 +88,7 @@ async function askEverything(session: Session, start: number, at: number): Promi
   return session.state;
 }
 
-/** Asks the sections that the person chooses, until nothing is left to change and the whole is valid. */
+/** Asks the sections that the person chooses, until there is nothing more to change and the whole is valid. */
 async function askSections(session: Session, start: Section | undefined, at: number): Promise<State> {
   const { prompts } = session;
   let chosen: string = start?.id ?? (await choose(session, "all"));
@@ -120,7 +120,7 @@ async function choose({ prompts, state }: Session, initial: string): Promise<str
       value: id,
       label: `${title(state.draft)}: ${summary(state.draft)}`,
     })),
-    { value: "done", label: "nothing more: show what changes" },
+    { value: "done", label: "done: show what changes" },
   ];
   return again(() => prompts.choose({ message: "What do you want to change?", options, initial }));
 }

@@ -10,7 +10,7 @@ export type Network = { readonly base: Address; readonly prefixLength: number };
  * The address that `text` spells, or undefined.
  *
  * Stricter than inet_aton(3): no octal, no hexadecimal, no missing parts, no zone. The daemons that read generated
- * files disagree about those spellings, so an address that only some of them understand is none.
+ * files disagree about those spellings, so they are refused.
  */
 export function parseAddress(text: string): Address | undefined {
   const four = parseIpv4(text);
@@ -42,7 +42,7 @@ export function parseNetwork(text: string): Network | undefined {
   return { base: formatAddress(address.family, (address.value >> hostBits) << hostBits), prefixLength };
 }
 
-/** Whether `address` lies in `cidr`; false when either is not one or the families differ. */
+/** Whether `address` is in `cidr`; false if either is malformed or the families differ. */
 export function inSubnet(address: string, cidr: string): boolean {
   const inner = parseAddress(address);
   const network = parseNetwork(cidr);
@@ -77,7 +77,7 @@ export function isLoopback(text: string): boolean {
   return address !== undefined && specialUse(address) === "loopback";
 }
 
-/** Addresses in the order of their numbers, IPv4 first: the same on every machine, whatever a resolver's order is. */
+/** Addresses in numerical order, IPv4 first: the same on every machine, whatever a resolver's order is. */
 export function sortedAddresses(addresses: readonly string[]): string[] {
   const place = (text: string) => {
     const { family = 4, value = 0n } = parseAddress(text) ?? {};

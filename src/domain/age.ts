@@ -7,7 +7,7 @@ export function age(ms: number): string {
   return `${Math.floor(seconds / 86_400)}d`;
 }
 
-/** A time in ISO 8601 without its milliseconds, which nobody reads. */
+/** A time in ISO 8601 without milliseconds. */
 export const toSecond = (time: string): string => time.replace(/\.\d+Z$/, "Z");
 
 /** How long ago something was, for a sentence: "12 s ago", "2 min ago", "3 h ago", "4 days ago". */

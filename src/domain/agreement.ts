@@ -1,17 +1,17 @@
-/** Whether two nodes mean the same machines when they speak of the cluster. Pure. */
+/** Whether two nodes agree which machines form the cluster. Pure. */
 
 import { several } from "./foreign.ts";
 
-/** Who a node thinks that it is, and that the others are. Two that disagree may each hold a VIP. */
+/** A node's view of itself and of the others. Two nodes that disagree may both hold a VIP. */
 export type ClusterWord = {
   readonly address: string;
-  /** Addresses of all nodes, this one included, in the order of their numbers. */
+  /** Addresses of all nodes, this one included, in numerical order. */
   readonly members: readonly string[];
   /** keepalived mode: every VIP's VRID and order of nodes, as a short hash. */
   readonly owners?: string;
 };
 
-/** A disagreement with one node. `confused`: one machine goes by two addresses, so that both may hold a VIP. */
+/** A disagreement with one node. `confused`: one machine is known by two addresses, so that both nodes may hold a VIP. */
 export type Disagreement = {
   readonly node: string;
   readonly text: string;
@@ -19,15 +19,15 @@ export type Disagreement = {
   readonly confused: boolean;
 };
 
-/** More are a number. */
+/** Beyond this, nodes are counted. */
 const NAMED = 8;
 
 const SAME_LIST =
-  "write the same addresses for all nodes (nodes, keepalived.peers) in ober.yaml of both, then ober apply";
+  "write the same addresses for all nodes (nodes, keepalived.peers) into ober.yaml on both, then: ober apply";
 
 /**
- * What the node at `address` says of the cluster against what this node says. `mine` are all addresses of this machine: one that the other
- * counts in place of this node's own is a mistake, while a node that it does not know yet may only be new.
+ * Compares the other node's view of the cluster with this node's. `mine` are all addresses of this machine: it is a mistake if the other node
+ * counts one of them instead of this node's own. A node that the other does not know yet may only be new.
  */
 export function disagreements(
   { node, address }: { readonly node: string; readonly address: string },
@@ -38,10 +38,11 @@ export function disagreements(
   }: { readonly own: ClusterWord; readonly said: ClusterWord; readonly mine?: readonly string[] },
 ): readonly Disagreement[] {
   const found = (confused: boolean, text: string) => [{ node, text, fix: SAME_LIST, confused }];
-  if (said.address !== address) return found(true, `it is ${address} here, and takes itself for ${said.address}`);
+  if (said.address !== address)
+    return found(true, `this node knows it as ${address}, but it calls itself ${said.address}`);
   const other = said.members.find((member) => member !== own.address && mine.includes(member));
   if (!said.members.includes(own.address) && other !== undefined) {
-    return found(true, `it takes this node for ${other}, and here it is ${own.address}`);
+    return found(true, `it knows this node as ${other}, but this node calls itself ${own.address}`);
   }
   const [here, there] = [new Set(own.members), new Set(said.members)];
   const lacks = [...here].filter((member) => !there.has(member));
@@ -54,7 +55,7 @@ export function disagreements(
     return found(false, `it ${parts.join(" and ")}`);
   }
   if (own.owners !== undefined && said.owners !== undefined && own.owners !== said.owners) {
-    return found(false, "it gives the VIPs to other owners");
+    return found(false, "it assigns the VIPs to other owners");
   }
   return [];
 }

@@ -1,13 +1,13 @@
-/** Allow-lists: what an operator gives, what the files hold, and which entry lets a source in. */
+/** Allow-lists: the operator's input, the content of the files, and which entry admits a source. */
 import { OberError } from "../errors.ts";
 import { formatNetwork, parseNetwork } from "./address.ts";
 import { checkHost, expandPieces, HOST_LIST_LIMIT } from "./hostlist.ts";
 import { quote } from "./quote.ts";
 
-/** More entries than this are a mistake; HAProxy needs some 25 MB of memory for as many. */
+/** More entries than this are a mistake; HAProxy needs about 25 MB of memory for this many. */
 export const ALLOW_LIST_LIMIT = 262_144;
 
-/** What a list names, in order: networks and addresses in canonical spelling, and names that are still to be resolved. */
+/** The entries of a list, in order: networks and addresses in canonical spelling, and names still to be resolved. */
 export type Sources = { readonly entries: readonly string[]; readonly names: ReadonlySet<string> };
 
 /**
@@ -40,15 +40,15 @@ export function parseSources(text: string): Sources {
 
 function checkSource(text: string): string {
   if (!text.includes("/")) return checkHost(text);
-  throw new OberError(`${quote(text)} is no network`, { hint: "a network is written like 10.1.0.0/16" });
+  throw new OberError(`${quote(text)} is not a network`, { hint: "write a network like 10.1.0.0/16" });
 }
 
-/** The entries of a list file, as HAProxy reads it: one a line. What somebody wrote by hand is spelled canonically. */
+/** The entries of a list file as HAProxy reads it, one per line. Manual edits are converted to canonical spelling. */
 export function readAllowList(text: string): readonly string[] {
   return text.split("\n").flatMap((line) => {
     const entry = line.trim();
     if (entry === "" || entry.startsWith("#")) return [];
-    // A plain IPv4 address has one spelling only, and there may be a hundred thousand of them.
+    // Skip the parser for plain IPv4 addresses: they have only one spelling, and there may be a hundred thousand.
     const network = /[/:]/.test(entry) ? parseNetwork(entry) : undefined;
     return [network ? formatNetwork(network) : entry];
   });
@@ -61,7 +61,7 @@ export function writeAllowList(name: string, entries: readonly string[], writer 
   return [`# ${name}: one address or network a line; ${writer} writes it.`, ...entries, ""].join("\n");
 }
 
-/** A function that finds the narrowest of `entries`, canonically spelled, which holds all of a network; or undefined. */
+/** A function that finds the narrowest of `entries` (canonically spelled) that contains a network; undefined if none does. */
 export function finderIn(entries: readonly string[]): (network: string) => string | undefined {
   const known = new Set(entries);
   return (text) => {
@@ -76,7 +76,7 @@ export function finderIn(entries: readonly string[]): (network: string) => strin
   };
 }
 
-/** What `after` has and `before` has not, and the other way round. */
+/** Entries that only `after` has, and those that only `before` has. */
 export function difference(before: readonly string[], after: readonly string[]) {
   const [old, now] = [new Set(before), new Set(after)];
   return { added: after.filter((entry) => !old.has(entry)), removed: before.filter((entry) => !now.has(entry)) };

@@ -1,7 +1,7 @@
 /**
- * The lines of HAProxy's `show errors` that describe a malformed message and hold nothing of it. HAProxy dumps the raw
- * bytes below them, wrapped at about 70 characters (management.txt, "show errors"): a header and its value may stand on two lines,
- * so nothing of the dump can be judged by the line. What is not known here is dropped.
+ * The lines of HAProxy's `show errors` that describe a malformed message without quoting it. HAProxy dumps the raw bytes
+ * below them, wrapped at about 70 characters (management.txt, "show errors"). A header and its value may be on two lines, so
+ * the dump cannot be judged line by line. Unknown lines are dropped.
  */
 const HARMLESS: readonly RegExp[] = [
   /^Total events captured on \[[\w/:. ]+\] : \d+$/,
@@ -12,10 +12,10 @@ const HARMLESS: readonly RegExp[] = [
   /^ {2}(?:H1|HTTP) (?:connection flags|session flags|msg state|chunk len) [\w(), ]+(?: (?:bytes|:))?:?$/,
 ];
 
-/** What `show errors` says of malformed messages, without a byte of them. */
+/** HAProxy's description of malformed messages, without a byte of them. */
 export function withoutCapturedBytes(text: string): string {
   return `${text
     .split("\n")
     .filter((line) => HARMLESS.some((pattern) => pattern.test(line)))
-    .join("\n")}\n(the captured bytes stay on the node: they may hold keys of clients)\n`;
+    .join("\n")}\n(the captured bytes stay on the node: they may contain clients' keys)\n`;
 }

@@ -1,6 +1,6 @@
 /**
- * What of a program's answer or a file may leave the node: the lines whose form is known, less what in them is somebody else's text. What is not
- * known stays, and is counted. Pure.
+ * The parts of a program's answer or a file that may leave the node: lines of known form, without foreign text in them. Other lines stay on the
+ * node and are counted. Pure.
  */
 import {
   lineRedactor,
@@ -12,10 +12,10 @@ import {
   withoutValues,
 } from "./redact.ts";
 
-/** The line as it may leave, or undefined. */
+/** The line in the form in which it may leave the node, or undefined. */
 export type LineFilter = (line: string) => string | undefined;
 
-/** The lines of `text` that `filter` knows, without `values`, and how many it does not know. */
+/** The lines of `text` that `filter` knows, without `values`, and the number of those that it does not know. */
 export function harmlessLines(text: string, filter: LineFilter, values: readonly string[]): string {
   const safe = lineRedactor(values);
   const kept: string[] = [];
@@ -38,10 +38,10 @@ const PROGRAMS =
   "haproxy|exabgp|python3?|keepalived|bird|birdc|ober|sshd|systemd[\\w-]*|node_exporter|chronyd?|radosgw";
 const PROGRAM = new RegExp(`^(?:${PROGRAMS})$`, "i");
 
-/** Of journalctl: what ober, systemd, HAProxy, ExaBGP, keepalived and BIRD say in forms of their own. */
+/** Forms of lines in journalctl's output by ober, systemd, HAProxy, ExaBGP, keepalived and BIRD. */
 const LOG_LINE =
   /^(\w{3} [ \d]\d [\d:]{8} \S+ )((?:systemd|haproxy|exabgp|python3?|Keepalived\w*|keepalived|ober|bird|ip|nft|sh|timeout|\(\w+\))(?:\[\d+\])?: )(.*)$/;
-/** The line of a failed request, without what was asked for: names of buckets and objects are the users'. */
+/** The line of a failed request, without its path: names of buckets and objects belong to the users. */
 const FAILED_REQUEST = /^(failed: \d{3}[^/]* [\w.<>-]+\/[\w.<>:-]+ [^/]*ms)( .*)?$/;
 const LOG_FORMS: readonly RegExp[] = [
   /^ober[ :]/,
@@ -56,13 +56,13 @@ const LOG_FORMS: readonly RegExp[] = [
   /^[\da-fA-F.:[\]]+:\d+ \[[\w/:. ]+\] [\w.~-]+[ /:]/,
   // ExaBGP
   /^\d\d:\d\d:\d\d(?:\.\d+)? *\|? *\d* *\|? *(?:welcome|version|interpreter|os|installation|cli|cli control|configuration|reactor|reload|processes|process|daemon|network|outgoing-\d+|peer-\d+|api|advice|network|statemachine|startup|rib|wire|message|environment) /,
-  // keepalived, with the time that --log-console puts before a line
+  // keepalived, with the time that --log-console prefixes
   /^(?:\w{3} \w{3} +\d+ [\d:]{8} \d{4}: )?(?:\([\w.-]+\) |Script |VRRP_Script|Starting |Startup |Stopped|Stopping|Running on|Opening file|Configuration file|Registering |Reloading|Reload |Netlink |Interface |VRRP |track_file|Assigned|Keepalived|Process|bogus VRRP|Unable to|WARNING - )/,
   // BIRD
   /^(?:Started|Reconfigured|Shutdown|Reading configuration|ober: |bfd|Chosen router ID|Initializing|Loading)/,
 ];
 
-/** What a server said with a check: HAProxy's own words for it, or nothing. */
+/** A server's answer to a check: HAProxy's own words for it, or nothing. */
 const OWN_INFO =
   /^(?:HTTP status check returned code <\d+>|Connection refused[\w ]*|Layer[47][\w ]*|TCP check[\w ]*|SSL handshake failure[\w ]*)$/;
 
@@ -70,7 +70,7 @@ function logLine(line: string): string | undefined {
   const [, head = "", ident = "", message = ""] = LOG_LINE.exec(line) ?? [];
   if (head === "" || !(LOG_FORMS.some((form) => form.test(message)) || /^ober\b/.test(ident))) return undefined;
   const shown = message
-    // A request, malformed or not; its method says enough.
+    // A request, malformed or not; keep only its method.
     .replace(/"(?:([A-Z]{2,12}) )?[^"]*( HTTP\/\d\.\d)?"$/, (_, method = "", version = "") =>
       /^[\da-fA-F.:[\]]+:\d+ \[/.test(message) ? `"${method ? `${method} ` : ""}${REDACTED}${version}"` : _,
     )
@@ -105,7 +105,7 @@ const unitLine: LineFilter = (line) => {
   )(line);
 };
 
-/** An alias is the site's own text. */
+/** The site's own text, such as an alias. */
 const ipLine: LineFilter = (line) =>
   /^\s*alias\b/.test(line)
     ? undefined
@@ -124,7 +124,7 @@ const socketLine: LineFilter = (line) =>
   )(line.replace(/"([^"]*)"/g, (whole, name: string) => (PROGRAM.test(name) ? whole : `"${REDACTED}"`)));
 
 const RULE_NAME = /((?:i|o)(?:if|ifname|br)(?:name)? (?:!= )?|devices? = ?\{? ?)("[\w.@*-]{1,16}")/g;
-/** Texts in quotes are comments and prefixes of logs; names of interfaces are not. */
+/** Quoted texts are comments and log prefixes, but interface names are kept. */
 const firewallLine: LineFilter = (line) =>
   line
     .replace(RULE_NAME, (_, where: string, name: string) => `${where}${name.replaceAll('"', "\u0001")}`)
@@ -137,11 +137,11 @@ const KERNEL =
 const kernelLine: LineFilter = (line) => (/command line/i.test(line) || !KERNEL.test(line) ? undefined : line);
 
 const KEY = /(?:^|[\s{,-])["']?([A-Za-z_][\w-]*)["']?\s*:(?=[\s"'[{]|$)/g;
-/** A list's entry, or a part of a list over several lines: names, addresses, ports, host lists. */
+/** An entry of a list, or part of a list over several lines: names, addresses, ports, host lists. */
 const ENTRY = /^[\s\-[\]{}",'.:/\w*()]+$/;
 const VALUE_FORM = /^[\s\w.:/@*,+~?&=()[\]{}"'-]*$/;
 
-/** ober.yaml, whole or broken: its `keys`, and what stands in the lists below them; no comment. */
+/** ober.yaml, valid or broken: its `keys` and the lists below them, without comments. */
 export function configLine(ofConfig: ReadonlySet<string>): LineFilter {
   let known = false;
   return (line) => {
@@ -155,7 +155,7 @@ export function configLine(ofConfig: ReadonlySet<string>): LineFilter {
   };
 }
 
-/** Words that begin a line of `templates`: the directives that ober writes. */
+/** The first words of the lines of `templates`: the directives that ober writes. */
 export function directivesOf(templates: readonly string[]): ReadonlySet<string> {
   return new Set(templates.flatMap((text) => text.split("\n")).flatMap((line) => directiveOf(line) ?? []));
 }
@@ -177,12 +177,12 @@ const MORE_DIRECTIVES = [
   "interval",
   "tcp-request",
 ];
-/** What has no place in a line that ober writes: somebody has put it there by hand. */
+/** Text that never occurs in a line that ober writes: it was added by hand. */
 const BY_HAND = /auth|passw|secret|token|tsig|credential|cookie|_key\b|private/i;
 const ADDRESSES = /^\s*[\da-fA-F.:/]{2,49}(?: [\w.-]{1,16})?$/;
 const OWN_PASSWORD = / md5-password "[^"\\]{1,80}"; md5-base64 false;/;
 
-/** A generated file: lines that begin as ober's do. No comment; a line with a word for a credential is somebody's. */
+/** A generated file: lines that begin like ober's, without comments. A line with a word for a credential is not ober's. */
 export const directiveLine =
   (directives: ReadonlySet<string>): LineFilter =>
   (line) => {
@@ -198,14 +198,14 @@ export const directiveLine =
 const COPIED = /^[\da-f]{8,128}$/i;
 const DIGEST = /digest|sha256|commit|fingerprint|serial|identity/i;
 
-/** A document of ober's own: without credentials, and long words only where a key says that they are digests. */
+/** A document of ober's: without credentials, and with long words only if a key says that they are digests. */
 export function harmlessDocument(value: unknown, values: readonly string[]): string {
   const change = (text: string, key: string) =>
     DIGEST.test(key) && COPIED.test(text) ? text : withoutOpaque(withoutCredentials(withoutValues(text, values)));
   return `${JSON.stringify(mapTexts(value, change), null, 1)}\n`;
 }
 
-/** A file of ober's in JSON; what is none was put there by somebody. */
+/** A JSON file of ober's. Anything that is not JSON is not ober's. */
 export function harmlessJson(text: string, values: readonly string[]): string {
   try {
     const value: unknown = JSON.parse(text);
@@ -215,11 +215,11 @@ export function harmlessJson(text: string, values: readonly string[]): string {
       values,
     );
   } catch {
-    return "(left out: this is not what ober writes)\n";
+    return "(left out: ober did not write this)\n";
   }
 }
 
-/** By the name of a piece of the archive. */
+/** Filters by the name of the archive's piece. */
 export const PIECES: Readonly<Record<string, LineFilter>> = {
   "units.txt": unitLine,
   "log.txt": logLine,

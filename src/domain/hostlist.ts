@@ -2,11 +2,11 @@ import { OberError } from "../errors.ts";
 import { parseAddress } from "./address.ts";
 import { quote } from "./quote.ts";
 
-/** A list expands to at most this many names; beyond it is a slip of the finger, not a cluster. */
+/** A list expands to at most this many names; more is a typing error, not a cluster. */
 export const HOST_LIST_LIMIT = 65_536;
 
 const LONGEST_NAME = 253;
-/** Enough for brackets that name every one of 65,536 numbers. */
+/** Enough for brackets that list all 65,536 numbers. */
 const LONGEST_PIECE = 1_000_000;
 
 /**
@@ -33,7 +33,7 @@ export function expandPieces(text: string | readonly string[]): string[] {
       total += parsed.size;
       if (total > HOST_LIST_LIMIT) {
         throw new OberError(`the list expands to more than ${HOST_LIST_LIMIT} names at ${quote(piece)}`, {
-          hint: "a range in brackets has a digit too many",
+          hint: "check the ranges in brackets for a digit too many",
         });
       }
       pieces.push(parsed);
@@ -94,7 +94,7 @@ function* splitList(list: string): Generator<string> {
 }
 
 function parsePiece(piece: string): Piece {
-  if (piece.length > LONGEST_PIECE) throw new OberError(`${quote(piece)} is too long for one piece of a list`);
+  if (piece.length > LONGEST_PIECE) throw new OberError(`${quote(piece)} is too long for one entry of a list`);
   const parts = piece.split(/\[([^\]]*)\]/);
   const literals = parts.filter((_, index) => index % 2 === 0);
   const brackets = parts.filter((_, index) => index % 2 === 1).map((inside) => parseRanges(inside, piece));

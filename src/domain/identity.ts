@@ -1,10 +1,10 @@
 /**
- * One identity for each node: which of the addresses that a name has, or this machine has, is the one by which all nodes know it. Pure.
+ * One identity for each node: the address, of several that its name or its machine has, by which all nodes know it. Pure.
  *
  * Every node decides for itself from the same lists, so nothing here may depend on what differs between nodes: the order of a resolver's
  * answers (RFC 6724 sorts them by the asking machine's own addresses), the order in a file, or which interface a route happens to take.
- * Where the addresses allow two answers there is no decision, because another node might take the other one, and then each would count
- * itself alone and hold every VIP.
+ * If the addresses allow two answers, there is no decision: another node might choose the other one, and then each would see itself
+ * as the only node and hold every VIP.
  */
 import { OberError } from "../errors.ts";
 import {
@@ -24,26 +24,26 @@ export type OwnAddress = {
   readonly interface: string;
   readonly address: string;
   readonly prefixLength: number;
-  /** Beside another address in the same network. */
+  /** The interface has another address in the same network. */
   readonly secondary?: boolean;
 };
 
 export type IdentityInput = {
   readonly mode: "bgp" | "keepalived";
-  /** Names and addresses of nodes as they are written, and the keys that they are written at. */
+  /** Names and addresses of nodes as written, each with its key. */
   readonly listed: readonly Listed[];
   /** Every address that each name has here. */
   readonly resolved: Readonly<Record<string, readonly string[]>>;
   /** Every address of this machine. */
   readonly local: readonly OwnAddress[];
   readonly vips: readonly string[];
-  /** What this machine calls itself; undefined where the node is another machine. */
+  /** This machine's host name; undefined if the node is another machine. */
   readonly hostname: string | undefined;
   /** The interface that the operator chose. */
   readonly interface?: string | undefined;
-  /** BGP: the address that sessions start from. It is the node's own where the lists leave a choice, or say nothing. */
+  /** BGP: the source address of the sessions. It is the node's own if the lists leave a choice, or are silent. */
   readonly source?: OwnPlace | undefined;
-  /** The node's own address where the operator gives it: no other is looked for. */
+  /** The node's own address, if the operator gives it: then no other is considered. */
   readonly given?: OwnPlace | undefined;
 };
 
@@ -51,13 +51,13 @@ export type Listed = { readonly key: "nodes" | "keepalived.peers"; readonly entr
 export type OwnPlace = { readonly address: string; readonly interface: string };
 
 export type Decided = OwnPlace & {
-  /** The one address of every entry; this node's own for an entry that names it. */
+  /** The address of each entry; for an entry that names this node, its own. */
   readonly addresses: Readonly<Record<string, string>>;
 };
 
 /**
- * This node's own address and interface, and the address of each listed node. Throws an OberError that names the answers between which
- * nothing decides, or what contradicts what.
+ * This node's own address and interface, and the address of each listed node. Throws an OberError that names the ambiguous
+ * answers, or the contradiction.
  */
 export function identify(input: IdentityInput): Decided {
   requireFreeVips(input);
@@ -70,7 +70,7 @@ export function identify(input: IdentityInput): Decided {
   return { ...own, addresses: Object.fromEntries(addresses) };
 }
 
-/** What follows takes a VIP that is here for one that ober or keepalived put here, so it must not be the machine's first address. */
+/** Refuses a VIP that is the machine's first address: later steps assume that ober or keepalived put a present VIP here. */
 function requireFreeVips({ local, vips }: IdentityInput): void {
   for (const [index, vip] of vips.entries()) {
     const own = local.find(({ address, prefixLength, secondary }) => {
@@ -80,14 +80,14 @@ function requireFreeVips({ local, vips }: IdentityInput): void {
     throw new OberError(
       `vips[${index}].address: ${vip} is this node's own address (on ${own.interface}) and cannot be a VIP`,
       {
-        hint: "choose an address that no machine has",
+        hint: "choose an address that no machine uses",
       },
     );
   }
 }
 
 type Entry = Listed & {
-  /** Its IPv4 addresses in the order of their numbers, loopback apart. */
+  /** Its IPv4 addresses in numerical order, without loopback. */
   readonly addresses: readonly string[];
   /** Whether it names this machine. */
   readonly own: boolean;
@@ -110,20 +110,20 @@ function entryOf({ mode, resolved, local, hostname, vips, given }: IdentityInput
   // Debian's installer gives a machine's own name the address 127.0.1.1.
   if (looped && !mine && !called) {
     throw new OberError(
-      `${key}: ${entry} is ${found.find(isLoopback)} here, which is every machine's own, and this machine is not ${entry}`,
+      `${key}: ${entry} is the loopback address ${found.find(isLoopback)} here, but this machine is not ${entry}`,
       { hint: `correct the line of ${entry} in /etc/hosts, or write its address` },
     );
   }
   if (called && !mine && addresses.length > 0) {
     throw new OberError(
-      `${key}: ${entry} is this machine's name, and it has none of the addresses of that name: ${addresses.join(", ")}`,
+      `${key}: ${entry} is this machine's name, but the machine has none of its addresses: ${addresses.join(", ")}`,
       { hint: `correct DNS or /etc/hosts (\`getent ahosts ${entry}\`), or write the address` },
     );
   }
   return { ...listed, addresses, own: mine || looped };
 }
 
-/** Two entries may name this machine, a name and an alias; not one that is also another's. */
+/** Two entries may name this machine, a name and an alias. An entry must not also name another machine. */
 function requireOneSelf({ local, given }: IdentityInput, entries: readonly Entry[]): void {
   if (given !== undefined) return;
   for (const { key, entry, addresses } of entries.filter(({ own }) => own)) {
@@ -131,23 +131,23 @@ function requireOneSelf({ local, given }: IdentityInput, entries: readonly Entry
     const mine = addresses.filter((address) => !foreign.includes(address));
     if (mine.length === 0 || foreign.length === 0) continue;
     throw new OberError(
-      `${key}: ${entry} has addresses of this machine and of another: ${mine.join(", ")} and ${foreign.join(", ")}`,
-      { hint: "give each machine a name of its own, or write the address" },
+      `${key}: ${entry} has addresses of this machine (${mine.join(", ")}) and of another (${foreign.join(", ")})`,
+      { hint: "give each machine its own name, or write the address" },
     );
   }
 }
 
-/** The others know this machine by what the lists say, so they must say the address that it takes for its own. */
+/** Checks that the lists give the address that this machine uses: the others know it by the lists. */
 function requireOneAddress(own: OwnPlace, entries: readonly Entry[]): void {
   const other = entries.find((one) => one.own && one.addresses.length > 0 && !one.addresses.includes(own.address));
   if (other === undefined) return;
   throw new OberError(
-    `${other.key}: ${other.entry}${spelled(other.entry, other.addresses)} is this machine, which is ${own.address} for the other nodes`,
+    `${other.key}: ${other.entry}${spelled(other.entry, other.addresses)} is this machine, but the other nodes know it as ${own.address}`,
     { hint: `write ${own.address} there, the same on every node` },
   );
 }
 
-/** In keepalived mode every node must have an address on one segment, and the VIPs belong to it. */
+/** In keepalived mode all nodes must have an address on one segment, to which the VIPs belong. */
 function ownOnSegment(input: IdentityInput, all: readonly Entry[]): OwnPlace {
   const entries = all.filter(({ key }) => key === "keepalived.peers");
   const { local, vips, interface: chosen } = input;
@@ -172,7 +172,7 @@ function ownOnSegment(input: IdentityInput, all: readonly Entry[]): OwnPlace {
 
 type Usable = OwnAddress & { readonly network: string | undefined };
 
-/** Addresses that may be this node's own. One that stands alone (/32) is in no network; a VIP is nobody's own. */
+/** Addresses that may be this node's own. A /32 is in no network; a VIP is never a node's own. */
 function usable(local: readonly OwnAddress[], vips: readonly string[]): readonly Usable[] {
   return local.flatMap((own) => {
     const address = parseAddress(own.address);
@@ -184,8 +184,8 @@ function usable(local: readonly OwnAddress[], vips: readonly string[]): readonly
 }
 
 /**
- * Where no list has an address of this machine, the others may know it by one that they have from elsewhere: only VIPs in the network that
- * fits tell that they meet there too.
+ * If no list has an address of this machine, the others may know it by one from elsewhere. Only VIPs in the matching network show that the
+ * nodes meet there.
  */
 function requireSure(input: IdentityInput, mine: readonly Usable[], fitting: readonly Usable[]): void {
   const isSure = mine.length < 2 || fitting.some(({ network = "" }) => hasAll(network, input.vips));
@@ -195,11 +195,11 @@ function requireSure(input: IdentityInput, mine: readonly Usable[], fitting: rea
 const hasAll = (network: string, vips: readonly string[]) => vips.every((vip) => inSubnet(vip, network));
 
 const undecided = (all: readonly Usable[]) =>
-  new OberError(`this node may be ${answers(all)}: nothing tells which the other nodes take`, {
+  new OberError(`this node's own address is ambiguous: ${answers(all)}`, {
     hint: "list this node's own address in keepalived.peers, the same on every node, or set keepalived.interface",
   });
 
-/** The one that fits. Of several, the one whose network has all the VIPs; undefined where none fits. */
+/** The matching one; of several, the one whose network has all the VIPs; undefined if none matches. */
 function oneOf({ vips }: IdentityInput, fitting: readonly Usable[]): Usable | undefined {
   if (fitting.length < 2) return fitting[0];
   const withVips = fitting.filter(({ network = "" }) => hasAll(network, vips));
@@ -208,7 +208,7 @@ function oneOf({ vips }: IdentityInput, fitting: readonly Usable[]): Usable | un
   throw undecided(withVips.length > 1 ? withVips : fitting);
 }
 
-/** Where each node has one address and it stands alone, as in clouds that route every address by itself: the lists say it all. */
+/** For clouds that route every address separately: each node has one /32, and the lists are complete. */
 function alone(
   mine: readonly Usable[],
   { selves, others, named }: { selves: readonly Entry[]; others: readonly Entry[]; named(address: string): boolean },
@@ -217,7 +217,7 @@ function alone(
   return isSure ? mine.find(({ address, network }) => network === undefined && named(address)) : undefined;
 }
 
-/** A VIP of another interface's network would answer where nobody asks for it. */
+/** Refuses a VIP in another interface's network: clients would ask for it on a different segment. */
 function requireVipsThere({ local, vips }: IdentityInput, own: OwnPlace): void {
   const networks = usable(local, vips).filter(({ network }) => network !== undefined);
   for (const vip of vips) {
@@ -225,7 +225,7 @@ function requireVipsThere({ local, vips }: IdentityInput, own: OwnPlace): void {
     const [home] = homes;
     if (home === undefined || homes.some(({ interface: link }) => link === own.interface)) continue;
     throw new OberError(
-      `VIP ${vip} is in the network of ${home.interface} (${home.network}), and the nodes meet on ${own.interface} (${own.address})`,
+      `VIP ${vip} is in the network of ${home.interface} (${home.network}), but the nodes meet on ${own.interface} (${own.address})`,
       {
         hint: `write the nodes' addresses in ${home.network} in keepalived.peers, or choose VIPs from the network of ${own.interface}`,
       },
@@ -242,7 +242,7 @@ function noInterface({ interface: chosen, local }: IdentityInput): OberError {
       });
 }
 
-/** Names the first node that is in no network of this machine, or this machine where the lists have another address of it. */
+/** Names the first node that is in no network of this machine, or this machine if the lists have another address of it. */
 function noSegment(
   { interface: chosen, local, vips }: IdentityInput,
   { mine, entries }: { readonly mine: readonly Usable[]; readonly entries: readonly Entry[] },
@@ -262,18 +262,18 @@ function noSegment(
   if (stranger === undefined) {
     return new OberError(
       entries.length === 0
-        ? `keepalived.peers is empty, and this node may be ${answers(usable(local, vips))}`
-        : `no network of this machine has all the nodes of keepalived.peers: it is ${where}`,
+        ? `keepalived.peers is empty, and this node's own address is ambiguous: ${answers(usable(local, vips))}`
+        : `no network of this machine contains all nodes of keepalived.peers: it has ${where}`,
       { hint },
     );
   }
   const text = stranger.own
-    ? `keepalived.peers: ${stranger.entry}${spelled(stranger.entry, stranger.addresses)} is this machine, and VRRP would use ${where}`
-    : `keepalived.peers: ${stranger.entry}${spelled(stranger.entry, stranger.addresses)} is not on the segment of this machine, which is ${where}`;
+    ? `keepalived.peers: ${stranger.entry}${spelled(stranger.entry, stranger.addresses)} is this machine, but VRRP would use ${where}`
+    : `keepalived.peers: ${stranger.entry}${spelled(stranger.entry, stranger.addresses)} is not on this machine's segment: it has ${where}`;
   return new OberError(text, { hint });
 }
 
-/** In BGP mode the nodes need not share a segment: a listed address of this machine is its own, else the one that sessions start from. */
+/** In BGP mode nodes need not share a segment: a listed address of this machine is its own, otherwise the source address of the sessions. */
 function ownByLists({ local, source, vips }: IdentityInput, entries: readonly Entry[]): OwnPlace {
   const selves = entries.filter(({ own, addresses }) => own && addresses.length > 0);
   const named = usable(local, vips).filter(({ address }) =>
@@ -283,18 +283,18 @@ function ownByLists({ local, source, vips }: IdentityInput, entries: readonly En
   if (source !== undefined && (selves.length === 0 || named.some(({ address }) => address === source.address)))
     return source;
   if (selves.length === 0) {
-    throw new OberError("this node's own address is not known: no route leads to a router", {
-      hint: "check the network (`ip route`), or give bgp.local_address; `ober render` takes --node ADDRESS",
+    throw new OberError("this node's own address is unknown: it has no route to a router", {
+      hint: "check the network (`ip route`), or set bgp.local_address; for `ober render`: --node ADDRESS",
     });
   }
   const all = [...new Set(selves.flatMap(({ addresses }) => addresses))];
   throw new OberError(
-    `${selves.map(({ key, entry }) => `${key}: ${entry}`).join(", ")} may be ${all.join(" or ")}: nothing tells which the other nodes take`,
+    `${selves.map(({ key, entry }) => `${key}: ${entry}`).join(", ")} is ambiguous: ${all.join(" or ")}`,
     { hint: "write this node's address in `nodes`, the same on every node" },
   );
 }
 
-/** The network of this node's own address; undefined where that stands alone or is another machine's. */
+/** The network of this node's own address; undefined for a /32, or if the address is another machine's. */
 function segmentOf({ local }: IdentityInput, own: OwnPlace): string | undefined {
   return usable(local, []).find(({ address }) => address === own.address)?.network;
 }
@@ -304,9 +304,8 @@ function addressOf({ key, entry, addresses }: Entry, own: OwnPlace, segment: str
   const near = segment === undefined ? [] : addresses.filter((address) => inSubnet(address, segment));
   const [only, ...more] = near.length > 0 ? near : addresses;
   if (only !== undefined && more.length === 0) return only;
-  const where =
-    near.length > 1 ? `all in this node's network ${segment}` : `none of them in the network of ${own.address}`;
-  throw new OberError(`${key}: ${entry} may be ${addresses.join(" or ")}, ${where}: nothing tells which it is`, {
+  const where = near.length > 1 ? `all in this node's network ${segment}` : `none in the network of ${own.address}`;
+  throw new OberError(`${key}: ${entry} is ambiguous: ${addresses.join(" or ")}, ${where}`, {
     hint: `write the address of ${entry} instead of its name, the same on every node`,
   });
 }
@@ -314,7 +313,7 @@ function addressOf({ key, entry, addresses }: Entry, own: OwnPlace, segment: str
 const answers = (all: readonly Usable[]) =>
   all.map(({ address, interface: link }) => `${address} on ${link}`).join(" or ");
 
-/** What a name is, in brackets; nothing for an address. */
+/** The addresses of a name, in brackets; empty for an address. */
 const spelled = (entry: string, addresses: readonly string[]) =>
   addresses.length === 0 || addresses[0] === entry ? "" : ` (${addresses.join(", ")})`;
 
@@ -323,8 +322,8 @@ const sameHost = (entry: string, hostname: string) =>
   familyOf(entry) === undefined && firstLabel(entry) === firstLabel(hostname);
 
 /**
- * The addresses by which a router knows the nodes, from this node's point of view: its own session's, and of each other node the one that is
- * in the same network. `unknown` are nodes whose address towards this router only they know, because they have links of their own.
+ * The addresses by which a router knows the nodes, as seen from this node: the source of its own session, and for each other node the address
+ * in the same network. `unknown` are nodes on other links, which alone know their address towards this router.
  */
 export function nodesTowards(
   { listed, resolved, local, decided }: Pick<IdentityInput, "listed" | "resolved" | "local"> & { decided: Decided },

@@ -1,42 +1,42 @@
 /**
- * What is known of names of servers and nodes: the addresses that answered last, kept for a time without DNS, and what became of
- * the last question. Pure.
+ * What is known about the names of servers and nodes: their last addresses, kept for a time without DNS, and the result of the last
+ * query. Pure.
  */
 
 import { familyOf, parseAddress } from "./address.ts";
 import { age } from "./age.ts";
 
-/** The address of a server whose name has never resolved: of TEST-NET-1, which no network has (RFC 5737). */
+/** The address of a server whose name has never resolved: in TEST-NET-1, which no network uses (RFC 5737). */
 export const PLACEHOLDER = "192.0.2.1";
 
-/** A look for names that are missing or followed begins so long after the end of the one before. */
+/** The pause between two looks for names that are missing or followed. */
 export const LOOK_AGAIN_MS = 2_000;
-/** And where all is well and names are only followed. */
+/** The same if all is well and names are only followed. */
 export const FOLLOW_AGAIN_MS = 5_000;
 
-/** The addresses that a name had, the one in use first, and when it was last seen to have them (ISO 8601). */
+/** The last known addresses of a name, the one in use first, and when they were last confirmed (ISO 8601). */
 type KnownName = { readonly addresses: readonly string[]; readonly at: string };
 export type KnownNames = ReadonlyMap<string, KnownName>;
 
-/** A name of a server: what HAProxy was given for it, and why the last question brought nothing. */
+/** A server's name: the address that HAProxy has for it, and why the last query failed. */
 export type NameState = {
-  /** Undefined where the name has never resolved: HAProxy has the placeholder. */
+  /** Undefined if the name has never resolved: HAProxy then has the placeholder. */
   readonly address?: string;
-  /** The others that it has, each a server too. */
+  /** Further addresses, each of them a server too. */
   readonly others?: readonly string[];
-  /** When the name was last seen to have the address (ISO 8601). */
+  /** When the address was last confirmed (ISO 8601). */
   readonly at?: string;
-  /** Undefined where the last question was answered. */
+  /** Undefined if the last query was answered. */
   readonly problem?: string;
 };
 export type NameStates = ReadonlyMap<string, NameState>;
 
-/** A name's answer: its addresses in the order of the C library, or why there are none. */
+/** The answer for a name: its addresses in the C library's order, or why there are none. */
 export type Answer = { readonly addresses: readonly string[] } | { readonly problem: string };
 
 /**
- * The address to use of those that a name has: the one in use while the name still has it, else the first IPv4 address, else the
- * first. Undefined without any.
+ * The address to use for a name: the one in use as long as the name still has it, otherwise the first IPv4 address, otherwise the
+ * first. Undefined if there is none.
  */
 export function chooseAddress(addresses: readonly string[], inUse: string | undefined): string | undefined {
   if (inUse !== undefined && addresses.includes(inUse)) return inUse;
@@ -44,9 +44,9 @@ export function chooseAddress(addresses: readonly string[], inUse: string | unde
 }
 
 /**
- * The addresses of a name that are servers of HAProxy, in the order of their numbers: DNS may give them in any. One family alone, because an
- * RGW that has both would count twice: IPv4 if the name has such an address. Addresses of the other one serve too where HAProxy
- * has them already (`inUse`), and once all that it has are down (`allDown`).
+ * The addresses of a name that become servers of HAProxy, in numerical order, because DNS gives them in any order. Only one family, because an
+ * RGW with both would count twice: IPv4 if the name has such an address. Addresses of the other family are used too if HAProxy
+ * already has them (`inUse`), or once all that it has are down (`allDown`).
  */
 export function servingAddresses(
   addresses: readonly string[],
@@ -65,21 +65,21 @@ function byNumber(one: string, other: string): number {
   return difference < 0n ? -1 : difference > 0n ? 1 : 0;
 }
 
-/** What is known after `answers`; a name that did not answer keeps what it had. The address in use stands first. */
+/** The known addresses after `answers`; a name without an answer keeps its own. The address in use comes first. */
 export function learn(known: KnownNames, answers: ReadonlyMap<string, Answer>, at: string): KnownNames {
   const learned = new Map(known);
   for (const [name, answer] of answers) {
     if (!("addresses" in answer)) continue;
     const first = chooseAddress(answer.addresses, known.get(name)?.addresses[0]);
     if (first === undefined) continue;
-    // Sorted, because a name server may turn them with each answer, and what is known would be written anew each time.
+    // Sorted: a name server may rotate them with each answer, and the file would be rewritten each time.
     const others = answer.addresses.filter((address) => address !== first).sort(byNumber);
     learned.set(name, { addresses: [first, ...others], at });
   }
   return learned;
 }
 
-/** The state of each name, by what is known of it and what the last question brought; without an answer it stays as it was. */
+/** The state of each name after the last query; a name that was not asked for keeps its state. */
 export function stateOf(name: string, known: KnownNames, answer: Answer | undefined, before?: NameState): NameState {
   const { addresses = [], at } = known.get(name) ?? {};
   const serving = servingAddresses(addresses);
@@ -94,7 +94,7 @@ export function stateOf(name: string, known: KnownNames, answer: Answer | undefi
   };
 }
 
-/** What is wrong with a name, in words that complete "rgw1: ..."; undefined when nothing is. */
+/** The problem of a name, in words that complete "rgw1: ..."; undefined if there is none. */
 export function nameRemark({ address, at, problem }: NameState, now: number): string | undefined {
   if (problem === undefined) return undefined;
   if (address === undefined || at === undefined)
@@ -102,10 +102,10 @@ export function nameRemark({ address, at, problem }: NameState, now: number): st
   return `address from ${age(now - Date.parse(at))} ago, ${problem}`;
 }
 
-/** So many names are spelt out where several have the same trouble. */
+/** How many names are spelt out if several have the same problem. */
 const NAMED = 3;
 
-/** One line for all that have the same trouble: "rgw1, rgw2: name does not resolve ...". */
+/** One line for all names with the same problem: "rgw1, rgw2: name does not resolve ...". */
 export function togetherInLines(
   troubled: readonly { readonly name: string; readonly remark: string }[],
 ): readonly string[] {
@@ -119,8 +119,8 @@ export function togetherInLines(
 }
 
 /**
- * The names in `text`, as `JSON.stringify` wrote them. What is not such a document, or an entry that is none, counts as not known:
- * a broken file costs the memory of names and nothing else.
+ * The names in `text`, as `JSON.stringify` wrote them. A malformed document or entry counts as unknown: a broken file costs only the
+ * memory of names.
  */
 export function parseKnownNames(text: string | undefined): KnownNames {
   return new Map(

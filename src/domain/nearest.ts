@@ -1,11 +1,11 @@
-/** The candidate that `name` was most likely meant to be, or undefined when none is near enough to be a help. */
+/** The candidate that `name` was probably meant to be; undefined if none is close enough. */
 export function nearest(name: string, candidates: Iterable<string>): string | undefined {
   let best: { readonly candidate: string; readonly distance: number } | undefined;
   for (const candidate of candidates) {
     const distance = editDistance(name, candidate);
     if (best === undefined || distance < best.distance) best = { candidate, distance };
   }
-  // A third of the letters wrong is a typing error; more is another word.
+  // Up to a third of the letters wrong is a typing error; more is another word.
   return best && best.distance <= Math.max(1, Math.floor(best.candidate.length / 3)) ? best.candidate : undefined;
 }
 

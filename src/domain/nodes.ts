@@ -3,8 +3,8 @@ import { familyOf, isLoopback } from "./address.ts";
 import type { NodeFacts } from "./facts.ts";
 
 /**
- * The address of each node of a list, in order and without duplicates; a name counts with its IPv4 address. This node is known
- * by its own address whatever its name resolves to: Debian's installer gives a machine's own name the address 127.0.1.1.
+ * The address of each node of a list, in order and without duplicates; for a name, its IPv4 address. This node is known by its own
+ * address, whatever its name resolves to: Debian's installer gives a machine's own name the address 127.0.1.1.
  */
 export function nodeAddresses(
   nodes: readonly string[],

@@ -1,32 +1,32 @@
 import { posix } from "node:path";
 
-/** What ExaBGP said of its version, and of which file: gone with a reboot, and of no use once the file is another. Of every installation. */
+/** ExaBGP's version, and for which file it holds. Shared by all installations; gone with a reboot, stale once the file changes. */
 export const EXABGP_VERSION = "/run/ober/exabgp-version.json";
 
 /** The journal that ober's units write to; see LogNamespace= in systemd.exec(5). */
 export const LOG_NAMESPACE = "ober";
 
-/** Where the package manager keeps what it knows of offline packages. */
+/** The package manager's state for offline packages. */
 export const OFFLINE_STATE = "/run/ober-offline";
 
-/** Every place that ober uses, from the install path. Nothing else in the source spells a path out. */
+/** Every path that ober uses, from the install path. No other source file spells a path out. */
 export type Paths = ReturnType<typeof pathsOf>;
 
-/** Where the certificates are: a PEM file, or a directory of them (ending in "/" where it is ober's own). */
+/** The place of the certificates: a PEM file, or a directory of them (ending in "/" if it is ober's own). */
 export const certificatePlace = (paths: Pick<Paths, "certs">, certs: { readonly path: string }) =>
   certs.path === "" ? `${paths.certs}/` : certs.path;
 
-/** Absolute places for an installation under `prefix` (an absolute path without a trailing slash). */
+/** Absolute paths for an installation under `prefix` (an absolute path without a trailing slash). */
 export function pathsOf(prefix: string) {
   const under = (...parts: string[]) => posix.join(prefix, ...parts);
   return {
     prefix,
     executable: under("bin/ober"),
-    /** What `ober upgrade --self` replaced. */
+    /** The executable that `ober upgrade --self` replaced. */
     previousExecutable: under("bin/ober.previous"),
-    /** There while a new executable has not yet applied the configuration: the process that tries it. */
+    /** Exists until a new executable has applied the configuration; names the process that tries it. */
     executableOnTrial: under("bin/ober.trial"),
-    /** The copy that `ober upgrade --self` judges, and the one that becomes the previous executable. */
+    /** The copy that `ober upgrade --self` checks, and the one that becomes the previous executable. */
     executableCandidate: under("bin/ober.candidate"),
     executableAside: under("bin/ober.aside"),
     link: "/usr/local/bin/ober",
@@ -36,20 +36,20 @@ export function pathsOf(prefix: string) {
     manual: "/usr/local/share/man/man8/ober.8",
     etc: under("etc"),
     config: under("etc/ober.yaml"),
-    /** What was undone for want of a confirmation. */
+    /** The change that was undone because it was not confirmed. */
     unconfirmedConfig: under("etc/ober.yaml.unconfirmed"),
-    /** Answers of an `ober config` that was left before its end. */
+    /** Answers of an unfinished `ober config`. */
     configDraft: under("etc/ober.yaml.draft"),
-    /** What editors know of the keys of ober.yaml; its first line names the file. */
+    /** The editors' schema of ober.yaml, whose first line names this file. */
     editorSchema: under("etc/ober.schema.json"),
     haproxyConfig: under("etc/haproxy/haproxy.cfg"),
     vipList: under("etc/haproxy/vips.lst"),
-    /** What the node says of itself to the others. */
+    /** What the node tells the others about itself. */
     identityMap: under("etc/haproxy/identity.map"),
-    /** What the node serves at the moment, and whether it wants to leave: HAProxy's memory says, the file only has the keys. */
+    /** What the node serves now, and whether it wants to leave. The file has only the keys; the values are in HAProxy's memory. */
     servesMap: under("etc/haproxy/serves.map"),
     statsList: under("etc/haproxy/stats.lst"),
-    /** Destinations whose connections end after the response that they carry: none, or all while the node leaves traffic. */
+    /** Destinations whose connections are closed after the current response: none, or all while the node leaves traffic. */
     leavingList: under("etc/haproxy/leaving.lst"),
     routersList: under("etc/haproxy/routers.lst"),
     frontendHttpList: under("etc/haproxy/frontend-http.lst"),
@@ -61,64 +61,64 @@ export function pathsOf(prefix: string) {
     ttlRules: under("etc/bgp/ttl.nft"),
     keepalivedConfig: under("etc/keepalived/keepalived.conf"),
     certs: under("etc/certs"),
-    /** The certificate that ober gets by ACME, or makes for a first start; the RSA one beside it. */
+    /** The certificate that ober gets by ACME, or its self-signed placeholder; and the RSA one. */
     ownCertificate: under("etc/certs/ober.pem"),
     ownRsaCertificate: under("etc/certs/ober-rsa.pem"),
-    /** Each until it is whole. */
+    /** Each of them while it is being written. */
     unfinishedCertificate: under("etc/certs/.ober.pem"),
     unfinishedRsaCertificate: under("etc/certs/.ober-rsa.pem"),
-    /** Account keys, and what became of the last renewal. */
+    /** Account keys, and the result of the last renewal. */
     acme: under("var/acme"),
     acmeState: under("var/acme/state.json"),
     var: under("var"),
-    /** What bootstrap did. */
+    /** The journal of bootstrap. */
     journal: under("var/journal.json"),
     generations: under("var/generations"),
-    /** What stood where ober writes. */
+    /** Files that ober replaced. */
     owned: under("var/owned.json"),
     /** Firewall rules that ober added for peers and routers. */
     firewallRules: under("var/firewall-rules.json"),
-    /** Kernel values from before the mode that sets them. */
+    /** Kernel values from before the ha_mode that sets them. */
     formerSysctls: under("var/former-sysctls.json"),
     transaction: under("var/transaction"),
     transactionState: under("var/transaction/state.json"),
-    /** Packages of a bootstrap without repositories, while they are installed. */
+    /** Packages of an offline bootstrap, during the installation. */
     offline: under("var/offline"),
     offlineArchive: under("var/offline.tar"),
-    /** Package files of an upgrade that is under way. */
+    /** Package files of an upgrade in progress. */
     upgrade: under("var/upgrade"),
     upgradeRecord: under("var/upgrade/record.json"),
     drainFlag: under("var/drain"),
-    /** The same until the next boot, for a disk that cannot be written. */
+    /** The same until the next boot, if the disk cannot be written to. */
     passingDrainFlag: "/run/ober/drain",
-    /** There while the node serves without being announced, for want of a real certificate; with what keepalived adds to its priorities. */
+    /** Exists while the node is held back for lack of a real certificate; holds the number that keepalived adds to its priorities. */
     hold: under("var/hold"),
-    /** Who wants the node announced with the certificate that ober made itself. */
+    /** Who accepted that the node is announced with ober's self-signed placeholder. */
     selfMadeAccepted: under("var/self-made-accepted.json"),
-    /** What happened, in two halves. */
+    /** The history, in two halves. */
     history: under("var/history"),
     olderHistory: under("var/history.1"),
     vrrpHandicap: under("var/vrrp-handicap"),
     passingHandicap: "/run/ober/vrrp-handicap",
-    /** Addresses that names had when they last resolved. */
+    /** The last known addresses of names. */
     knownNames: under("var/names.json"),
     run: "/run/ober",
     bgpRun: "/run/ober-bgp",
     bfdRun: "/run/ober-bfd",
-    /** What is looked at before packages are installed, and apt's lists of offline packages. */
+    /** Package files examined before installation, and apt's lists of offline packages. */
     bootstrapRun: "/run/ober-bootstrap",
     offlineRun: OFFLINE_STATE,
-    /** What the VIP script has added, a file for each address and interface; gone with a reboot, as they are. */
+    /** What the VIP script has added, one file per address and interface; like those, gone with a reboot. */
     vipRecords: "/run/ober-vip",
     haproxySocket: "/run/ober/haproxy.sock",
-    /** Addresses of named servers, for a HAProxy that starts or reloads, and what became of the last question for each name. */
+    /** Addresses of named servers for HAProxy's start or reload, and the result of the last query for each name. */
     serverState: "/run/ober/servers.state",
     nameStates: "/run/ober/names.json",
-    /** What HAProxy counted in the last minutes, by RGW. */
+    /** HAProxy's counters of the last minutes, by RGW. */
     errorCounters: "/run/ober/errors.json",
-    /** Certificates that HAProxy was given while it runs, by the digest of each file. */
+    /** Certificates that HAProxy loaded while running, by the digest of each file. */
     givenCertificates: "/run/ober/certificates.json",
-    /** While it is there, whoever stops HAProxy has waited for the transfers already, or does not want to. */
+    /** While this exists, HAProxy may stop at once: the command that stops it has waited for the transfers, or does not want to. */
     noWait: "/run/ober/no-wait",
     masterSocket: "/run/ober/master.sock",
     healthState: "/run/ober-bgp/health.json",
@@ -133,17 +133,17 @@ export function pathsOf(prefix: string) {
 }
 
 /**
- * Who takes a place away again.
+ * Who removes a path again.
  *
- * - `state`: ober's own records. `uninstall` removes them last of all, whatever is in them: nobody else writes there.
- * - `generated`: what a configuration brought. What stood there before is in `owned.json`, and comes back with `uninstall`.
- * - `executable`, `link`, `shell`, `directories`: the step of bootstrap of that name, when it is undone. A directory goes when it is empty.
- * - `run`: gone with a reboot, and with `uninstall`.
- * - `system`: the machine's own. It stays.
+ * - `state`: ober's own records. `uninstall` removes them last, whatever they contain: only ober writes there.
+ * - `generated`: files made from the configuration. The files before them are in `owned.json`, and `uninstall` restores them.
+ * - `executable`, `link`, `shell`, `directories`: the bootstrap step of that name, when it is undone. A directory is removed if it is empty.
+ * - `run`: gone after a reboot and after `uninstall`.
+ * - `system`: belongs to the machine and stays.
  */
 export type Owner = "state" | "generated" | "executable" | "link" | "shell" | "directories" | "run" | "system";
 
-/** The owner of every entry of `pathsOf`. Whatever takes places away goes over this table. */
+/** The owner of every entry of `pathsOf`. All code that removes paths loops over this table. */
 export const OWNER: Readonly<Record<keyof Paths, Owner>> = {
   prefix: "directories",
   executable: "executable",
@@ -226,13 +226,13 @@ export const OWNER: Readonly<Record<keyof Paths, Owner>> = {
   unitDirectory: "system",
 };
 
-/** The places of an owner, in the order of the table. */
+/** The paths of an owner, in the order of the table. */
 export const placesOf = (paths: Paths, owner: Owner): readonly string[] =>
   (Object.keys(OWNER) as (keyof Paths)[]).filter((name) => OWNER[name] === owner).map((name) => paths[name]);
 
 /**
- * Places that are there only while a command works that holds the lock. Found by another that holds it, they are what a killed command left, and
- * `recover` takes them away.
+ * Paths that exist only while a command with the lock works. If another command with the lock finds them, a killed command left them, and
+ * `recover` removes them.
  */
 export const placesOfWork = (paths: Paths): readonly string[] => [
   paths.transaction,
@@ -244,8 +244,8 @@ export const placesOfWork = (paths: Paths): readonly string[] => [
 ];
 
 /**
- * Names in `var` that a command gives to what it needs for a moment: the staged files of a look ahead, a file that is about to get its name, a
- * damaged file that bootstrap set aside.
+ * Names in `var` of temporary files: staged files of a dry run, a file that is about to be renamed, a damaged file that bootstrap
+ * set aside.
  */
 export const isLeftover = (name: string): boolean =>
   /^ober-check-\w{6}$|^upgrade-[0-9a-f]{16}$|\.(ober-new|damaged)$/.test(name);

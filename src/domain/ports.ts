@@ -1,8 +1,8 @@
 /** Port lists as the kernel writes them in net.ipv4.ip_local_reserved_ports: "3784-3785,8404". */
 
 /**
- * The ports of all `lists`, in the kernel's own words: sorted, neighbors joined, so that what is written can be compared with what is
- * read back (proc_do_large_bitmap in kernel/sysctl.c). What is not a port or a range is left out.
+ * The ports of all `lists` in the kernel's notation: sorted, neighbors joined, so that a written value can be compared with the one read
+ * back (proc_do_large_bitmap in kernel/sysctl.c). Skips what is not a port or a range.
  */
 export function mergePorts(...lists: readonly string[]): string {
   const ranges = lists.flatMap(rangesIn).sort(([a], [b]) => a - b);
@@ -15,7 +15,7 @@ export function mergePorts(...lists: readonly string[]): string {
   return merged.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`)).join(",");
 }
 
-/** The ports of `list` that are not in `others`, in the same words. */
+/** The ports of `list` that are not in `others`, in the same notation. */
 export function withoutPorts(list: string, others: string): string {
   const ports = (text: string) =>
     rangesIn(text).flatMap(([from, to]) => Array.from({ length: to - from + 1 }, (_, index) => from + index));

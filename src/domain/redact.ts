@@ -1,12 +1,12 @@
 /**
- * Takes credentials out of text that ober shows, keeps or packs. Three readers, three ways: what ober says itself (`withoutCredentials`:
- * credentials where they stand by their name or form), what programs and clients have said (`redact`: all that, every query and every long opaque
- * word), and what leaves the node (harmless.ts: only what is known). Every pattern takes time in proportion to the text. Pure.
+ * Removes credentials from text that ober shows, keeps or packs, in three degrees: ober's own text (`withoutCredentials`: credentials known by
+ * their name or form), text by programs and clients (`redact`: also every query and every long opaque word), and text that leaves the node
+ * (harmless.ts: only known forms pass). Every pattern takes time proportional to the text. Pure.
  */
 
 export const REDACTED = "[redacted]";
 
-/** Shorter values would take half of the words of a text with them; the patterns below find those where they stand. */
+/** Shorter values are not searched for: they would also match ordinary words. The patterns below find them by their names. */
 const SHORTEST = 4;
 
 /** Parts of names whose values are credentials. */
@@ -28,7 +28,7 @@ const SECRET = [
   "(?:api|private|access|auth|account|session|customer|url|x-amz|license)[-_]?key",
 ].join("|");
 
-/** Headers and parameters of S3, Swift and HTTP whose whole value is one. */
+/** Headers and parameters of S3, Swift and HTTP whose whole value is a credential. */
 const HEADER = [
   ...[
     "(?:proxy-)?authorization",
@@ -39,9 +39,9 @@ const HEADER = [
   ...["x-amz-security-token", "x-(?:account|container)-meta-(?:temp-url|access)-key(?:-2)?"],
 ].join("|");
 
-/** A value in its quotes (left open or not, escaped in JSON or not), or a word. */
+/** A quoted value (closed or not, escaped in JSON or not), or a word. */
 const VALUE = `\\\\"[^"\\n]*"?|"(?:[^"\\\\\\n]|\\\\.)*"?|'[^'\\n]*'?|[^\\s,;&}"'<>)\\]]+`;
-/** A name stands where no name goes on: the engine looks at each once, however long it is. */
+/** A name starts at a word boundary, so that the engine looks at each name once, however long it is. */
 const NAME = `(?<![\\w.-])(?=[\\w.-]*?(?:${SECRET}))[\\w.-]+`;
 const BETWEEN = `\\\\?["']?\\s{0,8}(?:[:=]|%3[ad])\\s{0,8}`;
 
@@ -73,11 +73,11 @@ const BY_FORM: readonly Pattern[] = [
   [new RegExp(`(${NAME}\\s{1,8})(?!\\[redacted\\])(?:"[^"\\n]+"|'[^'\\n]+')`, "gi"), `$1${REDACTED}`],
 ];
 
-/** What follows a name in a sentence and is no value. */
+/** Text after a name in a sentence that is not a value. */
 const NO_VALUE =
   /^(?:ok|none|no|yes|true|false|null|set|unset|missing|unknown|present|absent|\d|0o?\d{3}|\[redacted\]?.*)$/i;
 
-/** In a sentence the words behind a colon go on; a value is alone, quoted, or behind "=". */
+/** In a sentence more words follow a colon; a value is alone, quoted, or after "=". */
 const NAMED_IN_PROSE: Pattern = [
   new RegExp(`(${NAME})(${BETWEEN})(${VALUE})(?=([^\\n]?[^\\n]?))`, "gi"),
   (whole = "", name = "", between = "", value = "", next = "") => {
@@ -97,23 +97,23 @@ const STRICT: readonly Pattern[] = [
 const replaced = (text: string, patterns: readonly Pattern[]): string =>
   patterns.reduce((rest, [pattern, by]) => rest.replace(pattern, by as string), text);
 
-/** A line without any of these has no credential by name or form: most lines are passed by quickly. */
+/** A line without any of these has no credential by name or form, so most lines are skipped quickly. */
 const SUSPICIOUS = new RegExp(
   `${SECRET}|authorization|cookie|key|sig|policy|PRIVATE|AWS|Bearer|Basic|Negotiate|@|(?:AKIA|ASIA|AROA|AIDA|ABIA|ACCA|ANPA|APKA)|-y|x-(?:auth|storage|service|subject|session)`,
   "i",
 );
 
-/** What ober says, without credentials that stand by their name or have a form of their own. For sentences, documents and command lines. */
+/** ober's own text without credentials that are known by name or form. For sentences, documents and command lines. */
 export function withoutCredentials(text: string): string {
   return SUSPICIOUS.test(text) ? replaced(text, [...BY_FORM, NAMED_IN_PROSE]) : text;
 }
 
-/** The same for every text in a document. Keys stay: they are ober's. */
+/** The same for every text in a document. Keys stay, because they are ober's. */
 export function documentWithoutCredentials(value: unknown): unknown {
   return mapTexts(value, withoutCredentials);
 }
 
-/** A document with every text in it changed by `change`, and the names of the keys left alone. */
+/** A document with every text changed by `change`; the names of keys stay. */
 export function mapTexts(value: unknown, change: (text: string, key: string) => string, key = ""): unknown {
   if (typeof value === "string") return change(value, key);
   if (Array.isArray(value)) return value.map((item) => mapTexts(item, change, key));
@@ -122,8 +122,8 @@ export function mapTexts(value: unknown, change: (text: string, key: string) => 
 }
 
 /**
- * What programs and clients have said, without the secret `values`, without credentials, queries, and long words that mean nothing to a reader
- * (keys, signatures, tokens).
+ * Text by programs and clients, without the secret `values`, credentials, queries, and long words that mean nothing to a reader (keys,
+ * signatures, tokens).
  */
 export function redact(text: string, values: readonly string[] = []): string {
   return withoutOpaque(replaced(withoutValues(text, values), [...BY_FORM, ...STRICT]));
@@ -135,10 +135,10 @@ export function withoutValues(text: string, values: readonly string[]): string {
   return known.reduce((rest, value) => rest.replaceAll(value, REDACTED), text);
 }
 
-/** What an operator has typed: without credentials, and without words that only a program reads. */
+/** A command line as typed, without credentials and without words that only a program can read. */
 export const typedWithoutSecrets = (text: string): string => withoutOpaque(withoutCredentials(text));
 
-/** Redacts line by line what comes so: a private key goes over many lines. */
+/** Redacts text that arrives line by line; a private key spans many lines. */
 export function lineRedactor(values: readonly string[] = []): (line: string) => string {
   let inKey = false;
   return (line) => {
@@ -152,12 +152,12 @@ export function lineRedactor(values: readonly string[] = []): (line: string) => 
 
 const WORD = /(?<![A-Za-z0-9+/_.%~-])[A-Za-z0-9+/_.%~-]{21,}={0,2}/g;
 const PLACE = /^\/(?:bin|boot|dev|etc|home|lib|lib64|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var)\//;
-/** A word or a name of a program, a number, a piece of a version. */
+/** A word, a name of a program, a number, a part of a version. */
 const PIECE =
   /^(?:[A-Za-z]?[a-z]{0,20}|[A-Z]{1,12}|\d{1,12}|[A-Za-z0-9]{1,8}|[a-z]{0,12}(?:[A-Z][a-z]{2,15}){1,6}[A-Z]{0,3})$/;
 const MIXED = /\d[A-Za-z]|[A-Za-z]\d/;
 
-/** Without words of more than 20 characters that no one reads: neither a path, nor names joined by signs, nor a SHA-256 that is said to be one. */
+/** Removes words of more than 20 characters, except paths, names joined by signs, and digests labelled as SHA-256. */
 export function withoutOpaque(text: string): string {
   return text.replace(WORD, (word, at: number) => {
     if (PLACE.test(word) || isReadable(word)) return word;

@@ -2,28 +2,27 @@
 import { several } from "./foreign.ts";
 
 /**
- * It serves; it is busy, at its own limit of requests, and keeps its place; it is drained, and ends what it has; or it is out, and nobody
- * asked for that.
+ * `serves`; `busy`: at its own limit of requests, still in the pool; `drained`: taken out on purpose, finishes its requests; `out`: failed.
  */
 export type RgwState = "serves" | "busy" | "drained" | "out";
 
-/** Swift's health path under whatever prefix (`rgw_swift_url_prefix`): the one on which radosgw tells busy from taken out. */
+/** Swift's health path, under any prefix (`rgw_swift_url_prefix`): on it, radosgw answers differently when busy and when taken out. */
 export const isHealthPath = (path: string): boolean => /(^|\/)healthcheck$/.test(path.replace(/\?.*$/, ""));
 
 /** Columns of a server's row in HAProxy's `show stat`. */
 type ServerRow = Readonly<Record<string, string>>;
 
-/** What radosgw answers at `rgw_max_concurrent_requests`: 498 for Swift's paths, 503 for the others. */
+/** radosgw's answer at `rgw_max_concurrent_requests`: 498 for Swift's paths, 503 for others. */
 const BUSY_CODES = ["498", "503"];
 
-/** The state of a server and, unless it serves, the reason in words. The checks are those of `stateRules` in render/haproxy.ts. */
+/** The state of a server and, unless it serves, the reason. The checks are those of `stateRules` in render/haproxy.ts. */
 export function rgwState(row: ServerRow): { readonly state: RgwState; readonly reason: string } {
   const { status = "", check_code: code = "" } = row;
-  // A star stands before the last result while the next check runs.
+  // A star precedes the last result while the next check runs.
   const check = (row["check_status"] ?? "").replace(/^\* /, "");
   const said = [row["check_desc"], row["last_chk"]].filter((part) => part).join(": ");
   if (status === "MAINT (resolution)") return { state: "out", reason: "its name did not resolve when HAProxy started" };
-  if (/^(MAINT|DRAIN)/.test(status)) return { state: "drained", reason: "taken out by hand, at HAProxy's socket" };
+  if (/^(MAINT|DRAIN)/.test(status)) return { state: "drained", reason: "taken out by hand on HAProxy's socket" };
   if (check === "L7OKC" || status.startsWith("NOLB")) {
     return { state: "drained", reason: "taken out by its own file (rgw_healthcheck_disabling_path)" };
   }
@@ -48,12 +47,12 @@ export type NamedState = {
   readonly reason: string;
 };
 
-/** More that are out than these are a number: then something else is wrong. */
+/** How many failed RGWs are named; beyond it they are counted, because something else is wrong. */
 const TOLD = 8;
-/** More names than these, all for the same reason, are a number. */
+/** How many names with the same reason are listed; beyond it they are counted. */
 const NAMED = 3;
 
-/** Those that do not simply serve, with their reasons; empty when all do. RGWs that are busy or drained for one reason are said together. */
+/** RGWs that do not simply serve, with their reasons; empty if all serve. Busy or drained ones with the same reason are grouped. */
 export function statesText(servers: readonly NamedState[]): string {
   const out = servers.filter(({ state }) => state === "out");
   const alike = Map.groupBy(
@@ -73,10 +72,10 @@ export function statesText(servers: readonly NamedState[]): string {
   ].join("; ");
 }
 
-/** A server whose name has no address is not down: HAProxy has never asked it. */
+/** A server whose name has no address is not down: HAProxy has never checked it. */
 const outText = ({ name, status, reason }: NamedState): string =>
   status === "MAINT (resolution)" ? `${name}: ${reason}` : `${name} is ${status}${reason === "" ? "" : ` (${reason})`}`;
 
-/** What the RGWs of a group that take requests do: those that were taken out on purpose answer too. */
+/** The verb for a group's RGWs that take requests; drained ones answer too. */
 export const verbOf = (servers: readonly NamedState[]): string =>
   servers.some(({ state }) => state === "drained") ? "take requests" : "answer";

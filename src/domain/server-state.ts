@@ -1,5 +1,5 @@
 /**
- * The file by which HAProxy learns the addresses of named servers as it starts and reloads, so that it never asks for a name itself.
+ * The file from which HAProxy reads the addresses of named servers when it starts and reloads, so that it never resolves a name itself.
  * Pure. See HAProxy's configuration manual, "server-state-file", and its management guide, "show servers state".
  */
 import { parseAddress } from "./address.ts";
@@ -14,35 +14,35 @@ export type ConfiguredServer = {
 };
 
 /**
- * So many servers haproxy.cfg has for a name, one for each address that it may have: the file is the same on all nodes whatever DNS says.
- * Those that are not needed are in maintenance at the placeholder, unchecked. More addresses than that behind one name are written as names or
- * addresses of their own.
+ * How many servers haproxy.cfg has for a name, one for each address that it may have: so the file is the same on all nodes, whatever DNS says.
+ * Unneeded ones are in maintenance at the placeholder, unchecked. A name with more addresses must be written as several names or
+ * addresses.
  */
 const SERVERS_OF_A_NAME = 8;
-/** HAProxy's time to start grows with the square of its servers: 0.3 s for so many, 8.7 s for four times that (2.6 on two cores). */
+/** HAProxy's start time grows with the square of its servers: 0.3 s for this many, 8.7 s for four times as many (2.6 on two cores). */
 const QUICK_SERVERS = 4096;
 
-/** More would make HAProxy's reading, each reload and each look at the node take a minute and longer: they are refused. */
+/** More servers are refused: HAProxy's start, each reload and each look at the node would take a minute or longer. */
 export const MOST_SERVERS = 8192;
 
-/** Servers that haproxy.cfg has for these of `ober.yaml`, of all groups together: one for an address, some for a name. */
+/** Servers that haproxy.cfg has for these of `ober.yaml`, in all groups together: one for an address, several for a name. */
 export function serversInHaproxy(servers: readonly { readonly host: string }[]): { total: number; ofAName: number } {
   const names = servers.filter(isNamed).length;
   const ofAName = serversOfAName(names);
   return { total: servers.length - names + names * ofAName, ofAName };
 }
 
-/** How many servers haproxy.cfg has for each of `names` names: fewer where there are so many that HAProxy would take long to start. */
+/** How many servers haproxy.cfg has for each of `names` names: fewer for many names, so that HAProxy starts quickly. */
 export const serversOfAName = (names: number): number =>
   Math.max(1, Math.min(SERVERS_OF_A_NAME, Math.floor(QUICK_SERVERS / Math.max(1, names))));
 
-/** What stands before the numbers of a name's servers beside the first, `rgw1_7480-2`: HAProxy takes no colon there. */
+/** The sign before the number of a name's further servers, `rgw1_7480-2`: HAProxy does not accept a colon there. */
 export const furtherServers = (host: string, port: number): string => `${host}_${port}-`;
 
-/** The name of the first server of those that one name has: what ober.yaml says. */
+/** The name of a name's first server, as in ober.yaml. */
 export const firstServer = (name: string): string => name.replace(/_(\d+)-\d+$/, ":$1");
 
-/** Whether a row of HAProxy's `show stat` is a server that its name has no address for. Only the socket tells addresses. */
+/** Whether a row of HAProxy's `show stat` is a server for which its name has no address. Only the socket shows addresses. */
 export function isUnused({ svname = "", status = "", addr }: Readonly<Record<string, string>>): boolean {
   if (!status.startsWith("MAINT")) return false;
   return addr ? addr.startsWith(`${PLACEHOLDER}:`) : firstServer(svname) !== svname;
@@ -59,7 +59,7 @@ export type LiveServer = {
   readonly configuredWeight: number;
 };
 
-/** The servers of haproxy.cfg, in its order. haproxy.cfg and not ober.yaml, which may hold an edit that was not applied. */
+/** The servers of haproxy.cfg, in order. Not of ober.yaml, which may have edits that were not applied. */
 export function configuredServers(haproxyConfig: string): readonly ConfiguredServer[] {
   let backend: string | undefined;
   const servers: ConfiguredServer[] = [];
@@ -86,7 +86,7 @@ export const namesOf = (servers: readonly ConfiguredServer[]): readonly string[]
   ...new Set(servers.filter(isNamed).map(({ host }) => host)),
 ];
 
-/** What HAProxy answers to "show servers state"; lines of another form are left out. */
+/** Reads HAProxy's answer to "show servers state"; skips lines of another form. */
 export function parseServersState(text: string): readonly LiveServer[] {
   return text.split("\n").flatMap((line) => {
     const [id = "", backend, , name, address, op, admin, weight, configuredWeight] = line.split(" ");
@@ -107,8 +107,8 @@ export function parseServersState(text: string): readonly LiveServer[] {
 }
 
 /**
- * The addresses that the servers of one name get, in the order of `servers`; undefined for one that is not needed. A server keeps the
- * address that it has, so that what it carries and what an operator did to it stay where they are.
+ * The addresses that the servers of one name get, in the order of `servers`; undefined for an unneeded one. A server keeps its present
+ * address, so that its connections and an operator's changes to it stay with it.
  */
 function shareOut(
   servers: readonly string[],
@@ -131,9 +131,9 @@ function byName(servers: readonly ConfiguredServer[]): readonly (readonly Config
 }
 
 /**
- * The file for these servers. `addressesOf` gives the addresses of a name, none where it has never resolved: its first server then has the
- * placeholder and is down until it gets one. `live` is the HAProxy that a reload replaces: what an operator did to a server (drain, maintenance, weight) stays, and one
- * that was down stays down until its checks are good.
+ * The file for these servers. `addressesOf` returns the addresses of a name, none if it has never resolved: its first server then has the
+ * placeholder and is down until it gets an address. `live` is the HAProxy that a reload replaces: an operator's changes to a server (drain,
+ * maintenance, weight) stay, and a server that was down stays down until its checks pass.
  */
 export function serverStateFile(
   servers: readonly ConfiguredServer[],
@@ -148,7 +148,7 @@ export function serverStateFile(
       const wanted = servingAddresses(addressesOf(group[0]?.host ?? ""), has);
       const shared = shareOut(group.map(keyOf), wanted, inUse);
       return group.map((server, index) => {
-        // The first of a name without an address is down at the placeholder, for all to see; the others are in maintenance.
+        // The first server of a name without an address is down at the placeholder, so that it shows; the others are in maintenance.
         const further = index > 0 || wanted.length > 0;
         return [server, { address: shared[index], further, wasFurther: index > 0 || has.length > 0 }] as const;
       });
@@ -160,7 +160,7 @@ export function serverStateFile(
     if (place === undefined) return known === undefined ? [] : [stateLine(server, server.host, known)];
     const { address, further, wasFurther } = place;
     if (address === undefined && further) return [unusedLine(server)];
-    // One that was not needed was in maintenance for that reason: nobody asked for it.
+    // An unneeded server was in maintenance for that reason, not by an operator's wish.
     const asked = known !== undefined && wasFurther && isIdle(known) ? undefined : known;
     return [stateLine(server, address ?? PLACEHOLDER, asked)];
   });
@@ -180,17 +180,17 @@ const RUNNING = 2;
 /** Longer than any `slowstart`, in seconds: the server has its whole weight at once. */
 const LONG_AGO = 86_400;
 
-/** In maintenance, so that nobody checks it and it counts nowhere. HAProxy would log a line for each that was down or (2.6) starting before. */
+/** In maintenance, so that it is neither checked nor counted. HAProxy would log a line for each that was down or (2.6) starting before. */
 const unusedLine = (server: ConfiguredServer): string =>
   lineOf(server, PLACEHOLDER, [RUNNING, FORCED_MAINTENANCE, 1, 1, 0, 1, 0, 0]);
 
 function stateLine(server: ConfiguredServer, address: string, live: LiveServer | undefined): string {
   const same = live?.address === address;
-  // HAProxy takes one of the two, and refuses the line with both.
+  // HAProxy accepts one of the two, and refuses a line with both.
   const forced = live?.adminState ?? 0;
   const admin = forced & FORCED_MAINTENANCE ? FORCED_MAINTENANCE : forced & FORCED_DRAIN;
   const down = address === PLACEHOLDER || (same && live.opState === STOPPED && admin !== FORCED_MAINTENANCE);
-  // "Starting" since long ago, with one good check to go: up at once, and out at the first failed check, as without a file. "Running"
+  // "Starting" since long ago, one good check short: up at once, and out at the first failed check, as without a file. "Running"
   // would need three of them. Seen with 2.6, 3.0, 3.2 and 3.4.
   const [state, since, health] = down ? [STOPPED, 0, 0] : [STARTING, LONG_AGO, 1];
   const weights = [live?.weight ?? 1, live?.configuredWeight ?? 1];
@@ -198,7 +198,7 @@ function stateLine(server: ConfiguredServer, address: string, live: LiveServer |
   return lineOf(server, address, [state, admin, ...weights, since, 1, 0, health]);
 }
 
-/** One of those that its name has no address for. */
+/** A server for which its name has no address. */
 const isIdle = ({ address, adminState }: LiveServer) =>
   address === PLACEHOLDER && (adminState & FORCED_MAINTENANCE) !== 0;
 
@@ -207,18 +207,18 @@ function lineOf({ backend, name, port }: ConfiguredServer, address: string, stat
   return [0, backend, 0, name, address, ...state, 6, 0, 0, 0, "-", port, "-"].join(" ");
 }
 
-/** An address that a server of the running HAProxy is to get, or the placeholder for one that is not needed any more. */
+/** An address that a server of the running HAProxy is to get, or the placeholder for one that is no longer needed. */
 export type TakeIn = ConfiguredServer & {
   readonly address: string;
   readonly before: string;
-  /** Whether it was not needed before: it is in maintenance then. */
+  /** Whether it was unneeded before, and so is in maintenance. */
   readonly fromMaintenance: boolean;
 };
 
 /**
- * The servers that get another address now: those of names on the placeholder, those that started with an address from before (`unconfirmed`
- * names), those of groups that follow their names, and those of a name all whose servers are down while it has addresses of the other
- * family. `addressesOf` is undefined where nothing is known.
+ * The servers that get another address now: those on the placeholder, those that started with a stale address (`unconfirmed` names), those of
+ * groups that follow their names, and those of a name whose servers are all down while it has addresses of the other family. `addressesOf`
+ * returns undefined if nothing is known.
  */
 export function serversToTakeIn(options: {
   readonly servers: readonly ConfiguredServer[];
@@ -252,13 +252,13 @@ export function serversToTakeIn(options: {
   });
 }
 
-/** Whether checks have found all of them down; those in maintenance say nothing. */
+/** Whether checks have found all of them down, apart from those in maintenance. */
 function allDown(used: readonly LiveServer[]): boolean {
   const checked = used.filter(({ adminState }) => (adminState & FORCED_MAINTENANCE) === 0);
   return checked.length > 0 && checked.every(({ opState }) => opState === STOPPED);
 }
 
-/** Whether a server of the name is to be looked at again: none has an address, or all that have one are down and there are others to try. */
+/** Whether to resolve the name again: no server has an address, or all that have one are down and there are others to try. */
 export function isUnsettled(
   servers: readonly ConfiguredServer[],
   live: readonly LiveServer[],

@@ -1,18 +1,18 @@
 /**
- * What this node serves, as it tells the other nodes: a value in HAProxy's memory, which its statistics port shows to them. It is renewed every
- * second or two, so that one that nobody renews any more (a health loop that hangs, a keepalived that is gone) does not count.
+ * What this node serves, as the other nodes see it: a value in HAProxy's memory, shown on its statistics port. It is renewed every second or
+ * two; a value that is no longer renewed (the health loop hangs, keepalived is gone) does not count.
  */
 export type Serves = {
-  /** When it was last renewed, in seconds since the epoch by this node's clock. */
+  /** When the value was last renewed, in seconds since the epoch by this node's clock. */
   readonly at: number;
-  /** Since when each VIP is served: announced to a router that has a session, or, under "*", stood by for by keepalived. */
+  /** Since when each VIP is served: announced to a router that has a session, or, under "*", with keepalived on standby. */
   readonly vips: Readonly<Record<string, number>>;
 };
 
 /** Keys of the map. */
 export const SERVES_KEY = "serves";
 export const TURN_KEY = "turn";
-/** Stands for every VIP: keepalived takes over whichever one is nobody's. */
+/** Means every VIP: keepalived takes over any VIP that no other node holds. */
 export const EVERY_VIP = "*";
 
 /** Seconds after which a report about VIPs that was not renewed no longer counts: its writer is gone. */
@@ -40,5 +40,5 @@ export function servedIn(body: string): readonly string[] | undefined {
 const fieldsOf = (value: unknown) =>
   (typeof value === "object" && value !== null ? value : {}) as Readonly<Record<string, unknown>>;
 
-/** The value: JSON without a blank, which would end it. */
+/** The value: JSON without blanks, because a blank would end it. */
 export const servesText = (serves: Serves): string => JSON.stringify(serves);

@@ -4,8 +4,8 @@ import { UsageError } from "../errors.ts";
 const UNIT_MS = { s: 1000, m: 60_000, min: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const;
 
 /**
- * The moment that `given` means at `now`, in the time zone of this machine. A time of day is the last one: 10:30 at nine in the morning
- * was yesterday. Undefined for anything else. Pure.
+ * The moment that `given` means at `now`, in this machine's time zone. A time of day means its last occurrence: at nine in the morning,
+ * 10:30 was yesterday. Undefined for anything else. Pure.
  */
 export function timeOf(given: string, now: Date): Date | undefined {
   const text = given.trim();
@@ -22,7 +22,7 @@ export function timeOf(given: string, now: Date): Date | undefined {
     return new Date(at(0) > now.getTime() ? at(1) : at(0));
   }
   if (!/^\d{4}-\d{2}-\d{2}/.test(text)) return undefined;
-  // A date alone is midnight here, as in `journalctl --since`, and not in Greenwich.
+  // A date alone means local midnight, as in `journalctl --since`, not UTC.
   const parsed = Date.parse(text.length === 10 ? `${text}T00:00` : text.replace(" ", "T"));
   return Number.isNaN(parsed) ? undefined : new Date(parsed);
 }

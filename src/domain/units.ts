@@ -1,6 +1,6 @@
 import { parseAddress } from "./address.ts";
 
-/** Names of unit files, by what each is about: the only place in the source that spells them out. */
+/** Names of unit files by their topic. No other source file spells them out. */
 export const UNIT = {
   vip: "ober-vip.service",
   handover: "ober-handover.service",
@@ -20,16 +20,16 @@ export const UNIT = {
 export type UnitName = (typeof UNITS)[number]["name"];
 export type Service = (typeof UNITS)[number]["service"];
 
-/** What ober does when the unit's own definition changes on a running node: `later` waits for a restart that the operator chooses. */
+/** What ober does if the unit's definition changes on a running node. `later` waits until the operator restarts it. */
 type OnChange = "restart" | "later";
 
 /**
- * systemd units that ober owns, in start order; stopping goes backwards. Every loop over units (start, status, changes, uninstall)
- * goes over this table.
+ * systemd units that ober owns, in start order; they are stopped in reverse order. Every loop over units (start, status, changes,
+ * uninstall) uses this table.
  *
- * - `traffic`: it brings clients to the node; everything else must be there before it.
- * - `packages`: the packages whose program it runs.
- * - `starts`: what a path or a timer starts when it is time; a file of ober's as well, never enabled, active only while it works.
+ * - `traffic`: it brings clients to the node; everything else must run before it.
+ * - `packages`: the packages that contain its program.
+ * - `starts`: the unit that a path or a timer starts; also ober's, never enabled, active only while it works.
  */
 export const UNITS = [
   { service: "vip", name: UNIT.vip, title: "VIP addresses", onChange: "later" },
@@ -76,7 +76,7 @@ const rows: readonly (UnitRow & { readonly name: UnitName })[] = UNITS;
 
 export type TriggeredName = Extract<(typeof UNITS)[number], { starts: string }>["starts"];
 
-/** What a path or a timer of the table starts; undefined for a unit that works itself. */
+/** The unit that a path or a timer of the table starts; undefined for any other unit. */
 export const startedBy = (name: UnitName): TriggeredName | undefined =>
   rows.find((unit) => unit.name === name)?.starts as TriggeredName | undefined;
 
@@ -85,22 +85,22 @@ export const UNIT_FILES: readonly (UnitName | TriggeredName)[] = [
   ...UNITS.map(({ name }) => name),
   ...UNITS.flatMap((unit) => ("starts" in unit ? [unit.starts] : [])),
 ];
-/** There only where `ober metrics --install` was typed, and nothing that a configuration decides. */
+/** Installed by `ober metrics --install`, independently of the configuration. */
 export const METRICS_TIMER = UNIT.metrics;
 export const METRICS_SERVICE = UNIT.metricsRun;
 
-/** Units that bring no traffic to the node: everything that must be there before it. */
+/** Units that do not bring traffic to the node, and must run before those that do. */
 export const WITHOUT_TRAFFIC: readonly UnitName[] = rows.filter(({ traffic }) => !traffic).map(({ name }) => name);
 
-/** Units whose own definition changed on a running node: those to restart, or those that wait. */
+/** Units whose definition changed on a running node: those to restart, or those that wait. */
 export const unitsOnChange = (what: OnChange): readonly UnitName[] =>
   rows.filter(({ onChange }) => onChange === what).map(({ name }) => name);
 
-/** The unit that runs the program of a package; undefined where none does. */
+/** The unit that runs the program of a package; undefined if none does. */
 export const unitOfPackage = (name: string): UnitName | undefined =>
   rows.find(({ packages }) => packages?.includes(name))?.name;
 
-/** What of a configuration decides which units a node has. */
+/** The part of a configuration that decides which units a node has. */
 export type UnitChoice = {
   readonly ha_mode: "bgp" | "keepalived";
   readonly bgp: { readonly bfd_enabled: boolean };
@@ -116,7 +116,7 @@ export function unitsOf(config: UnitChoice): readonly UnitName[] {
   const bgp = config.ha_mode === "bgp";
   const handover = hasHandover(config);
   const belongs: Record<UnitName, boolean> = {
-    // A node that is not the master must have the VIP as well, where it serves the connections that were handed to it.
+    // A node that is not the master needs the VIP too, to serve connections that were handed to it.
     [UNIT.vip]: bgp || handover,
     [UNIT.handover]: handover,
     [UNIT.http]: true,
@@ -130,10 +130,10 @@ export function unitsOf(config: UnitChoice): readonly UnitName[] {
   return UNITS.map(({ name }) => name).filter((name) => belongs[name]);
 }
 
-/** Whether connections are handed over: wanted, and other nodes are known. */
+/** Whether connections are handed over: it is enabled, and other nodes are known. */
 export function hasHandover({ ha_mode: mode, handover, nodes, keepalived }: UnitChoice): boolean {
   return handover !== "off" && (nodes.length > 0 || (mode === "keepalived" && keepalived.peers.length > 0));
 }
 
-/** Services of the distribution's packages that must not run beside ober's own: two HAProxies share a port silently. */
+/** Services of the distribution's packages that must not run together with ober's: two HAProxies would silently share a port. */
 export const FOREIGN_UNITS = ["haproxy.service", "exabgp.service", "keepalived.service", "bird.service"] as const;

@@ -1,4 +1,4 @@
-/** A program's version; `text` is what the program said, for people. */
+/** A program's version; `text` is the program's own form, for people. */
 export type Version = { readonly major: number; readonly minor: number; readonly patch: number; readonly text: string };
 
 /** The first dotted version number in `text`, or undefined when there is none. "4.2.21", "v2.3.3 (11/12,2024)" and "3.4-dev5" are versions. */

@@ -1,6 +1,6 @@
 /**
- * Who owns which VIP in keepalived mode. Every node computes this for itself from the same `ober.yaml`, so it depends on
- * nothing but the addresses of the VIPs and of the nodes: not on the order in a file, the host, or the time.
+ * Which node owns which VIP in keepalived mode. Every node computes this from the same `ober.yaml`, so it depends only on
+ * the addresses of the VIPs and of the nodes: not on the order in a file, the host, or the time.
  */
 import { parseAddress } from "./address.ts";
 
@@ -11,16 +11,16 @@ const OWNER_PRIORITY = 100;
 const FIRST_BACKUP_PRIORITY = 90;
 
 /**
- * What a failed check takes off a priority. The owner then stands below every healthy backup, and when the checks of all
- * nodes fail the order stays as it was: somebody keeps the VIP.
+ * The number that a failed check subtracts from a priority. The owner is then below every healthy backup. If the checks
+ * of all nodes fail, the order is unchanged, and one node keeps the VIP.
  */
 export const CHECK_WEIGHT = -50;
 
-/** Below this many nodes every priority stays above zero with the check's weight taken off. */
+/** Up to this many nodes, every priority stays above zero after the check's weight is subtracted. */
 export const MOST_VRRP_NODES = FIRST_BACKUP_PRIORITY + CHECK_WEIGHT + 1;
 
 export type VrrpChoice = {
-  /** The name of each node by its address, where owners go by names: a node that is renumbered then keeps its VIPs. */
+  /** The name of each node by its address, if owners are decided by name: a renumbered node then keeps its VIPs. */
   readonly names?: ReadonlyMap<string, string> | undefined;
   /** VRIDs that the operator chose, by VIP. */
   readonly chosen?: ReadonlyMap<string, number>;
@@ -52,12 +52,12 @@ export function vrrpInstances(
 /** 100 for the owner, then 90, 89, 88 ...: no two nodes ever tie. */
 export function priorityOf({ nodes }: VrrpInstance, node: string): number {
   const place = nodes.indexOf(node);
-  if (place < 0) throw new Error(`${node} is no node of this cluster`);
+  if (place < 0) throw new Error(`${node} is not a node of this cluster`);
   return place === 0 ? OWNER_PRIORITY : FIRST_BACKUP_PRIORITY + 1 - place;
 }
 
 /**
- * Rendezvous hashing with a capacity bound: the pairs of VIP and node that fit best first, until a node is full. With v
+ * Rendezvous hashing with a capacity bound: the best matching pairs of VIP and node come first, until a node is full. With v
  * VIPs on n nodes, v mod n nodes may own one more than the others.
  */
 function ownersOf(
@@ -83,8 +83,8 @@ function ownersOf(
 }
 
 /**
- * A VRID from 1 to 255 for each VIP: the last byte of its address, which people recognise, and where that is 0 or taken
- * the next that is free. In the order of the addresses, so that every node resolves a collision alike. What the operator chose stands.
+ * A VRID from 1 to 255 for each VIP: the last byte of its address, which people recognise, or the next free one if that is 0 or
+ * taken. In the order of the addresses, so that every node resolves collisions alike. The operator's choices stay.
  */
 function vridsOf(vips: readonly string[], chosen: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
   const taken = new Set<number>(chosen.values());
@@ -106,12 +106,12 @@ function lastByte(address: string): number {
 
 function byAddress(a: string, b: string): number {
   const [left, right] = [parseAddress(a), parseAddress(b)];
-  if (!left || !right) throw new Error(`"${left ? b : a}" is no address`);
+  if (!left || !right) throw new Error(`"${left ? b : a}" is not an address`);
   if (left.family !== right.family) return left.family - right.family;
   return left.value < right.value ? -1 : left.value > right.value ? 1 : 0;
 }
 
-/** How well a VIP and a node fit: FNV-1a, mixed once more as MurmurHash3 ends, because FNV alone is weak in its high bits. */
+/** How well a VIP and a node match: FNV-1a with MurmurHash3's final mix, because FNV alone is weak in its high bits. */
 function fit(vip: string, node: string): number {
   let hash = 0x811c9dc5;
   for (const char of `${vip}|${node}`) hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193);

@@ -1,12 +1,12 @@
 /**
- * Certificates in HAProxy's memory, changed on the runtime socket: no reload, and no connection notices. The same in every version from
- * 2.6 on. See HAProxy's management guide: "set ssl cert", "add ssl crt-list".
+ * Certificates in HAProxy's memory, changed over the runtime socket, without a reload and without an effect on connections. Works the same in
+ * every version from 2.6 on. See HAProxy's management guide: "set ssl cert", "add ssl crt-list".
  */
 import { posix } from "node:path";
 import { OberError } from "../errors.ts";
 import { haproxyCommand } from "./socket.ts";
 
-/** What HAProxy has loaded from a file. */
+/** The certificate that HAProxy has loaded from a file. */
 export type Served = { readonly fingerprint: string; readonly notAfter: Date; readonly chain: number };
 
 /** Files that HAProxy has loaded certificates from. */
@@ -15,12 +15,12 @@ async function servedFiles(socket: string): Promise<readonly string[]> {
   return lines.filter((line) => line.startsWith("/"));
 }
 
-/** Undefined when HAProxy has nothing from this file. */
+/** Undefined if HAProxy has nothing from this file. */
 async function servedFrom(socket: string, file: string): Promise<Served | undefined> {
   return parseServed(await haproxyCommand(socket, `show ssl cert ${file}`));
 }
 
-/** The answer to `show ssl cert FILE`; undefined for one that is not of a certificate. Pure. */
+/** Reads the answer to `show ssl cert FILE`; undefined if it does not describe a certificate. Pure. */
 export function parseServed(said: string): Served | undefined {
   const value = (name: string) => new RegExp(`^${name}: (.*)$`, "m").exec(said)?.[1];
   const [fingerprint, notAfter] = [value("SHA1 FingerPrint"), value("notAfter")];
@@ -32,7 +32,7 @@ export function parseServed(said: string): Served | undefined {
   };
 }
 
-/** What HAProxy has from `place`, by file. */
+/** What HAProxy has loaded from `place`, by file. */
 export async function servedCertificates(socket: string, place: string): Promise<ReadonlyMap<string, Served>> {
   const path = place.replace(/\/+$/, "");
   const files = (await servedFiles(socket)).filter((file) => file === path || posix.dirname(file) === path);
@@ -44,10 +44,10 @@ export async function servedCertificates(socket: string, place: string): Promise
   return all;
 }
 
-/** Replaces the certificate of `file` in one step; connections that are there keep theirs. Throws an OberError with HAProxy's reason. */
+/** Replaces the certificate of `file` in one step; present connections keep theirs. Throws an OberError with HAProxy's reason. */
 export async function swapCertificate(socket: string, file: string, payload: string): Promise<void> {
   try {
-    // The payload ends at the empty line.
+    // An empty line ends the payload.
     await tell(socket, `set ssl cert ${file} <<\n${payload}`, /Transaction (created|updated)/);
     await tell(socket, `commit ssl cert ${file}`, /Success!/);
   } catch (error) {
@@ -72,5 +72,5 @@ async function tell(socket: string, command: string, expected: RegExp): Promise<
   const said = await haproxyCommand(socket, command, 10_000);
   if (expected.test(said)) return;
   const [line = ""] = command.split(" <<");
-  throw new OberError(`HAProxy refuses \`${line}\`: ${said.trim().replaceAll("\n", "; ") || "it says nothing"}`);
+  throw new OberError(`HAProxy refuses \`${line}\`: ${said.trim().replaceAll("\n", "; ") || "no reason given"}`);
 }

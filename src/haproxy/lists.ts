@@ -1,10 +1,10 @@
-/** Allow-lists in HAProxy's memory: read and replaced on the runtime socket, without a reload. */
+/** Allow-lists in HAProxy's memory: read and replaced over the runtime socket, without a reload. */
 import { OberError } from "../errors.ts";
 import { haproxyCommand } from "./socket.ts";
 
-/** A list that HAProxy has in memory beside the one it uses. */
+/** A new list in HAProxy's memory, next to the one in use. */
 export type StagedList = {
-  /** From here on every connection and request is judged by the new list, all of it. */
+  /** Applies the whole new list to every connection and request from now on. */
   commit(): Promise<void>;
   /** Frees the memory; the list in use stays as it is. */
   drop(): Promise<void>;
@@ -14,9 +14,9 @@ export type StagedList = {
 const LONGEST_LINE = 12_000;
 
 /**
- * Gives HAProxy the entries of the list `file` without using them yet. Undefined when the running configuration does not read
- * that file. Several proxies that name one file share one list. `add acl` takes no payload in any version, so entries go as
- * many commands on a line. See HAProxy's management guide: "prepare acl", "add acl", "commit acl", "clear acl".
+ * Gives HAProxy the entries of the list `file` without using them yet. Undefined if the running configuration does not read
+ * that file. Proxies that name the same file share one list. `add acl` takes no payload in any version, so a line carries many
+ * commands. See HAProxy's management guide: "prepare acl", "add acl", "commit acl", "clear acl".
  */
 export async function stageList(
   socket: string,
@@ -26,7 +26,7 @@ export async function stageList(
   const id = await idOf(socket, file);
   if (id === undefined) return undefined;
   const version = /New version created: (\d+)/.exec(await haproxyCommand(socket, `prepare acl ${id}`))?.[1];
-  if (version === undefined) throw new OberError(`HAProxy prepares no new version of ${file}`);
+  if (version === undefined) throw new OberError(`HAProxy does not prepare a new version of ${file}`);
   const tell = async (line: string) => {
     const said = (await haproxyCommand(socket, line, 10_000)).trim();
     if (said !== "") throw new OberError(`HAProxy refuses a change of ${file}: ${said.split("\n")[0]}`);
@@ -41,7 +41,7 @@ export async function stageList(
   return { commit: () => tell(`commit acl @${version} ${id}`), drop };
 }
 
-/** The entry of `file` by which HAProxy lets `address` in now; null when none does, undefined when it does not read that file. */
+/** The entry of `file` by which HAProxy admits `address`; null if there is none, undefined if it does not read that file. */
 export async function liveEntry(socket: string, file: string, address: string): Promise<string | null | undefined> {
   const id = await idOf(socket, file);
   if (id === undefined) return undefined;

@@ -1,6 +1,6 @@
 /**
- * The names of HAProxy's servers: resolved before it starts or reloads (`prepareNames`), and while it runs for those that are missing, that have
- * an address from before, or that are to be followed (`lookOnce`). What decides is in domain/.
+ * The names of HAProxy's servers. They are resolved before it starts or reloads (`prepareNames`), and while it runs if they are missing, have a
+ * stale address, or are to be followed (`lookOnce`). The decisions are in domain/.
  */
 import {
   type Answer,
@@ -35,30 +35,30 @@ type Place = {
   readonly paths: Pick<Paths, "haproxyConfig" | "haproxySocket" | "serverState" | "nameStates" | "knownNames">;
 };
 
-/** A start waits so long for names that it knows from before: what comes later is taken in while HAProxy runs. */
+/** How long a start waits for names with a known address; later answers are applied while HAProxy runs. */
 const START_KNOWN_MS = 250;
-/** A start waits so long for names that were never known. */
+/** How long a start waits for names that have never had an address. */
 const START_MS = 1_000;
-/** A look has the time for three name servers, two of which are dead. */
+/** Time for one look: enough for three name servers of which two are dead. */
 const LOOK_MS = 3_000;
-/** And so long for all names at once, before it asks for each. */
+/** Time within it for all names at once, before each is asked for. */
 const TOGETHER_MS = 1_000;
-/** A HAProxy that hangs must not hold up the one that is to replace it. */
+/** A HAProxy that hangs must not delay its replacement. */
 const SOCKET_MS = 500;
 
-/** Servers of haproxy.cfg as it is now; none where there is no such file. */
+/** Servers of the present haproxy.cfg; none if there is no such file. */
 export async function serversNow({ system, paths }: Place): Promise<readonly ConfiguredServer[]> {
   return configuredServers((await system.read(paths.haproxyConfig)) ?? "");
 }
 
-/** Servers as HAProxy has them now; undefined where it does not run or does not answer. */
+/** Servers as HAProxy has them; undefined if it does not run or does not answer. */
 export async function liveServers({ paths }: Place): Promise<readonly LiveServer[] | undefined> {
   return orUndefined(async () =>
     parseServersState(await haproxyCommand(paths.haproxySocket, "show servers state", SOCKET_MS)),
   );
 }
 
-/** The state of the names of HAProxy's servers, by the last start or look. */
+/** The state of HAProxy's server names after the last start or look. */
 export async function nameStates({
   system,
   paths,
@@ -67,9 +67,9 @@ export async function nameStates({
 }
 
 /**
- * Writes the file that HAProxy's next start or reload takes the addresses of its named servers from. An address comes from DNS; from the HAProxy
- * that runs, or from before, where DNS does not say; else it is the placeholder. Returns what the log should say. Needs root. Throws an
- * OberError only where the file cannot be written.
+ * Writes the file from which HAProxy reads the addresses of its named servers at its next start or reload. An address comes from DNS; if DNS does
+ * not answer, from the running HAProxy or from earlier; otherwise it is the placeholder. Returns lines for the log. Needs root. Throws an
+ * OberError only if the file cannot be written.
  */
 export async function prepareNames(place: Place, now: Date): Promise<readonly string[]> {
   const { system, paths } = place;
@@ -92,7 +92,7 @@ export async function prepareNames(place: Place, now: Date): Promise<readonly st
   return [...said, ...togetherInLines(troubled)];
 }
 
-/** What the running HAProxy knows and the file of names does not, or knows otherwise: the disk may have been full. */
+/** Addresses that the running HAProxy has and the file of names lacks or has differently: the disk may have been full. */
 function withInUse(
   servers: readonly ConfiguredServer[],
   live: readonly LiveServer[],
@@ -115,7 +115,7 @@ function withInUse(
 const stateFile = (servers: readonly ConfiguredServer[], known: KnownNames, live: readonly LiveServer[] | undefined) =>
   serverStateFile(servers, (name) => known.get(name)?.addresses ?? [], live);
 
-/** Two may write at once: a start, and the look that it interrupts. */
+/** Writes the file, and tries once more if that fails: a start and the look that it interrupts may write at once. */
 async function writeState({ system, paths }: Place, content: string): Promise<void> {
   const write = () => system.writeAtomic(paths.serverState, content, { mode: 0o644 });
   try {
@@ -125,7 +125,7 @@ async function writeState({ system, paths }: Place, content: string): Promise<vo
   }
 }
 
-/** An address that has not changed is written to the disk again after this time, so that its age stays true. */
+/** An unchanged address is written again after this time, so that its age stays true. */
 const KEEP_AGAIN_MS = 3_600_000;
 
 async function remember(
@@ -143,12 +143,12 @@ async function remember(
   return failed === undefined ? [] : [failed];
 }
 
-/** What one look has done. */
+/** The result of one look. */
 export type Look = {
   /** Servers that got an address, or why HAProxy refused it. */
   readonly taken: readonly (TakeIn & { readonly refused?: string })[];
   readonly remarks: readonly string[];
-  /** Whether names are still missing or from before, or HAProxy did not answer. */
+  /** Whether names are still missing or stale, or HAProxy did not answer. */
   readonly open: boolean;
 };
 
@@ -157,11 +157,11 @@ export type Wanted = {
   readonly unconfirmed: ReadonlySet<string>;
   /** Groups whose names are asked for at each look. */
   readonly followed: ReadonlySet<string>;
-  /** Names of nodes and neighbors, which commands need: asked for until they are known. */
+  /** Names of nodes and neighbors, which commands need; asked for until known. */
   readonly others: readonly string[];
 };
 
-/** Asks for the names that need it, keeps their addresses, and gives those of servers to HAProxy. */
+/** Resolves the names that need it, keeps their addresses, and gives those of servers to HAProxy. */
 export async function lookOnce(place: Place, wanted: Wanted, now: Date): Promise<Look> {
   const { system, paths } = place;
   const [servers, live, kept, before] = await Promise.all([
@@ -195,7 +195,7 @@ export async function lookOnce(place: Place, wanted: Wanted, now: Date): Promise
   return { taken, remarks, open };
 }
 
-/** Without an address, with one from before, or down while there are others. */
+/** Whether a server lacks an address, has a stale one, or is down while its name has others. */
 function isOpen(
   name: string,
   seen: {
@@ -225,11 +225,11 @@ function addressesFor(
 ): readonly string[] | undefined {
   const answer = seen.answers.get(name);
   if (answer !== undefined && "addresses" in answer) return answer.addresses;
-  // The worker of a reload that came in between may still have what was known before the answer.
+  // The new worker of a reload in between may still have the earlier address.
   return seen.unconfirmed.has(name) || nothingInUse ? seen.learned.get(name)?.addresses : undefined;
 }
 
-/** Gives a server its address; its checks then find it. See HAProxy's management guide, "set server". */
+/** Gives a server its address, which its checks then use. See HAProxy's management guide, "set server". */
 async function give({ paths }: Place, server: TakeIn): Promise<{ refused?: string }> {
   const { backend, name, address, port, fromMaintenance } = server;
   const say = (command: string) => orUndefined(() => haproxyCommand(paths.haproxySocket, command));
@@ -242,7 +242,7 @@ async function give({ paths }: Place, server: TakeIn): Promise<{ refused?: strin
   return {};
 }
 
-/** A reload that somebody asks HAProxy for by hand finds what HAProxy has now. */
+/** Keeps HAProxy's server states on the disk, so that a manual reload finds them. */
 async function renew(place: Place, servers: readonly ConfiguredServer[], learned: KnownNames): Promise<void> {
   const live = await liveServers(place);
   await orUndefined(() => writeState(place, stateFile(servers, learned, live)));

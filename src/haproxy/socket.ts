@@ -5,7 +5,7 @@ import { isUnused, MOST_SERVERS } from "../domain/server-state.ts";
 import { OberError, orUndefined } from "../errors.ts";
 
 /**
- * Sends one command to HAProxy's runtime socket, or to its master's, and returns its answer. Throws an OberError when nobody listens there
+ * Sends one command to HAProxy's runtime socket, or to its master's, and returns the answer. Throws an OberError if nothing listens there
  * or the answer takes longer than `timeoutMs`. See HAProxy's management guide, section 9.3.
  */
 export function haproxyCommand(socketPath: string, command: string, timeoutMs = 2000): Promise<string> {
@@ -25,7 +25,7 @@ export function haproxyCommand(socketPath: string, command: string, timeoutMs = 
     const pieces: string[] = [];
     let length = 0;
     socket.setEncoding("utf8");
-    // The end of what we say: the master keeps the connection open for more, where the worker closes it by itself.
+    // Close our side: the master would wait for more commands, while a worker closes by itself.
     socket.on("connect", () => socket.end(`${command}\n`));
     socket.on("data", (chunk: string) => {
       pieces.push(chunk);
@@ -41,26 +41,26 @@ export function haproxyCommand(socketPath: string, command: string, timeoutMs = 
     });
     socket.on("error", (error) => {
       clearTimeout(timer);
-      fail("is not there", error);
+      fail("does not exist or does not accept connections", error);
     });
   });
 }
 
-/** More than HAProxy says of 8,192 servers, or of 100,000 sessions. */
+/** More than HAProxy prints for 8,192 servers or 100,000 sessions. */
 const MOST_ANSWER = 128 << 20;
 
-/** What HAProxy says of its frontends, backends and servers now. Throws as `haproxyCommand` does. */
+/** HAProxy's present statistics of its frontends, backends and servers. Throws as `haproxyCommand` does. */
 export async function showStat(socketPath: string): Promise<readonly StatRow[]> {
   return parseStat(await haproxyCommand(socketPath, "show stat"));
 }
 
-/** A check that runs hides what the last one was answered for some milliseconds, or as long as a slow server takes: so often, and so long apart. */
+/** A running check hides the last result, for milliseconds or as long as a slow server takes. Read this many times, this far apart. */
 const SETTLE_READS = 20;
 const SETTLE_PAUSE_MS = 50;
 
 /**
- * The rows that `read` gives, each server's from the first reading in which no check of it ran: HAProxy (2.6 to 3.4) shows the code 0 while one
- * runs, and busy cannot be told from well. A server whose checks leave no gap within a second stays as it is.
+ * The rows that `read` returns, each server's from the first reading in which no check of it ran: HAProxy (2.6 to 3.4) shows the code 0 during
+ * a check, so a busy server looks like a healthy one. A server whose checks leave no gap within a second stays as read.
  */
 export async function settledRows(
   read: () => Promise<readonly StatRow[]>,
@@ -78,31 +78,31 @@ export async function settledRows(
 
 const isHidden = (row: StatRow) => row["check_status"] === "* L7OK" && row["check_code"] === "0";
 
-/** Process id of the worker that answers on the socket now; undefined when none does. */
+/** Process id of the worker that answers on the socket; undefined if none does. */
 export async function workerPid(socketPath: string): Promise<number | undefined> {
   const said = (await orUndefined(() => haproxyCommand(socketPath, "show info"))) ?? "";
   return numberIn(/^Pid: (\d+)$/m.exec(said)?.[1]);
 }
 
-/** The columns of `show stat` that ober reads; there are more than a hundred. See HAProxy's management guide, section 9.1. */
+/** The columns of `show stat` that ober reads, of more than a hundred. See HAProxy's management guide, section 9.1. */
 const COLUMNS = [
   ...["pxname", "svname", "status", "addr", "weight", "check_status", "check_code", "check_desc", "last_chk"],
   ...["scur", "slim", "qcur", "stot", "req_tot", "bin", "bout", "cli_abrt", "srv_abrt", "eresp", "econ", "hrsp_5xx"],
 ] as const;
 
-/** One row of `show stat`, by HAProxy's own column names; those that ober reads. */
+/** One row of `show stat`: the columns that ober reads, by HAProxy's names. */
 export type StatRow = Readonly<Partial<Record<(typeof COLUMNS)[number], string>>>;
 
 /** HAProxy 3.4 has 120 columns. */
 const MOST_COLUMNS = 512;
-/** A row for each server that there can be, and as many beside them. */
+/** A row for each possible server, and as many again. */
 const MOST_ROWS = 2 * MOST_SERVERS;
-/** What a server said to a check may be long. */
+/** A server's answer to a check may be long. */
 const LONGEST_FIELD = 256;
 
 /**
- * Rows of HAProxy's `show stat` CSV, whoever wrote it: in one pass, without what ober does not read. What a server said to a check may hold
- * commas and stands in quotes then; no field goes beyond its line, as in HAProxy's own.
+ * Rows of HAProxy's `show stat` CSV, read in one pass and without the columns that ober does not need. The text may come from anywhere. A server's
+ * answer to a check may contain commas, and is then quoted; as in HAProxy's own CSV, no field goes beyond its line.
  */
 export function parseStat(csv: string, mostRows = MOST_ROWS): readonly StatRow[] {
   const rows: StatRow[] = [];
@@ -124,7 +124,7 @@ export function parseStat(csv: string, mostRows = MOST_ROWS): readonly StatRow[]
   return rows;
 }
 
-/** One after the other, because a list of all would be as long as the text. */
+/** Yields lines one by one: a list of all would be as long as the text. */
 function* linesOf(text: string): Generator<string> {
   for (let at = 0; at < text.length; ) {
     const newline = text.indexOf("\n", at);
@@ -134,7 +134,7 @@ function* linesOf(text: string): Generator<string> {
   }
 }
 
-/** The first `most` fields of a line of CSV, each cut to `LONGEST_FIELD`. A quotation mark that is not closed is a letter. */
+/** The first `most` fields of a line of CSV, each cut to `LONGEST_FIELD`. A quotation mark that is never closed counts as a character. */
 function fieldsOf(line: string, most: number): readonly string[] {
   const fields: string[] = [];
   for (let at = 0; at <= line.length && fields.length < most; ) {
@@ -148,7 +148,7 @@ function fieldsOf(line: string, most: number): readonly string[] {
   return fields;
 }
 
-/** Where the quotation mark is that ends a field; two of them are one that stands in it. */
+/** The position of the quotation mark that ends a field; two in a row are one within it. */
 function closingQuote(line: string, from: number): number | undefined {
   for (let at = line.indexOf('"', from); at >= 0; at = line.indexOf('"', at + 2)) {
     if (line[at + 1] !== '"') return at;
@@ -156,28 +156,28 @@ function closingQuote(line: string, from: number): number | undefined {
   return undefined;
 }
 
-/** A counter of a row. What is no number counts nothing. */
+/** A counter of a row; 0 if it is not a number. */
 export const counted = (row: StatRow, column: keyof StatRow): number => Math.max(0, numberIn(row[column]) ?? 0);
 
-/** Requests that HAProxy is working on for the backends now: being sent, received, or waiting for a server. */
+/** Requests that HAProxy is handling for the backends: being sent, being received, or waiting for a server. */
 export function requestsInFlight(rows: readonly StatRow[]): number {
   return rows
     .filter((row) => row["svname"] === "BACKEND" && !row["pxname"]?.startsWith("ober_"))
     .reduce((sum, row) => sum + counted(row, "scur") + counted(row, "qcur"), 0);
 }
 
-/** The rows of a backend's servers, without that of the backend itself and those that their name has no address for. */
+/** The rows of a backend's servers, without the backend's own row and servers for which their name has no address. */
 export const serverRows = (rows: readonly StatRow[], backend: string): readonly StatRow[] =>
   rows.filter(
     (row) => row["pxname"] === backend && !["BACKEND", "FRONTEND"].includes(row["svname"] ?? "") && !isUnused(row),
   );
 
-/** A server of a backend: what HAProxy calls its state, and what that means. */
+/** A server of a backend: HAProxy's word for its state, and what it means. */
 export type ServerState = {
   readonly name: string;
   readonly status: string;
   readonly state: RgwState;
-  /** What keeps it from serving, or HAProxy's words about its last check; empty where there is nothing to say. */
+  /** Why it does not serve, or HAProxy's words about its last check; may be empty. */
   readonly reason: string;
 };
 
@@ -189,23 +189,23 @@ export const serversOf = (rows: readonly StatRow[], backend: string): readonly S
     ...rgwState(row),
   }));
 
-/** Servers that HAProxy takes for up only because it has just started and has not checked them yet. It checks none in maintenance. */
+/** Servers that HAProxy shows as up only because it has just started and not checked them yet. Servers in maintenance are not checked. */
 export function checksPending(rows: readonly StatRow[]): number {
   return rows.filter(({ check_status: check = "", status = "" }) => /^(\* )?INI$/.test(check) && !/^MAINT/.test(status))
     .length;
 }
 
-/** A worker that a reload has left to its connections. */
+/** An old worker that finishes its connections after a reload. */
 export type OldWorker = { readonly pid: number; readonly uptime: string; readonly connections: number };
 
-/** The workers that finish what they began before a reload, asked over the master's socket. See HAProxy's management guide, "show proc". */
+/** The old workers that finish their connections after a reload, asked over the master's socket. See HAProxy's management guide, "show proc". */
 export function oldWorkers(masterSocket: string): Promise<readonly OldWorker[]> {
   return askOldWorkers(masterSocket, "show info", (info, { pid, uptime }) => {
     return { pid, uptime, connections: numberIn(/^CurrConns: (\d+)$/m.exec(info)?.[1]) ?? 0 };
   });
 }
 
-/** What workers that a reload has left behind say of their transfers: rows of `show stat` of all of them. */
+/** The transfers of the old workers: rows of `show stat` from all of them. */
 export async function oldWorkersStat(masterSocket: string): Promise<readonly StatRow[]> {
   return (await askOldWorkers(masterSocket, "show stat", (csv) => parseStat(csv))).flat();
 }
@@ -221,20 +221,20 @@ async function askOldWorkers<T>(
   );
 }
 
-/** As many reloads within the life of one connection. */
+/** Enough for this many reloads within the life of one connection. */
 const MOST_OLD_WORKERS = 256;
 
-/** The old workers in what the master answers to "show proc". Pure. */
+/** The old workers in the master's answer to "show proc". Pure. */
 export function parseOldWorkers(text: string): readonly { readonly pid: number; readonly uptime: string }[] {
   const [, old = ""] = text.split("# old workers", 2);
   const rows = [...(old.split("#", 1)[0] ?? "").matchAll(/^(\d{1,10})[^\S\n]+worker[^\S\n]+\S+[^\S\n]+(\S{1,32})/gm)];
   return rows.slice(0, MOST_OLD_WORKERS).map(([, pid = "", uptime = ""]) => ({ pid: Number(pid), uptime }));
 }
 
-/** A request that HAProxy works on. */
+/** A request that HAProxy is handling. */
 export type Session = { readonly frontend: string; readonly ageSeconds: number };
 
-/** The requests in `show sess`, without those of ober's own: statistics, health and the socket itself. */
+/** The requests in `show sess`, without ober's own: statistics, health and the socket itself. */
 export function parseSessions(text: string): readonly Session[] {
   return text.split("\n").flatMap((line) => {
     const frontend = / fe=(ober_s3\S{0,64}) /.exec(line)?.[1];
@@ -252,7 +252,7 @@ function secondsOf(age: string): number {
   );
 }
 
-/** Bytes that the backends have moved since HAProxy's start, both ways; a sign of life for the requests in flight. */
+/** Bytes that the backends have moved since HAProxy's start, in both directions: a sign of life of the requests in flight. */
 export function bytesMoved(rows: readonly StatRow[]): number {
   return rows
     .filter((row) => row["svname"] === "FRONTEND" && row["pxname"]?.startsWith("ober_s3"))

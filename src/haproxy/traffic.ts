@@ -12,12 +12,12 @@ import {
 } from "./socket.ts";
 
 /**
- * What goes through HAProxy now. A request that HAProxy has answered whole may still be on its way out of the kernel: its
- * connection counts until the client has acknowledged the last byte. `moved` differs as long as something moves.
+ * The traffic in HAProxy now. A fully answered request may still be leaving the kernel: its connection counts until the
+ * client has acknowledged the last byte. `moved` changes as long as bytes move.
  */
 type Traffic = { readonly inFlight: number; readonly moved: string };
 
-/** Asks the present worker, and those that finish what they began before a reload. Needs root. */
+/** Asks the present worker, and old workers that still finish their connections. Needs root. */
 async function trafficNow(
   system: System,
   { haproxySocket, masterSocket }: Pick<Paths, "haproxySocket" | "masterSocket">,
@@ -29,7 +29,7 @@ async function trafficNow(
   return { inFlight: Math.max(requestsInFlight(rows), queued.length), moved: `${bytesMoved(rows)} ${bytes}` };
 }
 
-/** Bytes that wait for an acknowledgement, of each connection that has any, from `ss -Htn` (state, receive queue, send queue ...). */
+/** For each connection that has any, the bytes that wait for an acknowledgement, from `ss -Htn` (state, receive queue, send queue ...). */
 export function unacknowledged(ss: string): readonly number[] {
   return ss
     .split("\n")
@@ -37,11 +37,11 @@ export function unacknowledged(ss: string): readonly number[] {
     .filter((queue) => queue > 0);
 }
 
-/** What `ss` says of 500,000 connections, in bytes. */
+/** The size of `ss` output for 500,000 connections, in bytes. */
 export const MOST_SOCKETS = 64 << 20;
 const MOST_LISTED = 1000;
 
-/** What is in flight, in words: "12 transfers (10 HTTPS, 2 HTTP), the longest for 57 s". */
+/** The traffic in flight, in words: "12 transfers (10 HTTPS, 2 HTTP), the longest for 57 s". */
 export function sentence(inFlight: number, sessions: readonly Session[]): string {
   const count = `${inFlight} ${inFlight === 1 ? "transfer" : "transfers"}`;
   if (sessions.length === 0) return count;
@@ -54,18 +54,18 @@ export function sentence(inFlight: number, sessions: readonly Session[]): string
   return `${count} (${shown}), the longest for ${Math.max(...sessions.map(({ ageSeconds }) => ageSeconds))} s`;
 }
 
-/** Why waiting ended, with what was left. */
+/** Why waiting ended, and how many transfers were left. */
 export type Drained = { readonly end: "empty" | "stalled" | "timeout"; readonly left: number };
 
 /**
- * HAProxy adds up the bytes of a running transfer every five seconds (option contstats). Three such periods without
- * one byte mean that the peers are gone.
+ * HAProxy updates the byte counters of a running transfer every five seconds (option contstats). Three such periods
+ * without a byte mean that the peers are gone.
  */
 const STALLED_MS = 15_000;
 
 /**
- * Waits until no request is in flight, at most `timeoutMs`; ends early when those that are left no longer move a byte.
- * Calls `tell` with what is left, about twice a second.
+ * Waits until no request is in flight, at most `timeoutMs`; ends early when the remaining ones no longer move a byte.
+ * Calls `tell` with the remaining ones, about twice a second.
  */
 export async function waitForTransfers(
   system: System,
@@ -78,7 +78,7 @@ export async function waitForTransfers(
     const { inFlight, moved } = await trafficNow(system, paths);
     const now = system.clock.now();
     if (inFlight === 0) return { end: "empty", left: 0 };
-    // The list of all requests is long, and HAProxy stands still while it writes a part of it.
+    // Ask rarely: the list of all requests is long, and HAProxy stalls while it writes part of it.
     const sessions =
       inFlight > MOST_LISTED ? [] : parseSessions(await haproxyCommand(paths.haproxySocket, "show sess"));
     options.tell(`waiting for ${sentence(inFlight, sessions)}`, inFlight);

@@ -1,35 +1,35 @@
 /**
- * What the node's own HAProxy says of files with certificates, asked before it must live with them: `haproxy -c` reads the very files as they
- * lie on the disk, companions (.key, .ocsp, .sctl, .issuer) included, as a start or a reload would.
+ * The verdict of the node's own HAProxy on certificate files, before it has to load them: `haproxy -c` reads the files on the disk,
+ * companions (.key, .ocsp, .sctl, .issuer) included, as a start or a reload would.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { OberError } from "../errors.ts";
 import { isInstalled } from "../system/programs.ts";
 import type { System } from "../system/system.ts";
 
-/** HAProxy takes the file, or refuses it with these words. */
+/** HAProxy accepts the file, or refuses it with these words. */
 export type HaproxyVerdict = "taken" | { readonly refused: string };
 
 /**
- * A file to ask about. `state` reads all that HAProxy would load for it: the same state has the same verdict. One that is `suspect` is asked
- * about alone, so that it does not spoil the run of the others.
+ * A file to ask about. `state` reads all that HAProxy would load for it: the same state gets the same verdict. A `suspect` file is asked about
+ * alone, so that it does not spoil the run for the others.
  */
 export type Asked = { readonly file: string; readonly suspect: boolean; readonly state: () => Promise<string> };
 
 /**
- * Asks about files; the answer lacks those that HAProxy could not be asked about, and those that changed meanwhile. Verdicts are kept as
- * long as the function: a file is asked about again when it has changed.
+ * Asks about files. The answer lacks files that HAProxy could not be asked about and files that changed meanwhile. Verdicts are cached for the
+ * life of the function; a changed file is asked about again.
  */
 export type Asker = (files: readonly Asked[]) => Promise<ReadonlyMap<string, HaproxyVerdict>>;
 
-/** One run of HAProxy; it reads a thousand certificates in less. A file that lies on a disk that hangs must not hold up more. */
+/** Limit of one run of HAProxy, which reads a thousand certificates in less. A file on a disk that hangs must not cost more. */
 const RUN_MS = 10_000;
-/** All runs of one question: many bad files are found one by one. */
+/** Limit of all runs for one question: many bad files are found one by one. */
 const QUESTION_MS = 20_000;
 
 /**
- * An asker by the `haproxy` of this machine: one run for all files, and where it refuses, halves down to the file that is to blame. Needs
- * root, as the keys do. Where HAProxy is not installed, or hangs, there is no verdict.
+ * An asker that runs this machine's `haproxy`: once for all files, and if it refuses, by halves down to the bad file. Needs root, because
+ * the keys do. If HAProxy is not installed, or hangs, there is no verdict.
  */
 export function haproxyAsker(system: System): Asker {
   const known = new Map<string, HaproxyVerdict>();
@@ -43,7 +43,7 @@ export function haproxyAsker(system: System): Asker {
     const verdicts = await ask(system, fresh);
     for (const one of fresh) {
       const verdict = verdicts.get(one.file);
-      // A file that has changed may have been read as it was, or as it is.
+      // If a file changed meanwhile, it is unknown which content was read.
       if (verdict !== undefined && (await keyOf(one)) === one.key) known.set(one.key, verdict);
     }
     return new Map(
@@ -55,13 +55,13 @@ export function haproxyAsker(system: System): Asker {
   };
 }
 
-/** A line of HAProxy's configuration cannot hold every name that a file may have. */
+/** File names that a line of HAProxy's configuration can hold. */
 const isWritable = (file: string) => !/\p{Cc}/u.test(file);
 
 async function ask(system: System, files: readonly Asked[]): Promise<ReadonlyMap<string, HaproxyVerdict>> {
   const verdicts = new Map<string, HaproxyVerdict>();
   if (files.length === 0 || !(await isInstalled(system, "haproxy"))) return verdicts;
-  // Not in /tmp: whoever could change the configuration in between would have HAProxy read anything as root.
+  // Not in /tmp: anyone who could change the configuration in between could make HAProxy read any file as root.
   const directory = `/run/ober-certificates-${randomBytes(8).toString("hex")}`;
   const deadline = performance.now() + QUESTION_MS;
   try {
@@ -85,7 +85,7 @@ async function ask(system: System, files: readonly Asked[]): Promise<ReadonlyMap
       }
     }
   } catch (error) {
-    // Late, or nothing can be written: what has no verdict yet stays without one, and ober's own judgement stands.
+    // Too late, or nothing can be written: the remaining files get no verdict, and ober's own judgement counts.
     if (!(error instanceof OberError)) throw error;
   } finally {
     await system.removeTree(directory);
@@ -93,7 +93,7 @@ async function ask(system: System, files: readonly Asked[]): Promise<ReadonlyMap
   return verdicts;
 }
 
-/** Undefined where HAProxy takes all files; else its words. */
+/** Undefined if HAProxy accepts all files; otherwise its words. */
 async function check(
   system: System,
   directory: string,
@@ -102,7 +102,7 @@ async function check(
 ): Promise<string | undefined> {
   const config = `${directory}/haproxy.cfg`;
   await system.writeAtomic(config, configFor(files, `${directory}/socket`), { mode: 0o600 });
-  // A session of its own, without a terminal: OpenSSL would ask there for a key's passphrase, and a start has nobody to ask.
+  // A session without a terminal: otherwise OpenSSL would ask there for a key's passphrase, and at a start it cannot.
   const { code, stdout, stderr } = await system.run(["setsid", "--wait", "haproxy", "-c", "-f", config], {
     accept: [0, 1],
     timeoutMs: Math.max(1, Math.round(timeoutMs)),
@@ -110,7 +110,7 @@ async function check(
   return code === 0 ? undefined : wordsOf(`${stderr}\n${stdout}`);
 }
 
-/** The policy for TLS is that of haproxy.cfg. Nothing is bound by `-c`. */
+/** A configuration with the TLS policy of haproxy.cfg. `-c` binds nothing. */
 export function configFor(files: readonly string[], socket: string): string {
   const binds = files.map((file) => `  bind unix@${socket} ssl crt "${file.replace(/[\\"$]/g, "\\$&")}"`);
   return `global
@@ -125,7 +125,7 @@ ${binds.join("\n")}
 `;
 }
 
-/** What HAProxy says of the one file that it refuses, without what it says of itself. */
+/** HAProxy's words about the one file that it refuses, without those about itself. */
 export function wordsOf(said: string): string {
   const lines = said
     .split("\n")
@@ -137,5 +137,5 @@ export function wordsOf(said: string): string {
         !/^(haproxy version is|path to executable|Error\(s\) found|Fatal errors|Enter PEM|Warnings were)/.test(line),
     );
   const words = [...new Set(lines)].join("; ").replace(/[.']+$/, "");
-  return words === "" ? "it does not say why" : words;
+  return words === "" ? "it gives no reason" : words;
 }

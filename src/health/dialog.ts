@@ -2,36 +2,36 @@ import type { Vip } from "./options.ts";
 import { type Action, routeCommand } from "./routes.ts";
 
 /**
- * The conversation with ExaBGP: commands go out, one `done` or `error` comes back for each, in order. Pure but for the
- * `write` that it is given and the times that it is told.
+ * The conversation with ExaBGP: commands go out, one `done` or `error` comes back for each, in order. Pure except for
+ * `write` and the times, which are passed in.
  *
- * What has to hold:
- * - Every command has a deadline. ExaBGP 4.2 answers nothing at all to some commands, and nothing to any while it hangs.
- *   The deadline counts from ExaBGP's last answer: one that is slow, but answers, is not late.
- * - What is sent is always the present wish for a VIP, never a backlog: after any loss, sending the wish again heals.
+ * The rules:
+ * - Every command has a deadline. ExaBGP 4.2 never answers some commands, and none while it hangs. The deadline counts
+ *   from ExaBGP's last answer: an ExaBGP that is slow but answers is not late.
+ * - The present wish for a VIP is sent, never a backlog: after any loss, sending the wish again repairs it.
  * - At most `WINDOW` commands wait for an answer, however many VIPs there are; each answer makes room for the next. One
  *   change costs one command for each VIP, and a second one where the first went unanswered.
- * - `PIPE_BYTES` bounds what ExaBGP may not have read, whatever it answers, so the pipe never fills and a write never blocks.
- * - Urgent things first: withdrawals of our VIPs, then announcements, then what an earlier process left.
+ * - `PIPE_BYTES` bounds what ExaBGP may not have read, whatever it answers, so the pipe never fills and writes never block.
+ * - Urgent commands come first: withdrawals of our VIPs, then announcements, then what an earlier process left.
  * - One VIP's wish is repeated each second. ExaBGP drops a repeated announcement without telling its peers, so this
- *   proves that ExaBGP lives and costs nothing on the wire; a repeated withdrawal is one small, harmless message.
+ *   proves at no cost on the wire that ExaBGP lives; a repeated withdrawal is one small, harmless message.
  */
 export type Dialog = {
-  /** The wish for these VIPs changed: say so as soon as there is room. `last` writes at once, even to an ExaBGP that does not answer. */
+  /** Changes the wish for these VIPs and sends it as soon as there is room. `last` writes at once, even to an ExaBGP that does not answer. */
   tell(vips: readonly Vip[], action: Action, now: number, last?: "last"): void;
-  /** Withdraws VIPs that are not ours any more, with the same insistence as our own, until ExaBGP has confirmed it. */
+  /** Withdraws VIPs that are no longer ours, as persistently as our own, until ExaBGP has confirmed it. */
   clear(former: readonly Vip[], now: number): void;
-  /** A line from ExaBGP. Returns whether it changed how things stand with a VIP. */
+  /** Takes a line from ExaBGP. Returns whether it changed the state of a VIP. */
   hear(line: string, now: number): boolean;
-  /** To be called each second: gives up waiting for overdue answers and repeats a wish. */
+  /** Call each second: gives up on overdue answers and repeats a wish. */
   tick(now: number): void;
-  /** How things stand with one VIP. */
+  /** The state of one VIP. */
   of(vip: Vip): Standing;
   /** Every wish for our VIPs is known, every withdrawal of them confirmed, and an announcement too when there is one. */
   proven(): boolean;
   /**
-   * Whether the routes are as the wishes want them, as far as ExaBGP can be made to say so: no withdrawal failed for good,
-   * and something is announced unless nothing should be. One refused VIP among good ones is shown, but is no reason to
+   * Whether the routes match the wishes, as far as ExaBGP confirms it: no withdrawal has failed for good,
+   * and something is announced unless nothing should be. One refused VIP among good ones is shown, but does not
    * take the good ones down.
    */
   sound(): boolean;
@@ -44,9 +44,9 @@ export type Dialog = {
 
 type Standing = {
   readonly wish: Action | undefined;
-  /** ExaBGP said `done` to the present wish. */
+  /** ExaBGP answered `done` to the present wish. */
   readonly acknowledged: boolean;
-  /** What went wrong when the wish was last sent; undefined when nothing did. */
+  /** Why the last sending of the wish failed; undefined if it did not. */
   readonly problem: string | undefined;
 };
 
@@ -54,13 +54,13 @@ type Topic = {
   readonly vip: Vip;
   readonly former: boolean;
   wish: Action | undefined;
-  /** Counts the changes of the wish; `said` is the one that was last sent. */
+  /** Counts the changes of the wish; `said` is the version last sent. */
   version: number;
   said: number;
   acknowledged: boolean;
   problem: string | undefined;
   failures: number;
-  /** It was sent, the answer did not come: to be said again once it is clear what ExaBGP has read. */
+  /** It was sent but not answered: send it again once it is clear what ExaBGP has read. */
   again: boolean;
 };
 type Question = {
@@ -68,45 +68,45 @@ type Question = {
   readonly version: number;
   readonly bytes: number;
   readonly sentAt: number;
-  /** Its answer was due; it may come all the same, and does so before those of later questions. */
+  /** Its answer is overdue. It may still come, before those of later questions. */
   late: boolean;
 };
 
 const ANSWER_DEADLINE_MS = 2_000;
 
-/** So many failures in a row are no accident: the wish counts as failed. It is sent again all the same. */
+/** After this many failures in a row the wish counts as failed. It is still sent again. */
 const FAILURES_ALLOWED = 3;
 
-/** Commands under way at once: enough that ExaBGP never waits for us, few enough that an urgent one is not far behind. */
+/** Commands in flight at once: enough that ExaBGP never waits for us, few enough that an urgent one is soon next. */
 const WINDOW = 32;
 
-/** After as many unanswered commands one each `SILENCE_MS` is enough to notice that ExaBGP wakes. */
+/** After this many unanswered commands, one each `SILENCE_MS` is enough to notice that ExaBGP wakes up. */
 const UNANSWERED_ALLOWED = 2 * WINDOW;
 const SILENCE_MS = 30_000;
 
-/** After a late answer: when no other follows for so long, the missing ones are lost, and the count starts anew. */
+/** After a late answer: if no other follows for this long, the missing ones are lost, and the count restarts. */
 const QUIET_MS = 1_000;
 
-/** A pipe takes 65,536 bytes, see pipe(7), and a write to a full one blocks. The withdrawals of 1,024 VIPs at the stop fit. */
+/** A pipe holds 65,536 bytes, see pipe(7), and a write to a full one blocks. The withdrawals of 1,024 VIPs at the stop fit. */
 const PIPE_BYTES = 60_000;
 
-/** Without trouble for so long, ExaBGP has read all that was ever written: a backlog would have answered unasked. */
+/** After this long without trouble, ExaBGP has read everything: a backlog would have sent unexpected answers. */
 const CALM_MS = 60_000;
 
-/** `hasRoom` says whether ExaBGP's pipe takes a window of commands; one that answers more than it is asked is overestimated. */
+/** `hasRoom` tells whether ExaBGP's pipe has room for a window of commands: the byte count alone overestimates the room if ExaBGP answers more than it is asked. */
 export function createDialog(vips: readonly Vip[], write: (text: string) => void, hasRoom = () => true): Dialog {
   const topics = new Map(vips.map((vip) => [vip.address, topicOf(vip)]));
   const counters = { acks: 0, ackErrors: 0, ackTimeouts: 0 };
   let waiting: Question[] = [];
-  /** Bytes of the questions in `waiting`, and of those that were taken out of it without an answer. */
+  /** Bytes of the questions in `waiting`, and of those removed from it without an answer. */
   let asked = 0;
   let lost = 0;
   let heardAt = Number.NEGATIVE_INFINITY;
   let wroteAt = Number.NEGATIVE_INFINITY;
   let troubleAt = Number.NEGATIVE_INFINITY;
-  /** No answer has come since one was last overdue. */
+  /** No answer has arrived since one was last overdue. */
   let silent = false;
-  /** An answer was overdue, and whether it will still come is not known yet. */
+  /** An answer is overdue, and may still come. */
   let inDoubt = false;
   let turn = 0;
 
@@ -114,7 +114,7 @@ export function createDialog(vips: readonly Vip[], write: (text: string) => void
   const own = () => all().filter(({ former }) => !former);
   const underWay = () => waiting.reduce((count, { late }) => (late ? count : count + 1), 0);
 
-  /** The command, noted as a question; "" when ExaBGP has more to read than is safe. */
+  /** The command, recorded as a question; "" if ExaBGP has more unread than is safe. */
   const send = (topic: Topic, now: number): string => {
     if (topic.wish === undefined) return "";
     const command = routeCommand(topic.wish, topic.vip);
@@ -134,7 +134,7 @@ export function createDialog(vips: readonly Vip[], write: (text: string) => void
   const isDue = (topic: Topic) =>
     topic.wish !== undefined && (topic.said !== topic.version || (topic.again && !inDoubt));
 
-  /** Says what is due, the most urgent first, as far as there is room. */
+  /** Sends what is due, the most urgent first, as far as there is room. */
   const pump = (now: number): string => {
     if (silent || !maySpeak()) return "";
     const room = WINDOW - underWay();
@@ -147,10 +147,10 @@ export function createDialog(vips: readonly Vip[], write: (text: string) => void
       .join("");
   };
 
-  /** The first words need not ask: nothing can be unread then. */
+  /** The first commands need not ask for room: nothing can be unread yet. */
   const maySpeak = () => wroteAt === Number.NEGATIVE_INFINITY || hasRoom();
 
-  /** What is said when nothing is due: first what ExaBGP has not confirmed, then everything in turn. */
+  /** Sends a wish when nothing is due: first those that ExaBGP has not confirmed, then all in turn. */
   const repeat = (now: number): string => {
     const wished = all().filter(({ wish }) => wish !== undefined);
     const open = wished.filter(({ acknowledged }) => !acknowledged);
@@ -168,8 +168,8 @@ export function createDialog(vips: readonly Vip[], write: (text: string) => void
   };
 
   /**
-   * Returns whether it changed how things stand with the VIP. Where answers are lost, an answer is taken for one to an earlier
-   * question than its own. That does no harm: ExaBGP works in order, so it has done the earlier command too.
+   * Returns whether it changed the state of the VIP. If answers were lost, an answer is attributed to an earlier
+   * question than its own. That is harmless: ExaBGP works in order, so it has done the earlier command too.
    */
   const settle = ({ topic, version }: Question, answer: "done" | "error"): boolean => {
     const current = version === topic.version;
@@ -186,7 +186,7 @@ export function createDialog(vips: readonly Vip[], write: (text: string) => void
     return news;
   };
 
-  /** The answer is overdue. Which of several questions stays without one cannot be told: none counts as answered. */
+  /** The answer is overdue. It is unknown which of several questions has none, so none counts as answered. */
   const giveUp = (now: number) => {
     silent = true;
     inDoubt = true;
@@ -201,7 +201,7 @@ export function createDialog(vips: readonly Vip[], write: (text: string) => void
     }
   };
 
-  /** ExaBGP lives, and has no more answers: what is left in the queue will never get one. */
+  /** ExaBGP lives but has no more answers: the questions left in the queue will never get one. */
   const startAnew = (now: number) => {
     troubleAt = now;
     lost += asked;
@@ -245,7 +245,7 @@ export function createDialog(vips: readonly Vip[], write: (text: string) => void
       heardAt = now;
       silent = false;
       const question = waiting.shift();
-      // An answer to a question that was given up. Whatever it was about, the wish has been sent again since.
+      // An answer to a question that was given up: the wish has been sent again since.
       if (question === undefined) troubleAt = now;
       else asked -= question.bytes;
       if (waiting.length === 0) inDoubt = false;
@@ -295,16 +295,16 @@ function topicOf(vip: Vip): Topic {
   return { vip, former: false, failures: 0, again: false, ...unsaid };
 }
 
-/** Lower is more urgent. A route that attracts traffic to where nobody serves it costs most. */
+/** Lower is more urgent. A route that attracts traffic to a node that does not serve it costs most. */
 function urgency({ former, wish }: Topic): number {
   if (former) return 2;
   return wish === "withdraw" ? 0 : 1;
 }
 
-/** Whether the routers are to have the route, as a good one or as the last choice. */
+/** Whether the routers should have the route, as a good one or as the last choice. */
 const isShown = (wish: Action | undefined) => wish === "announce" || wish === "demote";
 
-/** ExaBGP answers in text, or from 5.0 on in JSON where it is so configured: `{ "answer": "done", ... }`. */
+/** ExaBGP answers in text, or from 5.0 on, if so configured, in JSON: `{ "answer": "done", ... }`. */
 function answerIn(line: string): "done" | "error" | undefined {
   const word = line.startsWith("{") ? /"answer": *"(\w+)"/.exec(line)?.[1] : line;
   return word === "done" || word === "error" ? word : undefined;

@@ -1,32 +1,32 @@
-/** Whether the operator has taken this node out of traffic: `ober drain` makes one of the files, `ober undrain` removes it. */
+/** Whether the operator has taken this node out of traffic: `ober drain` creates one of the files, `ober undrain` removes it. */
 export async function isDrained(flags: readonly string[]): Promise<boolean> {
   for (const flag of flags) if (await Bun.file(flag).exists()) return true;
   return false;
 }
 
 /**
- * Why a node that is fit to serve is not announced. The file at `hold` is there while it has no certificate but the one that ober
- * made itself; it is a number for keepalived, which has no other use for it.
+ * Why a healthy node is not announced: the file at `hold` exists while its only certificate is ober's self-signed placeholder. The
+ * file contains a number, for keepalived.
  */
-export const HELD_CAUSE = "held back: there is only the certificate that ober made itself";
+export const HELD_CAUSE = "held back: the only certificate is ober's self-signed placeholder";
 
 export function isHeld(hold: string): Promise<boolean> {
   return Bun.file(hold).exists();
 }
 
-/** Whether the node shall stay announced as the last choice for now; `"soft": true` in the flag. */
+/** Whether the node stays announced as the last choice for now; `"soft": true` in the flag. */
 export async function isSoft(flags: readonly string[]): Promise<boolean> {
   return saysSoft(await contentOf(flags));
 }
 
 export const saysSoft = (text: string): boolean => /"soft":\s*true/.test(text);
 
-/** Why, in one line, from the flag's content: `{"by", "at", "reason"}`, each optional, or nothing at all. */
+/** The reason, in one line, from the flag's content: `{"by", "at", "reason"}`, each optional, or empty. */
 export async function drainCause(flags: readonly string[]): Promise<string> {
   return causeOf(await contentOf(flags));
 }
 
-/** Of the first flag that is there. */
+/** The content of the first flag that exists. */
 async function contentOf(flags: readonly string[]): Promise<string> {
   try {
     for (const flag of flags) {
@@ -35,7 +35,7 @@ async function contentOf(flags: readonly string[]): Promise<string> {
     }
     return "";
   } catch (error) {
-    // Undrained this very moment, or unreadable for the user that ExaBGP runs us as: the file's presence is what counts.
+    // Just undrained, or unreadable for the user as which ExaBGP runs us: only the file's existence matters.
     if (error instanceof Error && "code" in error) return "";
     throw error;
   }
@@ -46,7 +46,7 @@ export function causeOf(text: string): string {
   return `drained${by ? ` by ${by}` : ""}${at ? ` at ${at}` : ""}${reason ? `: ${reason}` : ""}`;
 }
 
-/** The flag may have been made by hand (`touch`, `echo`): anything that is not our JSON has no fields. */
+/** The fields of a flag; none if it was made by hand (`touch`, `echo`) and is not our JSON. */
 export function drainFields(text: string): Record<"by" | "at" | "reason", string> {
   let content: unknown;
   try {
@@ -57,7 +57,7 @@ export function drainFields(text: string): Record<"by" | "at" | "reason", string
   const field = (name: string) => {
     const value =
       typeof content === "object" && content !== null ? (content as Record<string, unknown>)[name] : undefined;
-    // Goes into the log and the terminal of `status`: one line, no control characters.
+    // Shown in the log and by `status`: one line, no control characters.
     return typeof value === "string"
       ? value
           .replace(/\p{Cc}+/gu, " ")

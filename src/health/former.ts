@@ -1,20 +1,20 @@
 import { readVip, type Vip } from "./options.ts";
 import type { SessionState } from "./sessions.ts";
 
-/** The state of 1,024 VIPs, the most that ober.yaml may have, is a third of this. */
+/** Three times the state of 1,024 VIPs, the most that ober.yaml may have. */
 const MOST_BYTES = 1024 * 1024;
 const MOST_VIPS = 1024;
 
 /**
- * VIPs that an earlier process of this node may have left announced and that are no longer ours: ExaBGP keeps the routes
- * of a helper that it replaces, and does not read its last words. Known from the state file that the earlier one left.
+ * VIPs that an earlier process of this node may have left announced and that are no longer ours, from its state file: ExaBGP
+ * keeps the routes of a helper that it replaces, and does not read its last commands.
  */
 export async function formerVips(stateFile: string, present: readonly Vip[]): Promise<readonly Vip[]> {
   try {
     const file = Bun.file(stateFile);
     return (await file.exists()) ? formerIn(await file.slice(0, MOST_BYTES).text(), present) : [];
   } catch (error) {
-    // What cannot be read tells of no VIPs: it must not keep the loop from its work.
+    // An unreadable file counts as one without VIPs: it must not stop the loop.
     if (error instanceof Error && "code" in error) return [];
     throw error;
   }
@@ -27,7 +27,7 @@ export function formerIn(state: string, present: readonly Vip[]): readonly Vip[]
   return [...former].slice(0, MOST_VIPS).flatMap((address) => readVip(address) ?? []);
 }
 
-/** What the earlier process announced, and what it had not finished to withdraw. Another version's file, or half a file, has none. */
+/** The VIPs that the earlier process announced or had not finished withdrawing; none from another version's file, or half a file. */
 function addressesIn(state: string): readonly string[] {
   const { vips, clearing } = parsed(state);
   const announced = Array.isArray(vips) ? vips.map((entry) => fieldsOf(entry)["vip"]) : [];
@@ -48,8 +48,8 @@ const fieldsOf = (value: unknown) =>
   (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
 
 /**
- * The sessions that an earlier process had heard to be up, where the same ExaBGP (process id `exabgp`) runs us both: it keeps them when it
- * replaces its helper, and does not tell the new one of them.
+ * The sessions that were up according to an earlier process, if the same ExaBGP (process id `exabgp`) runs both: it keeps them when it
+ * replaces its helper, but does not report them to the new one.
  */
 export async function formerSessions(stateFile: string, exabgp: number): Promise<readonly SessionState[]> {
   const file = Bun.file(stateFile);

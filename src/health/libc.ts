@@ -1,8 +1,8 @@
 import { dlopen, FFIType, ptr, read } from "bun:ffi";
 
 /**
- * The calls of the C library that the runtime lacks, or makes dear: datagram sockets for sd_notify(3), poll(2), and a rename
- * that needs neither `node:fs`, which takes as long to load as a fifth of the whole start, nor its pool of threads.
+ * Calls of the C library that the runtime lacks, or makes expensive: datagram sockets for sd_notify(3), poll(2), and a rename
+ * without `node:fs` (loading it takes a fifth of the whole start) and without its thread pool.
  */
 const LIBC = "libc.so.6";
 
@@ -13,7 +13,7 @@ const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const POLLOUT = 4;
 
-// Each symbol is compiled when it is opened; so each is opened when it is first needed.
+// A symbol is compiled when it is opened, so each is opened when first needed.
 const openRename = once(
   () => dlopen(LIBC, { rename: { args: [FFIType.ptr, FFIType.ptr], returns: FFIType.i32 } }).symbols,
 );
@@ -41,7 +41,7 @@ export function renameFile(from: string, to: string): boolean {
   return openRename().rename(ptr(source), ptr(target)) === 0;
 }
 
-/** A unix datagram socket; throws when there is none to be had. */
+/** A unix datagram socket; throws if none is available. */
 export function datagramSocket(): number {
   const { __errno_location } = openErrno();
   const socket = openSockets().socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -63,7 +63,7 @@ export function isWritable(file: number): boolean {
   const entry = new DataView(new ArrayBuffer(8));
   entry.setInt32(0, file, true);
   entry.setInt16(4, POLLOUT, true);
-  // With an error or a hang-up a write does not block either, and tells.
+  // After an error or a hang-up a write does not block either, and reports it.
   return openPoll().poll(ptr(entry), 1, 0) > 0;
 }
 

@@ -13,20 +13,20 @@ import { createWriter } from "./writer.ts";
 
 const BEAT_MS = 1_000;
 const STDOUT = 1;
-/** Reading ExaBGP's answers begins with the first decision, or after this long without one: its set-up would delay the decision. */
+/** Reading ExaBGP's answers begins with the first decision, or after this time without one: the set-up would delay the decision. */
 const ATTACH_MS = 30;
-/** ExaBGP answers within milliseconds: a stopping process waits so long for the next answer, and so long for all of them. */
+/** How long a stopping process waits for the next answer, and for all of them: ExaBGP answers within milliseconds. */
 const GOODBYE_MS = 250;
 const LONGEST_GOODBYE_MS = 1_500;
-/** The last state and the last words must not keep a process that has withdrawn everything; a disk or a reader may hang. */
+/** Limit for writing the last state and log lines, once everything is withdrawn: a disk or a reader may hang. */
 const CLOSING_MS = 1_000;
 
 /**
- * `ober health VIP...`, spawned by ExaBGP: checks, decides, speaks to ExaBGP, and proves to systemd that all of it lives.
- * stdout carries nothing but route commands; stderr one line for each transition.
+ * `ober health VIP...`, spawned by ExaBGP: checks, decides, commands ExaBGP, and proves to systemd that all of it works.
+ * stdout carries only route commands; stderr one line for each transition.
  *
- * It ends, always withdrawing first, when ExaBGP goes (end of stdin, a `shutdown` line, a broken pipe, another parent) or on
- * SIGTERM and SIGINT: exit 0. An exception is a bug: exit 70, with its stack.
+ * It always withdraws before it ends: with exit 0 when ExaBGP ends (end of stdin, a `shutdown` line, a broken pipe, another
+ * parent) or on SIGTERM and SIGINT. An exception is a bug: exit 70, with its stack.
  */
 export function runLoop(options: LoopOptions): Promise<number> {
   return new Promise((resolve) => start(options, resolve));
@@ -55,7 +55,7 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
         report.save(watches);
       },
       entered(watch, transition) {
-        // ExaBGP hears of it before anything else is done about it.
+        // Tell ExaBGP before anything else.
         const action = actionOf(transition);
         const last = transition.to === "stopped" ? "last" : undefined;
         if (action !== undefined) dialog.tell(watch.vips, action, now(), last);
@@ -72,7 +72,7 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
   let beat: Timer | undefined;
   let goodbye = () => {};
 
-  // Before the first word: whoever reads it may end us at once, and a route must not stay behind.
+  // Before the first command: its reader may end us at once, and a route must not be left behind.
   process.on("SIGTERM", () => stop("SIGTERM"));
   process.on("SIGINT", () => stop("SIGINT"));
   process.on("uncaughtException", fail);
@@ -107,7 +107,7 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
     watchdog.answered();
   }
 
-  /** Reads ExaBGP's answers, always: unread, they would fill its pipe and freeze it. */
+  /** Always reads ExaBGP's answers: unread, they would fill its pipe and freeze it. */
   async function listen(): Promise<void> {
     const decoder = new TextDecoder();
     let rest = "";
@@ -143,7 +143,7 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
     watchdog?.beat();
   }
 
-  /** Withdraws everything and ends. `exabgp` says whether it still reads what we write. */
+  /** Withdraws everything and ends. `exabgp`: whether it still reads our commands. */
   function stop(cause: string, exabgp: "reads" | "gone" = "reads", code = 0): void {
     if (stopped) return;
     stopped = true;

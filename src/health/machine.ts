@@ -1,9 +1,9 @@
 /**
- * When to announce and when to withdraw. Pure: the loop feeds it one event for each check and does what the transitions
- * say.
+ * When to announce and when to withdraw. Pure: the loop passes in one event for each check and carries out the
+ * transitions.
  *
- * The first phase is "unknown": whatever is decided first is a transition, so that a route that an earlier process left in
- * ExaBGP is cleared (ExaBGP keeps the routes of a process that died).
+ * The first phase is "unknown": so the first decision is always a transition, which clears a route that an earlier process
+ * left in ExaBGP (ExaBGP keeps the routes of a process that died).
  */
 export type Phase = "unknown" | "up" | "scarce" | "starved" | "leaving" | "down" | "drained" | "held" | "stopped";
 
@@ -14,13 +14,13 @@ export type Event =
   | { readonly type: "scarce"; readonly cause: string }
   /** HAProxy answers, and no RGW does. `stays`: as far as is known, no other node serves either; see domain/guard.ts. */
   | { readonly type: "starved"; readonly cause: string; readonly stays: boolean }
-  /** HAProxy is certainly gone: there is nothing to count. */
+  /** HAProxy is certainly gone: no counting. */
   | { readonly type: "dead"; readonly cause: string }
-  /** The operator takes the node out; whatever the check says. */
+  /** The operator takes the node out, regardless of the check. */
   | { readonly type: "drained"; readonly cause: string }
-  /** The node serves, and is not to attract clients yet; whatever the check says. */
+  /** The node must not attract clients yet, regardless of the check. */
   | { readonly type: "held"; readonly cause: string }
-  /** The check is good, and the node is about to be drained: routers shall prefer others as long as there are any. */
+  /** The check is good, but the node is about to be drained: routers should prefer other nodes while there are any. */
   | { readonly type: "leaving"; readonly cause: string }
   | { readonly type: "stop"; readonly cause: string };
 
@@ -33,7 +33,7 @@ export type Transition = { readonly from: Phase; readonly to: Phase; readonly ca
 
 export const INITIAL: State = { phase: "unknown", streak: 0 };
 
-/** The next state, and the transition when the phase changes. */
+/** The next state, and the transition if the phase changes. */
 export function step(state: State, event: Event, policy: Policy): readonly [State, Transition?] {
   if (state.phase === "stopped") return [state];
   switch (event.type) {
@@ -65,14 +65,15 @@ export function step(state: State, event: Event, policy: Policy): readonly [Stat
       return enter("down", -policy.fall, state, event.cause);
     case "drained":
     case "held":
-      // Afterwards the checks count from the beginning.
+      // Afterwards counting starts again.
       if (state.phase === event.type) return [{ ...state, streak: 0 }];
       return enter(event.type, 0, state, event.cause);
     case "leaving":
       if (state.phase === "leaving") return [{ ...state, streak: policy.rise }];
-      // What is not announced does not come in order to leave.
-      if (state.phase !== "up" && state.phase !== "scarce")
+      // A VIP that is not announced is not announced just to leave.
+      if (state.phase !== "up" && state.phase !== "scarce") {
         return step(state, { type: "drained", cause: event.cause }, policy);
+      }
       return enter("leaving", policy.rise, state, event.cause);
     case "stop":
       return enter("stopped", 0, state, event.cause);

@@ -9,15 +9,15 @@ const AF_UNIX = 1;
 const PATH_LIMIT = 108;
 
 /**
- * A sender to the socket at `path`; '@' at its beginning stands for an abstract socket. A message that is lost is only
- * told: the next second brings another, and if none arrives systemd acts.
+ * A sender to the socket at `path`; a leading '@' means an abstract socket. A lost message is only reported: the next
+ * second brings another, and if none arrives systemd acts.
  */
 export function openNotify(path: string): Notify {
   const address = socketAddress(path);
   const socket = datagramSocket();
   return (text) => {
     const trouble = sendDatagram(socket, text, address);
-    return trouble === undefined ? undefined : `systemd did not take '${text.split("\n")[0]}' at ${path}: ${trouble}`;
+    return trouble === undefined ? undefined : `systemd did not accept '${text.split("\n")[0]}' at ${path}: ${trouble}`;
   };
 }
 
@@ -28,7 +28,7 @@ export function socketAddress(path: string): Uint8Array {
   if (name.length === 0 || name.length >= PATH_LIMIT || !(abstract || path.startsWith("/"))) {
     throw new Error(`NOTIFY_SOCKET '${path}' is not the path of a socket`);
   }
-  // An abstract name begins with a zero byte and has no last one: its length is part of the name.
+  // An abstract name begins with a zero byte and has no terminating one: its length is part of the name.
   const address = new Uint8Array(2 + name.length + (abstract ? 0 : 1));
   address[0] = AF_UNIX;
   address.set(name, 2);

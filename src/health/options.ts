@@ -1,20 +1,20 @@
 import type { MapPlace } from "./serves.ts";
 
 /**
- * The arguments of `ober health`, read without citty: keepalived starts `health --once` every other second and ExaBGP's
- * start waits for the other form, and citty's parser alone is a fifth of what `curl` costs as a whole.
+ * The arguments of `ober health`, read without citty: keepalived starts `health --once` every two seconds, ExaBGP's start
+ * waits for the other form, and citty's parser alone takes a fifth of the time of a whole `curl`.
  */
 export type HealthOptions = OnceOptions | LoopOptions;
 
 type OnceOptions = {
   readonly once: true;
-  /** Any answer will do: only an HAProxy that hangs fails. */
+  /** Accept any answer: fail only if HAProxy hangs. */
   readonly alive: boolean;
   readonly url: Target;
   readonly timeoutMs: number;
-  /** Where to say that keepalived stands by; undefined when nobody is to be told. */
+  /** Where to report that keepalived is on standby; undefined to report nothing. */
   readonly map: MapPlace | undefined;
-  /** While this file exists, the node serves and the others are not to count on it; see `drain.ts`. */
+  /** While this file exists, the node serves but the others must not count on it; see `drain.ts`. */
   readonly hold: string;
 };
 
@@ -26,44 +26,44 @@ export type LoopOptions = {
   readonly timeoutMs: number;
   readonly rise: number;
   readonly fall: number;
-  /** Files that take the node out of traffic; the first that is there counts. */
+  /** Files that take the node out of traffic; the first that exists counts. */
   readonly drainFlags: readonly string[];
-  /** While this file exists, the node serves and is not announced; see `drain.ts`. */
+  /** While this file exists, the node serves but is not announced; see `drain.ts`. */
   readonly hold: string;
   readonly stateFile: string;
-  /** What happened, over reboots; see `history.ts`. */
+  /** The history, which survives reboots; see `history.ts`. */
   readonly historyFile: string;
-  /** Where to say what is served. */
+  /** Where to report what is served. */
   readonly map: MapPlace;
   /** Addresses of the other nodes, which are asked whether they serve; undefined where a node that has lost its RGWs withdraws whatever they do. */
   readonly peers: readonly string[] | undefined;
 };
 
-/** `prefix` is what is announced; `group` is the backend group that decides about it, "" for the whole node. */
+/** `prefix` is announced; `group` is the backend group that decides, "" for the whole node. */
 export type Vip = { readonly address: string; readonly prefix: string; readonly group: string };
 
-/** Where to ask. The parts of a URL that a raw HTTP/1.1 request needs. */
+/** The URL to check, in the parts that a raw HTTP/1.1 request needs. */
 export type Target = { readonly host: string; readonly port: number; readonly path: string; readonly text: string };
 
-/** What is wrong with the command line, for a UsageError; this folder knows no error classes. */
+/** A problem of the command line, for a UsageError; this folder has no error classes. */
 export type OptionsProblem = { readonly problem: string; readonly hint: string };
 
 const DEFAULT_URL = "http://127.0.0.1:8404/health";
 const DEFAULT_STATE_FILE = "/run/ober-bgp/health.json";
 const HAPROXY_SOCKET = "/run/ober/haproxy.sock";
 
-/** keepalived gives its script one second; answering before it does keeps the reason in the log. */
+/** keepalived ends its script after one second; answering earlier keeps the reason in the log. */
 const ONCE_TIMEOUT_MS = 800;
 
 /**
  * A stalled HAProxy is withdrawn after at most interval + fall x timeout = 650 ms; HAProxy answers `/health` in well
- * under a millisecond, so three misses of 150 ms each in a row are no hiccup. Five checks a second cost a few thousandths
+ * under a millisecond, so three misses of 150 ms each in a row are not a hiccup. Five checks a second cost a few thousandths
  * of a core; a crash does not wait for them.
  */
 const DEFAULTS = { "--interval-ms": 200, "--timeout-ms": 150, "--rise": 2, "--fall": 3 } as const;
 const LIMITS = { "--interval-ms": 60_000, "--timeout-ms": 60_000, "--rise": 100, "--fall": 100 } as const;
 
-/** Reads the words after `health`; anything but a complete, known command line is a problem. */
+/** Reads the words after `health`; returns a problem unless the command line is complete and known. */
 export function readOptions(words: readonly string[], executable: string): HealthOptions | OptionsProblem {
   const numbers: Record<keyof typeof DEFAULTS, number | undefined> = {
     "--interval-ms": undefined,
@@ -128,7 +128,7 @@ export function readOptions(words: readonly string[], executable: string): Healt
     return problem(`'${texts["--url"]}' is not a URL that can be checked`, `give one like ${DEFAULT_URL}`);
   const map = { socket: texts["--socket"], map: texts["--map"] };
   if (once) {
-    if (vips.length > 0) return problem("`--once` checks this node and takes no VIP");
+    if (vips.length > 0) return problem("`--once` checks this node and does not take a VIP");
     const timeoutMs = numbers["--timeout-ms"] ?? ONCE_TIMEOUT_MS;
     return { once, alive, url, timeoutMs, map: standsBy ? map : undefined, hold: texts["--hold"] };
   }
@@ -152,7 +152,7 @@ export function readOptions(words: readonly string[], executable: string): Healt
   };
 }
 
-/** The place to ask about one group: `<url>/<group>`; the node as a whole is `<url>` itself. */
+/** The URL of one group: `<url>/<group>`; for the whole node, `<url>` itself. */
 export function targetOf(url: Target, group: string): Target {
   return group === "" ? url : { ...url, path: `${url.path}/${group}`, text: `${url.text}/${group}` };
 }
@@ -172,9 +172,9 @@ function readTarget(text: string): Target | undefined {
   return { host: match[1].replace(/^\[|\]$/g, ""), port, path: match[3] ?? "/", text };
 }
 
-/** A VIP as the command line names it, ADDRESS or ADDRESS@GROUP; undefined for anything else. */
+/** A VIP as written on the command line, ADDRESS or ADDRESS@GROUP; undefined for anything else. */
 export function readVip(word: string): Vip | undefined {
-  // The group becomes part of a URL and of log lines: only what ober.yaml allows as a name of a backend group.
+  // The group becomes part of a URL and of log lines: allow only what ober.yaml allows as a group's name.
   const match = /^([0-9a-fA-F:.]+)(?:@([\w.-]+))?$/.exec(word);
   if (!match?.[1]) return undefined;
   const [, address, group = ""] = match;

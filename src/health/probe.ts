@@ -2,14 +2,14 @@ import type { Socket } from "bun";
 import type { Target } from "./options.ts";
 
 /**
- * One check of HAProxy over a held keep-alive connection, as raw HTTP/1.1: it starts faster than `fetch` or `node:net`,
- * and the held connection is the sentinel. The kernel closes it the moment HAProxy dies, so a crash is an event.
+ * One check of HAProxy over a keep-alive connection, as raw HTTP/1.1, which starts faster than `fetch` or `node:net`. The
+ * idle connection is the sentinel: the kernel closes it the moment HAProxy dies, so a crash is an event.
  *
- * What went wrong matters to the caller:
- * - "refused": nothing listens. HAProxy is dead, there is nothing to count.
+ * The kinds of failure:
+ * - "refused": nothing listens. HAProxy is dead, at once.
  * - "closed": the connection broke before the answer. A dying process closes its descriptors in any order, and a reload
- *   closes connections that it has not served, so this says nothing yet: ask again at once.
- * - "timeout", "status", "malformed": a failure like any other.
+ *   closes connections that it has not served, so this proves nothing: ask again at once.
+ * - "timeout", "status", "malformed": an ordinary failure.
  */
 export type ProbeResult =
   | { readonly ok: true; readonly servers?: Servers; readonly latencyMs: number }
@@ -24,16 +24,16 @@ export type ProbeResult =
 export type Servers = { readonly alive: number; readonly low: number; readonly high: number };
 
 export type Prober = {
-  /** Asks once; never throws for a network reason. One at a time. */
+  /** Asks once. Network failures never throw. One call at a time. */
   probe(timeoutMs: number): Promise<ProbeResult>;
-  /** Ends the connection without a call of `onLost`. */
+  /** Ends the connection without calling `onLost`. */
   close(): void;
 };
 
 type Connection = {
   /** The socket once it is open. */
   socket: Socket<Connection> | undefined;
-  /** What the server sent since the last request. */
+  /** The bytes received since the last request. */
   received: string;
   /** Ends the probe that waits on this connection; absent while it is idle. */
   settle: ((result: Outcome) => void) | undefined;
@@ -44,10 +44,10 @@ type Outcome =
   | { ok: true; servers?: Servers }
   | { ok: false; kind: Exclude<ProbeResult, { ok: true }>["kind"]; reason: string };
 
-/** More than any answer to `/health`; a server that sends more is not the one we know. */
+/** More than any answer to `/health`; a server that sends more is not ours. */
 const LONGEST_ANSWER = 16_384;
 
-/** A prober of `target`. `onLost` is called when the idle connection ends: the server is gone, or reloads. */
+/** A prober of `target`. Calls `onLost` when the idle connection ends: the server is gone, or reloads. */
 export function createProber(target: Target, onLost: () => void): Prober {
   const request = `GET ${target.path} HTTP/1.1\r\nhost: ${target.host}\r\nuser-agent: ober\r\n\r\n`;
   let held: Connection | undefined;
@@ -75,7 +75,7 @@ export function createProber(target: Target, onLost: () => void): Prober {
   const handlers = {
     open(socket: Socket<Connection>) {
       const connection = socket.data;
-      // The probe gave up while the connection was being made.
+      // The probe timed out while connecting.
       if (connection.settle === undefined) {
         socket.terminate();
         return;
@@ -90,7 +90,7 @@ export function createProber(target: Target, onLost: () => void): Prober {
       if (answer === undefined) return;
       const unasked = connection.settle === undefined;
       connection.received = "";
-      // Before the connection is dropped, which would count as its end without an answer.
+      // Settle before dropping the connection, which would count as an end without an answer.
       end(connection, answer.outcome);
       if (answer.last || unasked) drop(connection);
     },
@@ -113,7 +113,7 @@ export function createProber(target: Target, onLost: () => void): Prober {
   const connect = (settle: (outcome: Outcome) => void) => {
     const connection: Connection = { socket: undefined, received: "", settle };
     held = connection;
-    // `connectError` has told everything by the time this promise rejects with the same error.
+    // `connectError` has already reported the error with which this promise rejects.
     Bun.connect<Connection>({ hostname: target.host, port: target.port, data: connection, socket: handlers }).catch(
       (error) => end(connection, connectFailure(error, target)),
     );
@@ -156,7 +156,7 @@ export function createProber(target: Target, onLost: () => void): Prober {
   }
 }
 
-/** The answer in `text`, or undefined while it is incomplete. `last` says that the connection cannot be used again. */
+/** The answer in `text`; undefined while it is incomplete. `last`: the connection cannot be used again. */
 export function readAnswer(text: string): { readonly outcome: Outcome; readonly last: boolean } | undefined {
   const headEnd = text.indexOf("\r\n\r\n");
   if (headEnd < 0) {

@@ -3,24 +3,24 @@ import type { Dialog } from "./dialog.ts";
 import { type MapPlace, setMapKey } from "./serves.ts";
 import type { Watch } from "./watch.ts";
 
-/** Tells the other nodes what this one announces, over HAProxy: at each change, and each second so that it counts. */
+/** Tells the other nodes through HAProxy what this node announces: at each change, and each second so that it stays valid. */
 export type Publisher = {
-  /** Something may have changed: tells it if so. */
+  /** Publishes changes, if there are any. */
   changed(watches: readonly Watch[]): void;
-  /** To be called each second. */
+  /** Call each second. */
   beat(watches: readonly Watch[]): void;
-  /** The last word: nothing is served any more. */
+  /** Publishes that nothing is served any longer. */
   close(): Promise<unknown>;
 };
 
-/** `hasSession` says whether any router has a session: without one a route reaches nobody, whatever ExaBGP acknowledged. */
+/** `hasSession` tells whether any router has a session: without one no router gets a route, even if ExaBGP acknowledged it. */
 export function createPublisher(place: MapPlace, dialog: Dialog, hasSession: () => boolean): Publisher {
   const since = new Map<string, number>();
   let told = "";
   let telling: Promise<unknown> | undefined;
 
   const say = (serves: Serves) => {
-    // HAProxy is asked one thing at a time: while it hangs, nothing piles up, and the next beat tells what is true then.
+    // One request to HAProxy at a time: while it hangs nothing piles up, and the next beat publishes the state of that moment.
     if (telling !== undefined) return;
     told = Object.keys(serves.vips).join(" ");
     telling = setMapKey(place, SERVES_KEY, servesText(serves)).finally(() => {
@@ -45,7 +45,7 @@ export function createPublisher(place: MapPlace, dialog: Dialog, hasSession: () 
 
 const seconds = () => Math.floor(Date.now() / 1000);
 
-/** What is served now; `since` is kept in step with it: a VIP that was away begins anew. */
+/** What is served now. Updates `since`: a VIP that was away starts again. */
 function served(
   since: Map<string, number>,
   seen: { readonly watches: readonly Watch[]; readonly dialog: Dialog; readonly session: boolean; readonly at: number },

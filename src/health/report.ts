@@ -10,41 +10,41 @@ import { causeKind, LATENCY_BOUNDS_MS } from "./tally.ts";
 import type { Watch } from "./watch.ts";
 import { createWriter } from "./writer.ts";
 
-/** What people learn about the loop: the log on stderr and the state file. */
+/** The loop's reports to people: the log on stderr and the state file. */
 export type Report = {
   checked(result: ProbeResult): void;
   entered(watch: Watch, transition: Transition): void;
   /** A line from ExaBGP that may be about a session. */
   heard(line: string): void;
-  /** Sessions that an earlier process of the same ExaBGP had heard of: ExaBGP does not tell again of one that is up. */
+  /** Sessions known to an earlier process of the same ExaBGP: ExaBGP does not report again one that is up. */
   adopt(sessions: readonly SessionState[]): void;
-  /** Whether any router has a session, as far as ExaBGP has said. */
+  /** Whether any router has a session, as far as ExaBGP has reported. */
   readonly hasSession: boolean;
-  /** The state file no longer says how things are. */
+  /** Marks the state file as out of date. */
   changed(): void;
-  /** To be called each second: writes the state when it is old. */
+  /** Call each second: writes the state when it is old. */
   beat(watches: readonly Watch[]): void;
-  /** Writes the state if it changed and the last writing is not too near. */
+  /** Writes the state if it changed and was not written too recently. */
   save(watches: readonly Watch[]): void;
-  /** The last words in the state file, after everything that is being written. */
+  /** Writes the final state, after all pending writes. */
   close(watches: readonly Watch[]): Promise<void>;
-  /** One line to the log of ExaBGP's unit. */
+  /** Writes one line to the log of ExaBGP's unit. */
   log(line: string): void;
-  /** Logs a trouble once when it begins and once when it ends, not each second. */
+  /** Logs a problem once when it begins and once when it ends, not each second. */
   complain(about: string, trouble: string | undefined): void;
 };
 
-/** The state is written so often though nothing changes, so that a reader can tell a live process from a dead one. */
+/** How often to write the state even if nothing changes, so that a reader can tell a live process from a dead one. */
 const BEATS_PER_STATE = 5;
-/** A flapping server changes the file no more often than this; and the first decision comes before the first file. */
+/** A flapping server changes the file at most this often, and the first decision comes before the first file. */
 const STATE_SPACING_MS = 100;
 const TRANSITIONS_KEPT = 20;
-/** A disk that hangs must cost neither memory nor the goodbye. */
+/** A disk that hangs must cost neither memory nor the final withdrawal. */
 const NOTES_WAITING = 50;
 const LAST_NOTE_MS = 200;
 
 const STDERR = 2;
-/** What is known to fit where anything does. */
+/** A write of this size fits whenever the descriptor is writable at all. */
 const LONGEST_LINE = 4_000;
 
 const VERBS = {
@@ -79,7 +79,7 @@ export function createReport(options: LoopOptions, dialog: Dialog, room: Room): 
   let saying: Promise<void> = Promise.resolve();
 
   const stderr = createWriter(Bun.stderr, (error) => {
-    // A log that cannot be written (its reader gone, its disk full) is no reason to stop announcing, and there is nobody to tell.
+    // Ignore a log that cannot be written (reader gone, disk full): announcements must go on.
     if (error.code === undefined) throw error;
   });
 
@@ -143,7 +143,7 @@ export function createReport(options: LoopOptions, dialog: Dialog, room: Room): 
     },
     async close(watches) {
       await writing;
-      // At a reload ExaBGP starts the successor while this process still waits for its last answer.
+      // At a reload, ExaBGP starts the successor while this process still waits for its last answer.
       const { isWrittenByAnother } = await import("./state.ts");
       if (!(await isWrittenByAnother(options.stateFile))) await write(watches);
       await Promise.race([noting, Bun.sleep(LAST_NOTE_MS)]);
@@ -184,7 +184,7 @@ export function createReport(options: LoopOptions, dialog: Dialog, room: Room): 
   async function write(watches: readonly Watch[]): Promise<void> {
     writtenAt = performance.now();
     isOld = false;
-    // Loaded with the first writing, not before the first decision.
+    // Loaded with the first write, not before the first decision.
     const { writeState } = await import("./state.ts");
     report.complain("state", await writeState(options.stateFile, snapshot(watches)));
   }

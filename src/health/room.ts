@@ -1,9 +1,9 @@
 /**
- * Whether a descriptor takes a write now. A write to a pipe or socket that is full stops this process with all its timers
- * (Bun writes as the descriptor was given, and ours block), so nothing is written without having asked.
+ * Whether a descriptor can be written to now. A write to a full pipe or socket stops this process with all its timers (Bun uses
+ * descriptors as they are, and ours block), so every write asks first.
  */
 export type Room = {
-  /** Loads what `has` needs: not before the first decision, which it would delay by a quarter. */
+  /** Loads what `has` needs. Call it after the first decision, which it would delay by a quarter. */
   load(): Promise<void>;
   /** Whether up to 4,096 bytes fit. True before `load` is done. */
   has(file: number): boolean;

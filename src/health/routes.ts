@@ -4,7 +4,7 @@ import type { Vip } from "./options.ts";
 /** `demote` announces as the last choice. */
 export type Action = "announce" | "demote" | "withdraw";
 
-/** What a transition means for the routes; undefined when they already are as it wants them (down -> drained). */
+/** What a transition means for the routes; undefined if they need no change (down -> drained). */
 export function actionOf({ from, to }: Transition): Action | undefined {
   if (to === "up") return "announce";
   if (isDemoted(to)) return isDemoted(from) ? undefined : "demote";
@@ -13,7 +13,7 @@ export function actionOf({ from, to }: Transition): Action | undefined {
 
 const isDemoted = (phase: Phase) => phase === "scarce" || phase === "starved" || phase === "leaving";
 
-/** GRACEFUL_SHUTDOWN, RFC 8326, and for routers that do not know it a metric that is worse than any. */
+/** GRACEFUL_SHUTDOWN (RFC 8326) and, for routers that do not know it, the worst metric. */
 const LAST_CHOICE = " med 4294967295 community [ 65535:0 ]";
 
 /** One command of ExaBGP's text API. `self` is the address of each session, so one command serves every neighbor. */
@@ -22,7 +22,7 @@ export function routeCommand(action: Action, { prefix }: Pick<Vip, "prefix">): s
   return `${action} route ${prefix} next-hop self\n`;
 }
 
-/** The commands that carry a transition out, one line for each VIP; "" when there is nothing to say. */
+/** The commands that carry out a transition, one line for each VIP; "" if there are none. */
 export function routeCommands(transition: Transition, vips: readonly Pick<Vip, "prefix">[]): string {
   const action = actionOf(transition);
   return action === undefined ? "" : vips.map((vip) => routeCommand(action, vip)).join("");

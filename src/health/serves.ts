@@ -1,4 +1,4 @@
-/** The door to the map in HAProxy's memory (domain/serves.ts), for the health loop, keepalived's check and the commands that leave. */
+/** Writes the map in HAProxy's memory (domain/serves.ts), for the health loop, keepalived's check and the commands that leave traffic. */
 export type MapPlace = {
   /** HAProxy's runtime socket. */
   readonly socket: string;
@@ -6,12 +6,12 @@ export type MapPlace = {
   readonly map: string;
 };
 
-/** A HAProxy that hangs must hold up neither a check nor memory: one command at a time, and no longer than this. */
+/** An HAProxy that hangs must delay no check and cost no memory: one command at a time, for at most this long. */
 const TELL_MS = 500;
 
 /**
- * Sets a key of the map in HAProxy's memory over its runtime socket; see HAProxy's management guide, "set map". Returns whether HAProxy took
- * it; never throws for a reason that lies in HAProxy.
+ * Sets a key of the map in HAProxy's memory over its runtime socket; see HAProxy's management guide, "set map". Returns whether HAProxy accepted
+ * it. Failures of HAProxy never throw.
  */
 export function setMapKey(place: MapPlace, key: string, value: string): Promise<boolean> {
   return new Promise((resolve) => {
@@ -34,7 +34,7 @@ export function setMapKey(place: MapPlace, key: string, value: string): Promise<
         },
         data(socket, chunk) {
           said += chunk.toString("latin1").slice(0, 256);
-          // An empty line ends the answer; an error stands before it.
+          // An empty line ends the answer; an error precedes it.
           if (said.endsWith("\n\n") || said === "\n") end(said.trim() === "", socket);
         },
         close(socket) {

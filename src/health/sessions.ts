@@ -1,25 +1,25 @@
 /**
- * What ExaBGP says of its sessions (`neighbor-changes` of its configuration): who is connected, and why a session ended. It
- * writes that nowhere else below its debug level, and a router's NOTIFICATION is the only thing that tells a wrong AS number.
+ * ExaBGP's reports on its sessions (`neighbor-changes` in its configuration): which are connected, and why a session ended.
+ * Outside its debug level it reports this only here, and only a router's NOTIFICATION reveals a wrong AS number.
  */
 export type SessionState = {
   readonly neighbor: string;
   /** ExaBGP's words: TCP is "connected" before BGP is "up". */
   readonly state: "connected" | "up" | "down";
   readonly since: string;
-  /** Why it last went down, in ExaBGP's words; a NOTIFICATION is kept over the plain failures after it. Absent while it is up. */
+  /** Why it last went down, in ExaBGP's words. A NOTIFICATION is kept in preference to later plain failures. Absent while it is up. */
   readonly reason?: string;
 };
 
 export type Sessions = {
-  /** A line from ExaBGP. Returns the session that it is about, and whether that one came or went with it. */
+  /** Takes a line from ExaBGP. Returns the session that it is about, and whether it came up or went down. */
   hear(line: string, at: Date): { readonly turned: SessionState | undefined } | undefined;
-  /** What was known before; a word that was heard since counts more. */
+  /** Adds earlier knowledge; reports heard since take precedence. */
   adopt(states: readonly SessionState[]): void;
   readonly states: readonly SessionState[];
 };
 
-/** More neighbors than any node has; ExaBGP may also listen, and anybody may connect. */
+/** More neighbors than any node has: ExaBGP may also listen, and any machine may connect. */
 const MOST_NEIGHBORS = 64;
 
 export function createSessions(): Sessions {
@@ -32,7 +32,7 @@ export function createSessions(): Sessions {
       const before = states.get(neighbor);
       if (before === undefined && states.size >= MOST_NEIGHBORS) return { turned: undefined };
       const reason = state === "up" ? undefined : weightier(before?.reason, said && reasonIn(said));
-      // An attempt each second is no change: the session has been down since it went down.
+      // Another attempt is not a change: the session has been down since it went down.
       const since = before && isUp(before.state) === isUp(state) ? before.since : at.toISOString();
       const now = { neighbor, state, since, ...(reason === undefined ? {} : { reason }) };
       states.set(neighbor, now);
@@ -50,7 +50,7 @@ export function createSessions(): Sessions {
 
 const isUp = (state: SessionState["state"]) => state === "up";
 
-/** An expired hold time is what a cut or a firewall looks like; the others name something that is configured. */
+/** An expired hold time means a broken path or a firewall; the others name something that is configured. */
 export const TELLING = /^NOTIFICATION(?!.*hold time expired)/;
 
 function weightier(before: string | undefined, now: string | undefined): string | undefined {
@@ -58,21 +58,21 @@ function weightier(before: string | undefined, now: string | undefined): string 
   return before !== undefined && TELLING.test(before) && !TELLING.test(now) ? before : now;
 }
 
-/** ExaBGP's own words are some dozens; the rest is what a router sent. */
+/** ExaBGP's own words are short; the rest comes from a router. */
 const LONGEST_REASON = 1024;
 
 /** `peer reset, message [notification received (2,2)] error[...]` in a few words. */
 export function reasonIn(line: string): string {
   const said = line.slice(0, LONGEST_REASON);
   const [, direction, code, subcode] = /notification (received|sent)\D*\((\d+),(\d+)\)/i.exec(said) ?? [];
-  // ExaBGP's own goodbye, at a reload for one, explains nothing.
+  // A Cease by ExaBGP itself, such as at a reload, explains nothing.
   if (direction === "sent" && code === "6") return "ended by this node";
   if (direction !== undefined) return `NOTIFICATION ${direction}: ${meaningOf(Number(code), Number(subcode))}`;
   const error = /error\[(.*)\]$/.exec(said)?.[1];
   return (error ?? said).replace(/\p{Cc}+/gu, " ").slice(0, 200);
 }
 
-/** RFC 4271, section 4.5, and RFC 4486, 8538 and 9384 for code 6: those that a wrong configuration leads to. */
+/** Meanings by RFC 4271, section 4.5, and RFC 4486, 8538 and 9384 for code 6: those that a wrong configuration causes. */
 const MEANINGS: Readonly<Record<string, string>> = {
   "2,2": "the AS number is not the one that the other side expects",
   "2,3": "the router id is refused",
@@ -86,13 +86,13 @@ const MEANINGS: Readonly<Record<string, string>> = {
   "6,2": "the session is shut down on the router",
   "6,3": "the neighbor was removed on the router",
   "6,4": "the session was reset on the router",
-  "6,5": "the router does not take this connection",
+  "6,5": "the router rejects this connection",
   "6,7": "two connections at once",
   "6,9": "the router was reset",
   "6,10": "BFD lost the node",
 };
 
-/** What a NOTIFICATION with these numbers says. */
+/** The meaning of a NOTIFICATION with these numbers. */
 export function meaningOf(code: number, subcode: number): string {
   return MEANINGS[`${code},${subcode}`] ?? `code ${code}, subcode ${subcode}`;
 }

@@ -1,10 +1,10 @@
 import { EVERY_VIP, SERVES_KEY, servesText } from "../domain/serves.ts";
 import { type MapPlace, setMapKey } from "./serves.ts";
 
-/** Clock ticks a second in proc(5); 100 on every machine that Linux calls x86-64 or arm64. */
+/** Clock ticks per second in proc(5): 100 on Linux on x86-64 and arm64. */
 const TICKS = 100;
 
-/** Tells the other nodes that keepalived, which runs this process, takes over here. Whether that succeeds does not change the check. */
+/** Tells the other nodes that keepalived, which runs this process, can take over here. A failure does not affect the check. */
 export async function sayStandsBy(place: MapPlace): Promise<void> {
   const at = Math.floor(Date.now() / 1000);
   const seconds = await ageOfParent();
@@ -12,7 +12,7 @@ export async function sayStandsBy(place: MapPlace): Promise<void> {
   await setMapKey(place, SERVES_KEY, servesText({ at, vips: { [EVERY_VIP]: at - seconds } }));
 }
 
-/** Seconds since keepalived started; undefined where it has ended meanwhile. */
+/** Seconds since keepalived started; undefined if it has ended meanwhile. */
 async function ageOfParent(): Promise<number | undefined> {
   const [stat, uptime] = await Promise.all([read(`/proc/${process.ppid}/stat`), read("/proc/uptime")]);
   return stat === undefined || uptime === undefined ? undefined : ageIn(stat, uptime);
@@ -20,7 +20,7 @@ async function ageOfParent(): Promise<number | undefined> {
 
 /** Seconds from the start of the process in `stat` (proc_pid_stat(5), field 22) until `uptime` (proc_uptime(5)). */
 export function ageIn(stat: string, uptime: string): number {
-  // The second field is the program's name in parentheses, and may hold anything.
+  // The second field is the program's name in parentheses, and may contain anything.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return Math.max(0, Math.floor(Number(uptime.split(" ")[0]) - Number(fields[19]) / TICKS));
 }

@@ -1,7 +1,7 @@
 import { type HealthOptions, readOptions } from "./options.ts";
 import { createProber } from "./probe.ts";
 
-/** Runs `ober health` for a command line that is complete and known, and returns its exit code; undefined for any other. */
+/** Runs `ober health` if the command line is complete and known, and returns its exit code; otherwise undefined. */
 export function startHealth(words: readonly string[]): Promise<number> | undefined {
   const options = readOptions(words, process.execPath);
   return "problem" in options ? undefined : runHealth(options);
@@ -9,7 +9,7 @@ export function startHealth(words: readonly string[]): Promise<number> | undefin
 
 export async function runHealth(options: HealthOptions): Promise<number> {
   if (!options.once) {
-    // ExaBGP leaves its children a umask by which nobody but root could read the state, which holds no secret.
+    // With the umask that ExaBGP gives its children, only root could read the state, which has no secrets.
     process.umask(0o022);
     const { runLoop } = await import("./loop.ts");
     return runLoop(options);

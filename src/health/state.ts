@@ -2,21 +2,21 @@ import { renameFile } from "./libc.ts";
 import type { SessionState } from "./sessions.ts";
 
 /**
- * What `ober health` keeps in its state file (`/run/ober-bgp/health.json`) for `status`, `why` and the metrics. Times are
- * ISO 8601. The file outlives the process, so a reader must look at `stopped`, and at `pid` and `updatedAt` as well: a
- * process that was killed could not write that it stopped, and a living one writes every few seconds.
+ * The state file of `ober health` (`/run/ober-bgp/health.json`) for `status`, `why` and the metrics. Times are ISO 8601. The
+ * file outlives the process, so readers must check `stopped`, and also `pid` and `updatedAt`: a killed process could not
+ * write that it stopped, and a living one writes every few seconds.
  */
 export type HealthState = {
   readonly pid: number;
-  /** Process id of the ExaBGP that runs it: what was said of its sessions holds as long as that one lives. */
+  /** Process id of the ExaBGP that runs it: its sessions' states are valid as long as that process lives. */
   readonly exabgp?: number;
   readonly startedAt: string;
   readonly updatedAt: string;
-  /** The process ended in good order; nothing is announced. */
+  /** The process ended cleanly; nothing is announced. */
   readonly stopped: boolean;
   readonly url: string;
   readonly vips: readonly VipState[];
-  /** VIPs of an earlier process whose withdrawal ExaBGP has not confirmed yet; a successor goes on with them. */
+  /** VIPs of an earlier process whose withdrawal ExaBGP has not confirmed yet; a successor continues to withdraw them. */
   readonly clearing?: readonly string[];
   /** The latest check of any group; absent before the first. */
   readonly lastProbe?: {
@@ -33,33 +33,33 @@ export type HealthState = {
     readonly ackErrors: number;
     readonly ackTimeouts: number;
   };
-  /** How long the checks took: how many up to each of LATENCY_BOUNDS_MS, and beyond the last; their sum. */
+  /** Durations of the checks: how many up to each of LATENCY_BOUNDS_MS, and beyond the last; and their sum. */
   readonly latency?: { readonly counts: readonly number[]; readonly sumMs: number };
   /** How often each kind of transition happened, by `causeKind`. */
   readonly causes?: Readonly<Record<string, number>>;
   /** The newest last, 20 at most. */
   readonly transitions: readonly TransitionState[];
-  /** What ExaBGP has said of its sessions since the process began; nothing of one that was up before. */
+  /** ExaBGP's reports on its sessions since the process began; none for a session that was up before. */
   readonly sessions?: readonly SessionState[];
 };
 
 export type VipState = {
   readonly vip: string;
-  /** "" when the node as a whole decides. */
+  /** "" if the whole node decides. */
   readonly group: string;
   /** ober wants this VIP announced. */
   readonly announced: boolean;
-  /** It is announced as the last choice, because the node is about to be drained. */
+  /** Announced as the last choice, because the node is about to be drained. */
   readonly leaving?: true;
   /** It is announced as the last choice, because fewer RGWs answer than `min_servers`. */
   readonly scarce?: true;
   /** It is announced as the last choice, because no RGW answers and no other node is known to serve: clients get 503. */
   readonly starved?: true;
-  /** ExaBGP confirmed that it did what ober wants. */
+  /** ExaBGP confirmed ober's present wish. */
   readonly acknowledged: boolean;
   readonly since: string;
   readonly cause: string;
-  /** Why there is no acknowledgement; absent when there is one or it is not overdue. */
+  /** Why there is no acknowledgement; absent if there is one, or if it is not overdue. */
   readonly problem?: string;
 };
 
@@ -72,7 +72,7 @@ export type TransitionState = {
   readonly cause: string;
 };
 
-/** Whether the file is that of another process by now. What cannot be read belongs to nobody. */
+/** Whether the file belongs to another process by now. An unreadable file belongs to none. */
 export async function isWrittenByAnother(path: string): Promise<boolean> {
   const file = Bun.file(path);
   const pid = (await file.exists()) ? /^\{"pid":(\d+),/.exec(await file.text())?.[1] : undefined;
@@ -80,8 +80,8 @@ export async function isWrittenByAnother(path: string): Promise<boolean> {
 }
 
 /**
- * Replaces the file in one step, so that a reader sees the old or the new state and never a part. Returns what went wrong,
- * because a full or missing /run must not stop the announcements: the caller says it once.
+ * Replaces the file in one step, so that readers see the old or the new state, never a part. Returns what went wrong instead
+ * of throwing, because a full or missing /run must not stop the announcements; the caller reports it once.
  */
 export async function writeState(path: string, state: HealthState): Promise<string | undefined> {
   const temporary = `${path}.${process.pid}`;

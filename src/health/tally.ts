@@ -1,8 +1,8 @@
-/** How the health loop counts, for the metrics. Apart from the state file, whose writer is loaded after the first decision. */
-/** HAProxy answers in a fraction of a millisecond; 150 ms is where a check fails. */
+/** The health loop's counters for the metrics. Separate from the state file, whose writer is loaded after the first decision. */
+/** HAProxy answers in a fraction of a millisecond; a check fails at 150 ms. */
 export const LATENCY_BOUNDS_MS = [0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 150] as const;
 
-/** The cause of a transition as one of a few words, for counting: its text names times and people. */
+/** The cause of a transition as one of a few words, for counting: its text contains times and names. */
 export function causeKind({ to, cause }: { readonly to: string; readonly cause: string }): string {
   if (to === "up") return "recovered";
   if (to === "scarce" || to === "starved" || to === "drained" || to === "held" || to === "stopped") return to;

@@ -3,7 +3,7 @@ import { type Event, INITIAL, type State, step, type Transition } from "./machin
 import { type LoopOptions, targetOf, type Vip } from "./options.ts";
 import { createProber, NO_RGW, type ProbeResult, type Servers } from "./probe.ts";
 
-/** One backend group and its VIPs: checks it again and again, and passes on what comes of it. */
+/** Checks one backend group continually, and passes on the transitions of its VIPs. */
 export type Watch = {
   readonly group: string;
   readonly vips: readonly Vip[];
@@ -23,14 +23,14 @@ export type WatchListener = {
 };
 
 /**
- * How often to ask again when the connection broke before the answer: that decides nothing. A dying HAProxy may close its
+ * How often to ask again if the connection broke before the answer, which decides nothing: a dying HAProxy may close its
  * listener a little after its connections, and a reloading one closes connections that it has not served.
  */
 const BROKEN_RETRIES = 20;
 const BROKEN_RETRY_MS = 1;
-/** A server that closes every idle connection must not make us ask without pause. */
+/** The pause if a server closes every idle connection. */
 const LOSS_SPACING_MS = 10;
-/** While nothing is decided the checks follow each other without pause, but not for ever. */
+/** How many checks may follow each other without pause while nothing is decided. */
 const HASTY_CHECKS = 10;
 
 export function createWatch(group: string, options: LoopOptions, listener: WatchListener): Watch {
@@ -84,7 +84,7 @@ export function createWatch(group: string, options: LoopOptions, listener: Watch
     listener.entered(watch, transition);
   }
 
-  /** Whether the next check follows without pause: nothing is decided yet, or a deadline that passed was pause enough. */
+  /** Whether the next check follows without pause: nothing is decided yet, or the last one timed out, which was pause enough. */
   function hurries(result: ProbeResult): boolean {
     if (state.phase === "unknown") return checks < HASTY_CHECKS;
     return state.phase === "up" && !result.ok && result.kind === "timeout";
@@ -124,7 +124,7 @@ export function createWatch(group: string, options: LoopOptions, listener: Watch
     };
   }
 
-  /** The sentinel: HAProxy closed the idle connection. It died or reloads; the next check tells, now. */
+  /** The sentinel: HAProxy closed the idle connection, because it died or reloads. Check at once. */
   function onLost(): void {
     const sinceLast = performance.now() - lostAt;
     lostAt = performance.now();

@@ -3,18 +3,18 @@ import type { Notify } from "./notify.ts";
 import type { Watch } from "./watch.ts";
 
 /**
- * What systemd is told. The unit has `Type=notify`, `NotifyAccess=all` and `WatchdogSec=`: it is ready when ExaBGP confirmed
- * the first decision, and it is killed when the chain from check to ExaBGP no longer completes, because ExaBGP itself keeps
+ * Notifications to systemd. The unit has `Type=notify`, `NotifyAccess=all` and `WatchdogSec=`: it is ready once ExaBGP has
+ * confirmed the first decision, and is killed if the chain from check to ExaBGP no longer completes, because ExaBGP would keep
  * the routes of a process that hangs.
  */
 export type Watchdog = {
-  /** To be called when ExaBGP answered. Feeds what the last beat could not. */
+  /** Call when ExaBGP has answered: feeds the watchdog if the last beat could not. */
   answered(): void;
-  /** To be called each second. Feeds systemd when since its last meal every group was checked and ExaBGP confirmed something. */
+  /** Call each second: feeds the watchdog if every group was checked and ExaBGP confirmed something since the last feeding. */
   beat(): void;
 };
 
-/** A watchdog that talks to the socket at `path`. `complain` gets what goes wrong with that, or undefined. */
+/** A watchdog that uses the socket at `path`. `complain` gets problems with it, or undefined. */
 export async function createWatchdog(
   path: string,
   {
@@ -39,7 +39,7 @@ export function watchdogOver(
   let hungry = false;
   let fedAcks = 0;
   let fedChecks = watches.map(() => 0);
-  /** Returns whether there was anything to feed on. */
+  /** Feeds the watchdog if it may; returns whether it did. */
   const feed = (): boolean => {
     const { acks } = dialog.counters;
     const checked = watches.every(({ checks }, i) => checks > (fedChecks[i] ?? 0));
@@ -55,7 +55,7 @@ export function watchdogOver(
         ready = true;
         complain(notify("READY=1\nWATCHDOG=1"));
       }
-      // An answer that came after the beat that missed it: the next one would be late, the watchdog has little patience.
+      // An answer that just missed a beat: do not wait for the next one, because the watchdog's time is short.
       if (hungry) hungry = !feed();
     },
     beat() {

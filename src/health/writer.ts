@@ -1,13 +1,13 @@
 import type { BunFile } from "bun";
 
-/** Writes to one descriptor: in order, and known to be written. `Bun.write` hands what is no pipe to a thread. */
+/** Writes to one descriptor, in order, and knows when it is done. `Bun.write` uses a thread for anything but a pipe. */
 export type Writer = {
   write(text: string): void;
   /** Resolves when everything written so far has left the process. */
   drained(): Promise<void>;
 };
 
-/** `onError` gets what cannot be written, once for each `write`. */
+/** `onError` gets the error of each failed `write`, once. */
 export function createWriter(file: BunFile, onError: (error: Error & { code?: string }) => void): Writer {
   let tail: Promise<unknown> = Promise.resolve();
   return {

@@ -1,6 +1,6 @@
 import type { PackageVersion } from "./packages.ts";
 
-/** What `apt-get -s install` would unpack: `Inst NAME [OLD] (VERSION ARCHIVE [ARCH])`. */
+/** The packages that `apt-get -s install` would unpack: `Inst NAME [OLD] (VERSION ARCHIVE [ARCH])`. */
 export function parseSimulation(text: string): readonly { name: string; version: string }[] {
   return text.split("\n").flatMap((line) => {
     const [, name, version] = /^Inst (\S+) (?:\[[^\]]*\] )?\((\S+)/.exec(line) ?? [];
@@ -18,8 +18,8 @@ export function parsePolicy(text: string): readonly Omit<PackageVersion, "held">
 }
 
 /**
- * The newest version of each package in the output of `apt-cache policy` whose priority is that of backports (100) or more;
- * where the operator has pinned one above the usual 500, that. The table is sorted, newest first. See apt_preferences(5).
+ * The newest version of each package in the output of `apt-cache policy` with a priority of 100 (backports) or more, or the
+ * one that the operator has pinned above the usual 500. The table is sorted, newest first. See apt_preferences(5).
  */
 export function parseAvailable(text: string): ReadonlyMap<string, string> {
   const found = new Map<string, string>();

@@ -29,7 +29,7 @@ const REPOSITORY = {
 export function apt(system: System, given: PackageOptions = {}): PackageManager {
   const { timeoutMs = PACKAGES_MS, lockMs = LOCK_MS, offline, tell = () => {} } = given;
   const lockSeconds = Math.ceil(lockMs / 1000);
-  // What the machine's own sources have is neither looked at nor touched.
+  // The machine's own sources are neither read nor changed.
   const lists = `${OFFLINE_STATE}/lists`;
   const sources =
     offline === undefined
@@ -54,14 +54,14 @@ export function apt(system: System, given: PackageOptions = {}): PackageManager 
           ...(onLine ? { onLine } : {}),
         });
       } catch (error) {
-        // Somebody was quicker after the lock had been seen to be free.
+        // Another process took the lock after it had been seen free.
         const locked = error instanceof OberError && /Could not get lock|Unable to (lock|acquire)/.test(error.message);
         if (!locked || again === 3) throw error;
         await whenFree();
       }
     }
   };
-  /** Not every lock of apt's can be waited for by an option, and nobody would see that it waits. */
+  /** Waits for apt's locks here: apt has no option for some of them, and would wait silently for the others. */
   const whenFree = () => waitForLocks(system, LOCKS, { mostMs: lockMs, tell });
 
   const installed = async (names: readonly string[]) => {
@@ -75,13 +75,13 @@ export function apt(system: System, given: PackageOptions = {}): PackageManager 
 
   const holds = async () => (await run(["apt-mark", "showhold"])).stdout.split("\n").filter(Boolean);
 
-  /** A dpkg that was killed in the middle refuses everything until it is told to finish. */
+  /** Finishes the work of an interrupted dpkg, which refuses everything else until then. */
   const repair = async () => {
     await whenFree();
     const { stdout } = await system.run(["dpkg", "--audit"], { accept: [0, 1] });
     const interrupted = (await system.list("/var/lib/dpkg/updates")).length > 0;
     if (stdout.trim() === "" && !interrupted) return;
-    // A package that cannot be set up is apt's to name, or may be what is about to be replaced.
+    // Ignore a package that cannot be configured: apt will name it, or it is about to be replaced.
     const configure = ["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"];
     await system.run(configure, { env: WITHOUT_QUESTIONS, timeoutMs, gentle: true, accept: [0, 1, 2] });
   };
@@ -122,8 +122,8 @@ export function apt(system: System, given: PackageOptions = {}): PackageManager 
         await run(["apt-get", ...options, ...INSTALL, "purge", ...going], onLine);
       } catch (error) {
         if (!(error instanceof OberError)) throw error;
-        // apt wants a dpkg that was cut off to finish first, and what it began may never end; dpkg itself can go back at once.
-        // Which of them came by themselves is apt's own note, and only apt can strike them out.
+        // apt insists that an interrupted dpkg finishes first, which may never succeed; dpkg itself can remove them at once.
+        // Only apt can clear its own marks of automatically installed packages.
         await run(["apt-mark", "manual", ...going]);
         await run(["dpkg", "--force-remove-reinstreq", "--purge", ...going], onLine);
       }
@@ -135,13 +135,13 @@ export function apt(system: System, given: PackageOptions = {}): PackageManager 
       return parsePolicy(await policy(names)).map((version) => ({ ...version, held: held.includes(version.name) }));
     },
     async fetch(name, version, directory) {
-      // The cache of a package that was installed through the network has it, also when the repository has moved on.
+      // The cache holds a package that was installed over the network, even if the repository has moved on.
       const cached = `/var/cache/apt/archives/${name}_${version.replaceAll(":", "%3a")}_`;
       const there = await system.list(posix.dirname(cached));
       const file = there.find((each) => each.startsWith(posix.basename(cached)));
       if (file !== undefined) await system.copy(`/var/cache/apt/archives/${file}`, `${directory}/${file}`);
       else {
-        // apt drops its rights for a download, and could not write to a directory of root's.
+        // apt drops root for a download and could then not write to root's directory.
         const download = `cd "$0" && exec apt-get download -q -o APT::Sandbox::User=root "$1"`;
         await system.run(["/bin/sh", "-c", download, directory, `${name}=${version}`], {
           accept: [0, 100],
@@ -157,11 +157,11 @@ export function apt(system: System, given: PackageOptions = {}): PackageManager 
     },
     async installFiles(files, onLine) {
       await repair();
-      // A hold keeps a package from an upgrade; set since then, it must not bar the way back.
+      // A hold prevents upgrades; one that was set since must not prevent going back.
       const held = await holds();
       const force = ["--allow-downgrades", "--allow-change-held-packages"];
       await run(["apt-get", ...options, ...INSTALL, ...KEEP_OLD_FILES, ...force, "install", ...files], onLine);
-      // apt takes the hold away with it; the operator has not.
+      // apt removes the hold by this, so set it again: the operator did not remove it.
       const after = await holds();
       const lost = held.filter((name) => !after.includes(name));
       if (lost.length > 0) await run(["apt-mark", "hold", ...lost]);
@@ -181,7 +181,7 @@ export function apt(system: System, given: PackageOptions = {}): PackageManager 
     removeRepository: () => removeRepositoryFiles(system, REPOSITORY),
   };
 
-  /** Splits `names` into those that can go and those that a package outside of `names` needs. */
+  /** Splits `names` into those that can be removed and those that a package outside `names` needs. */
   async function unneeded(names: readonly string[]): Promise<{ going: readonly string[]; needed: readonly string[] }> {
     let going = names;
     while (going.length > 0) {
@@ -196,7 +196,7 @@ export function apt(system: System, given: PackageOptions = {}): PackageManager 
 
 const specOf = ({ name, version }: Wanted) => (version === undefined ? name : `${name}=${version}`);
 
-/** By apt's own helper: it knows the proxy and the certificates that apt has been set up with. */
+/** Downloads with apt's own helper, which uses apt's proxy and certificates. */
 async function downloadByApt(system: System, url: string, file: string): Promise<"fetched" | "absent"> {
   const quick = ["Acquire::Retries=0", "Acquire::http::Timeout=10", "Acquire::https::Timeout=10"];
   const helper = ["/usr/lib/apt/apt-helper", ...[...quick, "APT::Sandbox::User=root"].flatMap((each) => ["-o", each])];
@@ -208,6 +208,6 @@ async function downloadByApt(system: System, url: string, file: string): Promise
   const why = /^E: Failed to fetch \S+\s+(.*)$/m.exec(stderr)?.[1] ?? stderr.trim();
   if (/^404\b/.test(why)) return "absent";
   throw new OberError(`${url} cannot be fetched: ${why}`, {
-    hint: "is there a way out, and a proxy to name in http_proxy?",
+    hint: "check the network; if this site needs a proxy, set http_proxy",
   });
 }

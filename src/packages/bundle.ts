@@ -1,4 +1,4 @@
-/** Packages for machines without a way out, fetched on one that has it: what `bootstrap --offline` takes. */
+/** Packages for machines without Internet access, fetched on one that has it: the input of `bootstrap --offline`. */
 import { randomBytes } from "node:crypto";
 import { constants, copyFile, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -18,7 +18,7 @@ import { HAPROXY_PACKAGES, nodePackages, type Os, requireSupportedOs } from "./o
 const DEBIAN = { id: "debian", keyring: "debian-archive-keyring" };
 const UBUNTU = { id: "ubuntu", keyring: "ubuntu-archive-keyring" };
 
-/** Systems that a bundle can be made for on any machine with apt. */
+/** Systems for which any machine with apt can make a bundle. */
 export const BUNDLE_SYSTEMS = {
   "debian-12": { ...DEBIAN, version: "12", codename: "bookworm" },
   "debian-13": { ...DEBIAN, version: "13", codename: "trixie" },
@@ -27,7 +27,7 @@ export const BUNDLE_SYSTEMS = {
   "ubuntu-26.04": { ...UBUNTU, version: "26.04", codename: "resolute" },
 } as const;
 
-/** Systems of dnf: it resolves for the machine it runs on. */
+/** Systems with dnf, which resolves only for the machine that it runs on. */
 export const BUNDLE_ALIKE = ["rhel-10", "rocky-10", "almalinux-10"] as const;
 
 export type BundleWanted = {
@@ -42,13 +42,13 @@ export type BundleWanted = {
 export type Bundle = {
   readonly file: string;
   readonly bytes: number;
-  /** SHA-256 of the file, in hexadecimal: what `bootstrap --offline` asks for. */
+  /** SHA-256 of the file, in hexadecimal, for `bootstrap --offline`. */
   readonly digest: string;
   readonly packages: number;
   readonly haproxy: string;
 };
 
-/** Makes the bundle. Throws an OberError when something cannot be had; `out` is then as it was. */
+/** Makes the bundle. Throws an OberError if something cannot be fetched; `out` is then unchanged. */
 export async function makeBundle(system: System, wanted: BundleWanted): Promise<Bundle> {
   const work = await mkdtemp(join(tmpdir(), "ober-bundle-"));
   const files = join(work, "files");
@@ -69,7 +69,7 @@ export async function makeBundle(system: System, wanted: BundleWanted): Promise<
   }
 }
 
-/** Whole or not at all, and never through a link that somebody has laid where the file is made. */
+/** Writes the file whole or not at all, and never through a link planted at its place. */
 async function place(file: string, out: string): Promise<void> {
   const part = `${out}.${randomBytes(8).toString("hex")}.part`;
   try {
@@ -87,7 +87,7 @@ async function fetchByApt(system: System, wanted: BundleWanted, work: string): P
   const keyring = `/usr/share/keyrings/${target.keyring}.gpg`;
   if ((await system.stat(keyring)) === undefined) {
     const name = target.id === "ubuntu" ? "ubuntu-keyring" : "debian-archive-keyring";
-    throw new OberError(`this machine does not know the keys of ${target.id}`, { hint: `apt-get install ${name}` });
+    throw new OberError(`this machine lacks the archive keys of ${target.id}`, { hint: `apt-get install ${name}` });
   }
   const root = join(work, "root");
   for (const directory of ["etc/apt/apt.conf.d", "etc/apt/preferences.d", "var/lib/dpkg", "var/lib/apt/lists/partial"])
@@ -106,12 +106,12 @@ async function fetchByApt(system: System, wanted: BundleWanted, work: string): P
     `APT::Architecture=${architecture}`,
     "APT::Get::Download-Only=true",
   ].flatMap((option) => ["-o", option]);
-  // The machine's own architectures would be asked for as well.
+  // Otherwise apt would also ask for the machine's own architectures.
   const env = { APT_CONFIG: join(work, "apt.conf") };
   await writeFile(env.APT_CONFIG, `#clear APT::Architectures;\nAPT::Architectures { "${architecture}"; };\n`);
   const run = (argv: readonly string[]) => system.run(argv, { env, timeoutMs: 900_000 });
 
-  tell(`reading what there is for ${wanted.system} (${architecture})`);
+  tell(`reading the package lists for ${wanted.system} (${architecture})`);
   await run(["apt-get", "-q", ...options, "update"]);
   const names = nodePackages(os);
   const available = parseAvailable(
@@ -136,7 +136,7 @@ async function fetchByApt(system: System, wanted: BundleWanted, work: string): P
   return `${haproxy} ${available.get(haproxy)} (${packages.haproxy === "distro" ? "as you chose" : title})`;
 }
 
-/** The lines of the vendor's repository, and what was chosen and why. */
+/** The lines of the vendor's repository, and which HAProxy was chosen and why. */
 async function vendorSource(
   system: System,
   { packages, tell }: BundleWanted,
@@ -147,7 +147,7 @@ async function vendorSource(
   try {
     const branches = branchesOf(packages);
     const found = await findBranch(system, manager, { os, base: packages.repository, branches, directory: work });
-    if (found === undefined) return none("the vendor has none for this system");
+    if (found === undefined) return none("the vendor has no package for this system");
     const key = await vendorKey(system, manager, { choice: packages, directory: work });
     tell(`HAProxy ${found.branch} of its vendor, signed by ${key.fingerprints.map(showFingerprint).join(", ")}`);
     const file = join(work, "vendor.asc");
@@ -157,12 +157,12 @@ async function vendorSource(
   } catch (error) {
     if (!(error instanceof OberError) || error instanceof CancelledError) throw error;
     if (packages.haproxy !== undefined || packages.key !== undefined) throw error;
-    tell(`the vendor's packages of HAProxy are out of reach: ${error.message}`);
-    return none("its vendor is out of reach");
+    tell(`the vendor's HAProxy packages cannot be reached: ${error.message}`);
+    return none("its vendor cannot be reached");
   }
 }
 
-/** The mirror of a distribution that this machine itself uses, by its lists of sources; see sources.list(5). */
+/** The mirror that this machine itself uses for a distribution, by its lists of sources; see sources.list(5). */
 async function ownMirror(system: System, id: string): Promise<string> {
   const parts = "/etc/apt/sources.list.d";
   const files = ["/etc/apt/sources.list", ...(await system.list(parts)).map((name) => `${parts}/${name}`)];
@@ -170,7 +170,7 @@ async function ownMirror(system: System, id: string): Promise<string> {
     const found = mirrorIn((await system.read(file)) ?? "", id);
     if (found !== undefined) return found;
   }
-  throw new OberError(`this machine knows no mirror of ${id}`, { hint: "give one: --mirror URL" });
+  throw new OberError(`this machine has no mirror of ${id} in its sources`, { hint: "give one: --mirror URL" });
 }
 
 /** The first URL in a list of sources, of either form, that ends with the name of the distribution. */
@@ -193,7 +193,7 @@ function distributionSources(
   return ["", "-updates", "-security"].map((suffix) => line(mirror, `${codename}${suffix}`, "main universe"));
 }
 
-/** `apt-cache show` as an index of files that lie beside it, by the names that apt gives to what it fetched. */
+/** Turns `apt-cache show` into an index of the files next to it, with the names that apt gave the fetched files. */
 export function packagesIndex(text: string): readonly { readonly file: string; readonly text: string }[] {
   return text.split(/\n\n+/).flatMap((block) => {
     const field = (name: string) => new RegExp(`^${name}: (.*)$`, "m").exec(block)?.[1];
@@ -212,7 +212,7 @@ async function fetchByDnf(system: System, { system: wanted, tell }: BundleWanted
       hint: "dnf resolves packages for the machine that it runs on",
     });
   }
-  tell("fetching packages, with all that they need");
+  tell("fetching packages and their dependencies");
   const there = await system.run(["dnf", "-q", "repoquery", "--qf", "%{name}\n", HAPROXY_PACKAGES[0]], {
     timeoutMs: 300_000,
   });

@@ -16,9 +16,9 @@ const REPOSITORY = {
   list: "/etc/yum.repos.d/ober-haproxy.repo",
   key: "/etc/pki/rpm-gpg/RPM-GPG-KEY-ober-haproxy",
 };
-/** rpm's lock of its database, by its present and its former place. */
+/** rpm's lock of its database, at its present and its former place. */
 const LOCKS = ["/usr/lib/sysimage/rpm/.rpm.lock", "/var/lib/rpm/.rpm.lock"];
-/** rpm ends with the number of packages that it did not find, at most 255. */
+/** rpm's exit code is the number of packages that it did not find, at most 255. */
 const ANY_CODE = Array.from({ length: 256 }, (_, code) => code);
 
 export function dnf(system: System, given: PackageOptions = {}): PackageManager {
@@ -48,7 +48,7 @@ export function dnf(system: System, given: PackageOptions = {}): PackageManager 
     return new Map(rows.map((line) => line.split(" ") as [string, string]));
   };
 
-  /** The keys that rpm trusts, as packages: `gpg-pubkey-VERSION-RELEASE`, the version being the end of the fingerprint. */
+  /** The keys that rpm trusts, as packages: `gpg-pubkey-VERSION-RELEASE`, where VERSION is the end of the fingerprint. */
   const removeKeys = async (fingerprints: readonly string[]) => {
     const keys = await query("%{VERSION} %{NAME}-%{VERSION}-%{RELEASE}", ["gpg-pubkey"]);
     for (const line of keys) {
@@ -64,7 +64,6 @@ export function dnf(system: System, given: PackageOptions = {}): PackageManager 
       await run(["dnf", "-q", ...options, "makecache"]);
     },
     installed,
-    // rpm has a package or has it not.
     available: (names) => repoquery("--latest-limit=1", ...names),
     async wouldBring(wanted) {
       if (wanted.length === 0) return [];
@@ -131,8 +130,8 @@ export function dnf(system: System, given: PackageOptions = {}): PackageManager 
       if (code === 0 && stdout === "200") return "fetched";
       await system.remove(file);
       if (code === 0 && stdout === "404") return "absent";
-      throw new OberError(`${url} cannot be fetched: ${stderr.trim() || `the server says ${stdout}`}`, {
-        hint: "is there a way out, and a proxy to name in https_proxy?",
+      throw new OberError(`${url} cannot be fetched: ${stderr.trim() || `the server answers ${stdout}`}`, {
+        hint: "check the network; if this site needs a proxy, set https_proxy",
       });
     },
     repositoryFiles: REPOSITORY,
@@ -148,7 +147,7 @@ export function dnf(system: System, given: PackageOptions = {}): PackageManager 
     async removeRepository(fingerprints) {
       await removeKeys(fingerprints);
       await removeRepositoryFiles(system, REPOSITORY);
-      // Made by `addRepository`, where rpm's own packages have not.
+      // Created by `addRepository` if rpm's own packages had not.
       for (const directory of ["/etc/pki/rpm-gpg", "/etc/pki"]) await system.removeEmptyDirectory(directory);
     },
   };

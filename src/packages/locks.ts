@@ -3,7 +3,7 @@ import type { System } from "../system/system.ts";
 
 type Holder = { readonly file: string; readonly pid: string; readonly name: string };
 
-/** The process that holds a lock of one of `files`, by /proc/locks (proc(5)) and what it has open; undefined when none does. */
+/** The process that holds a lock on one of `files`, by /proc/locks (proc(5)) and its open files; undefined if there is none. */
 async function lockHolder(system: System, files: readonly string[]): Promise<Holder | undefined> {
   for (const pid of lockingPids((await system.read("/proc/locks")) ?? "")) {
     for (const number of await system.list(`/proc/${pid}/fd`)) {
@@ -15,13 +15,13 @@ async function lockHolder(system: System, files: readonly string[]): Promise<Hol
   return undefined;
 }
 
-/** Pids of those that hold a lock for writing. Lines with "->" wait for one; pid 0 is of another container. */
+/** Pids of processes that hold a write lock. Lines with "->" wait for one; pid 0 belongs to another container. */
 export function lockingPids(text: string): readonly string[] {
   const pids = text.split("\n").flatMap((line) => /^\d+: (?:POSIX|FLOCK)\s+\S+\s+WRITE (\d+) /.exec(line)?.[1] ?? []);
   return [...new Set(pids)].filter((pid) => pid !== "0");
 }
 
-/** Waits until nobody holds any of `files`; says who does when it begins and every ten seconds. Throws an OberError after `mostMs`. */
+/** Waits until no process holds any of `files`; says which one does, at once and every ten seconds. Throws an OberError after `mostMs`. */
 export async function waitForLocks(
   system: System,
   files: readonly string[],
@@ -34,7 +34,7 @@ export async function waitForLocks(
     const who = `${holder.name} (pid ${holder.pid})`;
     if (performance.now() - begun >= mostMs) {
       throw new OberError(`${who} has held ${holder.file} for ${Math.round(mostMs / 1000)} s; nothing was installed`, {
-        hint: `see what it is at (\`ps -fp ${holder.pid}\`), let it end, and run the command again`,
+        hint: `see what it does (\`ps -fp ${holder.pid}\`), let it finish, then run the command again`,
       });
     }
     if (seconds % 10 === 0) tell(`waiting for ${who}, which holds ${holder.file}`);

@@ -1,11 +1,11 @@
-/** The packages of `bootstrap --offline`: a directory of the site's own, or an archive of `ober bundle`, known by its digest. */
+/** The packages of `bootstrap --offline`: the site's own directory, or an archive by `ober bundle`, identified by its digest. */
 import { OberError } from "../errors.ts";
 import type { System } from "../system/system.ts";
 
-/** In a bundle: the checksum of each of its files, as sha256sum(1) writes it. */
+/** The file of a bundle with the checksum of each other file, as sha256sum(1) writes it. */
 export const SUMS = "SHA256SUMS";
 
-/** Copying, hashing and unpacking some 200 MB take seconds; this is for a slow disk. */
+/** Copying, hashing and unpacking about 200 MB takes seconds; this allows for a slow disk. */
 const UNPACK_MS = 300_000;
 
 /** SHA-256 of a file, in hexadecimal. Throws an OberError when it cannot be read. */
@@ -15,7 +15,7 @@ export async function digestOf(system: System, file: string): Promise<string> {
   return /^\\?([0-9a-f]{64}) /.exec(stdout)?.[1] ?? "";
 }
 
-/** The checksums of the files in a directory and the one below it, as they stand in `SUMS`, without that file itself. */
+/** The checksums of the files in a directory and one level below it, as in `SUMS`, without `SUMS` itself. */
 export async function sumsOf(system: System, directory: string): Promise<string> {
   const names = (await filesIn(system, directory)).filter((name) => name !== SUMS);
   if (names.length === 0) return "";
@@ -25,14 +25,14 @@ export async function sumsOf(system: System, directory: string): Promise<string>
   return stdout.replaceAll(`  ${directory}/`, "  ");
 }
 
-/** `name` as a member of an archive where only packages, their index and their checksums may leave it; undefined for all else. */
+/** `name` as a member of an archive, if it is a package, an index or checksums: nothing else is unpacked. Otherwise undefined. */
 export function packageMember(name: string): string | undefined {
   return /^(?:\.\/)?([A-Za-z0-9][\w.+~%^:-]*\.(?:deb|rpm)|Packages|SHA256SUMS|repodata\/[A-Za-z0-9][\w.-]*)$/.exec(
     name,
   )?.[1];
 }
 
-/** What a list of checksums and the files that are there do not agree on, a sentence each. Both as sha256sum(1) writes them. */
+/** Differences between a list of checksums and the files present, one sentence each. Both as sha256sum(1) writes them. */
 export function differences(listed: string, there: string): readonly string[] {
   const [wanted, found] = [entries(listed), entries(there)];
   return [
@@ -47,8 +47,8 @@ const entries = (text: string): ReadonlyMap<string, string> =>
   new Map([...text.matchAll(/^([0-9a-f]{64}) [ *](.+)$/gm)].map(([, sum = "", name = ""]) => [name, sum]));
 
 /**
- * Makes the packages readable under `into`. An archive is copied first, so that what is judged is what is unpacked; only packages and their
- * index leave it, without its owners and modes. Throws an OberError when it is not the one with `digest`, or is damaged.
+ * Makes the packages readable under `into`. An archive is copied first, so that what is verified is what is unpacked. Only packages and their
+ * index are unpacked, without the archive's owners and modes. Throws an OberError if the archive does not have `digest`, or is damaged.
  */
 export async function openOffline(
   system: System,
@@ -61,8 +61,8 @@ export async function openOffline(
       await system.copy(place, copy, 0o600);
       const found = await digestOf(system, copy);
       if (digest !== undefined && found !== digest) {
-        throw new OberError(`${place} is not the bundle that --digest names: its SHA-256 is ${found}, not ${digest}`, {
-          hint: "copy it again from where `ober bundle` made it, and compare the digest with what was printed there",
+        throw new OberError(`${place} does not match --digest: its SHA-256 is ${found}, not ${digest}`, {
+          hint: "copy it again from where `ober bundle` made it, and compare the digest with the one printed there",
         });
       }
       await unpack(system, { archive: copy, place, into });
@@ -75,7 +75,7 @@ export async function openOffline(
   const [wrong, ...more] = differences(listed, await sumsOf(system, into));
   if (wrong === undefined) return;
   throw new OberError(`${place}: ${wrong}${more.length === 0 ? "" : `, and ${more.length} more`}`, {
-    hint: "make it again with `ober bundle`, or copy it again",
+    hint: "copy it again, or make it again with `ober bundle`",
   });
 }
 
@@ -98,7 +98,7 @@ async function unpack(
   for (const path of paths) {
     if ((await system.stat(path))?.kind === "file") continue;
     throw new OberError(`${place}: ${path.slice(into.length + 1)} is not a file`, {
-      hint: "`ober bundle` makes no such archive; ask where it comes from",
+      hint: "`ober bundle` does not make such an archive: check where it comes from",
     });
   }
   await system.run(["chmod", "0644", "--", ...paths]);

@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 
 /**
  * Fingerprints of the primary keys in an OpenPGP key file, armoured or not, in upper-case hexadecimal and in file order;
- * empty when it holds none. Packets: RFC 9580, section 4.2; fingerprints: section 5.5.4. Nothing is verified here: that is
- * for the package manager, which is given exactly the keys whose fingerprints were compared.
+ * empty if it holds none. Packets: RFC 9580, section 4.2; fingerprints: section 5.5.4. Nothing is verified here: the package
+ * manager does that, and gets exactly the keys whose fingerprints were compared.
  */
 export function fingerprintsOf(file: Uint8Array): readonly string[] {
   const found: string[] = [];
@@ -16,13 +16,13 @@ export function fingerprintsOf(file: Uint8Array): readonly string[] {
   return found;
 }
 
-/** A fingerprint as people write it, in groups and in any case, or undefined when it is none. */
+/** A fingerprint as people write it, in groups and in any case; undefined if the text is not one. */
 export function parseFingerprint(text: string): string | undefined {
   const bare = text.replaceAll(/[\s:]/g, "").toUpperCase();
   return /^([0-9A-F]{40}|[0-9A-F]{64})$/.test(bare) ? bare : undefined;
 }
 
-/** In groups of four, to be compared by eye. */
+/** A fingerprint in groups of four, to compare by eye. */
 export const showFingerprint = (fingerprint: string) => fingerprint.replaceAll(/(.{4})(?=.)/g, "$1 ");
 
 const PUBLIC_KEY = 6;
@@ -67,7 +67,7 @@ function newLength(view: DataView, at: number): Length | undefined {
     if (at + 3 > view.byteLength) return undefined;
     return { start: at + 3, size: ((first - 192) << 8) + view.getUint8(at + 2) + 192 };
   }
-  // Lengths in parts are for data, never for keys.
+  // Partial lengths are only for data, never for keys.
   return first === 255 && at + 6 <= view.byteLength ? { start: at + 6, size: view.getUint32(at + 2) } : undefined;
 }
 

@@ -8,7 +8,7 @@ import type { PackageManager, PackageOptions } from "./packages.ts";
 export type Os = {
   readonly id: string;
   readonly version: string;
-  /** Debian's and Ubuntu's word for the release, as their repositories are named; empty elsewhere. */
+  /** Debian's and Ubuntu's codename of the release, as in their repositories; empty elsewhere. */
   readonly codename: string;
   readonly name: string;
   readonly family: "debian" | "rhel";
@@ -27,7 +27,7 @@ const SUPPORTED: readonly {
   { id: "almalinux", from: 10, family: "rhel", name: "AlmaLinux 10 and later" },
 ];
 
-/** Throws an OberError with the list of supported systems when this is none of them. Debian's testing and sid have no number. */
+/** Throws an OberError with the list of supported systems if this is not one of them. Debian's testing and sid have no number. */
 export async function requireSupportedOs(system: System): Promise<Os> {
   const os = parseOsRelease((await system.read("/etc/os-release")) ?? "");
   const known = SUPPORTED.find(({ id }) => id === os.id);

@@ -1,72 +1,72 @@
 import type { System } from "../system/system.ts";
 
-/** What of a package is here and what the repositories have; `candidate` equals `installed` when there is nothing newer. */
+/** The installed version of a package and the repositories' newest; `candidate` equals `installed` if there is nothing newer. */
 export type PackageVersion = {
   readonly name: string;
   readonly installed: string;
   readonly candidate: string;
-  /** The operator has said that it stays as it is. */
+  /** The operator holds the package at its version. */
   readonly held: boolean;
 };
 
-/** A package to install; of exactly `version` when that is given. */
+/** A package to install, in exactly `version` if that is given. */
 export type Wanted = { readonly name: string; readonly version?: string };
 
 /** A package that an installation brings. */
 export type Brought = { readonly name: string; readonly version: string };
 
-/** A vendor's repository beside those of the distribution: one branch, its own key, one file. */
+/** A vendor's repository in addition to the distribution's: one branch, its own key, one file. */
 export type Repository = { readonly url: string; readonly suite: string; readonly title: string };
 
-/** What became of a download: `absent` when the server says that there is no such file. */
+/** The result of a download: `absent` if the server says that there is no such file. */
 type Download = "fetched" | "absent";
 
-/** A package manager, as far as ober needs one. Names are those of the distribution. */
+/** A package manager, as far as ober needs one. Names are the distribution's. */
 export type PackageManager = {
   readonly kind: "apt" | "dnf";
-  /** Reads anew what the repositories have. */
+  /** Refreshes the package lists. */
   refresh(): Promise<void>;
   installed(names: readonly string[]): Promise<readonly string[]>;
-  /** The newest version of each that the repositories offer without being forced; backports count. Nothing for an unknown name. */
+  /** The newest version of each that the repositories offer without being forced; backports count. An unknown name has no entry. */
   available(names: readonly string[]): Promise<ReadonlyMap<string, string>>;
-  /** Everything that installing `wanted` would bring, `wanted` included, without what is there already. Installs nothing. */
+  /** All packages that installing `wanted` would add, `wanted` included, without those already installed. Installs nothing. */
   wouldBring(wanted: readonly Wanted[]): Promise<readonly Brought[]>;
   install(wanted: readonly Wanted[], onLine: (line: string) => void): Promise<void>;
   /**
-   * Removes packages with their configuration; those that are not installed are passed over, and those that something else
-   * needs by now stay: they are returned.
+   * Removes packages with their configuration. Skips those that are not installed. Keeps and returns those that other
+   * packages need by now.
    */
   purge(names: readonly string[], onLine: (line: string) => void): Promise<readonly string[]>;
   /** Those of `names` that are installed, after a look at the repositories. */
   versions(names: readonly string[]): Promise<readonly PackageVersion[]>;
-  /** Fetches the package file of exactly this version into `directory`; undefined when nobody has it any more. */
+  /** Fetches the package file of exactly this version into `directory`; undefined if it is no longer available. */
   fetch(name: string, version: string, directory: string): Promise<string | undefined>;
-  /** Lays the files of a package out under `directory`, installing nothing. */
+  /** Unpacks the files of a package under `directory` without installing it. */
   unpack(file: string, directory: string): Promise<void>;
-  /** Installs package files, also ones that are older than what is there. */
+  /** Installs package files, even if they are older than the installed ones. */
   installFiles(files: readonly string[], onLine: (line: string) => void): Promise<void>;
-  /** Fetches a file as the package manager would, with its proxy and its trust. Throws an OberError when nobody answers. */
+  /** Fetches a file with the package manager's proxy and certificates. Throws an OberError if the server does not answer. */
   download(url: string, file: string): Promise<Download>;
-  /** The two files that `addRepository` writes; both are ober's alone. */
+  /** The two files that `addRepository` writes; both belong to ober only. */
   readonly repositoryFiles: { readonly list: string; readonly key: string };
-  /** Writes the repository and its key, replacing what was there, and reads what it has. Takes both away again when that fails. */
+  /** Writes the repository and its key, replacing earlier ones, and reads the repository. Restores the earlier files if that fails. */
   addRepository(repository: Repository, key: string): Promise<void>;
-  /** Takes the repository away, and the trust in the keys with these fingerprints. */
+  /** Removes the repository, and the trust in the keys with these fingerprints. */
   removeRepository(fingerprints: readonly string[]): Promise<void>;
 };
 
 export type PackageOptions = {
-  /** How long a package manager may take, and how long somebody else's lock is waited for. */
+  /** How long a package manager may take, and how long to wait for another process's lock. */
   readonly timeoutMs?: number;
   readonly lockMs?: number;
-  /** A directory of package files with their metadata, in the place of all repositories. It may be read-only. */
+  /** A directory of package files with their metadata, used instead of all repositories. It may be read-only. */
   readonly offline?: string;
-  /** Told when a wait for somebody else's lock begins and goes on. */
+  /** Called when a wait for another process's lock begins, and while it lasts. */
   readonly tell?: (line: string) => void;
 };
 
 export const PACKAGES_MS = 900_000;
-/** Unattended upgrades may hold the lock for minutes; waiting beats failing. */
+/** Unattended upgrades may hold the lock for minutes; waiting is better than failing. */
 export const LOCK_MS = 300_000;
 export const DOWNLOAD_MS = 30_000;
 
@@ -74,7 +74,7 @@ export const DOWNLOAD_MS = 30_000;
 export const namesOf = (brought: readonly (Brought | string)[]) =>
   brought.map((each) => (typeof each === "string" ? each : each.name));
 
-/** Writes a repository's two files and has `read` look at it. When that fails they are as they were. */
+/** Writes a repository's two files and reads the repository with `read`. If that fails, restores the files. */
 export async function writeRepository(
   system: System,
   files: PackageManager["repositoryFiles"],

@@ -6,7 +6,7 @@ import { routerId, sessionsOf } from "./exabgp.ts";
 import type { RenderedFile } from "./file.ts";
 import { fill, gateFeatures } from "./template.ts";
 
-/** BIRD's configuration as a BFD speaker beside ExaBGP, which has no BFD of its own. */
+/** BIRD's configuration as a BFD speaker for ExaBGP, which has no BFD. */
 export function renderBfd(config: Config, facts: NodeFacts, paths: Paths): RenderedFile {
   const { bfd_interval_ms: intervalMs, bfd_multiplier: multiplier } = config.bgp;
   const sessions = sessionsOf(config, facts);
@@ -15,7 +15,7 @@ export function renderBfd(config: Config, facts: NodeFacts, paths: Paths): Rende
     config: paths.config,
     routerId: routerId(config, facts),
     intervalMs: String(intervalMs),
-    // Until a session is up there is nothing to detect: no need to send as often.
+    // Send less often until a session is up: there is nothing to detect yet.
     idleMs: String(Math.max(300, intervalMs)),
     multiplier: String(multiplier),
     neighbors: sessions

@@ -16,7 +16,7 @@ export function renderExabgp(config: Config, facts: NodeFacts, paths: Paths, sec
   const neighbors = sessionsOf(config, facts).map(({ name, address, local }) => {
     const password = secrets.bgpPassword(name);
     if (password !== undefined) passwords.add(password);
-    // Without the second, ExaBGP takes a password of hexadecimal digits for base64 and sends other bytes.
+    // Without the second, ExaBGP reads a password of hexadecimal digits as base64 and sends other bytes.
     const md5 = password === undefined ? "" : ` md5-password "${password}"; md5-base64 false;`;
     return `neighbor ${address} { inherit ober; local-address ${local};${md5} }`;
   });
@@ -28,7 +28,7 @@ export function renderExabgp(config: Config, facts: NodeFacts, paths: Paths, sec
     localAs: String(bgp.local_as),
     peerAs: String(bgp.peer_as),
     holdTime: String(bgp.hold_time),
-    // RFC 5082: packets that a router has forwarded are not taken. Both sides must agree.
+    // RFC 5082: reject packets that a router has forwarded. Both sides must agree.
     ttl: bgp.ttl_security ? "        outgoing-ttl 255;\n        incoming-ttl 255;" : "",
     families: families.map((family) => `            ipv${family} unicast;`).join("\n"),
     neighbors: neighbors.join("\n"),
@@ -37,8 +37,8 @@ export function renderExabgp(config: Config, facts: NodeFacts, paths: Paths, sec
 }
 
 /**
- * The command that ExaBGP runs. It carries all that the health loop needs, so that the loop reads no YAML and `ps` shows
- * what it does. A VIP of another group than the first, where there are several, is judged by that group's own health.
+ * The command that ExaBGP runs, with everything that the health loop needs: so the loop reads no YAML, and `ps` shows what it
+ * does. With several groups, a VIP that is not in the first is judged by its own group's health.
  */
 function healthCommand(config: Config, facts: NodeFacts, paths: Paths): string {
   const several = config.backends.length > 1;
@@ -59,7 +59,7 @@ function healthCommand(config: Config, facts: NodeFacts, paths: Paths): string {
 const otherNodes = (config: Config, facts: NodeFacts) =>
   clusterAddresses(config, facts).filter((node) => node !== facts.address && familyOf(node) !== undefined);
 
-/** A BGP session as this node has it: the router, where the session starts from, and whether another router stands between. */
+/** A BGP session of this node: the router, the source address, and whether another router is in between. */
 export type Session = {
   readonly name: string;
   readonly address: string;
@@ -68,21 +68,21 @@ export type Session = {
 };
 
 /**
- * The session with every router. Each starts from the address that the kernel takes towards that router, so that routers on links of their
- * own see the neighbor that they know. Throws an OberError for a router that cannot be reached, or not with TTL security.
+ * The session with every router. Each uses the kernel's source address towards that router, so that routers on different links see the
+ * neighbor that they know. Throws an OberError for a router that cannot be reached, or not with TTL security.
  */
 export function sessionsOf(config: Config, facts: Pick<NodeFacts, "routes" | "resolved">): readonly Session[] {
   return neighborAddresses(config, facts).map(({ name, address }) => {
     const way = facts.routes[address];
     if (way === undefined) {
-      throw new OberError(`no route leads to the router ${address}${name === address ? "" : ` (${name})`}`, {
-        hint: `check the network (\`ip route get ${address}\`), or take it out of bgp.neighbors`,
+      throw new OberError(`there is no route to the router ${address}${name === address ? "" : ` (${name})`}`, {
+        hint: `check the network (\`ip route get ${address}\`), or remove it from bgp.neighbors`,
       });
     }
     const multihop = way.gateway !== undefined;
     if (multihop && config.bgp.ttl_security) {
       throw new OberError(
-        `bgp.ttl_security: the router ${address} is behind ${way.gateway}, so no packet of it comes with a TTL of 255`,
+        `bgp.ttl_security: the router ${address} is behind ${way.gateway}, so its packets do not arrive with a TTL of 255`,
         {
           hint: "give the router's address on this node's own link, or switch bgp.ttl_security off",
         },
@@ -92,7 +92,7 @@ export function sessionsOf(config: Config, facts: Pick<NodeFacts, "routes" | "re
   });
 }
 
-/** Every neighbor's address with the name that the operator gave it. */
+/** Every neighbor's address, with its name in ober.yaml. */
 function neighborAddresses(
   config: Config,
   facts: Pick<NodeFacts, "resolved">,

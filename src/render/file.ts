@@ -1,11 +1,11 @@
-/** A file as ober wants it on the machine. */
+/** A file as it should be on the machine. */
 export type RenderedFile = {
   readonly path: string;
   readonly content: string;
   readonly mode: number;
-  /** The operator's, not ours: made when it is absent, left alone otherwise. */
+  /** Belongs to the operator: created if absent, otherwise left alone. */
   readonly once?: true;
-  /** The node can do without: when the program that reads it refuses it, that is worth a warning. */
+  /** The node works without it: if its program refuses it, that is only a warning. */
   readonly optional?: true;
   /** Values in the content that no diff or message may show. */
   readonly secrets?: readonly string[];

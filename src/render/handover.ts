@@ -8,11 +8,11 @@ import { OberError } from "../errors.ts";
 import type { RenderedFile } from "./file.ts";
 import { fill } from "./template.ts";
 
-/** How many nodes have room in the seven bits that say who asks. */
+/** How many nodes fit into the seven bits that identify the asking node. */
 const MOST_NODES = 127;
 const ANSWER = 0x80;
 
-/** The nftables table that hands packets of running connections to the node that has the connection. */
+/** The nftables table that forwards packets of running connections to the node that has the connection. */
 export function renderHandover(config: Config, facts: NodeFacts, paths: Paths): RenderedFile {
   const codes = handoverCodes([...handoverPeers(config, facts), facts.address]);
   const own = codes.get(facts.address) ?? 0;
@@ -42,7 +42,7 @@ export function renderHandover(config: Config, facts: NodeFacts, paths: Paths): 
 const FLOW = "ip saddr . tcp sport . ip daddr . tcp dport";
 
 /**
- * Addresses of the other nodes that connections may be on: `nodes`, and in keepalived mode the peers where there are none.
+ * Addresses of the other nodes that may have connections: `nodes`, or in keepalived mode the peers if `nodes` is empty.
  * Throws an OberError for a node without an IPv4 address.
  */
 export function handoverPeers(
@@ -53,21 +53,21 @@ export function handoverPeers(
   const peers = nodeAddresses(listed, facts).filter((node) => node !== facts.address);
   const strange = [facts.address, ...peers].find((node) => familyOf(node) !== 4);
   if (strange === undefined) return peers;
-  throw new OberError(`the node ${strange} has no IPv4 address: connections cannot be handed over to it`, {
-    hint: "give it one, or switch the handover off: `handover: off`",
+  throw new OberError(`the node ${strange} has no IPv4 address, so connections cannot be handed over to it`, {
+    hint: "give it one, or disable the handover: `handover: off`",
   });
 }
 
 /**
- * The number by which the nodes know each other, 1 to 127: the last byte of the address without its first bit, and where that is 0 or taken the
- * next that is free. So the nodes agree for the most part even while only some of them know of a new one.
+ * Numbers of the nodes, 1 to 127: the last byte of the address without its first bit, or the next free number if that is 0 or taken. So the
+ * nodes mostly agree even while only some of them know a new one.
  */
 export function handoverCodes(nodes: readonly string[]): ReadonlyMap<string, number> {
   const numberOf = (node: string) => parseAddress(node)?.value ?? 0n;
   const sorted = [...new Set(nodes)].sort((a, b) => (numberOf(a) < numberOf(b) ? -1 : 1));
   if (sorted.length > MOST_NODES) {
-    throw new OberError(`there are ${sorted.length} nodes; connections can be handed over between ${MOST_NODES}`, {
-      hint: "switch the handover off: `handover: off`",
+    throw new OberError(`there are ${sorted.length} nodes; the connection handover supports ${MOST_NODES}`, {
+      hint: "disable the handover: `handover: off`",
     });
   }
   const taken = new Set<number>();
@@ -81,5 +81,5 @@ export function handoverCodes(nodes: readonly string[]): ReadonlyMap<string, num
   );
 }
 
-/** A code in the place where the identification carries it; the lower byte counts the segments of a large packet. */
+/** A code in the upper byte of the IP identification; the lower byte counts the segments of a large packet. */
 const upperByte = (code: number) => `0x${(code << 8).toString(16).padStart(4, "0")}`;

@@ -35,21 +35,21 @@ export function renderHaproxy(config: Config, facts: HaproxyInput, paths: Paths)
   ];
 }
 
-/** Seconds. Long enough that a client lets the others through, short beside what SDKs wait between two tries at most (20). */
+/** Seconds. Long enough that a client lets others through, short compared with the longest wait of SDKs between tries (20). */
 const RETRY_AFTER = "5";
 
-/** What S3 answers when it is asked too much, as HAProxy's arguments of a reply: SDKs try such a request again, later. */
+/** S3's answer to too many requests, as arguments of HAProxy's `return`: SDKs retry such a request later. */
 const SLOW_DOWN = `content-type application/xml string '<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>' hdr Retry-After ${RETRY_AFTER}`;
 
 /** What S3 answers when it is not there, as HAProxy's arguments of a reply: no RGW of the group takes requests. */
 const UNAVAILABLE = `content-type application/xml string '<?xml version="1.0" encoding="UTF-8"?><Error><Code>ServiceUnavailable</Code><Message>No gateway answers. Please try again.</Message></Error>' hdr Retry-After ${RETRY_AFTER}`;
 
-/** Larger ones have gained nothing, and smaller ones would not hold the headers that RGW takes; see docs/decisions/haproxy-tuning.md. */
+/** Larger buffers gain nothing, and smaller ones cannot hold the headers that RGW accepts; see docs/decisions/haproxy-tuning.md. */
 const BUFFER_SIZES = [524_288, 262_144, 131_072, 65_536];
 
 /**
- * Bytes of `tune.bufsize`: the largest with which three quarters of the machine's memory (bytes) hold three buffers for each of so many
- * `connections`. So many HAProxy 2.6 takes when all transfers stand still, 3.x takes one; without memory the node would restart
+ * Bytes of `tune.bufsize`: the largest size at which three buffers for each of `connections` fit into three quarters of the machine's memory
+ * (bytes). HAProxy 2.6 uses three per connection when all transfers stall, 3.x uses one. Out of memory, the node would restart
  * (`vm.panic_on_oom`).
  */
 export function bufferSize(memory: number, connections: number): number {
@@ -57,10 +57,10 @@ export function bufferSize(memory: number, connections: number): number {
   return BUFFER_SIZES.find((size) => size <= affordable) ?? 65_536;
 }
 
-/** Mozilla's, the best first; see docs/decisions/tls.md. */
+/** Mozilla's list, best first; see docs/decisions/tls.md. */
 const CURVES = [POST_QUANTUM, "X25519", "P-256", "P-384"];
 
-/** The key exchanges that clients may use. The one that not every library knows is left out where this node's does not, if another one is left. */
+/** The key exchanges for clients. One that this node's TLS library does not know is left out, if another remains. */
 function curves(wanted: readonly string[], features: readonly string[]): string {
   const all = wanted.length > 0 ? wanted : CURVES;
   const known = all.filter((curve) => curve !== POST_QUANTUM || features.includes(POST_QUANTUM));
@@ -115,9 +115,9 @@ function haproxyConfig(config: Config, facts: HaproxyInput, paths: Paths): strin
 }
 
 /**
- * What keeps one client from taking all connections: refused are those above its share, before the TLS handshake. An IPv6 client has its
- * network of 64 bits, which is what sites give to one machine. The table of clients has room for more of them than there can be connections,
- * so that none goes uncounted.
+ * The rules that keep one client from using up all connections: those above its share are refused before the TLS handshake. For IPv6 a client
+ * is a /64, which is what sites assign to one machine. The table has room for more clients than there can be connections, so that each one
+ * is counted.
  */
 function clientLimit({ clients }: ConnectionLimits, { max_connections_per_client: ofOneClient }: Config) {
   if (ofOneClient === 0) return { clientTable: "", clientLimit: "" };
@@ -125,7 +125,7 @@ function clientLimit({ clients }: ConnectionLimits, { max_connections_per_client
   return {
     clientTable: indent([`stick-table type ipv6 size ${clients + SPARE} expire 10s store conn_cur`]),
     clientLimit: indent([
-      "# No client takes all of them (max_connections_per_client). A reload counts anew, without what the old worker still has.",
+      "# No client can use up all connections (max_connections_per_client). A reload restarts the count, without the old worker's.",
       "tcp-request connection track-sc0 src,ipmask(32,64) table ober_s3",
       `tcp-request connection sc-inc-gpc0(1) ${isOver}`,
       `tcp-request connection reject ${isOver}`,
@@ -133,7 +133,7 @@ function clientLimit({ clients }: ConnectionLimits, { max_connections_per_client
   };
 }
 
-/** Lines about failed requests that HAProxy writes in ten seconds at most; threads that look at the same moment may write one each beyond it. */
+/** At most this many lines about failed requests in ten seconds; threads that check at the same moment may each write one more. */
 const MOST_FAILED_LINES = 100;
 
 const isFailed = `if { status ge 500 } { sc_gpc1_rate(1) lt ${MOST_FAILED_LINES} } { sc_inc_gpc1(1) ge 0 }`;
@@ -141,12 +141,12 @@ const failedLine = (more: string, state: string) =>
   `"failed: %ST${state} %HM %b/%s request=%TR queue=%Tw connect=%Tc response=%Tr${more} ms %HPO"`;
 
 /**
- * A failed request is a line in the journal, any other is none: see docs/decisions/failed-requests.md. The path is last, because a line ends
- * after 1,024 bytes. HAProxy 2.6 cannot change the level of a request that it answered itself: there the line is made when the answer is,
- * before the state and the end are known, and a request without one has an empty line, which HAProxy does not write.
+ * Only failed requests are logged: see docs/decisions/failed-requests.md. The path is last, because a line is cut after 1,024 bytes. HAProxy
+ * 2.6 cannot change the log level of a request that it answers itself: there the line is made with the answer, before the final state is
+ * known, and other requests have an empty line, which HAProxy does not write.
  */
 const FAILED_LINES = [
-  "# A failed request is a line, without its query and headers, and so many in ten seconds at most.",
+  "# Log failed requests only, without query and headers, up to a limit in ten seconds.",
   'log-format "%{-M}[var(txn.failed)]" #! <3.0',
   "http-request set-log-level err #! <3.0",
   `http-after-response set-var-fmt(txn.failed) ${failedLine("", "")} ${isFailed} #! <3.0`,
@@ -154,12 +154,12 @@ const FAILED_LINES = [
   `http-after-response set-log-level err ${isFailed} #! >=3.0`,
 ];
 
-/** Who may see health, statistics and metrics. The node itself always: `ober health` and keepalived's check ask over loopback. */
+/** Networks that may see health, statistics and metrics. Always the node itself: `ober health` and keepalived's check use loopback. */
 function watchers({ stats_allow }: Config, networks: readonly string[]): readonly string[] {
   return ["127.0.0.0/8", "::1", ...(stats_allow.length > 0 ? stats_allow : networks)];
 }
 
-/** The first group serves every VIP that names no other. */
+/** The rules that choose the backend group by VIP; the first group is the default. */
 function routes(config: Config): readonly string[] {
   const first = config.backends[0]?.name ?? "";
   const others = config.vips.filter((vip) => vip.backend !== first);
@@ -167,7 +167,7 @@ function routes(config: Config): readonly string[] {
 }
 
 /**
- * `/health/GROUP` tells whether that group has a live server; `/health` whether any has. Both keep the connection open,
+ * `/health/GROUP` answers 200 if that group has a live server, `/health` if any group has. Both keep the connection open,
  * which `monitor-uri` does not.
  */
 function healthRules(backends: readonly Backend[]): readonly string[] {
@@ -201,7 +201,7 @@ export function marksOf({
   return low < 1 ? undefined : { low, high: Math.max(low, count(enough_servers)) };
 }
 
-/** What the other nodes ask for. HAProxy itself knows whether the node leaves traffic. */
+/** The answer to other nodes at IDENTITY_PATH. HAProxy itself knows whether the node leaves traffic. */
 function identityRules({ leavingList, identityMap, servesMap }: Paths): readonly string[] {
   const value = (key: string, map: string) => `%[str(${key}),map(${map})]`;
   const said = [
@@ -229,7 +229,7 @@ function backend(group: Backend, groups: readonly Backend[], nodes: number): str
   return fill(assets.haproxyBackend, {
     name: group.name,
     healthCheckPath: group.health_check_path,
-    // Not a name: an RGW with `rgw_dns_name` takes every name but that one for a bucket, and answers 404.
+    // An address, not a name: an RGW with `rgw_dns_name` treats any other name as a bucket and answers 404.
     healthCheckHost: "127.0.0.1",
     healthCheckInterval: String(group.health_check_interval),
     slowDown: SLOW_DOWN,
@@ -243,29 +243,29 @@ function backend(group: Backend, groups: readonly Backend[], nodes: number): str
 }
 
 /**
- * How a check's answer is read. An RGW at its limit is busy and keeps its place: 498 on Swift's health path, 503 elsewhere. On the health
- * path 503 says that its own file takes it out (`rgw_healthcheck_disabling_path`): it gets no new requests, and ends those that it has. What
- * radosgw answers when is recorded in test/contract/radosgw.test.ts.
+ * How to read a check's answer. An RGW at its limit is busy and stays in the pool: 498 on Swift's health path, 503 elsewhere. On the health
+ * path 503 means that its own file takes it out (`rgw_healthcheck_disabling_path`): it gets no new requests, and finishes its present ones.
+ * radosgw's answers are recorded in test/contract/radosgw.test.ts.
  */
 function stateRules(path: string): readonly string[] {
   if (!isHealthPath(path)) return ["http-check expect status 200,498,503"];
   return ["http-check expect ! status 503 error-status L7OKC", "http-check expect status 200,498"];
 }
 
-/** Requests and health checks by TLS; the certificate must be from the CA and for the server's name. */
+/** Use TLS for requests and health checks; the certificate must be by the CA and for the server's name. */
 function backendTls({ tls, ca_file: ca, verify }: Backend): string {
   if (!tls) return "";
   return ` ssl alpn http/1.1 ${verify ? `verify required ca-file ${ca || "@system-ca"}` : "verify none"}`;
 }
 
-/** The name that the server is asked by, in requests and checks, and that its certificate must have. */
+/** The SNI of requests and checks, which the certificate must match. */
 function serverName({ tls, sni, verify }: Backend, { host }: Server): string {
   const name = sni || (familyOf(host) === undefined ? host : "");
   if (!tls || name === "") return "";
   return ` sni str(${name}) check-sni ${name}${verify ? ` verifyhost ${name}` : ""}`;
 }
 
-/** Who fills the list of destinations that the node leaves. */
+/** The commands that fill the list of destinations that the node leaves. */
 export const LEAVING_WRITER = "`ober drain` and `ober stop`";
 
 const emptyList = (path: string, writer?: string): RenderedFile => ({

@@ -29,7 +29,7 @@ export type RenderInput = {
 export function render({ config, facts, paths, secrets }: RenderInput): readonly RenderedFile[] {
   const bgp = config.ha_mode === "bgp";
   const handover = hasHandover(config);
-  // It goes into keepalived's file and into a line of a unit that root's shell reads.
+  // Checked because it is used in keepalived's file and in a unit's line that root's shell reads.
   if (facts.interface !== "") requireInterfaceName(facts.interface);
   const files = [
     ...renderHaproxy(config, facts, paths),
@@ -46,7 +46,7 @@ export function render({ config, facts, paths, secrets }: RenderInput): readonly
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-/** Every path that `render` may ever write: what is there and no longer rendered belongs to the other mode, and goes. */
+/** Every path that `render` can write. An existing file that is not rendered belongs to the other mode and is removed. */
 export function generatedPaths(paths: Paths): readonly string[] {
   return [
     paths.haproxyConfig,

@@ -16,7 +16,7 @@ export function renderKeepalived(config: Config, facts: NodeFacts, paths: Paths)
     config: paths.config,
     check: `${paths.executable} health --once --url http://127.0.0.1:${config.stats_port}/health`,
     routerId: `ober_${facts.hostname}`,
-    // Only a peer may speak: without authentication in VRRP 3, this and the firewall are what keeps strangers out.
+    // Accept only peers: VRRP 3 has no authentication, so this and the firewall keep strangers out.
     unicastCheck: unicast ? "    vrrp_check_unicast_src" : "",
     weight: String(CHECK_WEIGHT),
     handicapFile: paths.vrrpHandicap,
@@ -29,12 +29,12 @@ export function renderKeepalived(config: Config, facts: NodeFacts, paths: Paths)
   return { path: paths.keepalivedConfig, content, mode: 0o644 };
 }
 
-/** Addresses of all nodes of the cluster: the peers, by address, and this node whether it is listed or not. */
+/** Addresses of all nodes of the cluster: the peers, sorted, and this node even if it is not listed. */
 export function clusterNodes(config: Config, facts: Pick<NodeFacts, "address" | "resolved">): readonly string[] {
   return [...new Set([...nodeAddresses(config.keepalived.peers, facts), facts.address])];
 }
 
-/** Every VIP's owner and order of backups, the same on all nodes. Throws an OberError for more nodes than priorities. */
+/** Every VIP's owner and order of backups, the same on all nodes. Throws an OberError if there are more nodes than priorities. */
 export function clusterInstances(
   config: Config,
   facts: Pick<NodeFacts, "address" | "resolved">,
@@ -42,7 +42,7 @@ export function clusterInstances(
   const nodes = clusterNodes(config, facts);
   if (nodes.length > MOST_VRRP_NODES) {
     throw new OberError(
-      `keepalived.peers names ${nodes.length} nodes; VRRP priorities suffice for ${MOST_VRRP_NODES}`,
+      `keepalived.peers names ${nodes.length} nodes; VRRP priorities are enough for ${MOST_VRRP_NODES}`,
       {
         hint: "use BGP mode for larger clusters",
       },
@@ -54,8 +54,8 @@ export function clusterInstances(
 }
 
 /**
- * The name of each node where owners go by names. Of several for one node the first of the alphabet, so that the order of the list does not
- * matter. Throws an OberError where the list does not name this node: the others' lists do, and it cannot know how.
+ * The name of each node, if owners are decided by name. If a node has several, the alphabetically first, so that the order of the list does not
+ * matter. Throws an OberError if the list does not name this node: it cannot know its name in the others' lists.
  */
 function namesOf(
   { keepalived }: Config,
@@ -66,7 +66,7 @@ function namesOf(
   const byAddress = new Map([...names].sort(([, a], [, b]) => (a < b ? 1 : -1)));
   if (byAddress.has(own)) return byAddress;
   throw new OberError(
-    `keepalived.owners: name needs this node (${own}) in keepalived.peers, by the name that the others write`,
+    `keepalived.owners: name needs this node (${own}) in keepalived.peers, with the name that the other nodes use`,
     {
       hint: "list every node in keepalived.peers, the same list on each",
     },
@@ -75,10 +75,10 @@ function namesOf(
 
 const canonicalName = (entry: string) => entry.toLowerCase().replace(/\.$/, "");
 
-/** Sentences about a cluster that works but not as anybody wants it. */
+/** Remarks about a cluster that works but is probably not as intended. */
 export function clusterRemarks(config: Config, facts: Pick<NodeFacts, "address" | "resolved">): readonly string[] {
   const [nodes, vips] = [clusterNodes(config, facts).length, config.vips.length];
-  if (nodes < 2) return ["there is no other node in keepalived.peers: nobody takes the VIPs over when this one fails"];
+  if (nodes < 2) return ["keepalived.peers lists no other node: no node takes over the VIPs when this one fails"];
   if (vips === nodes) return [];
   const consequence = vips < nodes ? "some nodes will idle" : "some nodes will carry more than others";
   return [`there are ${vips} VIPs for ${nodes} nodes: ${consequence}; one VIP for each node is best`];
@@ -96,24 +96,24 @@ function renderInstance(
     interface: facts.interface,
     vrid: String(instance.vrid),
     priority: String(priorityOf(instance, facts.address)),
-    // keepalived adds what it is about: INSTANCE, the name, the new state, the priority.
+    // keepalived appends: INSTANCE, the name, the new state, the priority.
     notify: `${paths.executable} notify --vip ${instance.vip}`,
     advertInt: String(config.keepalived.advert_int),
-    // keepalived would fall back to multicast for an empty list of peers, and say so as an error.
+    // With an empty list of peers keepalived falls back to multicast and logs an error.
     unicast:
       unicast && peers.length > 0
         ? [`unicast_src_ip ${facts.address}`, ...peerLines].map((line) => `    ${line}`).join("\n")
         : "",
-    // The last in the order keeps the VIP, so that it never is nobody's when HAProxy hangs on all nodes. A weight of next to
-    // nothing does that; keepalived ends where a script is not used at all.
+    // The last node in the order keeps the VIP even if HAProxy hangs on all nodes. A weight of -1 does that; keepalived
+    // ends if a script is not used at all.
     hanging: instance.nodes.at(-1) === facts.address ? "chk_hanging weight -1" : "chk_hanging",
     vip: instance.vip,
   });
 }
 
 /**
- * keepalived sends with a TTL of 255, and each router takes one away (RFC 5798, 5.1.1.3): what comes with less from a peer in a network of
- * this node's was sent by a machine outside of it. A peer behind a router has none of this: its packets are routed.
+ * keepalived sends with a TTL of 255, and each router subtracts one (RFC 5798, 5.1.1.3): so a packet with less from a peer in one of this
+ * node's networks was sent from outside. There is no such check for a peer behind a router, whose packets are routed.
  */
 function ttlOf(peer: string, { networks }: Pick<NodeFacts, "networks">): string {
   return networks.some((network) => inSubnet(peer, network)) ? " min_ttl 255 max_ttl 255" : "";

@@ -1,20 +1,20 @@
 /**
- * How many connections and requests the node takes, so that clients can use up neither HAProxy nor an RGW. Pure. The reasons and
- * the measurements are in docs/decisions/busy.md.
+ * How many connections and requests the node accepts, so that clients can exhaust neither HAProxy nor an RGW. Pure. Reasons and
+ * measurements are in docs/decisions/busy.md.
  */
 import type { Config, Server } from "../config/schema.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { clusterAddresses } from "../domain/nodes.ts";
 
 export type ConnectionLimits = {
-  /** Connections of clients, by TLS and plain together. */
+  /** Client connections, TLS and plain together. */
   readonly clients: number;
-  /** Connections to the statistics port from other machines, and of one source among them. */
+  /** Connections to the statistics port from all other machines, and from one of them. */
   readonly statistics: number;
   readonly statisticsOfOne: number;
   /** Connections to the statistics port from the node itself: `ober health`, keepalived's check, `ober status`. */
   readonly health: number;
-  /** `fd-hard-limit`: HAProxy computes its global limit from it, which is above all others together. */
+  /** `fd-hard-limit`: HAProxy computes its global limit from it, which exceeds the sum of all others. */
   readonly descriptors: number;
 };
 
@@ -22,19 +22,19 @@ const STATISTICS = 400;
 /** Prometheus, a dashboard and sixteen nodes behind one address translation ask at the same time. */
 const STATISTICS_OF_ONE = 40;
 const HEALTH = 200;
-/** Between the sum of the limits and HAProxy's own: connections that are being refused. */
+/** The gap between the sum of the limits and HAProxy's own: room for connections that are being refused. */
 export const SPARE = 200;
 const RESERVED = STATISTICS + HEALTH + SPARE;
 
-/** Two descriptors a connection and, for every fourth, the two of a pipe; see `compute_ideal_maxconn` in HAProxy's haproxy.c. */
+/** Two descriptors per connection and, for every fourth, two for a pipe; see `compute_ideal_maxconn` in HAProxy's haproxy.c. */
 const DESCRIPTORS_PER_CONNECTION = 2.5;
-/** Listeners, pollers and wake-up pipes of up to 64 threads. Each server has a check that may run. */
+/** Listeners, pollers and wake-up pipes of up to 64 threads, and a running check for each server. */
 const OTHER_DESCRIPTORS = 600;
 
-/** Fewer make no ingress; with so few descriptors HAProxy computes a limit of its own, and `ober doctor` says what is wrong. */
+/** The minimum for an ingress. With fewer descriptors HAProxy computes its own limit, and `ober doctor` reports the problem. */
 const LEAST_CLIENTS = 20;
 
-/** As many clients as `max_connections` allows and this node's descriptors suffice for, with something set aside for who looks after it. */
+/** As many clients as `max_connections` and this node's descriptors allow, with a reserve for monitoring and operators. */
 export function connectionLimits(
   config: Pick<Config, "max_connections" | "backends">,
   { descriptors }: Pick<NodeFacts, "descriptors">,
@@ -53,8 +53,8 @@ export function connectionLimits(
 }
 
 /**
- * `maxconn` of a server: what this node may send to it of the requests that it works on at a time (`max_requests`). All nodes together
- * stay below that, and so do their health checks, which count like requests; groups that share a server share this too.
+ * `maxconn` of a server: this node's share of the requests that the server handles at once (`max_requests`). All nodes together stay below that,
+ * including their health checks, which count as requests. Groups that share a server share this too.
  */
 export function requestShare(
   { max_requests: most, sharing }: { readonly max_requests: number; readonly sharing: number },
@@ -64,7 +64,7 @@ export function requestShare(
   return Math.max(1, Math.floor((most - checks) / checks));
 }
 
-/** How many nodes send requests to the same servers: those that `ober.yaml` names, this one included. */
+/** How many nodes send requests to the same servers: those listed in `ober.yaml`, including this one. */
 export const clusterSize = (
   config: Pick<Config, "ha_mode" | "nodes" | "keepalived">,
   facts: Pick<NodeFacts, "address" | "resolved">,

@@ -5,7 +5,7 @@ import { METRICS_SERVICE, METRICS_TIMER } from "../domain/units.ts";
 import type { RenderedFile } from "./file.ts";
 import { fill } from "./template.ts";
 
-/** The units that write ober's metrics to `file`, for node_exporter. They are there on request, in whatever mode the node is. */
+/** The units that write ober's metrics to `file`, for node_exporter. Installed on request, in either mode. */
 export function renderMetricsUnits(paths: Paths, file: string): readonly RenderedFile[] {
   const unit = (name: string, content: string) => ({ path: `${paths.unitDirectory}/${name}`, content, mode: 0o644 });
   return [
@@ -17,5 +17,5 @@ export function renderMetricsUnits(paths: Paths, file: string): readonly Rendere
   ];
 }
 
-/** The file that a unit made by `renderMetricsUnits` writes. */
+/** The file to which a unit by `renderMetricsUnits` writes. */
 export const metricsFileOf = (unit: string): string | undefined => /^ExecStart=.* --out (\S+)$/m.exec(unit)?.[1];

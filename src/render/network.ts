@@ -5,7 +5,7 @@ import type { Paths } from "../domain/paths.ts";
 import type { RenderedFile } from "./file.ts";
 import { fill } from "./template.ts";
 
-/** The script that `ober-vip.service` runs: plain `ip`, because it is on every distribution. */
+/** The script that `ober-vip.service` runs: plain `ip`, which every distribution has. */
 export function renderVipScript(config: Config, paths: Paths): RenderedFile {
   const content = fill(assets.vipScript, {
     config: paths.config,
@@ -16,8 +16,8 @@ export function renderVipScript(config: Config, paths: Paths): RenderedFile {
 }
 
 /**
- * Where a node has a VIP. In keepalived mode every node has it for the handover, so never on an interface of the segment, where all of
- * them would answer ARP for it.
+ * The interface of a VIP on a node. In keepalived mode every node has all VIPs for the handover, so never on an interface of the segment, where
+ * all nodes would answer ARP for them.
  */
 function interfaceOf(vip: Config["vips"][number], mode: Config["ha_mode"]): string {
   const name = requireInterfaceName(vip.interface);

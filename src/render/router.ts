@@ -10,9 +10,9 @@ export type RouterSide = {
   readonly router: string;
   /** Addresses of all nodes. */
   readonly nodes: readonly string[];
-  /** Whether the sessions have a password. It is not printed: PASSWORD stands in its place. */
+  /** Whether the sessions have a password. It is not printed; PASSWORD is a placeholder for it. */
   readonly md5: boolean;
-  /** Whether another router stands between the nodes and this one. */
+  /** Whether another router is between the nodes and this one. */
   readonly multihop: boolean;
 };
 
@@ -47,12 +47,12 @@ const DIALECTS: Readonly<Record<Vendor, Dialect>> = {
   },
 };
 
-/** Prefixes that a router takes from a node: twice its VIPs, so that growth on the nodes does not bring the sessions down. */
+/** How many prefixes a router accepts from a node: twice its VIPs, so that more VIPs do not end the sessions. */
 const LEAST_LIMIT = 128;
 
 /**
- * The upstream router's half: sessions, ECMP, BFD, a filter for exactly these VIPs, and waits that let a node back in within
- * seconds. FRR's and BIRD's are proven by the tests; the others are written from the vendors' manuals.
+ * The upstream router's configuration: sessions, ECMP, BFD, a filter for exactly these VIPs, and timers that let a node return
+ * within seconds. FRR's and BIRD's are proven by the tests; the others are written from the vendors' manuals.
  */
 export function renderRouter(
   vendor: Vendor,
@@ -85,7 +85,7 @@ export function renderRouter(
     nodes: nodes.map(node).join("\n").replaceAll("{{nodeAs}}", String(bgp.local_as)),
   };
   const text = gateFeatures(template, features);
-  // Each dialect says only some of it.
+  // Each dialect uses only some of these.
   const used = Object.entries(values).filter(([name]) => text.includes(`{{${name}}}`));
   return fill(text, Object.fromEntries(used));
 }

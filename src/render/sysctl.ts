@@ -5,7 +5,7 @@ import { mergePorts } from "../domain/ports.ts";
 import type { RenderedFile } from "./file.ts";
 import { fill } from "./template.ts";
 
-/** Kernel tuning for the mode that the node runs in. `sitePorts` are what the site keeps from outgoing connections besides. */
+/** Kernel settings for the node's mode. `sitePorts` are further ports that the site reserves from outgoing connections. */
 export function renderSysctl(
   config: Pick<Config, "ha_mode" | "stats_port">,
   paths: Paths,
@@ -13,7 +13,7 @@ export function renderSysctl(
 ): RenderedFile {
   const keepalived = [
     "",
-    "# Whatever binds to a VIP may do so before the VIP is here.",
+    "# Programs may bind to a VIP before the VIP is here.",
     "net.ipv4.ip_nonlocal_bind = 1",
     "net.ipv6.ip_nonlocal_bind = 1",
   ];

@@ -1,11 +1,11 @@
 import { atLeast, type Version } from "../domain/version.ts";
 
-/** What a line's gate is judged by. */
+/** The facts that decide a line's gate. */
 export type Gates = { readonly version: Version; readonly features?: readonly string[] };
 
 /**
- * Fills `{{name}}` in a template. A name without a value, and a value without a place, are bugs in ober and throw.
- * A placeholder that stands alone on its line and has an empty value takes the line with it.
+ * Fills `{{name}}` in a template. A name without a value, or a value without a placeholder, is a bug in ober and throws.
+ * A placeholder that is alone on its line and has an empty value removes the line.
  */
 export function fill(template: string, values: Readonly<Record<string, string>>): string {
   const used = new Set<string>();
@@ -21,8 +21,8 @@ export function fill(template: string, values: Readonly<Record<string, string>>)
 }
 
 /**
- * Keeps the lines whose gate holds and takes the gate off. A gate ends a line: `keyword #! >=3.2`, `#! <3.3`,
- * `#! +PROMEX` (a feature of the build); several, separated by blanks, must all hold.
+ * Keeps the lines whose gate holds, without the gate. A gate ends a line: `keyword #! >=3.2`, `#! <3.3`, `#! +PROMEX` (a
+ * feature of the build). Several gates, separated by blanks, must all hold.
  */
 export function gate(template: string, gates: Gates): string {
   return template
@@ -40,7 +40,7 @@ export function gate(template: string, gates: Gates): string {
     .join("\n");
 }
 
-/** The same for a text that no version decides about. */
+/** The same for a text without version gates. */
 export function gateFeatures(template: string, features: readonly string[]): string {
   return gate(template, { version: { major: 0, minor: 0, patch: 0, text: "" }, features });
 }

@@ -25,7 +25,7 @@ function unitText(name: UnitName | TriggeredName, config: Config, facts: NodeFac
     case UNIT.vip:
       return fill(assets.vipUnit, { executable, vipScript });
     case UNIT.handover:
-      // A kernel that lacks a part fails the unit only where the handover must be.
+      // If the kernel lacks a part, the unit fails only if the handover is required.
       return fill(assets.handoverUnit, {
         executable,
         handoverRules,
@@ -71,12 +71,12 @@ function followed({ backends }: Config): string {
   return groups.length === 0 ? "" : ` --follow ${groups.join(",")}`;
 }
 
-/** A file may have its key beside it; of a directory every file is watched with it. */
+/** The paths to watch: a file and its key file, or a directory with all its files. */
 const certificateWatch = (place: string) => ({ place, key: /\.\w+$/.test(place) ? `PathChanged=${place}.key` : "" });
 
 /**
- * ExaBGP 4.2 never resets its reconnect back-off: after a few cuts a node stays away for many seconds. A session that the
- * router opens resets it, so 4.2 also listens; 5.x has the back-off right.
+ * ExaBGP 4.2 never resets its reconnect back-off: after a few interruptions a node stays away for many seconds. A session
+ * that the router opens resets it, so 4.2 also listens. 5.x does not have this fault.
  */
 function exabgpEnvironment(config: Config, facts: NodeFacts): string {
   if (atLeast(facts.exabgp, "5.0")) return "";

@@ -6,7 +6,7 @@ export type LocalAddress = {
   readonly interface: string;
   readonly address: string;
   readonly prefixLength: number;
-  /** Beside another address in the same network, as VIPs often are. */
+  /** The interface has another address in the same network, as is common for VIPs. */
   readonly secondary?: boolean;
 };
 
@@ -20,10 +20,10 @@ export async function localAddresses(system: System): Promise<readonly LocalAddr
   );
 }
 
-/** The interface and the own address that the kernel would use towards `destination`, and the router on the way where there is one. */
+/** The interface and source address that the kernel would use towards `destination`, and the router on the way, if any. */
 export type Route = { readonly interface: string; readonly address: string; readonly gateway?: string };
 
-/** The kernel's way to `destination`; undefined when there is none. */
+/** The kernel's route to `destination`; undefined if there is none. */
 export async function routeTo(system: System, destination: string): Promise<Route | undefined> {
   const { code, stdout } = await system.run(["ip", "-json", "route", "get", destination], { accept: [0, 1, 2] });
   const [route] = code === 0 ? parseIpRoutes(stdout) : [];
@@ -32,7 +32,7 @@ export async function routeTo(system: System, destination: string): Promise<Rout
   return { interface: dev, address: prefsrc, ...(gateway === undefined ? {} : { gateway }) };
 }
 
-/** The router on the way to `destination`; undefined when it is on a segment of this machine, or there is no way. */
+/** The router on the way to `destination`; undefined if it is on a segment of this machine, or there is no route. */
 export async function nextRouter(system: System, destination: string): Promise<string | undefined> {
   return (await routeTo(system, destination))?.gateway;
 }

@@ -2,20 +2,20 @@ import { networkInterfaces } from "node:os";
 import { OberError } from "../errors.ts";
 import { AF, interfaceIndex, withSocket } from "./socket.ts";
 
-/** Hardware addresses that answered for an address, by that address. */
+/** For each address, the hardware addresses that answered for it. */
 export type ArpAnswers = ReadonlyMap<string, readonly string[]>;
 
 const ETHERTYPE_ARP = 0x0806;
 const REPLY = 2;
-/** Asked again, because a single broadcast may be lost. */
+/** Requests are repeated, because a single broadcast may be lost. */
 const ASKED_TIMES = 2;
 
-/** How much longer than the slowest of the machines that must be there anybody else may take: so many times, and so many milliseconds. */
+/** How much longer than the slowest expected machine any other may take: this factor, and this many milliseconds more. */
 const SLOWER = { times: 4, ms: 20 } as const;
 
 /**
- * Asks the segment who has each of `addresses` (IPv4) and returns every machine that answered within `waitMs`; this machine does
- * not answer itself. Where all of `present` have answered, how long they took says how long to wait for the others. Needs root.
+ * Asks the segment which machines have each of `addresses` (IPv4) and returns all that answered within `waitMs`; this machine does not
+ * answer itself. Once all of `present` have answered, their time decides how long to wait for others. Needs root.
  */
 export async function askArp(
   link: string,
@@ -26,7 +26,7 @@ export async function askArp(
   const links = networkInterfaces();
   const own = (links[link] ?? []).find(({ family }) => family === "IPv4");
   if (own === undefined) throw new OberError(`${link} has no IPv4 address to ask from`, { hint: "ip addr" });
-  // A second interface on the same segment answers for this machine's addresses as well.
+  // Ignore this machine: its second interface on the same segment answers too.
   const ownMacs = new Set(Object.values(links).flatMap((addresses = []) => addresses.map(({ mac }) => mac)));
   const kind = { family: AF.packet, type: "raw", protocol: bigEndian(ETHERTYPE_ARP) } as const;
   const found = await withSocket(kind, async (socket) => {
@@ -64,7 +64,7 @@ export async function askArp(
   return found;
 }
 
-/** Who says that it has which address (RFC 826); undefined for anything but a reply. */
+/** The sender of an ARP reply and its address (RFC 826); undefined for anything else. */
 export function parseArpReply(frame: Uint8Array): { readonly address: string; readonly mac: string } | undefined {
   const isArp = frame.length >= 42 && frame[12] === ETHERTYPE_ARP >> 8 && frame[13] === (ETHERTYPE_ARP & 0xff);
   if (!isArp || frame[21] !== REPLY) return undefined;

@@ -1,7 +1,7 @@
 import { type Address, parseAddress } from "../domain/address.ts";
 import { AF, withSocket } from "./socket.ts";
 
-/** What this side says of itself, and how the connection is protected. */
+/** This side's parameters, and how the connection is protected. */
 export type OpenOffer = {
   readonly address: string;
   readonly localAddress: string;
@@ -11,16 +11,16 @@ export type OpenOffer = {
   readonly routerId: string;
   /** TCP MD5 (RFC 2385); undefined for none. */
   readonly password: string | undefined;
-  /** Packets leave with a TTL of 255, and only such are taken (RFC 5082). */
+  /** Packets are sent with a TTL of 255, and only such are accepted (RFC 5082). */
   readonly ttlSecurity: boolean;
 };
 
 export type RouterOpen = { readonly as: number; readonly holdTime: number; readonly routerId: string };
 
-/** How far a router let it come. */
+/** How far the session got. */
 export type OpenResult =
   | { readonly end: "unreachable" }
-  /** The connection stands, and ended or stayed silent before the router said whether it agrees. */
+  /** The connection was made, but ended or stayed silent before the router accepted or refused. */
   | { readonly end: "closed" | "silent"; readonly router: RouterOpen | undefined }
   | {
       readonly end: "notification";
@@ -36,15 +36,15 @@ const [IPPROTO_IP, IP_TTL, IP_MINTTL] = [0, 2, 21];
 const [IPPROTO_IPV6, IPV6_UNICAST_HOPS, IPV6_MINHOPCOUNT] = [41, 16, 73];
 const [IPPROTO_TCP, TCP_MD5SIG, KEY_LENGTH] = [6, 14, 80];
 const [OPEN, NOTIFICATION, KEEPALIVE] = [1, 3, 4];
-/** For an AS number that needs four bytes, in the field of two (RFC 6793). */
+/** AS_TRANS, in the two-byte field of an AS number that needs four bytes (RFC 6793). */
 const AS_TRANS = 23456;
 const [CAPABILITY_FAMILY, CAPABILITY_REFRESH, CAPABILITY_AS4] = [1, 2, 65];
-/** A look takes microseconds, and a router answers in some milliseconds. */
+/** The pause between looks: a look takes microseconds, a router's answer some milliseconds. */
 const LOOK_MS = 5;
 
 /**
- * Opens a BGP session as far as the router's word on it, and takes leave with a Cease, which no router takes for a failure. It must not be
- * called while the node has a session with that router: one would end the other. Never throws for what the network does.
+ * Opens a BGP session until the router accepts or refuses it, then closes it with a Cease, which routers do not count as a failure. Do not
+ * call it while the node has a session with that router: one would end the other. Network failures never throw.
  */
 export async function openBgp(offer: OpenOffer, timeoutMs: number): Promise<OpenResult> {
   const [to, from] = [parseAddress(offer.address), parseAddress(offer.localAddress)];
@@ -101,7 +101,7 @@ function messageOf(type: number, body: readonly number[]): Uint8Array {
   return new Uint8Array([...Array<number>(16).fill(0xff), length >> 8, length & 0xff, type, ...body]);
 }
 
-/** Takes a whole message from the front of `bytes`; undefined while there is none. */
+/** Removes a whole message from the front of `bytes`; undefined while there is none. */
 export function takeMessage(bytes: number[]): { readonly type: number; readonly body: readonly number[] } | undefined {
   if (bytes.length < 19) return undefined;
   const length = Math.max(19, ((bytes[16] ?? 0) << 8) | (bytes[17] ?? 0));
@@ -132,7 +132,7 @@ export function openMessage(
   ]);
 }
 
-/** The body of an OPEN (RFC 4271, 4.2); its AS number from the capability for four bytes where there is one. */
+/** Reads the body of an OPEN (RFC 4271, 4.2). The AS number comes from the four-byte capability if present. */
 export function parseOpen(body: readonly number[]): RouterOpen {
   const number = (at: number, bytes: number) =>
     body.slice(at, at + bytes).reduce((value, byte) => value * 256 + byte, 0);

@@ -7,7 +7,7 @@ export async function bgpPeersConnected(system: System): Promise<readonly string
   return parseSessions(stdout);
 }
 
-/** The other sides in what `ss -Htn` prints. Pure. */
+/** The remote addresses in the output of `ss -Htn`. Pure. */
 export function parseSessions(ss: string): readonly string[] {
   return ss.split("\n").flatMap((line) => {
     const peer = line.trim().split(/\s+/, 4)[3];
@@ -21,7 +21,7 @@ export async function bfdSessions(system: System, socket: string): Promise<Reado
   return code === 0 ? parseBfdSessions(stdout) : {};
 }
 
-/** What `show bfd sessions` of birdc prints: address, interface, state and times. Pure. */
+/** Reads birdc's `show bfd sessions`: address, interface, state and times. Pure. */
 export function parseBfdSessions(text: string): Readonly<Record<string, string>> {
   const rows = text.split("\n").map((line) => line.trim().split(/\s+/, 3));
   return Object.fromEntries(

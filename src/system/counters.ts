@@ -6,5 +6,5 @@ const readings = v.array(
   v.object({ at: count, of: v.array(v.object({ name: v.string(), requests: count, failed: count, broken: count })) }),
 );
 
-/** The readings of HAProxy's counters that were kept; none where the file is something else. */
+/** The stored readings of HAProxy's counters; none if the file is damaged. */
 export const parseReadings = (text: string): v.InferOutput<typeof readings> => jsonAs(readings, text) ?? [];

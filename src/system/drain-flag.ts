@@ -3,21 +3,21 @@ import { CHECK_WEIGHT } from "../domain/vrrp.ts";
 import { OberError } from "../errors.ts";
 import type { System } from "./system.ts";
 
-/** What the flag says; the health loop withdraws while the file is there, whatever else stands in it. */
+/** The content of the flag. The health loop withdraws while the file exists, whatever it contains. */
 export type DrainFlag = {
   readonly by: string;
   readonly at: string;
   readonly reason: string;
-  /** Not yet withdrawn: announced as the last choice. */
+  /** Still announced, but as the last choice. */
   readonly soft?: true;
 };
 
-/** The reason of a flag that `ober stop` made. It is gone when `stop` ends, unless `stop` was killed: `start` removes it then. */
+/** The reason in a flag by `ober stop`. `stop` removes the flag at its end; if `stop` was killed, `start` removes it. */
 export const STOPPING = "ober stop";
 
 /**
- * A node leaves traffic without a disk: what cannot be written to `kept` goes to `passing`, in memory. Returns why it ends with a
- * reboot; undefined where it outlives one.
+ * Writes the flag so that a node can leave traffic without a disk: if `kept` cannot be written, to `passing`, in memory. Returns why it ends
+ * with a reboot; undefined if it outlives one.
  */
 async function writeSomewhere(
   system: System,
@@ -33,28 +33,28 @@ async function writeSomewhere(
     await system.writeAtomic(passing, content);
     return error.message;
   }
-  // An older word must not count beside this one.
+  // Remove an older flag, so that only one counts.
   await system.remove(passing);
   return undefined;
 }
 
-/** Returns why the flag ends with a reboot; undefined where it outlives one. */
+/** Returns why the flag ends with a reboot; undefined if it outlives one. */
 export function writeDrainFlag(system: System, paths: Paths, flag: DrainFlag): Promise<string | undefined> {
   const [kept, passing] = [paths.drainFlag, paths.passingDrainFlag];
   return writeSomewhere(system, paths, { kept, passing, content: `${JSON.stringify(flag)}\n` });
 }
 
-/** Has keepalived prefer every healthy node to this one. */
+/** Makes keepalived prefer every healthy node to this one. */
 export async function writeHandicap(system: System, paths: Paths): Promise<void> {
   const [kept, passing] = [paths.vrrpHandicap, paths.passingHandicap];
   await writeSomewhere(system, paths, { kept, passing, content: `${CHECK_WEIGHT}\n` });
 }
 
-/** Where the flag may be; the first that is there counts. */
+/** The possible places of the flag; the first that exists counts. */
 const drainFlags = (paths: Pick<Paths, "drainFlag" | "passingDrainFlag">) =>
   [paths.passingDrainFlag, paths.drainFlag] as const;
 
-/** The flag's content; undefined where the node is not drained. */
+/** The flag's content; undefined if the node is not drained. */
 export async function readDrainFlag(system: System, paths: Paths): Promise<string | undefined> {
   for (const path of drainFlags(paths)) {
     const text = await system.read(path);
@@ -63,18 +63,18 @@ export async function readDrainFlag(system: System, paths: Paths): Promise<strin
   return undefined;
 }
 
-/** Ends a drain. The handicap goes first: a process that is killed in between leaves a node that is drained. */
+/** Ends a drain. Removes the handicap first: a process killed in between then leaves the node drained. */
 export async function removeDrainFlag(system: System, paths: Paths): Promise<void> {
   for (const path of [paths.passingHandicap, paths.vrrpHandicap, ...drainFlags(paths)]) await system.remove(path);
 }
 
-/** Whether somebody took the node out of traffic on purpose, until `ober undrain`. */
+/** Whether an operator took the node out of traffic on purpose, until `ober undrain`. */
 export async function isOperatorsDrain(system: System, paths: Paths): Promise<boolean> {
   const text = await readDrainFlag(system, paths);
   return text !== undefined && !isStopping(text);
 }
 
-/** Takes away what a `stop` or an `upgrade` left that was killed; the operator's own drain stays. */
+/** Removes the flag of a `stop` or `upgrade` that was killed; an operator's drain stays. */
 export async function removeStaleDrain(system: System, paths: Paths): Promise<void> {
   if (!(await isOperatorsDrain(system, paths))) await removeDrainFlag(system, paths);
 }

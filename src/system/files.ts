@@ -6,7 +6,7 @@ import type { FileStat, System } from "./system.ts";
 
 type FileFunctions = Omit<System, "run" | "clock">;
 
-/** The file half of a System, with every path taken under `root`. */
+/** The file functions of a System, with every path under `root`. */
 export function filesUnder(root: string): FileFunctions {
   const at = (path: string) => (root === "" ? path : join(root, path));
   return {
@@ -28,7 +28,7 @@ export function filesUnder(root: string): FileFunctions {
     copy: (from, to, mode) =>
       named(to, async () => {
         const temporary = `${at(to)}.ober-new`;
-        // A link that somebody has planted there is not followed.
+        // Do not follow a link planted there.
         await fs.rm(temporary, { force: true });
         await fs.copyFile(at(from), temporary, constants.COPYFILE_EXCL);
         if (mode !== undefined) await fs.chmod(temporary, mode);
@@ -47,7 +47,7 @@ export function filesUnder(root: string): FileFunctions {
   };
 }
 
-/** Readers see the old or the new content, also after a power cut: the data is on disk before the name points to it. */
+/** Readers see the old or the new content, even after a power cut: the data is on disk before the name points to it. */
 async function writeAtomic(
   path: string,
   content: string | Uint8Array,
@@ -79,7 +79,7 @@ async function makeDirectory(root: string, path: string, mode = 0o755): Promise<
   }
   for (const directory of missing) {
     await fs.mkdir(join(root, directory), { mode });
-    // mkdir's mode passes through the umask; the mode that was asked for is what must be there.
+    // The umask changes mkdir's mode, so set the requested mode explicitly.
     await fs.chmod(join(root, directory), mode);
   }
   return missing;
@@ -123,7 +123,7 @@ function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
-/** A file system that is read-only refuses a removal before it looks whether there is anything to remove. */
+/** A read-only file system refuses a removal without looking whether there is anything to remove. */
 async function unlessAbsent(path: string, remove: () => Promise<void>): Promise<void> {
   try {
     await remove();
@@ -150,7 +150,7 @@ async function named<T>(path: string, action: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Turns what the operating system refuses, and an operator can cure, into an error that says how. */
+/** Turns a refusal by the operating system that an operator can cure into an error that says how. */
 function ours(error: unknown, path?: string): unknown {
   return refusal(error, path) ?? error;
 }

@@ -1,29 +1,29 @@
 import { isInstalled } from "./programs.ts";
 import type { System } from "./system.ts";
 
-/** The firewalls whose rules ober can add to and take away again. */
+/** The firewalls to which ober can add rules, and remove them again. */
 export type Firewall = "ufw" | "firewalld" | "none";
 
-/** The one that filters on this machine now; "none" also stands for one that ober does not know. */
+/** The active firewall of this machine; "none" also means one that ober does not know. */
 export async function activeFirewall(system: System): Promise<Firewall> {
   const ufw = await firewallSays(system, ["ufw", "status"]);
   if (/^Status: active/m.test(ufw)) return "ufw";
   return (await firewallSays(system, ["firewall-cmd", "--state"])).trim() === "running" ? "firewalld" : "none";
 }
 
-/** What a firewall's tool says; nothing where it is not installed. */
+/** The output of a firewall's tool; empty if it is not installed. */
 export async function firewallSays(system: System, argv: readonly string[]): Promise<string> {
   if (!(await isInstalled(system, argv[0] ?? ""))) return "";
   return (await system.run(argv, { accept: [0, 1, 252] })).stdout;
 }
 
-/** What the nodes' neighbours must reach on this machine: VRRP (IP protocol 112) from peers, BGP and BFD from routers. */
+/** What neighbours must reach on this machine: VRRP (IP protocol 112) from peers, BGP and BFD from routers. */
 type Service = "vrrp" | "bgp" | "bfd";
 
 /** A hole in the firewall: one service, from one address or network. */
 export type Opening = { readonly service: Service; readonly from: string };
 
-/** Those of `openings` that a firewall has a rule for, in the very words that ober writes. Needs root. */
+/** Those of `openings` for which the firewall has exactly the rule that ober writes. Needs root. */
 export async function openAlready(
   system: System,
   firewall: Firewall,
@@ -51,7 +51,7 @@ export async function changeRule(
 }
 
 /**
- * Whether a ruleset that ober does not know drops what no rule of it accepts. Another table that accepts would not help:
+ * Whether an unknown ruleset drops packets that none of its rules accepts. Accepting them in another table would not help:
  * a packet must pass every chain of the hook (nft(8)).
  */
 export async function foreignInputDrops(system: System): Promise<boolean> {
@@ -76,7 +76,7 @@ function richRule({ service, from }: Opening): string {
   return `${source} port port="${port}" protocol="${protocol}" accept`;
 }
 
-/** What to write into a ruleset that ober does not change, in the words of nft(8). */
+/** The rule for a ruleset that ober does not change, in nft(8) syntax. */
 export function nftRule({ service, from }: Opening): string {
   const family = from.includes(":") ? "ip6" : "ip";
   if (service === "vrrp") return `${family} saddr ${from} ip protocol vrrp accept`;

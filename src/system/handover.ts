@@ -1,28 +1,28 @@
 import type { System } from "./system.ts";
 
-/** What the table of handed connections says of itself. Packets are counted since it was loaded. */
+/** State of the connection handover's table. Packets are counted since it was loaded. */
 export type HandoverState = {
   readonly loaded: boolean;
-  /** Whether a router's "fragmentation needed" is repeated to the peers: not so with rules of an earlier release. */
+  /** Whether a router's "fragmentation needed" is forwarded to the peers; not so with rules of an earlier release. */
   readonly repeats: boolean;
   readonly packets: {
-    /** Handed to the peer that has the connection, and shown to all peers because it was not known. */
+    /** Packets forwarded to the peer that has the connection, and packets sent to all peers to ask which one has it. */
     readonly sent: number;
     readonly asked: number;
-    /** Taken over from peers. */
+    /** Packets received from peers for connections here. */
     readonly served: number;
-    /** Of connections that no peer knows: they are reset. */
+    /** Packets of connections that no peer has: they are reset. */
     readonly lost: number;
-    /** Shown by a node that is not among the peers. */
+    /** Packets from a node that is not a peer. */
     readonly stranger: number;
-    /** "Fragmentation needed" for clients behind a narrow path, repeated to all peers. */
+    /** "Fragmentation needed" for clients behind a path with a smaller MTU, forwarded to all peers. */
     readonly narrow: number;
   };
-  /** Connections whose packets arrive here and go to a peer, by that peer's address. */
+  /** The number of connections whose packets are forwarded to a peer, by the peer's address. */
   readonly flows: Readonly<Record<string, number>>;
 };
 
-/** A set of 250,000 connections has 100 bytes for each. */
+/** Enough for a set of 250,000 connections at 100 bytes each. */
 const MOST_RULES = 32 << 20;
 
 /** Asks the kernel for the table. Needs root. */
@@ -34,7 +34,7 @@ export async function handoverState(system: System): Promise<HandoverState> {
   return parseHandover(code === 0 ? stdout : "");
 }
 
-/** Reads what `nft list table` prints. */
+/** Reads the output of `nft list table`. */
 export function parseHandover(text: string): HandoverState {
   const packets = (name: string) =>
     Number(new RegExp(`^\\tcounter ${name} \\{\\s+packets (\\d+)`, "m").exec(text)?.[1] ?? 0);
@@ -55,7 +55,7 @@ export function parseHandover(text: string): HandoverState {
   };
 }
 
-/** Why this kernel or its nft does not take the rules of a file, in their words; undefined when they do. Needs root. */
+/** Why this kernel or nft refuses the rules of a file, in their words; undefined if they accept them. Needs root. */
 export async function handoverRefusal(system: System, rulesFile: string): Promise<string | undefined> {
   const { code, stderr } = await system.run(["nft", "-c", "-f", rulesFile], { accept: [0, 1] });
   return code === 0 ? undefined : (stderr.trim().split("\n")[0] ?? "refused");

@@ -3,10 +3,10 @@ import type { HealthState } from "../health/state.ts";
 import { parseHealthState } from "./own-files.ts";
 import type { System } from "./system.ts";
 
-/** A living loop writes its state every few seconds; in ms. */
+/** How old the state of a living health loop may be, in ms: the loop writes it every few seconds. */
 export const LOOP_SILENT_MS = 15_000;
 
-/** What the health loop last wrote of itself; undefined when it never ran since the machine booted, and when the file is damaged. */
+/** The health loop's last state; undefined if the loop has not run since boot, or if the file is damaged. */
 export async function readHealthState(system: System, paths: Paths): Promise<HealthState | undefined> {
   const text = await system.read(paths.healthState);
   return text === undefined ? undefined : parseHealthState(text);

@@ -4,7 +4,7 @@ import type { HistoryEntry } from "../health/history.ts";
 import { parseOwn } from "./own-files.ts";
 import type { System } from "./system.ts";
 
-/** Everything that is remembered since `since`, oldest first. A line that a power cut left half, or that is something else, is skipped. */
+/** All entries since `since`, oldest first. Skips lines that a power cut left incomplete, and lines that are not entries. */
 export async function readHistory(system: System, paths: Paths, since: Date): Promise<readonly HistoryEntry[]> {
   const halves = await Promise.all([paths.olderHistory, paths.history].map((path) => system.read(path)));
   return parseHistory(halves.join("")).filter(({ at }) => Date.parse(at) >= since.getTime());
@@ -17,6 +17,6 @@ export function parseHistory(text: string): readonly HistoryEntry[] {
 
 function entryIn(line: string): readonly HistoryEntry[] {
   const entry = parseOwn("history", line);
-  // An earlier ober kept what was typed as it was.
+  // An earlier ober stored commands without redaction.
   return entry === undefined ? [] : [mapTexts(entry, typedWithoutSecrets) as HistoryEntry];
 }

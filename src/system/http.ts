@@ -4,14 +4,14 @@ import net from "node:net";
 import { withoutEscapes } from "../domain/foreign.ts";
 import { OberError } from "../errors.ts";
 
-/** How a server by https:// is judged: by this CA (PEM; the system's without), under this name, or not at all. */
+/** How to verify an https:// server: by this CA (PEM; default: the system's), under this name, or not at all. */
 export type Trust = {
   readonly ca?: string | undefined;
   readonly servername?: string | undefined;
   readonly verify: boolean;
 };
 
-/** The status code of an HTTP GET, how long it took, and the other side's clock where it says. Throws an OberError when there is no answer. */
+/** The status code of an HTTP GET, how long it took, and the other side's clock if it sends it. Throws an OberError if there is no answer. */
 export function httpStatus(
   url: string,
   timeoutMs: number,
@@ -30,9 +30,9 @@ export function httpStatus(
     });
     const refuse = (reason: string, cause?: unknown) =>
       reject(new OberError(`no answer from ${url}: ${reason}`, { cause }));
-    // The time-out of the request itself begins only when it is connected.
+    // The request's own time-out begins only once it is connected.
     const timer = setTimeout(() => {
-      refuse(`nothing within ${timeoutMs} ms`);
+      refuse(`no answer within ${timeoutMs} ms`);
       request.destroy();
     }, timeoutMs);
     request.on("error", (error) => refuse(error.message, error));
@@ -42,15 +42,15 @@ export function httpStatus(
 
 export type HttpText =
   | { readonly status: number; readonly body: string }
-  /** `code` is the kernel's word for it; ETIMEDOUT when `timeoutMs` was over, ECONNRESET for a connection that ended before an answer. */
+  /** `code` is the kernel's error code; ETIMEDOUT after `timeoutMs`, ECONNRESET if the connection ended before an answer. */
   | { readonly status: undefined; readonly code: string };
 
-/** Ten times what a node says of itself, or HAProxy's /metrics of the process; a server that says more is not the one we ask. */
+/** Ten times a node's identity, or HAProxy's /metrics of the process; a server with a longer answer is not the one meant. */
 const LONGEST_TEXT = 256 * 1024;
 
 /**
- * The answer to a GET by HTTP/1.0, which ends with its connection; EMSGSIZE where it has more than `mostBytes`. Never throws: the kernel's
- * code for a failure tells who asks what to do about it, and http.get hides it.
+ * The answer to an HTTP/1.0 GET, which ends with its connection; EMSGSIZE if it is longer than `mostBytes`. Never throws: callers need the
+ * kernel's error code, which http.get hides.
  */
 export function httpText(
   host: string,
@@ -83,7 +83,7 @@ export function httpText(
   });
 }
 
-/** A whole answer, or what its sudden end means. HAProxy 2.6 sends statistics and metrics in chunks to HTTP/1.0 too. */
+/** A whole answer, or the error of one that ended early. HAProxy 2.6 sends statistics and metrics in chunks even to HTTP/1.0. */
 export function parseHttpText(text: string): HttpText {
   const headEnd = text.indexOf("\r\n\r\n");
   const head = text.slice(0, headEnd);
@@ -100,14 +100,14 @@ export function parseHttpText(text: string): HttpText {
 /** The digits of a chunk's length, and as much of an extension as a line may have. */
 const LONGEST_CHUNK_LINE = 256;
 
-/** The chunks as one text; undefined when the last one is missing. Their lengths are in bytes. */
+/** The chunks as one text; undefined if the last one is missing. Lengths are in bytes. */
 function joinChunks(text: string): string | undefined {
   const bytes = Buffer.from(text);
   const parts: Buffer[] = [];
   for (let at = 0; ; ) {
     const end = bytes.indexOf("\r\n", at);
     if (end < 0 || end - at > LONGEST_CHUNK_LINE) return undefined;
-    // Digits alone: a length below zero would lead back to the same line for ever.
+    // Only digits: a negative length would lead to an endless loop.
     const digits = /^[0-9a-f]{1,8}(?=$|[ ;])/i.exec(bytes.toString("latin1", at, end))?.[0];
     const length = digits === undefined ? Number.NaN : Number.parseInt(digits, 16);
     if (Number.isNaN(length) || bytes.length < end + 2 + length) return undefined;

@@ -1,9 +1,9 @@
 import type { System } from "./system.ts";
 
-/** What a question to a program is answered with, where the caller does not know of more: `doctor` asks some dozens at once. */
+/** The output limit of a program whose caller sets none: `doctor` runs some dozens at once. */
 const MOST_BYTES = 2 << 20;
 
-/** The same machine, where no program is waited for longer than `mostMs`: one that hangs, or says without end, must not outlive the command that asked it. */
+/** The same machine, but no program may run longer than `mostMs`: one that hangs, or prints without end, must not delay the command. */
 export function impatient(system: System, mostMs: number): System {
   return {
     ...system,

@@ -1,6 +1,6 @@
 /**
- * What `asked` gives, or what `late` gives once `deadlineMs` are over. What is asked goes on behind it, and what it throws then is nobody's;
- * the timer does not.
+ * The result of `asked`, or that of `late` after `deadlineMs`. `asked` then continues in the background, and its errors are dropped; the
+ * timer is cleared.
  */
 export async function inTime<T>(asked: () => T | Promise<T>, deadlineMs: number, late: () => T): Promise<T> {
   const over = Promise.withResolvers<void>();

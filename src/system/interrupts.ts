@@ -3,8 +3,8 @@ import { endRunning } from "./process.ts";
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
- * Runs `action` to its end although Ctrl-C, `kill` or a lost SSH session ask the process to go; what was asked for happens
- * afterwards. For the seconds in which half of a change would be worse than either side of it.
+ * Runs `action` to its end even if Ctrl-C, `kill` or a lost SSH session asks the process to end; the process ends afterwards.
+ * For the seconds in which a half-made change would be worse than none or all of it.
  */
 export async function withoutInterrupts<T>(action: () => Promise<T>): Promise<T> {
   const held = SIGNALS.map((signal) => {
@@ -27,15 +27,15 @@ export async function withoutInterrupts<T>(action: () => Promise<T>): Promise<T>
 }
 
 /**
- * Has `undo` run when the process is interrupted, until the returned function is called; the process ends after it, and at
- * once when it is interrupted a second time. Several of them run one after the other, the latest first.
+ * Runs `undo` if the process is interrupted, until the returned function is called. The process ends after that, or at once if
+ * it is interrupted a second time. Several undos run one after the other, the latest first.
  */
 export function onInterrupt(undo: () => Promise<void>): () => void {
   const held = SIGNALS.map((signal) => {
     const listeners = process.listeners(signal);
     const act = () => {
       forget();
-      // They would go on with what is undone.
+      // Otherwise running programs would continue what is being undone.
       endRunning();
       undo().finally(() => process.kill(process.pid, signal));
     };

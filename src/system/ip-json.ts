@@ -1,4 +1,4 @@
-/** What ip(8) says with `-json`. Pure. */
+/** Reads the output of ip(8) with `-json`. Pure. */
 import * as v from "valibot";
 import { OberError } from "../errors.ts";
 import { jsonAs } from "./json.ts";
@@ -35,7 +35,7 @@ export const parseIpRoutes = (text: string) => parsed(ROUTES, text);
 function parsed<T extends v.GenericSchema>(schema: T, text: string): v.InferOutput<T> {
   const found = jsonAs(schema, text.trim() === "" ? "[]" : text);
   if (found !== undefined) return found;
-  throw new OberError("`ip -json` says something that ober does not understand", {
+  throw new OberError("ober does not understand the output of `ip -json`", {
     hint: "ip -V; ip -json address: iproute2 of this machine's release is needed",
   });
 }

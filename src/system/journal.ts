@@ -1,7 +1,7 @@
 import { LOG_NAMESPACE } from "../domain/paths.ts";
 import { type Service, startedBy, UNITS } from "../domain/units.ts";
 
-/** The journalctl command that shows what was asked for; with `json` one object a line. */
+/** The journalctl command for the requested entries; with `json`, one object per line. */
 export function journalctl(args: {
   service: Service | "all";
   lines: string;
@@ -12,7 +12,7 @@ export function journalctl(args: {
   const units = UNITS.filter(({ service }) => args.service === "all" || service === args.service);
   return [
     "journalctl",
-    // Beside their own journal: what systemd says of the units, and what they wrote before they had one.
+    // Also include the system journal: systemd's messages about the units, and lines from before they had their own journal.
     `--namespace=+${LOG_NAMESPACE}`,
     "--no-pager",
     ...(args.since === undefined ? ["--lines", args.lines] : [`--since=@${Math.floor(args.since.getTime() / 1000)}`]),

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 
-/** What a JSON text says, by its schema; undefined where it is no JSON, or says something else. Pure. */
+/** The value of a JSON text by a schema; undefined if the text is not JSON or does not match. Pure. */
 export function jsonAs<T extends v.GenericSchema>(schema: T, text: string): v.InferOutput<T> | undefined {
   let said: unknown;
   try {

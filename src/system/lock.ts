@@ -16,16 +16,15 @@ import { OberError } from "../errors.ts";
 /**
  * Runs `action` while no other ober changes this installation; throws an OberError that names the holder otherwise.
  *
- * The lock is flock(2) on a file that only root can open: the kernel frees it when its holder dies, however it dies, so there is
- * no stale lock to judge, and nobody but root can take it. Who holds it stands in the file. Nothing here waits longer than
- * `PATIENCE_MS`, whoever holds it.
+ * The lock is flock(2) on a file that only root can open: the kernel frees it when its holder dies, so there are no stale locks,
+ * and only root can take it. The file names the holder. Nothing here waits longer than `PATIENCE_MS`.
  */
 export async function withLock<T>(prefix: string, command: string, action: () => Promise<T>): Promise<T> {
   const lock = await acquire(prefix, command);
   try {
     return await action();
   } finally {
-    // The name goes while the lock is held: whoever opened the file before finds out that it is no longer the one.
+    // Remove the name while holding the lock: a process that opened the file before notices that it is no longer the lock.
     rmSync(fileOf(prefix), { force: true });
     closeSync(lock);
   }
@@ -36,26 +35,26 @@ export async function isLocked(prefix: string): Promise<boolean> {
   const file = open(fileOf(prefix), constants.O_RDONLY);
   if (file === undefined) return false;
   try {
-    // Shared, and given back at once: a command that looks at the same moment tries again.
+    // A shared lock, released at once: a command that looks at the same moment tries again.
     return !flock(file, LOCK_SH);
   } finally {
     closeSync(file);
   }
 }
 
-/** A holder may be about to end, and `isLocked` holds the lock for an instant. */
+/** How long to wait: a holder may be about to end, and `isLocked` holds the lock for an instant. */
 const PATIENCE_MS = 250;
 const RETRY_MS = 10;
 
 const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
-/** A program that we start must not keep the lock when we die; see open(2). Node names the flag nowhere. */
+/** Programs that ober starts must not keep the lock when ober dies; see open(2). Node has no name for the flag. */
 const O_CLOEXEC = 0o2000000;
-/** More than `ober` writes there. */
+/** More than ober writes there. */
 const MOST_BYTES = 256;
 
-/** Short enough for any install path, and a name of its own for each. */
+/** A name that is short for any install path, and unique for each. */
 const fileOf = (prefix: string) => `/run/ober-${createHash("sha256").update(prefix).digest("hex").slice(0, 16)}.lock`;
 
 async function acquire(prefix: string, command: string): Promise<number> {
@@ -69,14 +68,14 @@ async function acquire(prefix: string, command: string): Promise<number> {
     }
     if (performance.now() > deadline) {
       throw new OberError(`another ober is changing this machine: ${holder(path)}`, {
-        hint: "wait until it has finished and run the command again",
+        hint: "wait until it has finished, then run the command again",
       });
     }
     await Bun.sleep(RETRY_MS);
   }
 }
 
-/** Who holds the lock, for those who find it held. A full /run has no room for a name; the lock is one without it. */
+/** Writes who holds the lock, for commands that find it held. A full /run has no room for this; the lock works without it. */
 function sign(file: number, command: string): void {
   try {
     ftruncateSync(file);
@@ -86,7 +85,7 @@ function sign(file: number, command: string): void {
   }
 }
 
-/** The locked file; undefined when another process has it, or has just let it go together with its name. */
+/** The locked file; undefined if another process holds it, or has just released and removed it. */
 function take(path: string): number | undefined {
   const file = open(path, constants.O_RDWR | constants.O_CREAT);
   if (file === undefined) return undefined;
@@ -95,7 +94,7 @@ function take(path: string): number | undefined {
   return undefined;
 }
 
-/** Undefined when there is no such file. Throws an OberError where this user may not open it. */
+/** Undefined if there is no such file. Throws an OberError if this user may not open it. */
 function open(path: string, flags: number): number | undefined {
   try {
     return openSync(path, flags | constants.O_NOFOLLOW | O_CLOEXEC, 0o600);
@@ -109,7 +108,7 @@ function open(path: string, flags: number): number | undefined {
   }
 }
 
-/** What the holder wrote, in one line. */
+/** The holder's own words, in one line. */
 function holder(path: string): string {
   const file = open(path, constants.O_RDONLY);
   if (file === undefined) return "it is about to end";
@@ -124,7 +123,7 @@ function holder(path: string): string {
 
 let libc: { flock(file: number, operation: number): number } | undefined;
 
-/** flock(2) without waiting. Whether the lock was got. */
+/** flock(2) without waiting. Returns whether it got the lock. */
 function flock(file: number, operation: number): boolean {
   libc ??= dlopen("libc.so.6", { flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 } }).symbols;
   return libc.flock(file, operation | LOCK_NB) === 0;

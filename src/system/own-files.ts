@@ -1,6 +1,6 @@
 /**
- * Files that ober writes for itself and reads again, each by its schema. They outlive the ober that wrote them, a full disk, a backup that was
- * put back and an editor, so none is believed for its name. Keys that a later ober adds are kept.
+ * Files that ober writes for itself and reads again, each by its schema. An older or newer ober, a full disk, a restored backup or an editor may
+ * have left them, so their content is always checked. Keys that a later ober adds are kept.
  */
 import { posix } from "node:path";
 import * as v from "valibot";
@@ -26,11 +26,11 @@ const generation = v.looseObject({ at: time, by: text, command: text, changed: t
 const transition = v.looseObject({ at: time, group: text, vips: texts, from: text, to: text, cause: text });
 
 /**
- * What becomes of a file that is not what it should be.
+ * What to do with a damaged file.
  *
- * - `ignored`: it is as good as none, and is written anew before long.
- * - `rebuilt`: `type` makes it again from what is on the machine. Nothing else does so on the way: some of what it said is then not known any more.
- * - `restored`: nothing can make it again; `type` is how to go on without it.
+ * - `ignored`: it counts as missing, and is soon written again.
+ * - `rebuilt`: the command `type` reconstructs it from the machine. No other command does, because part of its content is lost then.
+ * - `restored`: it cannot be reconstructed; `type` is how to go on without it.
  */
 type Remedy =
   | { readonly kind: "ignored" }
@@ -39,10 +39,10 @@ type Remedy =
 
 type Row = {
   readonly schema: v.GenericSchema;
-  /** Of what this ober writes and reads. A file without one is of version 1: so an ober from before reads what this one writes. */
+  /** The version that this ober writes and reads. A file without one has version 1, so that an earlier ober can read it. */
   readonly version: number;
   readonly place: keyof Paths;
-  /** What only this file knew, for people. */
+  /** What only this file recorded, for people. */
   readonly knew: string;
   readonly remedy: Remedy;
 };
@@ -51,7 +51,7 @@ const IGNORED: Remedy = { kind: "ignored" };
 const BY_BOOTSTRAP: Remedy = { kind: "rebuilt", type: ({ prefix }) => `ober bootstrap ${prefix}` };
 
 export const OWN_FILES = {
-  /** What bootstrap did. */
+  /** The journal of bootstrap. */
   journal: {
     place: "journal",
     version: 1,
@@ -72,15 +72,15 @@ export const OWN_FILES = {
     remedy: { kind: "rebuilt", type: (_, file) => `rm ${file} && ober apply --yes` },
     schema: v.looseObject({ number: count, ...generation.entries }),
   },
-  /** What stood where ober writes. */
+  /** Files that ober replaced. */
   owned: {
     place: "owned",
     version: 1,
-    knew: "which files are ober's, and what stood in their places before",
+    knew: "which files are ober's, and which files they replaced",
     remedy: BY_BOOTSTRAP,
     schema: before,
   },
-  /** Openings for peers and routers. */
+  /** Firewall rules for peers and routers. */
   openings: {
     place: "firewallRules",
     version: 1,
@@ -99,11 +99,11 @@ export const OWN_FILES = {
     remedy: BY_BOOTSTRAP,
     schema: mapOf(text),
   },
-  /** The change under way. */
+  /** The change in progress. */
   transaction: {
     place: "transactionState",
     version: 1,
-    knew: "the files from before a change that was cut off",
+    knew: "the old files of an interrupted change",
     remedy: { kind: "restored", type: (_, file) => `rm ${file} && ober apply --yes` },
     schema: v.looseObject({
       version: v.literal(1),
@@ -114,11 +114,11 @@ export const OWN_FILES = {
       unconfirmed: v.optional(v.looseObject({ until: time, bootId: text, generation })),
     }),
   },
-  /** The packages of an upgrade under way. */
+  /** The packages of an upgrade in progress. */
   upgrade: {
     place: "upgradeRecord",
     version: 1,
-    knew: "the packages from before an upgrade that was cut off",
+    knew: "the old packages of an interrupted upgrade",
     remedy: {
       kind: "restored",
       type: ({ upgrade }) => `rm -r ${upgrade} && ober recover && ober apply --yes && ober upgrade`,
@@ -138,11 +138,11 @@ export const OWN_FILES = {
       ),
     }),
   },
-  /** What HAProxy was given in the place of certificates on the disk: digests by file. */
+  /** Certificates that HAProxy loaded while running, instead of those it read at its start: digests by file. */
   given: {
     place: "givenCertificates",
     version: 1,
-    knew: "which certificates HAProxy was given while it runs",
+    knew: "which certificates HAProxy loaded while running",
     remedy: IGNORED,
     schema: v.looseObject({ worker: count, digests: mapOf(text) }),
   },
@@ -150,7 +150,7 @@ export const OWN_FILES = {
   acme: {
     place: "acmeState",
     version: 1,
-    knew: "what became of the last renewals of the certificate",
+    knew: "the results of the last certificate renewals",
     remedy: IGNORED,
     schema: v.looseObject({
       failures: count,
@@ -215,7 +215,7 @@ export const OWN_FILES = {
       ),
     }),
   },
-  /** A line of the history each. */
+  /** One line of the history. */
   history: {
     place: "history",
     version: 1,
@@ -235,15 +235,15 @@ export const OWN_FILES = {
   names: {
     place: "knownNames",
     version: 1,
-    knew: "the addresses that names had when they last resolved",
+    knew: "the last known addresses of names",
     remedy: IGNORED,
     schema: mapOf(v.looseObject({ addresses: texts, at: time })),
   },
-  /** What became of the last question for each name. */
+  /** The result of the last query for each name. */
   nameStates: {
     place: "nameStates",
     version: 1,
-    knew: "what became of the last question for each name",
+    knew: "the result of the last query for each name",
     remedy: IGNORED,
     schema: mapOf(v.looseObject({})),
   },
@@ -255,11 +255,11 @@ export const OWN_FILES = {
     remedy: IGNORED,
     schema: v.array(number),
   },
-  /** That it is there is what counts. */
+  /** Only its existence matters. */
   selfMade: {
     place: "selfMadeAccepted",
     version: 1,
-    knew: "who let the node in with the certificate that ober made itself",
+    knew: "who accepted the node's self-signed placeholder certificate",
     remedy: IGNORED,
     schema: v.looseObject({ by: text, at: time }),
   },
@@ -268,10 +268,10 @@ export const OWN_FILES = {
 export type OwnName = keyof typeof OWN_FILES;
 export type OwnFile<N extends OwnName> = v.InferOutput<(typeof OWN_FILES)[N]["schema"]>;
 
-/** What is wrong with a file of ober's, in one clause; undefined where nothing is. */
+/** What is wrong with one of ober's files, in one clause. */
 export type Flaw = { readonly kind: "damaged" | "newer"; readonly text: string };
 
-/** What stands in a file of ober's, or undefined where it is something else. Pure. */
+/** The content of one of ober's files; undefined if it does not match the schema. Pure. */
 export function parseOwn<N extends OwnName>(name: N, content: string): OwnFile<N> | undefined {
   const document = jsonAs(v.unknown(), content);
   if (newerVersion(name, document) !== undefined) return undefined;
@@ -279,13 +279,13 @@ export function parseOwn<N extends OwnName>(name: N, content: string): OwnFile<N
   return found.success ? (found.output as OwnFile<N>) : undefined;
 }
 
-/** Why `parseOwn` gives nothing. Pure. */
+/** Why `parseOwn` returns undefined. Pure. */
 export function flawOf(name: OwnName, content: string): Flaw | undefined {
   const newer = newerVersion(name, jsonAs(v.unknown(), content));
   if (newer !== undefined) {
     return {
       kind: "newer",
-      text: `was written by a newer ober: its version is ${newer}, and this ober reads ${OWN_FILES[name].version}`,
+      text: `was written by a newer ober: its version is ${newer}, this ober reads ${OWN_FILES[name].version}`,
     };
   }
   if (parseOwn(name, content) !== undefined) return undefined;
@@ -295,16 +295,16 @@ export function flawOf(name: OwnName, content: string): Flaw | undefined {
 function damageOf(content: string): string {
   if (content.trim() === "") return "it is empty";
   if (jsonAs(v.unknown(), content) === undefined) return "it is not JSON";
-  return "it is not what ober writes there";
+  return "it does not have the form that ober writes";
 }
 
 const versioned = v.looseObject({ version: count });
 
-/** The version in a file, where it is one that this ober does not know yet. */
+/** The version of a file, if it is newer than this ober knows. */
 const newerVersion = (name: OwnName, document: unknown): number | undefined =>
   v.is(versioned, document) && document.version > OWN_FILES[name].version ? document.version : undefined;
 
-/** The error for a file that cannot be read. `file` is needed where the table names a directory. */
+/** The error for a file that cannot be read. `file` is needed if the table names a directory. */
 export function unreadable(name: OwnName, flaw: Flaw, paths: Paths, file: string = paths[OWN_FILES[name].place]) {
   return new OberError(`${file} ${flaw.text}`, { hint: remedyOf(name, flaw, paths, file) });
 }
@@ -312,26 +312,26 @@ export function unreadable(name: OwnName, flaw: Flaw, paths: Paths, file: string
 /** What to type. */
 export function remedyOf(name: OwnName, flaw: Flaw, paths: Paths, file: string): string {
   if (flaw.kind === "newer") {
-    return "`ober upgrade --rollback` puts the newer ober back; so does `ober upgrade --self FILE` with its release";
+    return "go back to the newer ober: `ober upgrade --rollback`, or `ober upgrade --self FILE` with its release";
   }
   const { remedy }: Row = OWN_FILES[name];
   return remedy.kind === "ignored" ? `rm ${file}` : remedy.type(paths, file);
 }
 
-/** What stands in a file of ober's. Throws an OberError that names it, and what to type, where it is something else. */
+/** The content of one of ober's files. Throws an OberError that names the file, and what to type, if it does not match the schema. */
 export function readOwn<N extends OwnName>(name: N, content: string, paths: Paths, file?: string): OwnFile<N> {
   const found = parseOwn(name, content);
   if (found !== undefined) return found;
   throw unreadable(name, flawOf(name, content) ?? { kind: "damaged", text: "is damaged" }, paths, file);
 }
 
-/** Writes a file of ober's whole, readable by root alone, and the directory that it is in where that is lost. */
+/** Writes one of ober's files whole, readable only by root, and creates its directory if that is missing. */
 export async function writeOwn(system: System, paths: Paths, name: OwnName, content: object): Promise<void> {
   const file = paths[OWN_FILES[name].place];
   await system.makeDirectory(posix.dirname(file));
   await system.writeAtomic(file, `${JSON.stringify(content, null, 1)}\n`, { mode: 0o600 });
 }
 
-/** The health loop writes it anew every few seconds: what is damaged is as good as none. */
+/** The health loop's state. It is rewritten every few seconds, so a damaged one counts as missing. */
 export const parseHealthState = (content: string): HealthState | undefined =>
   parseOwn("health", content) as HealthState | undefined;

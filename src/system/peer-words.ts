@@ -1,6 +1,6 @@
 /**
- * What another node says on its statistics port, read by a schema: every part has the form that it should have, or is not there. Another
- * node may be of another release, out of order, or no node at all. Pure.
+ * Another node's answers on its statistics port, read by a schema: a part with the wrong form counts as absent. The other side may have another
+ * release, be broken, or not be a node at all. Pure.
  */
 import * as v from "valibot";
 import { isAddress } from "../domain/address.ts";
@@ -10,7 +10,7 @@ import { jsonAs } from "./json.ts";
 
 /** Longer than any version, hash or name of a section. */
 const LONGEST_WORD = 64;
-/** keepalived mode has at most some dozens of nodes; 255 is where VRRP ends, and BGP mode goes on a little. */
+/** keepalived mode has at most some dozens of nodes. VRRP's limit is 255; BGP mode may have a few more. */
 const MOST_MEMBERS = 4096;
 const MOST_SECTIONS = 256;
 const MOST_VIPS = 4096;
@@ -21,7 +21,7 @@ const word = v.pipe(
   v.transform((text) => oneLine(text, LONGEST_WORD)),
 );
 const address = v.pipe(v.string(), v.maxLength(LONGEST_WORD), v.check(isAddress));
-/** A map without a prototype that keys could reach, as JSON has it. */
+/** A JSON object as a map without a prototype, so that no key reaches one. */
 const mapping = <T>(value: v.GenericSchema<T>, most: number) =>
   v.pipe(
     v.custom<Readonly<Record<string, unknown>>>(
@@ -75,7 +75,7 @@ const identity = v.object({
   }),
 });
 
-/** What a node says of itself at IDENTITY_PATH; undefined where it says something else. */
+/** A node's answer at IDENTITY_PATH; undefined if it does not match the schema. */
 export function parseIdentity(body: string): Identity | undefined {
   const said = jsonAs(identity, body);
   if (said === undefined) return undefined;
@@ -91,7 +91,7 @@ const wordOf = ({ owners, ...rest }: v.InferOutput<typeof cluster>) => ({
   ...(owners === undefined ? {} : { owners }),
 });
 
-/** HAProxy's version and start, from `/metrics?scope=global`. */
+/** HAProxy's version and start time, from `/metrics?scope=global`. */
 export function parseGlobalMetrics(text: string): {
   readonly version: string | undefined;
   readonly since: string | undefined;

@@ -5,14 +5,14 @@ import { OberError } from "../errors.ts";
 import type { RunOptions, RunResult } from "./system.ts";
 
 /**
- * Runs a program to its end and returns what it said. The only place that spawns.
+ * Runs a program to its end and returns its output. The only place that spawns.
  *
- * Throws an OberError when the program is missing, ends with a code that is not accepted, runs past `timeoutMs`, or says more
- * than `mostBytes`. The message carries the last lines of its output, because the program knows better than ober what went wrong.
+ * Throws an OberError if the program is missing, exits with a code that is not accepted, runs longer than `timeoutMs`, or prints
+ * more than `mostBytes`. The message has the last lines of its output, because the program knows best what went wrong.
  *
- * It is the first of a session and process group of its own, without a terminal: Ctrl-C reaches ober alone, which passes it on (see
- * `endRunning`), and all that the program has started ends with it. Never waits longer than `timeoutMs` and a moment: not for a program that
- * the kernel cannot end, nor for a pipe that the program has left open in something that it started.
+ * The program leads its own session and process group, without a terminal: Ctrl-C reaches only ober, which passes it on (see `endRunning`), and
+ * everything that the program has started ends with it. Never waits much longer than `timeoutMs`, not even for a program that the kernel cannot
+ * end, or for a pipe that a child of the program keeps open.
  */
 export async function runProcess(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   const {
@@ -43,7 +43,7 @@ export async function runProcess(argv: readonly string[], options: RunOptions = 
   try {
     const ended = child.exited.then(async (code) => {
       const closed = await closedSoon([stdout, stderr]);
-      // What holds the pipes was not made a daemon: it was left behind.
+      // A process that still holds the pipes is not a daemon but was left behind.
       if (!closed && !gentle) signalGroup(group, "SIGKILL");
       return code;
     });
@@ -57,7 +57,7 @@ export async function runProcess(argv: readonly string[], options: RunOptions = 
     await endGroup(group, child);
     if (end === "flood" && cut) return { code: -1, stdout: stdout.text(), stderr: stderr.text(), cut: true };
     if (end === "late") throw new OberError(`\`${shown()}\` was ended after ${timeoutMs / 1000} s without a result`);
-    throw new OberError(`\`${shown()}\` was ended: it said more than ${mostBytes >> 20} MiB`);
+    throw new OberError(`\`${shown()}\` was ended: it printed more than ${mostBytes >> 20} MiB`);
   } finally {
     running.delete(group);
     late.cancel();
@@ -65,7 +65,7 @@ export async function runProcess(argv: readonly string[], options: RunOptions = 
   }
 }
 
-/** A file that is there and is no program of this machine is the operator's matter. Throws an OberError for it. */
+/** Throws an OberError for a file that exists but is not a program for this machine: the operator can cure that. */
 function spawned<I extends "ignore" | Uint8Array>(
   argv: readonly string[],
   options: Bun.SpawnOptions.OptionsObject<I, "pipe", "pipe">,
@@ -80,18 +80,18 @@ function spawned<I extends "ignore" | Uint8Array>(
   }
 }
 
-/** The file is there (it was found), so what it is run by is not: the first line of a script names it. */
+/** The hint for a file that was found but whose interpreter is missing: the first line of a script names it. */
 const lostHint = (program: string) => ({
-  hint: `install the package that has it again (apt-get install --reinstall, dnf reinstall); its name: head -1 $(command -v ${program})`,
+  hint: `reinstall the package of the interpreter (apt-get install --reinstall, dnf reinstall); to see which: head -1 $(command -v ${program})`,
 });
 
-/** By errno of execve(2). */
+/** Messages by the errno of execve(2). */
 const UNRUNNABLE: Readonly<Record<string, string>> = {
   __proto__: null as never,
-  ENOEXEC: "is no program for this machine: another architecture, or no program at all",
-  EACCES: "cannot be executed",
-  ETXTBSY: "is being written",
-  ENOENT: "has lost its interpreter",
+  ENOEXEC: "is not a program for this machine: another architecture, or not a program at all",
+  EACCES: "is not executable",
+  ETXTBSY: "is being written to",
+  ENOENT: "has no interpreter",
   ELIBBAD: "needs a library that is damaged",
 };
 
@@ -99,26 +99,26 @@ function howEnded(child: Bun.Subprocess, code: number): string {
   return child.signalCode === null ? `failed with code ${code}` : `was ended by ${child.signalCode}`;
 }
 
-/** Where programs are looked for. Throws an OberError where this one is not. */
+/** The search path for programs. Throws an OberError if this program is not on it. */
 function installed([name = ""]: readonly string[]): string {
   const path = searchPath(process.env["PATH"]);
   if (Bun.which(name, { PATH: path }) !== null) return path;
   throw new OberError(`"${name}" is not installed on this machine`, { hint: `install the package that has ${name}` });
 }
 
-/** A program that runs, the first of its process group. `asked`: to end. */
+/** A running program, the leader of its process group. `asked`: it has been asked to end. */
 type Group = { readonly pid: number; readonly gentle: boolean; asked: boolean };
 
 const running = new Set<Group>();
 process.on("exit", () => {
   if (running.size === 0) return;
   endRunning();
-  // What does not listen would outlive the command that asked it.
+  // A program that ignores the request would outlive ober.
   Bun.sleepSync(PARTING_MS);
   for (const group of running) if (!group.gentle) signalGroup(group, "SIGKILL");
 });
 
-/** Asks every program that runs to end, as Ctrl-C on the terminal would if they were on it. Does not wait. */
+/** Asks every running program to end, as Ctrl-C on a terminal would. Does not wait. */
 export function endRunning(): void {
   for (const group of running) {
     signalGroup(group, group.asked ? "SIGKILL" : group.gentle ? "SIGINT" : "SIGTERM");
@@ -126,7 +126,7 @@ export function endRunning(): void {
   }
 }
 
-/** Ends the program with all that it has started, what has left its group too: it would go on with what nobody waits for. */
+/** Ends the program and everything that it has started, including processes that have left its group: no one waits for their work. */
 async function endGroup(group: Group, child: Bun.Subprocess): Promise<void> {
   const below = descendants(group.pid);
   const signal = (name: "SIGTERM" | "SIGKILL") => {
@@ -139,7 +139,7 @@ async function endGroup(group: Group, child: Bun.Subprocess): Promise<void> {
   await Promise.race([child.exited, grace.over]);
   grace.cancel();
   signal("SIGKILL");
-  // One that waits for a disk or a network file system that hangs does not end.
+  // A process that waits for a disk or a network file system that hangs does not end.
   const dying = timer(DYING_MS);
   await Promise.race([child.exited, dying.over]);
   dying.cancel();
@@ -150,23 +150,23 @@ const signalGroup = ({ pid }: Group, signal: NodeJS.Signals) => kill(-pid, signa
 
 const SYSTEM_DIRECTORIES = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-/** Where programs are looked for: PATH, and behind it what it lacks. That of cron, and of `su`, has none of the sbin: nft, haproxy, ip. */
+/** The search path for programs: PATH, then missing standard directories. PATH under cron and `su` lacks the sbin directories, with nft, haproxy and ip. */
 export function searchPath(path = ""): string {
   const given = path.split(":").filter((directory) => directory !== "");
   return [...given, ...SYSTEM_DIRECTORIES.filter((directory) => !given.includes(directory))].join(":");
 }
 
-/** More than programs say; the few of which that is not so have a bound of their own. */
+/** More than programs print; the few exceptions have their own bound. */
 const MOST_OUTPUT = 16 << 20;
-/** From being asked to end to being ended; a package manager has the time to write down where it was. */
+/** Time between asking a program to end and killing it; enough for a package manager to record its state. */
 const GRACE_MS = 250;
 const GENTLE_MS = 30_000;
 const PARTING_MS = 50;
 const DYING_MS = 1_000;
-/** A program has ended, and something that it started has its pipe: what was said before is read by then. */
+/** After a program has ended, time to read the rest of its output while a child still holds the pipe. */
 const LEFT_OPEN_MS = 500;
 
-/** Every process below `pid`, by proc(5). */
+/** Every descendant process of `pid`, by proc(5). */
 function descendants(pid: number): readonly number[] {
   const below = childrenOf(pid);
   return below.flatMap((child) => [child, ...descendants(child)]);
@@ -193,8 +193,8 @@ function kill(pid: number, signal: NodeJS.Signals): void {
 }
 
 /**
- * Runs a program whose output is shown as it comes, line by line: `onLine` and `onWarning` are waited for, so that it does not run ahead of
- * who reads it. Returns its exit code; ends it when a line cannot be shown. It stays on this terminal, where Ctrl-C ends it. For `journalctl -f`.
+ * Runs a program and passes its output on line by line. It waits for `onLine` and `onWarning`, so that the program does not run ahead of its
+ * reader. Returns the exit code; ends the program if a line cannot be shown. It stays on this terminal, where Ctrl-C ends it. For `journalctl -f`.
  */
 export async function runShown(
   argv: readonly string[],
@@ -224,23 +224,23 @@ async function eachLine(stream: ReadableStream<Uint8Array>, show: (line: string)
   for (const line of lines.rest()) await show(line);
 }
 
-/** What goes on without a line end is cut there. */
+/** A longer line is cut here. */
 const LONGEST_LINE = 64 << 10;
 
-/** Makes lines of a text that comes in pieces. */
+/** Splits text that arrives in pieces into lines. */
 function lineCutter() {
   let pending = "";
-  /** What came behind the last line end, once; as a line. */
+  /** The text after the last line end, as a line; once. */
   const rest = (): readonly string[] => {
     const last = pending;
     pending = "";
     return last === "" ? [] : [last];
   };
-  /** The lines that end with this piece. */
+  /** The lines that this piece completes. */
   const take = (piece: string): readonly string[] => {
     const lines = (pending + piece).split("\n");
     pending = lines.pop() ?? "";
-    // A line without an end would be put together anew with each piece.
+    // Otherwise a line without an end would be joined again with each piece.
     return pending.length > LONGEST_LINE ? [...lines, ...rest()] : lines;
   };
   return { take, rest };
@@ -251,7 +251,7 @@ type Output = {
   /** The pipe was closed, or `stop` called. */
   readonly closed: Promise<void>;
   readonly flooded: Promise<"flood">;
-  /** Reads no further. */
+  /** Stops reading. */
   stop(): void;
 };
 
@@ -280,7 +280,7 @@ function collect(stream: ReadableStream<Uint8Array>, { mostBytes, onLine, cut }:
       take(decoder.decode(value, { stream: true }));
       if (length > mostBytes) {
         flood("flood");
-        // Nobody will read it.
+        // Discard the rest.
         if (!cut) pieces.length = 0;
         return;
       }
@@ -296,7 +296,7 @@ function collect(stream: ReadableStream<Uint8Array>, { mostBytes, onLine, cut }:
   };
 }
 
-/** Whether all pipes of a program that has ended are closed within a moment. */
+/** Whether all pipes of an ended program close within a moment. */
 async function closedSoon(outputs: readonly Output[]): Promise<boolean> {
   const moment = timer(LEFT_OPEN_MS);
   const closed = Promise.all(outputs.map((output) => output.closed)).then(() => true);

@@ -9,7 +9,7 @@ import { jsonAs } from "./json.ts";
 import { searchPath } from "./process.ts";
 import type { System } from "./system.ts";
 
-/** Versions of the programs that ober drives; undefined where a program is not installed. */
+/** Versions of the programs that ober drives; undefined if a program is not installed. */
 export type Programs = {
   readonly haproxy: HaproxyFacts | undefined;
   readonly exabgp: Version | undefined;
@@ -39,14 +39,14 @@ export function parseHaproxy(text: string): HaproxyFacts | undefined {
   if (!version) return undefined;
   const list = /^Feature list : (.*)$/m.exec(text)?.[1] ?? "";
   const features = list.split(/\s+/).flatMap((word) => (word.startsWith("+") ? [word.slice(1)] : []));
-  // "Built with" names OpenSSL even for AWS-LC; only the library that runs tells.
+  // "Built with" names OpenSSL even for AWS-LC; only "Running on" is reliable.
   const awslc = /^Running on SSL library version : AWS-LC/m.test(text) ? ["OPENSSL_AWSLC"] : [];
   return { version, features: [...new Set([...features, ...awslc, ...groupsKnown(text)])] };
 }
 
 /**
- * Names of key exchanges that not every TLS library knows, as features: one that does not refuses a list with it. OpenSSL has it from 3.5 on
- * (CHANGES.md); AWS-LC got it in October 2024 (its pull request 1849), before any HAProxy that is packaged with it.
+ * Key exchanges that not every TLS library knows, as features: a library without one refuses any list that contains it. OpenSSL has it from 3.5
+ * on (CHANGES.md); AWS-LC since October 2024 (its pull request 1849), before any HAProxy that is packaged with it.
  */
 function groupsKnown(haproxyVv: string): readonly string[] {
   const running = /^Running on (?:OpenSSL|SSL library) version : (OpenSSL|AWS-LC) (\d{1,4}\.\d{1,4})/m.exec(haproxyVv);
@@ -58,8 +58,8 @@ function groupsKnown(haproxyVv: string): readonly string[] {
 const remembered = v.object({ file: v.string(), said: v.string() });
 
 /**
- * ExaBGP is a Python program, and takes half a second to say its version: it is asked once for each file that is installed. 4.2 knows only
- * the flag, 5.x only the word.
+ * ExaBGP's version. ExaBGP is a Python program and takes half a second to print it, so it is asked once for each installed file. 4.2 knows
+ * only the flag, 5.x only the word.
  */
 async function exabgpVersion(system: System): Promise<string | undefined> {
   const path = await whereIs(system, "exabgp");
@@ -70,8 +70,8 @@ async function exabgpVersion(system: System): Promise<string | undefined> {
   const flag = await answer(system, ["exabgp", "--version"]);
   const said = flag.includes("ExaBGP :") ? flag : await answer(system, ["exabgp", "version"]);
   if (parseVersion(said) !== undefined && (await system.stat(posix.dirname(EXABGP_VERSION))) !== undefined) {
-    // Only root may write there, and nobody is worse off without it.
-    // Several may ask at once, so each writes a file of its own.
+    // Only root may write there; without the file the next caller asks again.
+    // Several processes may ask at once, so each writes its own file.
     const own = `${EXABGP_VERSION}.${randomUUID()}`;
     await orUndefined(async () => {
       await system.writeAtomic(own, `${JSON.stringify({ file, said })}\n`, { mode: 0o644 });
@@ -81,7 +81,7 @@ async function exabgpVersion(system: System): Promise<string | undefined> {
   return said;
 }
 
-/** A name that another file at the same path does not have: a package manager, pip and an editor all leave another one of these. */
+/** An identity of the file at a path: a package manager, pip or an editor changes at least one part of it. */
 async function identityOf(system: System, path: string): Promise<string> {
   const target = (await system.readLink(path)) ?? path;
   const found = await system.stat(posix.resolve(posix.dirname(path), target));
@@ -97,9 +97,9 @@ async function answer(system: System, argv: readonly string[]): Promise<string> 
   return `${stdout}\n${stderr}`;
 }
 
-/** Where a program of this machine's PATH is. */
+/** The path of a program on this machine's PATH. */
 async function whereIs(system: System, program: string): Promise<string | undefined> {
-  // Of the machine that ober runs on, that needs no process.
+  // On the machine that ober runs on, this needs no process.
   if (system.root === "") return Bun.which(program, { PATH: searchPath(process.env["PATH"]) }) ?? undefined;
   const { code, stdout } = await system.run(["/bin/sh", "-c", 'command -v "$0"', program], { accept: [0, 1, 127] });
   return code === 0 ? stdout.trim() : undefined;
@@ -110,14 +110,14 @@ export async function isInstalled(system: System, program: string): Promise<bool
   return (await whereIs(system, program)) !== undefined;
 }
 
-/** What ober is written and tested for. ExaBGP 6 speaks another API, and drops its sessions at the router's End-of-RIB. */
+/** The versions that ober is written and tested for. ExaBGP 6 has another API, and drops its sessions at the router's End-of-RIB. */
 const USABLE = {
   haproxy: { from: "2.6", before: undefined },
   exabgp: { from: "4.2.21", before: "6.0" },
   keepalived: { from: "2.2", before: undefined },
 } as const;
 
-/** What is wrong with a version of a program that ober drives; undefined when nothing is. */
+/** Why ober cannot drive this version of a program; undefined if it can. */
 export function unusable(program: string, version: Version): string | undefined {
   const known = program in USABLE ? USABLE[program as keyof typeof USABLE] : undefined;
   if (!known || (atLeast(version, known.from) && !(known.before && atLeast(version, known.before)))) return undefined;
@@ -125,7 +125,7 @@ export function unusable(program: string, version: Version): string | undefined 
   return `${program} ${version.text} cannot be used: ober needs ${known.from} or later${before}`;
 }
 
-/** Throws an OberError for a program that is there in a version that ober cannot drive. */
+/** Throws an OberError for an installed program whose version ober cannot drive. */
 export function requireUsable({ haproxy, exabgp, keepalived }: Programs): void {
   for (const [program, version] of Object.entries({ haproxy: haproxy?.version, exabgp, keepalived })) {
     const wrong = version && unusable(program, version);

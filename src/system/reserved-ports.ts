@@ -1,16 +1,16 @@
-/** The ports that this site keeps from outgoing connections, apart from ober's own. */
+/** The ports that this site reserves from outgoing connections, without ober's own. */
 import type { Paths } from "../domain/paths.ts";
 import { mergePorts } from "../domain/ports.ts";
 import type { System } from "./system.ts";
 
 export const RESERVED_PORTS_KEY = "net.ipv4.ip_local_reserved_ports";
 
-/** Where systemd-sysctl reads settings; see sysctl.d(5). */
+/** Directories of systemd-sysctl's settings; see sysctl.d(5). */
 const DIRECTORIES = ["/usr/lib/sysctl.d", "/usr/local/lib/sysctl.d", "/run/sysctl.d", "/etc/sysctl.d"];
 
 /**
- * What was in force before bootstrap (from its journal), and what the site's own sysctl files say now. Never what is in force now: that is what
- * ober wrote itself.
+ * The reserved ports from before bootstrap (from its journal) and from the site's own sysctl files now. Not the value in force, which ober
+ * wrote itself.
  */
 export async function siteReservedPorts(system: System, paths: Pick<Paths, "journal" | "sysctl">): Promise<string> {
   const files: string[] = ["/etc/sysctl.conf"];
@@ -26,13 +26,13 @@ export async function siteReservedPorts(system: System, paths: Pick<Paths, "jour
   );
 }
 
-/** The list that a file of sysctl.d sets; empty where it sets none. The last line wins. */
+/** The list that a file of sysctl.d sets; empty if it sets none. The last line wins. */
 export function reservedIn(text: string): string {
   const lines = text.matchAll(/^\s*-?\s*net[./]ipv4[./]ip_local_reserved_ports\s*=\s*(\S*)\s*$/gm);
   return [...lines].at(-1)?.[1] ?? "";
 }
 
-/** The list that was in force before bootstrap, from the text of its journal; empty where it does not say. */
+/** The list in force before bootstrap, from the text of its journal; empty if the journal has none. */
 export function reservedBefore(journal: string): string {
   const values = new RegExp(`\\["${RESERVED_PORTS_KEY.replaceAll(".", "\\.")}",\\s*"([0-9,-]*)"\\]`).exec(
     journal.replace(/\s+/g, " ").replaceAll("[ ", "[").replaceAll(" ]", "]"),

@@ -1,7 +1,7 @@
 /**
  * Names and their addresses, as every other program on this machine sees them: by the C library, so /etc/hosts, search domains and
- * all else of nsswitch.conf(5) count. The C library cannot be interrupted, so each question is a process that is ended at its
- * deadline. All that ober knows of resolving is here.
+ * everything else in nsswitch.conf(5) count. The C library cannot be interrupted, so each query is a process that is ended at its
+ * deadline. All name resolution of ober is here.
  */
 import { parseAddress } from "../domain/address.ts";
 import { type Answer, type KnownNames, parseKnownNames } from "../domain/names.ts";
@@ -9,17 +9,17 @@ import type { Paths } from "../domain/paths.ts";
 import { OberError, orUndefined } from "../errors.ts";
 import type { System } from "./system.ts";
 
-/** How long an operator's command waits for names that it does not know from before. */
+/** How long an operator's command waits for names without a known address. */
 export const COMMAND_MS = 2_500;
-/** How long something waits that has an address from before. */
+/** How long to wait for names with a known address. */
 export const KNOWN_MS = 1_000;
 
-/** So many questions are under way at once; more names share the time. */
+/** How many queries run at once; more names share the time. */
 const QUESTIONS_AT_ONCE = 64;
 
 /**
- * Asks for all names at once and returns an answer for each within `deadlineMs`, or within `deadlineMs(name)`. Throws nothing for a
- * name's sake.
+ * Asks for all names at once and returns an answer for each within `deadlineMs`, or within `deadlineMs(name)`. Does not throw because
+ * of a name.
  */
 export async function askNames(
   system: System,
@@ -39,10 +39,10 @@ export async function askNames(
   return answers;
 }
 
-/** The C library gives a name server 5 s before it asks the next; here it is to have asked them all by then. See resolv.conf(5). */
+/** By default the C library waits 5 s for each name server. Here it must have asked all of them by the deadline. See resolv.conf(5). */
 const ASK_ALL_SERVERS = { RES_OPTIONS: "timeout:1 attempts:3" };
 
-/** getent(1): a key was not found. */
+/** getent(1)'s exit code if a key was not found. */
 const NOT_FOUND = 2;
 
 async function askName(system: System, name: string, deadlineMs: number): Promise<Answer> {
@@ -58,7 +58,7 @@ async function askName(system: System, name: string, deadlineMs: number): Promis
   return addresses.length > 0 ? { addresses } : { problem: "DNS has no address for it, or refuses to answer" };
 }
 
-/** The addresses in what `getent ahosts` prints, in its order. One with a zone (fe80::1%eth0) is none that a server could have. */
+/** The addresses in the output of `getent ahosts`, in order. An address with a zone (fe80::1%eth0) cannot be a server's and is skipped. */
 export function streamAddresses(lines: readonly string[]): readonly string[] {
   const addresses = lines.flatMap((line) => {
     const [address = "", type] = line.split(/\s+/);
@@ -67,12 +67,12 @@ export function streamAddresses(lines: readonly string[]): readonly string[] {
   return [...new Set(addresses)];
 }
 
-/** Between two names in one question: an address, which needs no name server, of a network that no one has (RFC 5737). */
+/** Separates two names in one query: an address, which needs no name server, in a network that is never used (RFC 5737). */
 const SEPARATOR = "192.0.2.254";
 
 /**
- * Asks for all names one after the other in a single process, which costs a hundredth of one for each: for names that are asked for every few seconds
- * while all is well. Undefined where one of them does not answer, or all of them do not within `deadlineMs`; `askNames` finds out which.
+ * Asks for all names one after the other in a single process, at a hundredth of the cost of one process each: for names that are queried every few
+ * seconds while all is well. Undefined if one has no answer, or not all answer within `deadlineMs`; `askNames` finds out which.
  */
 export async function askTogether(
   system: System,
@@ -92,13 +92,13 @@ export async function askTogether(
 
 export type Resolved = {
   readonly addresses: Readonly<Record<string, readonly string[]>>;
-  /** Names that do not resolve now and have their addresses from before: a sentence for each. */
+  /** One sentence for each name that does not resolve now and has its earlier addresses. */
   readonly stale: Readonly<Record<string, string>>;
 };
 
 /**
- * Addresses of names that must have some. A name that does not resolve now has its addresses in `known`; throws an OberError that
- * names it where it has none there, after `COMMAND_MS` at most.
+ * Addresses of names that must have some. For a name that does not resolve now, returns its addresses in `known`. Throws an OberError
+ * that names it if there are none either, after at most `COMMAND_MS`.
  */
 export async function resolveHosts(system: System, names: readonly string[], known: KnownNames): Promise<Resolved> {
   const answers = await askNames(system, names, (name) => (known.has(name) ? KNOWN_MS : COMMAND_MS));
@@ -117,7 +117,7 @@ export async function resolveHosts(system: System, names: readonly string[], kno
   return { addresses, stale };
 }
 
-/** Addresses of a name. Throws an OberError when it does not resolve within `COMMAND_MS`. */
+/** Addresses of a name. Throws an OberError if it does not resolve within `COMMAND_MS`. */
 export async function resolveName(system: System, name: string): Promise<readonly string[]> {
   return (await resolveHosts(system, [name], new Map())).addresses[name] ?? [];
 }
@@ -127,17 +127,17 @@ const unresolved = (name: string, problem: string) =>
     hint: `check DNS or /etc/hosts (\`getent ahosts ${name}\`), or write the address`,
   });
 
-/** No file of names is larger; what is there instead is somebody else's. */
+/** A larger file is not ober's file of names. */
 const MOST_BYTES = 8 * 1024 * 1024;
 
-/** The names that were seen to resolve on this node. A file that is broken, too large or not there is one without names. */
+/** The names that have resolved on this node before. A broken, too large or missing file counts as empty. */
 export async function knownNames(system: System, paths: Pick<Paths, "knownNames"> | undefined): Promise<KnownNames> {
   return paths === undefined ? new Map() : parseKnownNames(await readBounded(system, paths.knownNames));
 }
 
 /**
- * Keeps names and their addresses for a time without DNS. Returns why it cannot be done, which stops nobody: a full disk costs the
- * memory of names.
+ * Keeps names and their addresses for a time without DNS. Returns why it failed, if it did; callers go on, because a full disk costs
+ * only the memory of names.
  */
 export async function keepNames(
   system: System,
@@ -148,11 +148,11 @@ export async function keepNames(
     await system.writeAtomic(paths.knownNames, `${JSON.stringify(Object.fromEntries(names), undefined, 1)}\n`);
     return undefined;
   } catch (error) {
-    return `the addresses of names are not kept: ${error instanceof Error ? error.message : String(error)}`;
+    return `the addresses of names were not saved: ${error instanceof Error ? error.message : String(error)}`;
   }
 }
 
-/** The text of a file of ober's own that may have been spoilt; undefined where it cannot be one. */
+/** The text of one of ober's files that may be damaged; undefined if it cannot be ober's. */
 export async function readBounded(system: System, path: string): Promise<string | undefined> {
   return orUndefined(async () => {
     const stat = await system.stat(path);
@@ -160,17 +160,17 @@ export async function readBounded(system: System, path: string): Promise<string 
   });
 }
 
-/** Questions of `resolveNames` under way at once: a slow name server then costs its delay once and not for every name. */
+/** How many queries of `resolveNames` run at once: a slow name server then costs its delay once, not for every name. */
 const LOOKUPS_AT_ONCE = 256;
 
-/** How long DNS may take for a name of thousands before the C library is asked, and how long that may take: two rounds of its own. */
+/** How long DNS may take for one of thousands of names before the C library is asked, and how long that may take: two of its rounds. */
 const DNS_MS = 5_000;
 const LIBC_MS = 12_000;
 
 /**
- * Addresses of many names; names that do not exist are left out. `tell` hears how many are done, about once a second. A name that
- * DNS and /etc/hosts do not know is asked of the C library too, which knows every source of nsswitch.conf(5). Throws an OberError
- * when nobody answers: a name server that is away must not look like names that are gone.
+ * Addresses of many names; names that do not exist are left out. Calls `tell` with the number done, about once a second. Names
+ * unknown to DNS and /etc/hosts are also looked up with the C library, which knows every source of nsswitch.conf(5). Throws an
+ * OberError if no server answers: a name server that is down must not look like names that are gone.
  */
 export async function resolveNames(
   names: readonly string[],
@@ -185,7 +185,7 @@ export async function resolveNames(
       if (answer === "silence") {
         next = names.length;
         throw new OberError(`no name server answers for "${name}"`, {
-          hint: `nothing was changed; \`getent ahosts ${name}\` and /etc/resolv.conf tell more`,
+          hint: `nothing was changed; check \`getent ahosts ${name}\` and /etc/resolv.conf`,
         });
       }
       if (answer !== "unknown") found.set(name, answer);

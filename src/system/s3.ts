@@ -11,7 +11,7 @@ export type Credentials = {
 };
 
 export type S3Endpoint = Credentials & {
-  /** Where to connect to, and by which name to ask. */
+  /** The address to connect to, and the name to ask for. */
   readonly address: string;
   readonly name: string;
 };
@@ -20,14 +20,14 @@ export type S3Answer = {
   readonly status: number;
   readonly body: Uint8Array;
   readonly ms: number;
-  /** Why this machine does not trust the certificate; undefined when it does. */
+  /** Why this machine does not trust the certificate; undefined if it does. */
   readonly distrust: string | undefined;
 };
 
-/** More than `ober test --s3` puts there, and than any error says. */
+/** More than `ober test --s3` stores, and more than any error message. */
 const MOST_BYTES = 64 << 20;
 
-/** One signed request over TLS to port 443. Throws an OberError when there is no answer within `timeoutMs`. */
+/** One signed request over TLS to port 443. Throws an OberError if there is no answer within `timeoutMs`. */
 export function s3Request(
   endpoint: S3Endpoint,
   request: {
@@ -46,7 +46,7 @@ export function s3Request(
     const fail = (error: Error) =>
       reject(new OberError(`no answer to ${method} at ${address}: ${error.message}`, { cause: error }));
     const sent = https.request(
-      // Whether the certificate is trusted is an answer of its own, and no reason not to test the rest.
+      // Report trust in the certificate separately, and test the rest even if it is not trusted.
       { host: address, servername: name, port: 443, method, path, headers, agent: false, rejectUnauthorized: false },
       (response) => {
         const socket = response.socket as TLSSocket;
@@ -68,7 +68,7 @@ export function s3Request(
         );
       },
     );
-    // Of the whole: the request's own time-out begins anew with each byte.
+    // A timer for the whole: the request's own time-out restarts with each byte.
     const timer = setTimeout(() => sent.destroy(new Error(`no whole answer within ${timeoutMs} ms`)), timeoutMs);
     sent.on("close", () => clearTimeout(timer));
     sent.on("error", fail);
@@ -76,7 +76,7 @@ export function s3Request(
   });
 }
 
-/** The headers that make a request to a path (percent-encoded) a signed one. See AWS Signature Version 4. */
+/** The headers that sign a request to a percent-encoded path. See AWS Signature Version 4. */
 export function signedHeaders(request: {
   readonly method: string;
   readonly host: string;
@@ -85,12 +85,12 @@ export function signedHeaders(request: {
   readonly credentials: Credentials;
   readonly at: Date;
   readonly service?: string;
-  /** Percent-encoded, its parameters in the order of their names. */
+  /** Percent-encoded, with parameters sorted by name. */
   readonly query?: string;
 }): Readonly<Record<string, string>> {
   const { method, host, path, body, credentials, at, service = "s3", query = "" } = request;
   const time = at.toISOString().replace(/[-:]|\.\d+/g, "");
-  // RGW takes any region, and Route 53 has only this one.
+  // RGW accepts any region, and Route 53 has only this one.
   const scope = `${time.slice(0, 8)}/us-east-1/${service}/aws4_request`;
   const { sessionToken: token } = credentials;
   const session = token === undefined ? {} : { "x-amz-security-token": token };

@@ -1,6 +1,6 @@
 /**
- * Sockets that the runtime lacks, by the C library: packets of a link, IP without a port, TCP with keys. Nothing here waits: a caller looks,
- * and sleeps between its looks. Numbers are those of the kernel's headers on x86-64 and arm64; see socket(2), packet(7), raw(7), tcp(7), poll(2).
+ * Sockets that the runtime lacks, through the C library: link packets, raw IP, TCP with keys. Nothing here waits: callers look, and sleep between
+ * looks. Numbers are from the kernel's headers on x86-64 and arm64; see socket(2), packet(7), raw(7), tcp(7), poll(2).
  */
 import { dlopen, FFIType, ptr } from "bun:ffi";
 
@@ -13,19 +13,19 @@ const POLL = { in: 1, out: 4 } as const;
 
 export type Socket = {
   option(level: number, name: number, value: Uint8Array): void;
-  /** Whether the address was to be had. */
+  /** Binds; returns whether that succeeded. */
   bind(address: Uint8Array): boolean;
-  /** Begins to connect; `ready("out")` says when that has come to an end, and `error` to which. */
+  /** Begins to connect. `ready("out")` tells when that has ended, and `error` how. */
   connect(address: Uint8Array): void;
   send(bytes: Uint8Array): void;
-  /** What has come, in `buffer`; empty where the other side has closed, undefined where nothing has come or the connection broke. */
+  /** The received bytes, in `buffer`; empty if the other side has closed, undefined if there are none or the connection broke. */
   receive(buffer: Uint8Array): Uint8Array | undefined;
   ready(what: keyof typeof POLL): boolean;
   /** The errno(3) of what failed; 0 for nothing. */
   error(): number;
 };
 
-/** Runs `use` with a socket, and closes it; undefined where this user may not have one, or the kernel has none such. */
+/** Runs `use` with a socket, and closes it; undefined if this user may not open one, or the kernel does not have this kind. */
 export async function withSocket<T>(
   kind: { readonly family: number; readonly type: keyof typeof TYPE; readonly protocol: number },
   use: (socket: Socket) => Promise<T>,
@@ -71,7 +71,7 @@ export async function withSocket<T>(
   }
 }
 
-/** The index of a network interface, by which packet(7) knows it; 0 for none of that name. */
+/** The index of a network interface, for packet(7); 0 if there is none of that name. */
 export function interfaceIndex(name: string): number {
   const { symbols, close } = dlopen("libc.so.6", { if_nametoindex: { args: [FFIType.ptr], returns: FFIType.u32 } });
   try {

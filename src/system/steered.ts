@@ -4,9 +4,9 @@ import type { System } from "./system.ts";
 const MOST_LINKS = 20;
 
 /**
- * Who beside root can change what stands at `path`, and so what root would run there: the first file or directory on the way, links
- * followed, that belongs to another user or can be written by one. A directory with the sticky bit counts too: there, anyone may be the first with a
- * name. Undefined where only root can.
+ * Why a user other than root could change the program at `path`, which root would run: names the first file or directory on the way (links
+ * followed) that another user owns or can write to. A directory with the sticky bit counts too: any user could create the name first.
+ * Undefined if only root can change it.
  */
 export async function steeredBy(system: System, path: string): Promise<string | undefined> {
   let links = 0;
@@ -15,7 +15,7 @@ export async function steeredBy(system: System, path: string): Promise<string | 
     const found = above === place ? undefined : await look(above);
     if (found !== undefined) return found;
     const stat = await system.stat(place);
-    // A masked unit leads there: what is written into it is never read.
+    // A masked unit links there; nothing that is written there is ever read.
     if (stat === undefined || place === "/dev/null") return undefined;
     if (stat.kind === "link") {
       links += 1;

@@ -1,12 +1,12 @@
 import { OberError } from "../errors.ts";
 import type { System } from "./system.ts";
 
-/** The kernel's present value of a key, or undefined when this kernel does not have it. */
+/** The kernel's present value of a key; undefined if this kernel does not have it. */
 export async function readSysctl(system: System, key: string): Promise<string | undefined> {
   try {
     return (await system.read(procPath(key)))?.trim().replace(/\s+/g, " ");
   } catch (error) {
-    // Some keys exist and cannot be read in a container; for us they are not there.
+    // Some keys exist but cannot be read in a container; treat them as missing.
     if (error instanceof OberError || (error instanceof Error && "code" in error)) return undefined;
     throw error;
   }
@@ -20,7 +20,7 @@ export async function writeSysctls(
   const refused: string[] = [];
   for (const [key, value] of values) {
     if ((await readSysctl(system, key)) === value) continue;
-    // The newline matters for an empty value (no reserved ports): without it nothing is written at all.
+    // An empty value (no reserved ports) needs the newline, otherwise nothing is written.
     const { code, stderr } = await system.run(["tee", procPath(key)], { input: `${value}\n`, accept: [0, 1] });
     if (code !== 0) refused.push(`${key} = ${value}: ${stderr.trim().split(": ").at(-1) ?? "refused"}`);
   }

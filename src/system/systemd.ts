@@ -4,7 +4,7 @@ import { UNIT } from "../domain/units.ts";
 import { OberError, orUndefined } from "../errors.ts";
 import type { System } from "./system.ts";
 
-/** What systemd says of a unit; times in milliseconds since the epoch, absent when never. */
+/** systemd's state of a unit; times in milliseconds since the epoch, absent if never. */
 export type UnitState = {
   readonly name: string;
   readonly load: string;
@@ -25,7 +25,7 @@ const PROPERTIES = {
   mainPid: "MainPID",
   restarts: "NRestarts",
   changed: "StateChangeTimestamp",
-  // A reload changes the state twice and does not end what runs.
+  // A reload changes the state twice although the unit keeps running.
   activated: "ActiveEnterTimestamp",
   result: "Result",
 } as const;
@@ -42,7 +42,7 @@ export async function unitStates(system: System, names: readonly string[]): Prom
   return parseUnitStates(stdout, names);
 }
 
-/** What `systemctl show` prints of `names`, a block each. Pure. */
+/** Reads the output of `systemctl show` for `names`, one block each. Pure. */
 export function parseUnitStates(text: string, names: readonly string[]): readonly UnitState[] {
   const blocks = text.trim().split(/\n\n+/, names.length);
   return names.map((name, index) => parseUnitState(name, blocks[index] ?? ""));
@@ -82,7 +82,7 @@ export async function systemctl(system: System, verb: string, ...units: readonly
     units.filter((unit) => unit.endsWith(".service")).map((unit) => journalTail(system, unit)),
   );
   throw new OberError(`systemctl ${verb} ${units.join(" ")} failed: ${result.stderr.trim()}${reasons.join("")}`, {
-    hint: "`ober logs` shows what they said",
+    hint: "read their logs: ober logs",
   });
 }
 
@@ -90,14 +90,14 @@ const JOURNAL_MS = 5_000;
 
 async function journalTail(system: System, unit: string): Promise<string> {
   const journal = ["journalctl", `--namespace=+${LOG_NAMESPACE}`, "--unit", unit, "--lines", "12"];
-  // The reason for a failure must not be waited for longer than the failure: a journal may be large, and its disk slow.
+  // Do not wait long for the reason: a journal may be large, and its disk slow.
   const said = await orUndefined(() =>
     system.run([...journal, "--output", "cat", "--no-pager"], { accept: [0, 1], timeoutMs: JOURNAL_MS }),
   );
   const stdout = said?.stdout ?? "";
   const text = stdout
     .split("\n")
-    // What ober's own step before the start says is not why the start failed.
+    // Skip the message of ober's own step before the start: it is not why the start failed.
     .filter((line) => !line.includes("another ober is changing this machine"))
     .slice(-6)
     .join("\n")
@@ -113,15 +113,15 @@ async function journalTail(system: System, unit: string): Promise<string> {
 /** Exists exactly while systemd is the running init; see sd_booted(3). */
 export const SYSTEMD_IS_HERE = "/run/systemd/system";
 
-/** Refuses to go on where systemd is not the service manager: nothing of ober's could run. */
+/** Throws an OberError if systemd is not the service manager: ober's units could not run. */
 export async function requireSystemd(system: System): Promise<void> {
   if ((await system.stat(SYSTEMD_IS_HERE)) !== undefined) return;
   throw new OberError("systemd does not run on this machine", {
-    hint: "ober needs a system that was booted with systemd",
+    hint: "ober needs a system booted with systemd",
   });
 }
 
-/** Whether HAProxy is there to be asked on its socket. */
+/** Whether HAProxy runs and can be asked on its socket. */
 export async function haproxyRuns(system: System): Promise<boolean> {
   return ["active", "reloading"].includes((await unitState(system, UNIT.http)).active);
 }

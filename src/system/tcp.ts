@@ -4,7 +4,7 @@ export type TcpResult =
   | { readonly ok: true; readonly ms: number }
   | { readonly ok: false; readonly reason: string; readonly code: string };
 
-/** Opens a TCP connection and closes it; returns the time it took in milliseconds, or what went wrong. Never throws. */
+/** Opens and closes a TCP connection; returns the time it took in milliseconds, or what went wrong. Never throws. */
 export function tcpConnect(host: string, port: number, timeoutMs: number, localAddress?: string): Promise<TcpResult> {
   return new Promise((resolve) => {
     const startedAt = performance.now();

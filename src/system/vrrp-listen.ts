@@ -6,11 +6,11 @@ export type Advertisement = {
   readonly source: string;
   readonly vrid: number;
   readonly priority: number;
-  /** 255 where no router has forwarded it. */
+  /** 255 unless a router has forwarded it. */
   readonly ttl: number;
 };
 
-/** A speaker: its last advertisement for a VRID, and when its first and its last one were heard, in milliseconds since the epoch. */
+/** A VRRP speaker: its last advertisement for a VRID, and when its first and last one were received, in milliseconds since the epoch. */
 export type Heard = Advertisement & { readonly first: number; readonly last: number };
 
 const IPPROTO_IP = 0;
@@ -19,13 +19,13 @@ const IP_ADD_MEMBERSHIP = 35;
 const VRRP_GROUP = [224, 0, 0, 18];
 
 /**
- * Listens for `durationMs` and returns every speaker of VRRP heard, once each, unicast or multicast on the interface of
- * `localAddress`. Needs root.
+ * Listens for `durationMs` and returns every VRRP speaker, once each, unicast or multicast on the interface of `localAddress`. Needs
+ * root.
  */
 export async function listenVrrp(localAddress: string, durationMs: number): Promise<readonly Heard[]> {
   const found = await withSocket({ family: AF.inet, type: "raw", protocol: IPPROTO_VRRP }, async (socket) => {
     const membership = new Uint8Array([...VRRP_GROUP, ...localAddress.split(".").map(Number)]);
-    // Without the group multicast speakers are not heard; unicast ones are.
+    // Join the multicast group, without which only unicast advertisements arrive.
     socket.option(IPPROTO_IP, IP_ADD_MEMBERSHIP, membership);
     const heard = new Map<string, Heard>();
     const packet = new Uint8Array(2048);

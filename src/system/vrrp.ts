@@ -4,13 +4,13 @@ import { OberError } from "../errors.ts";
 import type { System } from "./system.ts";
 import { type UnitState, unitState } from "./systemd.ts";
 
-/** What keepalived knows of one VIP. Times in milliseconds since the epoch. */
+/** keepalived's state of one VIP. Times in milliseconds since the epoch. */
 export type VrrpState = {
   readonly vip: string;
   readonly state: "INIT" | "BACKUP" | "MASTER" | "FAULT";
   readonly vrid: number;
   readonly effectivePriority: number;
-  /** Who advertises the VIP; undefined while this node does. */
+  /** The node that advertises the VIP; undefined while this node does. */
   readonly master: string | undefined;
   /** When the master was last heard; undefined while this node is the master. */
   readonly heardAt: number | undefined;
@@ -20,8 +20,8 @@ export type VrrpState = {
 const DUMP_WITHIN_MS = 2000;
 
 /**
- * Asks the running keepalived for its state; empty when it does not run. It writes it to /tmp on a signal, and the unit
- * has a /tmp of its own. `unit` is the state of keepalived's unit, where somebody has asked for it already. Needs root. See keepalived(8), `--signum=DATA`.
+ * Asks the running keepalived for its state; empty if it does not run. keepalived writes it to /tmp on a signal, and the unit has its
+ * own /tmp. `unit` is the state of keepalived's unit, if the caller knows it already. Needs root. See keepalived(8), `--signum=DATA`.
  */
 export async function vrrpStates(
   system: System,
@@ -29,7 +29,7 @@ export async function vrrpStates(
 ): Promise<readonly VrrpState[]> {
   const [{ active, mainPid }, signal] = await Promise.all([
     unit,
-    // A program that is gone matters only where its unit runs.
+    // A missing program matters only if its unit runs.
     system.run(["keepalived", "--signum=DATA"]).then(
       ({ stdout }) => stdout,
       (error: Error) => error,
@@ -43,7 +43,7 @@ export async function vrrpStates(
   const deadline = performance.now() + DUMP_WITHIN_MS;
   for (;;) {
     const text = (await system.read(dump)) ?? "";
-    // The file is written in one go but not at once; the pool of sockets comes after the instances.
+    // The file may be half written: wait for the section that follows the instances.
     if (text.includes("------< VRRP Sockpool >------")) return parseVrrpData(text);
     if (performance.now() > deadline) {
       throw new OberError("keepalived did not say its state", {
@@ -69,7 +69,7 @@ export function parseVrrpData(text: string): readonly VrrpState[] {
 const STATES: readonly string[] = ["INIT", "BACKUP", "MASTER", "FAULT"] satisfies readonly VrrpState["state"][];
 const isState = (word: string | undefined): word is VrrpState["state"] => word !== undefined && STATES.includes(word);
 
-/** A VIP in a state that keepalived has; what is something else is none. */
+/** A VIP in one of keepalived's states; undefined for anything else. */
 function parseInstance(block: string): readonly VrrpState[] {
   const value = (key: string) => new RegExp(`^ +${key} = (.*)$`, "m").exec(block)?.[1];
   // "1764190000.123456 (Wed Nov 26 ...)", "3.612 sec"
@@ -91,7 +91,7 @@ function parseInstance(block: string): readonly VrrpState[] {
       vrid: number("Virtual Router ID") ?? 0,
       effectivePriority: number("Effective priority") ?? 0,
       master: backup ? value("Master router") : undefined,
-      // Each advertisement puts the time-out one down timer ahead.
+      // Each advertisement sets the time-out to one down timer ahead.
       heardAt: backup && timeout !== undefined && downTimer > 0 ? timeout - downTimer : undefined,
       since: time("Last transition"),
     },

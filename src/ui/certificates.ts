@@ -1,10 +1,10 @@
 import type { NodeStatus } from "../node/status.ts";
 import type { Output } from "./output.ts";
 
-/** What a broken file means beyond itself. */
-const NO_START = "HAProxy cannot start or reload until this file is mended or moved away";
+/** The consequence of a broken file. */
+const NO_START = "HAProxy cannot start or reload until this file is repaired or moved away";
 
-/** A line for each certificate, one for each thing that is wrong with it, and the renewal. */
+/** A line for each certificate, one for each of its problems, and the renewal. */
 export function certificateLines(
   { certificates, renewal }: Pick<NodeStatus, "certificates" | "renewal">,
   { style, now }: Pick<Output, "style"> & { readonly now: Date },

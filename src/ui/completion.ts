@@ -19,7 +19,7 @@ export function completionScript(shell: Shell, commands: readonly CommandEntry[]
 
 const wordsOf = ({ flags }: CommandEntry) => flags.flatMap(({ name, short }) => (short ? [name, short] : [name]));
 
-/** For each word behind which others are offered, the command itself among them: those words. */
+/** For each word, including the command itself, the words to offer after it. */
 function offers({ name, positionals }: CommandEntry): readonly (readonly [behind: string, words: readonly string[]])[] {
   return positionals.flatMap(({ words, after }) =>
     words.length === 0 ? [] : (after.length === 0 ? [name] : after).map((behind) => [behind, words] as const),
@@ -65,7 +65,7 @@ ${offered.join("\n")}
     COMPREPLY=($(compgen -f -- "$cur"))
     return
   fi
-  # The value of a flag that takes one is no flag.
+  # The word after a flag with a value is not a flag.
   case $prev in
     ${[...values].sort().join(" | ")}) return ;;
   esac
@@ -88,7 +88,7 @@ function zsh(commands: readonly CommandEntry[]): string {
     const names = flag.short ? `(${flag.short} ${flag.name})'{${flag.short},${flag.name}}'` : flag.name;
     return `'${names}[${text(flag.description)}]${action(flag)}'`;
   };
-  // What is offered depends on the word before; where nothing is, files are.
+  // Offer words by the previous word, or files if there are none.
   const words = (command: CommandEntry) => {
     const cases = offers(command).map(
       ([behind, these]) => `${behind}) compadd -- ${these.map((word) => `"${word}"`).join(" ")} ;;`,

@@ -1,4 +1,4 @@
-/** The command table as data: what completion, the man page and their tests are made of. */
+/** The command table as data, for completion, the man page and their tests. */
 import type { ArgDef, ArgsDef } from "citty";
 import { flagName } from "./help.ts";
 
@@ -13,28 +13,28 @@ type PositionalEntry = {
   readonly name: string;
   readonly description: string;
   readonly optional: boolean;
-  /** Words that it may be, for completion; empty when any will do. */
+  /** Allowed words, for completion; empty if any word is allowed. */
   readonly words: readonly string[];
-  /** Only behind one of these words are they offered; empty: wherever it stands. */
+  /** Offer them only after one of these words; empty: always. */
   readonly after: readonly string[];
 };
 
-/** What a positional argument may say beside what citty knows. */
+/** Details of a positional argument that citty does not know. */
 type Words = { readonly words?: readonly string[]; readonly after?: readonly string[] };
 
 export type FlagEntry = {
   /** `--name`. */
   readonly name: string;
-  /** `-n`; undefined when there is none. */
+  /** `-n`; undefined if there is none. */
   readonly short: string | undefined;
   readonly description: string;
-  /** What its value is called; undefined for a switch. */
+  /** The name of its value; undefined for a switch. */
   readonly value: string | undefined;
-  /** The only values that it takes; empty when any will do. */
+  /** Its allowed values; empty if any is allowed. */
   readonly choices: readonly string[];
 };
 
-/** One command as it explains itself with --help. */
+/** One command, with the content of its --help. */
 export function describeCommand(name: string, description: string, args: ArgsDef): CommandEntry {
   const entries = Object.entries(args);
   return {

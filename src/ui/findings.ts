@@ -5,7 +5,7 @@ import { table } from "./table.ts";
 
 const SIGN = { pass: "ok", skip: "--", warn: "!!", fail: "XX" } as const;
 
-/** Shows findings, problems first, each with its fix, and sets exit code 1 when one failed. */
+/** Shows findings, problems first, each with its fix, and sets exit code 1 if one failed. */
 export async function showFindings(findings: readonly Finding[], out: Output): Promise<void> {
   await out.result({ findings } satisfies Documents["doctor"], () => out.fit(findingsText(findings, out)));
   if (findings.some(({ status }) => status === "fail")) process.exitCode = 1;
@@ -14,7 +14,7 @@ export async function showFindings(findings: readonly Finding[], out: Output): P
 type Problem = Finding & Trouble;
 const isTrouble = (finding: Finding): finding is Problem => "fix" in finding;
 
-/** Problems with their fixes, then their consequences, then what is fine, and one line of verdict. */
+/** Problems with their fixes, then their consequences, then what is fine, then a one-line verdict. */
 export function findingsText(
   findings: readonly Finding[],
   { style, verbose }: Pick<Output, "style" | "verbose">,

@@ -1,9 +1,9 @@
-/** Narrower than this, words would stand under each other one by one. */
+/** On anything narrower, there would be one word per line. */
 const LEAST = 20;
 
 /**
- * Breaks lines that are longer than `columns` between words. What follows goes on under the last column of a table, or under the text behind a
- * sign or a mark such as `fix:`. Only for a terminal: a program, or a file, wants lines as they are. Pure.
+ * Wraps lines longer than `columns` between words. The rest continues under the last column of a table, or under the text after a sign or a mark
+ * such as `fix:`. Only for a terminal: programs and files need unwrapped lines. Pure.
  */
 export function fit(text: string, columns: number): string {
   return text
@@ -19,7 +19,7 @@ function broken(line: string, columns: number): string {
   return head + pieces.join(`\n${" ".repeat(indent)}`);
 }
 
-/** Where the last column begins that leaves room for words. */
+/** The start of the last column that leaves room for words. */
 function hangingIndent(line: string, columns: number): number {
   const columnsOfText = [...line.matchAll(/ {2,}(?=\S)/g)].map(({ 0: blanks, index }) => index + blanks.length);
   const afterFix = /^ *fix: /.exec(line)?.[0].length ?? 0;
@@ -27,7 +27,7 @@ function hangingIndent(line: string, columns: number): number {
   return Math.max(0, ...fitting);
 }
 
-/** Cuts a line that may hold colours behind its first `width` columns. */
+/** Cuts a line, which may contain colours, after its first `width` columns. */
 function splitAt(line: string, width: number): readonly [string, string] {
   let [at, seen] = [0, 0];
   while (seen < width && at < line.length) {
@@ -44,7 +44,7 @@ function splitAt(line: string, width: number): readonly [string, string] {
   return [line.slice(0, at), line.slice(at)];
 }
 
-/** The first lines of a text that a screen of `rows` has room for, and how many there are more. For what is drawn anew again and again. Pure. */
+/** The first lines of a text that fit a screen of `rows`, and the number of the others. For a screen that is redrawn. Pure. */
 export function cut(text: string, rows: number | undefined): string {
   const lines = text.split("\n");
   if (rows === undefined || rows < 3 || lines.length < rows) return text;

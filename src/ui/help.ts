@@ -67,7 +67,7 @@ export function rootHelp(
   ].join("\n");
 }
 
-/** A key of an args definition as people type it: `dryRun` is `--dry-run`. */
+/** The flag for a key of an args definition: `dryRun` is `--dry-run`. */
 export function flagName(key: string): string {
   return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }

@@ -1,7 +1,7 @@
 /** The man page, from the command table; man(7) macros. Pure. */
 import type { CommandEntry, FlagEntry } from "./describe.ts";
 
-/** The first line, by which ober knows its own page again. */
+/** The first line, by which ober recognises its own page. */
 export const MANUAL_MARK = '.\\" Made by `ober man`.';
 
 export function manPage(commands: readonly CommandEntry[], version: string): string {
@@ -52,6 +52,6 @@ const flagWord = ({ name, short, value, choices }: FlagEntry) =>
 /** A term may break after each of its choices. */
 const entry = (term: string, text: string) => [".TP", `.B ${roff(term).replaceAll("|", "|\\:")}`, roff(text)];
 
-/** A line of text that roff takes as it is: no request at its beginning, hyphens that can be copied. */
+/** A line of text escaped for roff: no request at its beginning, hyphens that can be copied. */
 const roff = (text: string) =>
   text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replaceAll('"', "\\(dq").replace(/^[.']/, "\\&$&");

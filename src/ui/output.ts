@@ -4,7 +4,7 @@ import { documentWithoutCredentials, withoutCredentials } from "../domain/redact
 import { EXIT, orUndefined, refusal } from "../errors.ts";
 import { fit } from "./fit.ts";
 
-/** The flags of `globalArgs` that decide how a command speaks. */
+/** The flags of `globalArgs` that control a command's output. */
 export type OutputFlags = {
   readonly json?: boolean | undefined;
   readonly quiet?: boolean | undefined;
@@ -14,11 +14,11 @@ export type OutputFlags = {
 };
 
 /**
- * How a command speaks to people and programs: the answer goes to stdout, everything else to stderr.
- * Nothing below the commands prints; effects return what they did.
+ * A command's output for people and programs: the answer goes to stdout, everything else to stderr. Nothing below the
+ * commands prints; effects return what they did.
  *
- * This is also the one border of what other machines, programs and files say: whatever a text holds that a terminal would obey (control
- * characters, escape sequences, marks that turn or hide text) is replaced here, on stdout and on stderr, and escaped in JSON.
+ * This is also the only place that makes text by other machines, programs and files safe: everything that a terminal would obey (control
+ * characters, escape sequences, marks that reverse or hide text) is replaced here, on stdout and on stderr, and escaped in JSON.
  */
 export type Output = {
   readonly json: boolean;
@@ -26,24 +26,24 @@ export type Output = {
   readonly verbose: boolean;
   /** Whether stdout may carry colour and a text may be redrawn in place. */
   readonly interactive: boolean;
-  /** The answer: `document` with --json, else `text` (a string without a last newline, or a function that makes it). */
+  /** Prints the answer: `document` with --json, otherwise `text` (a string without a final newline, or a function that returns it). */
   result(document: unknown, text: string | (() => string)): Promise<void>;
-  /** `text` with its long lines broken to the terminal's width; as it is where stdout is none. For what people read, not for what they copy. */
+  /** Wraps the long lines of `text` to the terminal's width; unchanged if stdout is not a terminal. For text to read, not to copy. */
   fit(text: string): string;
-  /** A piece of an answer that comes in pieces. Its lines are written as they are. */
+  /** Prints part of an answer. Its lines are not wrapped. */
   write(text: string): Promise<void>;
-  /** A line of another program's log, with its colours; on stdout, and on stderr. */
+  /** Prints a line of another program's log, with its colours; on stdout, or on stderr. */
   log(line: string): Promise<void>;
   logError(line: string): Promise<void>;
-  /** The whole screen anew, without flicker, for `--watch`. */
+  /** Redraws the whole screen, without flicker, for `--watch`. */
   redraw(text: string): Promise<void>;
-  /** What is going on; not with --quiet. */
+  /** Reports progress; not with --quiet. */
   progress(message: string): void;
-  /** A detail for --verbose. */
+  /** Prints a detail with --verbose. */
   detail(message: string): void;
-  /** Something that the operator should know although the command goes on. Also with --quiet. */
+  /** Warns the operator while the command goes on. Also with --quiet. */
   warn(message: string): void;
-  /** Colours for stdout; they return the text unchanged where colour is not wanted. */
+  /** Colours for stdout; they return the text unchanged if colour is off. */
   readonly style: Style;
 };
 
@@ -94,29 +94,29 @@ export function output(flags: OutputFlags): Output {
   };
 }
 
-/** Whether a document says that something was changed, or with --dry-run that it would be. */
+/** Whether a document reports a change, or with --dry-run a planned one. */
 const isChange = (document: unknown): boolean =>
   typeof document === "object" &&
   document !== null &&
   "changed" in document &&
   (Array.isArray(document.changed) ? document.changed.length > 0 : document.changed === true);
 
-/** What ober says beside its answer: program's words and command lines are in it. */
+/** Redacts and sanitises ober's messages, which contain programs' words and command lines. */
 const said = (message: string) => printable(withoutCredentials(message));
 
 /** ober's own colours; `fit` closes and opens them at the ends of lines. */
 const OWN_COLOUR = new RegExp(`(\\u001b\\[(?:${Object.values(CODES).flat().join("|")})m)`);
 
-/** A program that was asked for colours has more of them. */
+/** Other programs use more colours than ober. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what a colour begins with.
 const ANY_COLOUR = /(\u001b\[[0-9;]{0,32}m)/;
 
-/** `text` as a terminal may have it, whoever said what is in it. Colours stay where `coloured`. Pure. */
+/** `text` made safe for a terminal. Colours stay if `coloured`. Pure. */
 export function fitForTerminal(text: string, coloured: boolean, colours = OWN_COLOUR): string {
   return coloured ? betweenColours(text, printable, colours) : printable(text);
 }
 
-/** `text` with what stands between its colours changed; the colours stay as they are. Pure. */
+/** Applies a change to the text between colours; the colours stay. Pure. */
 export function betweenColours(text: string, change: (part: string) => string, colours = ANY_COLOUR): string {
   return text
     .split(colours)
@@ -124,14 +124,14 @@ export function betweenColours(text: string, change: (part: string) => string, c
     .join("");
 }
 
-/** Home, then each line with its rest erased, then everything below. */
+/** Moves home, writes each line and erases its rest, then erases everything below. */
 const redrawn = (text: string) => `\u001b[H${text.replaceAll("\n", "\u001b[K\n")}\u001b[K\n\u001b[J`;
 
-/** Not where the stream is no terminal, or where NO_COLOR (no-color.org) is set and not empty. */
+/** Whether to use colours: the stream is a terminal, and NO_COLOR (no-color.org) is unset or empty. */
 export const isColoured = (stream: { readonly isTTY?: boolean }): boolean =>
   stream.isTTY === true && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb";
 
-/** The colours that suit a stream. */
+/** The colours for a stream. */
 export function styleFor(stream: { readonly isTTY?: boolean }): Style {
   const colour = isColoured(stream);
   const painter = ([on, off]: readonly [number, number]) =>
@@ -146,7 +146,7 @@ export function styleFor(stream: { readonly isTTY?: boolean }): Style {
   };
 }
 
-/** Shows an error that has a remedy: two lines for people, and with --json a document for programs as well. */
+/** Shows an error with a remedy: two lines for people, and with --json also a document for programs. */
 export async function showError(error: { readonly message: string; readonly hint: string | undefined }, json: boolean) {
   const style = styleFor(process.stderr);
   const hint = error.hint === undefined ? "" : `${style.cyan("hint:")}  ${said(error.hint)}\n`;
@@ -154,14 +154,14 @@ export async function showError(error: { readonly message: string; readonly hint
   if (json) {
     const { message, hint } = error;
     const document = { error: { message, ...(hint === undefined ? {} : { hint }) } };
-    // Where stdout is what failed, the message above and the exit code are all that there is.
+    // If stdout itself failed, the message above and the exit code must suffice.
     await orUndefined(() =>
       writeStdout(`${printableJson(JSON.stringify(documentWithoutCredentials(document), null, 2))}\n`),
     );
   }
 }
 
-/** Shows a bug: its stack, for the report that we ask for. */
+/** Shows a bug with its stack, and asks for a report. */
 export async function showBug(error: unknown) {
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
   const cause = error instanceof Error && error.cause !== undefined ? `\ncaused by: ${Bun.inspect(error.cause)}` : "";
@@ -171,7 +171,7 @@ export async function showBug(error: unknown) {
   );
 }
 
-/** A reader that has seen enough (`ober logs | head`) closes the pipe. That ends the command and is nobody's mistake. */
+/** A reader that has enough (`ober logs | head`) closes the pipe. That ends the command and is not an error. */
 export class ReaderGoneError extends Error {}
 
 function writeStdout(text: string): Promise<void> {
@@ -181,7 +181,7 @@ function writeStdout(text: string): Promise<void> {
 function writeTo(stream: NodeJS.WriteStream, text: string): Promise<void> {
   return new Promise((resolve, reject) => {
     stream.write(text, (error) => {
-      // Messages that nobody can take end no command: its answer and its exit code stand.
+      // Failing to write messages does not end a command: its answer and its exit code matter.
       if (!error || stream === process.stderr) return resolve();
       const isGone = "code" in error && error.code === "EPIPE";
       if (isGone) return reject(new ReaderGoneError("the reader is gone", { cause: error }));

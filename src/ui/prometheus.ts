@@ -12,13 +12,13 @@ export type Histogram = {
   readonly name: string;
   readonly help: string;
   readonly type: "histogram";
-  /** Upper bounds, ascending, and how many fell up to each of them alone; the last count is what lies beyond. */
+  /** Ascending upper bounds, and the count of each bucket alone; the last count is what exceeds all bounds. */
   readonly bounds: readonly number[];
   readonly counts: readonly number[];
   readonly sum: number;
 };
 
-/** Metrics without a sample are left out: absent says "not known", zero would say "none". */
+/** Leaves out metrics without a sample: absent means "unknown", zero would mean "none". */
 export function exposition(metrics: readonly (Metric | Histogram)[]): string {
   return metrics.map((metric) => (metric.type === "histogram" ? histogram(metric) : plain(metric))).join("");
 }

@@ -1,13 +1,13 @@
 import { printable } from "../domain/foreign.ts";
 import { CancelledError, OberError } from "../errors.ts";
 
-/** Why an answer is refused, or undefined when it is taken. */
+/** Why an answer is refused; undefined if it is accepted. */
 export type Judge = (answer: string) => string | undefined;
 
-/** Shift-Tab: the question before is asked again. */
+/** Thrown on Shift-Tab: go back to the previous question. */
 export class StepBack extends Error {}
 
-/** Asks the same again on Shift-Tab, where there is no question before. */
+/** Asks the same question again on Shift-Tab, if there is no previous one. */
 export async function again<T>(ask: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
@@ -18,14 +18,14 @@ export async function again<T>(ask: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The questions that can be asked. Each throws a CancelledError when the person leaves (Ctrl-C, Escape). */
+/** The kinds of questions. Each throws a CancelledError if the person leaves (Ctrl-C, Escape). */
 export type Prompts = {
   /** Begins a group of questions. */
   section(title: string): void;
   /** Lines between questions. */
   say(text: string): void;
   text(question: { message: string; initial: string; placeholder?: string | undefined; judge: Judge }): Promise<string>;
-  /** What is typed is masked. */
+  /** Masks the input. */
   secret(question: { message: string; judge: Judge }): Promise<string>;
   confirm(question: { message: string; initial: boolean }): Promise<boolean>;
   choose<const T extends string>(question: {
@@ -36,23 +36,23 @@ export type Prompts = {
 };
 
 /**
- * Asks a yes-or-no question, with `initial` as what Enter means; throws a CancelledError on no. Throws an OberError with `hint` where
- * nobody can answer.
+ * Asks a yes-or-no question; Enter means `initial`. Throws a CancelledError on no, and an OberError with `hint` if there is no terminal
+ * to ask on.
  */
 export async function confirmOrCancel(
   message: string,
-  { hint = "give --yes to go on without being asked", initial = true }: { hint?: string; initial?: boolean } = {},
+  { hint = "add --yes to answer every question with yes", initial = true }: { hint?: string; initial?: boolean } = {},
 ): Promise<void> {
   const { confirm } = await terminalPrompts(hint);
   if (!(await confirm({ message, initial }))) throw new CancelledError();
 }
 
-/** Whether somebody can see a question and answer it. */
+/** Whether there is a terminal to ask on. */
 export const hasTerminal = (): boolean => process.stdin.isTTY && process.stdout.isTTY && process.stderr.isTTY;
 
 /**
- * Questions on the terminal, drawn on stderr. Throws an OberError with `hint` where nobody can see or answer them. With `back` a question
- * throws a StepBack on Shift-Tab.
+ * Questions on the terminal, drawn on stderr. Throws an OberError with `hint` if there is no terminal. With `back`, Shift-Tab throws a
+ * StepBack.
  */
 export async function terminalPrompts(hint: string, { back = false }: { back?: boolean } = {}): Promise<Prompts> {
   if (!hasTerminal()) {
@@ -63,7 +63,7 @@ export async function terminalPrompts(hint: string, { back = false }: { back?: b
   const output = process.stderr;
   const answered = async <T>(ask: (signal: AbortSignal) => Promise<T>): Promise<Exclude<T, symbol>> => {
     const wantsBack = new AbortController();
-    // The console of a virtual machine sends Shift-Tab as Alt-Tab.
+    // A virtual machine's console sends Shift-Tab as Alt-Tab.
     const onKey = (_text: unknown, key?: { name?: string; shift?: boolean; meta?: boolean }) => {
       if (back && key?.name === "tab" && (key.shift === true || key.meta === true)) wantsBack.abort();
     };

@@ -7,11 +7,11 @@ export const globalArgs = {
   help: { type: "boolean", alias: "h", description: "Print this help" },
 } as const;
 
-/** For commands that change the node, as Ansible and scripts ask for it. */
+/** For commands that change the node; for Ansible and scripts. */
 export const changeArgs = {
   detailedExitcode: {
     type: "boolean",
-    description: "Exit with 0 where there was nothing to do, 2 where something was changed (or would be), 1 on failure",
+    description: "Exit with 0 if there was nothing to do, 2 if something was changed (or would be), 1 on failure",
   },
 } as const;
 

@@ -1,6 +1,6 @@
 const BARS = "▁▂▃▄▅▆▇█";
 
-/** The course of `values` as bars, oldest first; the highest of them is the highest bar. */
+/** `values` as bars, oldest first; the highest value has the highest bar. */
 export function sparkline(values: readonly number[]): string {
   const most = Math.max(...values, 0);
   return values.map((value) => BARS[most === 0 ? 0 : Math.round((value / most) * (BARS.length - 1))]).join("");

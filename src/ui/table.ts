@@ -1,6 +1,6 @@
 /**
- * Rows as aligned columns, two blanks apart, with a heading where one is given; the last column is not padded. A cell is one line: what stands
- * in it may come from another machine, and must not look like a row of its own.
+ * Rows as aligned columns, two blanks apart, with an optional heading; the last column is not padded. A cell is always one line: its text may come
+ * from another machine and must not look like another row.
  */
 export function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = (heading.length === 0 ? rows : [heading, ...rows]).map((row) =>
@@ -21,5 +21,5 @@ export function table(heading: readonly string[], rows: readonly (readonly strin
     .join("\n");
 }
 
-/** Columns that a text takes on a terminal; colours take none. */
+/** The width of a text on a terminal; colours have none. */
 const width = (text: string) => Bun.stringWidth(text);

@@ -1,4 +1,4 @@
-/** One step of acme.test.ts in a process of its own: what it does with the ACME library's state, the clock and /etc/resolv.conf is its own. */
+/** One step of acme.test.ts in a separate process, which has its own ACME library state, clock and /etc/resolv.conf. */
 import { localSystem } from "../../src/system/local.ts";
 
 export type Step = {
@@ -9,7 +9,7 @@ export type Step = {
   readonly certs: Readonly<Record<string, unknown>>;
   readonly force?: boolean;
   readonly timer?: boolean;
-  /** The clock is so many milliseconds ahead. */
+  /** How many milliseconds the clock is ahead. */
   readonly aheadMs?: number;
 };
 

@@ -32,11 +32,11 @@ export type Place = {
   readonly address: string;
   /** Where the second name server does, which is late. */
   readonly second?: string;
-  /** What goes before a command that shall run in their network. */
+  /** The prefix of a command that runs in their network. */
   readonly within: readonly string[];
 };
 
-/** Everything of it lies in a directory inside the tree, and is gone with `dispose`. */
+/** All its files are in a directory inside the tree; `dispose` removes them. */
 export async function startAuthority(
   root: string,
   { address, second, within }: Place = { address: "127.0.0.1", second: "127.0.0.2", within: [] },
@@ -138,7 +138,7 @@ view first { match-destinations { any; }; ${zoneOf(`type primary; file "zone"; a
     dig,
     spawn,
     pki,
-    /** Starts pebble anew, with nothing of what it knew. */
+    /** Restarts pebble without its state. */
     async pebble(
       options: Partial<typeof settings> & { readonly externalAccountMACKeys?: Record<string, string> } = {},
       env: Record<string, string> = {},
@@ -153,7 +153,7 @@ view first { match-destinations { any; }; ${zoneOf(`type primary; file "zone"; a
         PEBBLE_AUTHZREUSE: "0",
         ...env,
       });
-      // Not by fetch: bun does that in a thread that stayed in the former network.
+      // Not with fetch: bun runs it in a thread that stayed in the previous network.
       const answers = async () =>
         (await run([...within, "curl", "-ks", `https://${address}:14000/dir`], { accept: [0, 7, 35] })).code === 0;
       await until("pebble answers", answers, 20_000);

@@ -1,4 +1,4 @@
-/** What the differential test between RGW and VIP needs: requests as bytes, signed without a library, and answers as they came. */
+/** Tools of the differential test between RGW and VIP: requests as bytes, signed without a library, and answers as received. */
 import { createHash, createHmac } from "node:crypto";
 import { dial, type RequestOptions } from "./_peers.ts";
 
@@ -75,7 +75,7 @@ export function signedByHeader(request: Signable): readonly Header[] {
   ];
 }
 
-/** The same by the query: the target that a browser would be given. */
+/** The same by query: a presigned target. */
 export function presigned(request: Signable): string {
   const stamp = stampOf(request.at);
   const [path = "", own = ""] = request.target.split("?");
@@ -117,7 +117,7 @@ export type Sending = RequestOptions & {
   readonly onContinue?: Buffer;
 };
 
-/** Sends the bytes on a connection of its own and reads so many final answers, or until the connection ends. */
+/** Sends the bytes on a new connection and reads a number of final answers, or until the connection ends. */
 export async function send(bytes: Buffer, options: Sending): Promise<readonly Said[]> {
   const { answers = 1, bodiless = false, halfClose = false, onContinue, timeoutMs = 8_000 } = options;
   const socket = await dial(options);

@@ -39,7 +39,7 @@ const CLONE_NEWNET = 0x40000000;
 
 /**
  * Moves this thread into a network of its own with all addresses above. The function that it returns moves it back. Builds the
- * trees before, because that network has no way out.
+ * trees before, because that network is isolated.
  */
 export async function enterNetwork(trees: readonly ParserTree[]): Promise<() => void> {
   for (const tree of trees) await parserSystem(tree);
@@ -76,7 +76,7 @@ export type IngressOptions = {
   /** More keys of the first group, and of ober.yaml itself, in YAML's flow style: "max_requests: 8". */
   readonly group?: string;
   readonly config?: string;
-  /** A last change of the rendered text, for times that a test cannot wait for. Throws where the text has changed from under it. */
+  /** A last change of the rendered text, for times too long for a test. Throws if the text no longer contains what it replaces. */
   readonly edit?: readonly (readonly [from: string, to: string])[];
 };
 
@@ -214,7 +214,7 @@ ${options.config ?? ""}
       const before = await pidOf();
       await reloadUntil("a new worker serves", async () => (await pidOf()) !== before);
     },
-    /** Ends HAProxy and starts it anew: what counts then is what the files say. */
+    /** Restarts HAProxy, so that the files decide. */
     async restart() {
       const before = await pidOf();
       child.kill("SIGTERM");

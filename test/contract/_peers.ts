@@ -1,4 +1,4 @@
-/** Both ends of the ingress, byte by byte: clients that send what no library would, servers that keep what came. */
+/** Both ends of the ingress, byte by byte: clients that send what no library would, servers that record what they receive. */
 import net from "node:net";
 import tls from "node:tls";
 import { SERVER_PORT, VIPS } from "./_ingress.ts";
@@ -132,7 +132,7 @@ export async function startServer(
     let current: { text: string } | undefined;
     socket.on("data", (chunk) => {
       const text = chunk.toString("latin1");
-      // A body that looks like a request line would be taken for one; none of the tests sends such.
+      // A body that looks like a request line would be read as one; no test sends such a body.
       if (current !== undefined && !/^(GET|HEAD|PUT|POST|DELETE) \S+ HTTP\/1\.1\r\n/.test(text)) {
         current.text += text;
         return;

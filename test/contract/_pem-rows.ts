@@ -1,4 +1,4 @@
-/** PEM files as operators bring them along, good and bad, each made for the run by openssl. */
+/** PEM files as operators have them, good and bad, each made by openssl for the run. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -406,7 +406,7 @@ function rowsOf(text: (name: string) => string, raw: (name: string) => Uint8Arra
   row("brainpoolP256r1", join("brainpool.crt", "middle.crt", "brainpool.key"));
   row("a key of Ed448 that is foreign", leaf + middle + join("ed448.key"));
 
-  // What is no PEM.
+  // Files that are not PEM.
   row("DER", raw("leaf.der"));
   row("DER of the key", raw("key.der"));
   row("DER and then the key", Buffer.concat([raw("leaf.der"), Buffer.from(key)]));

@@ -8,7 +8,7 @@ import { type Answer, exchange, get, request } from "./_peers.ts";
 
 export const USER = { accessKey: "OBERACCESSKEY0000001", secretKey: "obersecretkey0000000000000000000000001" } as const;
 
-/** The tree with radosgw; built before the test enters its network, which has no way out. */
+/** The tree with radosgw; built before the test enters its isolated network. */
 export const radosgwTree = (): Promise<string> => toolsTree((line) => process.stderr.write(`${line}\n`));
 
 /** Starts radosgw at `address`, with `maxRequests` as its rgw_max_concurrent_requests. Dispose it at the end. */

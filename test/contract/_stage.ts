@@ -1,6 +1,6 @@
 /**
- * A node that is none: an install path, a /run of its own, and stand-ins for HAProxy and the programs that ober asks, so that each of them can
- * lie, hang or flood. The executable is the real one.
+ * A simulated node: an install path, its own /run, and stand-ins for HAProxy and the programs that ober asks, so that each of them can lie, hang
+ * or flood. The executable is the real one.
  */
 import { afterAll, beforeAll } from "bun:test";
 import {
@@ -83,7 +83,7 @@ const KEEPALIVED = `------< VRRP Topology >------
 ------< VRRP Sockpool >------
 `;
 
-/** What the programs say on a node that is well; `$1` and what follows are their arguments. */
+/** The programs' output on a healthy node; `$1` and so on are their arguments. */
 const PROGRAMS: Readonly<Record<string, string>> = {
   systemctl: `case "$*" in
 *show*) for unit in "$@"; do case $unit in *.service|*.timer|*.path)

@@ -70,7 +70,7 @@ const login = (text: string) => {
   writeFileSync(join(home, ".ober/login"), text, { mode: 0o600 });
 };
 
-/** What root is to run lies where only root can write. */
+/** Programs run by root must be where only root can write. */
 const programs = mkdtempSync(join(homedir(), "ober-acme-"));
 afterAll(() => rmSync(programs, { recursive: true, force: true }));
 function program(name: string, text: string): string {
@@ -139,7 +139,7 @@ describe("a certificate", () => {
       hint: expect.stringContaining("acme_eab_kid"),
     });
     certs = { ...certs, acme_eab_kid: EAB.kid, acme_key_type: "both" };
-    expect((await renew()).error).toBe("certs.acme_eab_kid is set, and its key is not known");
+    expect((await renew()).error).toBe("certs.acme_eab_kid is set, but its key is missing");
     login("acme_eab_hmac=d3Jvbmcga2V5IGZvciB0aGlzIGFjY291bnQ\n");
     expect((await renew()).error).toMatch(/^the CA refuses: /);
     login(`acme_eab_hmac=${EAB.hmac}\n`);
@@ -215,9 +215,9 @@ describe("what goes wrong leaves the old certificate, and says what to do:", () 
       },
     });
     certs = { ...certs, acme_server: `${base}/dir` };
-    expect((await renew({ force: true })).error).toContain(`the ACME server ${base}/dir has trouble (503)`);
+    expect((await renew({ force: true })).error).toContain(`the ACME server ${base}/dir failed with 503`);
     status = 429;
-    expect((await renew({ force: true })).error).toContain("the CA has had too many requests: ");
+    expect((await renew({ force: true })).error).toContain("the CA's rate limit is reached:  ");
     expect(state().failures).toBe(3);
     expect(Date.parse(state().retryAt ?? "") - Date.now()).toBeGreaterThan(172_000_000);
     expect(pem()).toBe(old);
@@ -288,7 +288,7 @@ describe("what goes wrong leaves the old certificate, and says what to do:", () 
     const foreign = await selfSigned(DOMAIN);
     writeFileSync(paths().ownCertificate, foreign, { mode: 0o600 });
     expect((await renew({ force: true })).error).toBe(
-      `${paths().ownCertificate} holds a certificate that ober did not get, and stays as it is`,
+      `${paths().ownCertificate} holds a certificate that ober did not get; it was left alone`,
     );
     expect(pem()).toBe(foreign);
   }, 60_000);

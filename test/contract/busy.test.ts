@@ -200,7 +200,7 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
     expect(head).toMatch(/^HTTP\/1\.1 503 (.|\r\n)*\r\n\r\n$/);
     expect(heads).toEqual(["GET /held HTTP/1.1"]);
     answers = SLOW_DOWN;
-    // Its client has gone. The RGW works on it all the same, and so it has its place until the answer is there.
+    // Its client has gone. The RGW still works on it, so it keeps its place until the answer.
     first.destroy();
     finish();
     await until("the RGW's own 503", async () => (await request(get("/own"))).head.includes("Slow Down"), 5_000, 5);
@@ -256,7 +256,7 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
         if (round === 0) await ingress.reload();
         if (round === 1) await hold(400, VIPS[0], 443);
       }
-      // From so many addresses that nobody else is heard: the node itself still is.
+      // From enough addresses to block others, but not the node itself.
       for (let source = 100; source < 112; source++) {
         await run(["ip", "address", "add", `10.77.0.${source}/32`, "dev", "lo"]);
         await hold(45, NODE, STATS_PORT, `10.77.0.${source}`);

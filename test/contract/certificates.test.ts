@@ -62,7 +62,7 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
     ingress = await startIngress(tree);
     const { files, paths, socket } = ingress;
     const run: System["run"] = async (argv, options) => {
-      // HAProxy is asked about the files as it is on a node; there is no systemd.
+      // HAProxy checks the files as on a node; there is no systemd.
       if (argv[0] !== "systemctl") return files.run(argv, options);
       reloads++;
       await ingress.reload();
@@ -139,7 +139,7 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
     expect([before, before + 1]).toContain(reloads);
   });
 
-  test("a session is resumed here, and is no trouble where nobody knows it", async () => {
+  test("a session is resumed here, and a missing one is not an error elsewhere", async () => {
     const file = `/tmp/ober-session-${process.pid}`;
     const handshake = async (version: string, argument: string) => {
       const client = `openssl s_client ${version} -connect ${VIPS[0]}:443 -servername s3.example.org ${argument} ${file}`;
@@ -167,7 +167,7 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
     ["a foreign key", () => pki("leaf.crt") + pki("other.key"), /does not belong to its certificate/],
     ["half a file", () => pem("other").slice(0, 300), /breaks off/],
     // The socket would take both: what it is given is made anew from what ober has read.
-    ["a blank line in the certificate", () => blankIn(pki("leaf.crt")) + pki("leaf.key"), /has a blank line within/],
+    ["a blank line in the certificate", () => blankIn(pki("leaf.crt")) + pki("leaf.key"), /has a blank line inside/],
     [
       "a blank line in the chain",
       () => pki("leaf.crt") + blankIn(pki("middle.crt")) + pki("leaf.key"),

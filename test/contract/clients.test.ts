@@ -1,6 +1,6 @@
 /**
- * Clients that close half a connection, stall, or say nothing, against the real HAProxy of every Debian suite: who ends what, after
- * which time, and on whose account. The times are those of haproxy.cfg, shortened and in the same order.
+ * Clients that close half a connection, stall, or send nothing, against the real HAProxy of every Debian suite: which side ends the connection,
+ * when, and which one the log blames. The times are those of haproxy.cfg, shortened and in the same order.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import type net from "node:net";

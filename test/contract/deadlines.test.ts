@@ -1,4 +1,4 @@
-/** Nothing that ober waits for keeps it for ever: programs that hang, pipes that stay open, and whoever holds the lock. */
+/** ober never waits for ever: not for a program that hangs, a pipe that stays open, or the holder of the lock. */
 import { describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -51,7 +51,7 @@ describe("a program", () => {
   }, 20_000);
 
   test("that says without end is ended", async () => {
-    expect(await message(runProcess(["yes"]))).toContain("said more than 16 MiB");
+    expect(await message(runProcess(["yes"]))).toContain("printed more than 16 MiB");
   }, 20_000);
 
   test("may say much, and its last line needs no end", async () => {
@@ -92,7 +92,7 @@ describe("the lock", () => {
     expect(existsSync(fileOf(prefix))).toBe(false);
   }, 30_000);
 
-  test("is nobody's who has taken the abstract name that it had before", async () => {
+  test("cannot be held through the abstract socket name that it had before", async () => {
     using directory = temporaryDirectory();
     using _server = Bun.listen({
       unix: `\0ober-lock:${directory.path}`,

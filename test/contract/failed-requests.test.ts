@@ -15,7 +15,7 @@ const FASTER = [
   ["timeout queue 20s", "timeout queue 300ms"],
 ] as const;
 
-/** What must not be seen, wherever it stands. */
+/** Secrets that must not appear anywhere. */
 const SECRET = "Secr3tSecr3t";
 const HEADERS = [
   `Authorization: AWS4-HMAC-SHA256 Credential=${SECRET}/20260101/r/s3/aws4_request, Signature=${SECRET}`,
@@ -133,7 +133,7 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
     expect(ingress.log()).not.toContain("/health");
   }, 60_000);
 
-  test("a storm of failures is so many lines in a time, and what comes later is written again", async () => {
+  test("a storm of failures is limited to a number of lines per period, and later ones are written again", async () => {
     await using _server = await startServer(SERVERS[0] ?? "", answer);
     // Twenty in a second instead of a hundred in ten.
     await using ingress = await startIngress(tree, {

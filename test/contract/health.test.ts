@@ -117,7 +117,7 @@ describe("a node that is held back", () => {
     await using health = startHealth(OBER, directory.path, [...flags, VIP]);
     await health.saying("withdraw", PREFIX);
     const state = await health.stateWith("the hold", ({ vips }) => vips[0]?.acknowledged === true);
-    expect(state.vips[0]?.cause).toBe("held back: there is only the certificate that ober made itself");
+    expect(state.vips[0]?.cause).toBe("held back: the only certificate is ober's self-signed placeholder");
     await Bun.file(hold).delete();
     await health.saying("announce", PREFIX);
     expect(health.lines.filter(({ text }) => text.startsWith("withdraw")).length).toBeLessThan(10);
@@ -362,7 +362,7 @@ describe("250 VIPs taken away at once", () => {
   }, 30_000);
 });
 
-/** Whether so many bytes went into a pipe that does not block. */
+/** Whether that many bytes fitted into a non-blocking pipe. */
 function fits(pipe: number, bytes: number): boolean {
   try {
     return writeSync(pipe, Buffer.alloc(bytes)) === bytes;

@@ -1,6 +1,6 @@
 /**
- * What comes from outside and is not as it should be costs its own row: among eight nodes that are well, every kind of odd ninth; and on a node
- * itself, programs and files that say what no one expects. Times and memory are held against a run with nothing odd in it.
+ * Malformed input from outside costs only its own row: among eight healthy nodes, every kind of odd ninth; and on the node itself, programs and
+ * files with unexpected output. Times and memory are compared with a normal run.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
@@ -24,7 +24,7 @@ import {
 } from "./_stage.ts";
 
 const ESCAPES = "\u001b[2J\u001b]0;owned\u0007\u009b31m\u202e\u200b\ud800\u007f";
-/** What a terminal obeys, or what nobody sees. */
+/** Characters that a terminal obeys, or that are invisible. */
 const UNSEEN = /(?!\n)[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
 
 let here: Awaited<ReturnType<typeof stage>>;
@@ -72,7 +72,7 @@ const once =
   (text: string): Handler =>
   (_, socket) =>
     void socket.end(text);
-/** Goes on as long as somebody reads. */
+/** Continues as long as it is read. */
 function endless(begin: string, piece: string): Handler {
   return (_, socket) => {
     socket.write(begin);

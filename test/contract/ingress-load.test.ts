@@ -328,7 +328,7 @@ describe.each(TREES.map((tree) => [tree.name, tree] as const))("%s:", (name, tre
       for (let index = 0; index < each; index++) {
         const [download, upload] = await Promise.all([dial(), dial()]);
         sockets.push(download, upload);
-        // Who does not listen for data does not read.
+        // Without a data listener the socket is not read.
         download.pause();
         download.write(get());
         upload.write(`PUT /b/k HTTP/1.1\r\nHost: s3\r\nContent-Length: ${64 * MIB}\r\n\r\n`);

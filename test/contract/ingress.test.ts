@@ -121,7 +121,7 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
     expect(code === 0).toBe(accepted);
   });
 
-  /** What the suite's own OpenSSL, which is no older than HAProxy's, agrees on with it. */
+  /** The parameters that the suite's own OpenSSL, which is not older than HAProxy's, negotiates with it. */
   const agreed = async (...words: readonly string[]) => {
     const { code, stdout } = await run(
       ["chroot", ingress.files.root, "openssl", "s_client", "-connect", `${VIPS[0]}:443`, ...words],
@@ -459,7 +459,7 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
       expect(got).toEqual([]);
     });
 
-    test("a destination that is no VIP is closed before the handshake", async () => {
+    test("a destination that is not a VIP is closed before the handshake", async () => {
       await expect(dial({ to: NODE })).rejects.toThrow();
       expect(await statusOf({ to: NODE, port: 80 })).toBe(0);
     });

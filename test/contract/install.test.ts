@@ -1,4 +1,4 @@
-/** `install.sh` with a release that is right, and with one that somebody has changed. */
+/** `install.sh` with an intact release, and with a modified one. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -32,7 +32,7 @@ test("leaves nothing when the file is another", async () => {
   appendFileSync(join(release, file), "x");
   const { code, stderr } = await install([1]);
   expect(code).toBe(1);
-  expect(stderr).toBe(`error: ${file} is not what SHA256SUMS says; nothing was installed\n`);
+  expect(stderr).toBe(`error: the checksum of ${file} is not the one in SHA256SUMS; nothing was installed\n`);
   expect(existsSync(join(work, "ober"))).toBe(false);
 });
 
@@ -70,7 +70,7 @@ test("takes only what the release's key has signed, where it knows one", async (
   appendFileSync(join(signed, "SHA256SUMS"), "\n");
   expect(await installed()).toMatchObject({
     code: 1,
-    stderr: `error: SHA256SUMS of ${signed} is not signed by those who made this install.sh; nothing was installed\n`,
+    stderr: `error: SHA256SUMS of ${signed} is not signed by the publisher of this install.sh; nothing was installed\n`,
   });
   writeFileSync(join(signed, "SHA256SUMS.sig"), "");
   expect((await installed()).code).toBe(1);

@@ -1,5 +1,5 @@
 /**
- * A machine that has little, or less than it should: what ober cannot have is one sentence and exit 1, and never "a bug"; what needs none of it
+ * A machine that lacks resources: if ober cannot get one, that is one sentence and exit 1, never "a bug"; everything that does not need it
  * works.
  */
 import { expect, test } from "bun:test";
@@ -30,7 +30,7 @@ const LIMITS: Readonly<Record<string, string>> = {
   "a umask of 777": 'umask 777; exec "$@"',
   "a stack of 256 KiB": 'ulimit -s 256; exec "$@"',
 };
-/** Looks, and acts. Without /proc the runtime itself does not start, so that is no case. */
+/** Looks, and acts. A machine without /proc is not a case, because the runtime itself does not start. */
 const COMMANDS = ["status", "drain", "apply --dry-run"];
 const MORE = ["why --json", "doctor", "history", "undrain", "--version", "nonsense"];
 const commands = Number(process.env["OBER_ROUNDS"] ?? 1) > 1 ? [...COMMANDS, ...MORE] : COMMANDS;

@@ -1,4 +1,4 @@
-/** What leaves a bundle when it is opened, by the real tar: packages, their index, and nothing that somebody else has put there. */
+/** What the real tar unpacks from a bundle: only packages and their index, and no planted files. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   chmodSync,
@@ -57,7 +57,7 @@ describe("is refused:", () => {
     await pack(".");
     const found = await digestOf(system, archive);
     await expect(open("0".repeat(64))).rejects.toThrow(
-      `${archive} is not the bundle that --digest names: its SHA-256 is ${found}, not ${"0".repeat(64)}`,
+      `${archive} does not match --digest: its SHA-256 is ${found}, not ${"0".repeat(64)}`,
     );
     expect(existsSync(into)).toBe(false);
   });

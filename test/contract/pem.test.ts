@@ -24,7 +24,7 @@ const PLACE = `/tmp/ober-pem-${process.pid}`;
 /** From outside the tree a socket's path could be longer than the 107 bytes that the kernel takes. */
 const OUTSIDE = `/tmp/ober-pem-tree-${process.pid}`;
 
-/** Beside the rows that somebody thought of: OBER_ROUNDS=100 makes thousands. */
+/** In addition to the written rows: OBER_ROUNDS=100 makes thousands. */
 const ACCIDENTS = 40 * Number(process.env["OBER_ROUNDS"] ?? 1);
 const SEED = 20_261;
 
@@ -57,7 +57,7 @@ test("`ober certs check FILE` judges a file anywhere, and names whose judgement 
     expect(await check("certificate, chain, key")).toEqual({ code: 0, said: "", judge });
     expect(await check("blank line in the first certificate")).toEqual({
       code: 1,
-      said: expect.stringContaining("has a blank line within"),
+      said: expect.stringContaining("has a blank line inside"),
       judge,
     });
   } finally {

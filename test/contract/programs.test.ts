@@ -1,6 +1,6 @@
 /**
- * Programs that hang, leave a child behind, say without end, or fail without a word: each costs its own piece of what a command shows, and some
- * seconds, and nothing of it is left. Times are held against the same command where all programs are well.
+ * Programs that hang, leave a child behind, print without end, or fail silently: each costs only its own part of a command's output, and some
+ * seconds, and leaves nothing behind. Times are compared with the same command with healthy programs.
  */
 import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
@@ -85,7 +85,7 @@ const cases = Object.entries(SHOWS).flatMap(([command, shows]) =>
     .filter(({ way }) => ALL || (FEW[command] ?? USUAL).includes(way)),
 );
 
-/** So many run at once: half of the time they wait. */
+/** How many run at once: half of the time they wait. */
 const AT_ONCE = 4;
 
 async function each<T>(items: readonly T[], act: (item: T) => Promise<void>): Promise<void> {

@@ -154,7 +154,7 @@ test.each(TREES.map((parser) => [parser.name, parser] as const))(
     await becomes("drained");
     rgw.disable(false);
     await becomes("serves");
-    // The path that asks nobody's rights.
+    // The path that needs no permissions.
     expect((await request(get("/"))).status).toBe(200);
   },
   60_000,

@@ -1,4 +1,4 @@
-/** What systemd says of how far each unit is shut in, held to the table of docs/decisions/sandbox.md. */
+/** systemd's score of each unit's confinement, compared with the table in docs/decisions/sandbox.md. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";

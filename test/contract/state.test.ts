@@ -95,7 +95,7 @@ describe("a node that has lost var", () => {
     expect(existsSync(join(prefix, "var/journal.json"))).toBe(true);
   }, 20_000);
 
-  test("that has no units either is no node, and is told how it becomes one", async () => {
+  test("that has no units either is not a node, and is told how to become one", async () => {
     lost();
     const said = await here().ober(["status"]);
     restore();
@@ -131,7 +131,7 @@ describe.each(NAMES)("%s", (name) => {
         expect(findings[0]?.fix).toMatch(/ober |rm /);
         for (const line of ["recover", "apply --dry-run", "rollback --list", "confirm"]) {
           const said = await say(line);
-          // Whoever cannot go on for the file's sake names it, with what to type.
+          // A command that cannot go on because of the file names it, with what to type.
           if (said.stderr.includes(words)) expect(said.stderr).toMatch(/hint: {2}\S|; rm |ober upgrade --rollback/);
         }
       } finally {

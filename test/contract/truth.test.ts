@@ -1,6 +1,6 @@
 /**
- * What a node says of itself is what clients have: without a router that takes its routes it does not serve. A broken ober.yaml costs nothing
- * but itself.
+ * A node reports what clients really get: without a router that accepts its routes it does not serve. A broken ober.yaml costs only what needs
+ * it.
  */
 import { afterEach, describe, expect, test } from "bun:test";
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -52,15 +52,15 @@ const QUESTIONS = [
   "s3: Path",
   "s3: Check interval",
   "s3: Requests that each gateway",
-  "s3: Speak TLS",
+  "s3: Use TLS",
   "Another backend group?",
   "Certificate: PEM file",
   "Get certificates by ACME",
   "All ingress nodes",
-  "Hand running connections over",
+  "Hand over running connections",
   "Days that the journal",
   "Port of health",
-  "Most connections of clients",
+  "Most client connections",
   "Most connections of one client",
   "Networks that may see",
 ];
@@ -119,7 +119,7 @@ describe("on a terminal", () => {
     await terminal.answer("AS number of the routers", key);
     await terminal.answer("cancelled; nothing was changed", "");
     expect(await terminal.exitCode()).toBe(130);
-    expect(terminal.screen).toContain("your answers are kept; go on with them: ober config");
+    expect(terminal.screen).toContain("your answers are kept; continue with: ober config");
     await expect(result()).rejects.toThrow();
   });
 
@@ -147,7 +147,7 @@ describe("on a terminal", () => {
       expect(await terminal.exitCode()).toBe(130);
     }
     using terminal = new Terminal(argv);
-    await terminal.answer("Go on with your answers of", KEY.enter);
+    await terminal.answer("Continue with your answers from", KEY.enter);
     const answers: Record<string, string> = {
       "AS number of the routers": "65000",
       Routers: "10.0.0.1",

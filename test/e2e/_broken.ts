@@ -503,7 +503,7 @@ export const BROKEN_VRRP: readonly Broken[] = [
   {
     what: "more nodes than VIPs",
     how: `${edit("s/vips: .*/vips: [10.77.0.101, 10.77.0.102]/")} && ${APPLY}`,
-    first: ["identity", /it gives the VIPs to other owners/],
+    first: ["identity", /it assigns the VIPs to other owners/],
     mend: `${RESTORE} && ${APPLY}`,
     remedy: "put the same `ober.yaml` on all nodes, then `ober apply --yes`",
   },

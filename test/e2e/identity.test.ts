@@ -63,12 +63,12 @@ describe("nodes with two networks", () => {
         const refused = await config(node, yaml(MANAGEMENT, "  interface: eth1\n"), flags);
         expect(refused.code).toBe(1);
         expect(refused.stderr).toMatch(
-          /keepalived\.peers: 10\.77\.0\.1\d is not on the segment of this machine, which is 10\.79\.0/,
+          /keepalived\.peers: 10\.77\.0\.1\d is not on this machine's segment: it has 10\.79\.0/,
         );
       }
       const wrong = await config(node, yaml(MANAGEMENT), ["--dry-run"]);
       expect(wrong.stderr).toContain(
-        "VIP 10.79.0.101 is in the network of eth1 (10.79.0.0/24), and the nodes meet on eth0",
+        "VIP 10.79.0.101 is in the network of eth1 (10.79.0.0/24), but the nodes meet on eth0",
       );
       const typed = await config(node, yaml(SERVICE, "  interface: eth7\n"), ["--dry-run"]);
       expect(typed.stderr).toContain("keepalived.interface: this machine has no interface eth7 with an IPv4 address");
@@ -110,7 +110,7 @@ describe("nodes with two networks", () => {
     const refused = await config(nodes[1], own);
     expect(refused.code).toBe(1);
     expect(refused.stderr).toContain(
-      "two nodes would hold one VIP: 10.77.0.11: it is 10.77.0.11 here, and takes itself for 10.79.0.11",
+      "two nodes would hold one VIP: 10.77.0.11: this node knows it as 10.77.0.11, but it calls itself 10.79.0.11",
     );
     expect((await config(nodes[1], own, ["--force"])).code).toBe(0);
     const said = async () => (await ober(nodes[0], ["doctor", "--only", "identity"], { accept: [0, 1] })).stdout;

@@ -31,7 +31,7 @@ describe("three nodes", () => {
     const [first] = results.filter(({ code }) => code === 0);
     expect(first?.stdout).toContain(`in service: 10.99.0.100 announced to ${SEGMENT.router}`);
     for (const { stderr } of results.filter(({ code }) => code === 1)) {
-      expect(stderr).toMatch(/error: this node stays: n\d (leaves traffic now \(ober restart\)|has just come back)/);
+      expect(stderr).toMatch(/error: this node stays: n\d (is leaving traffic \(ober restart\)|has just come back)/);
       expect(stderr).toContain("ober restart --wait-turn 600");
     }
     await back();

@@ -1,4 +1,4 @@
-/** One kind of traffic: the same request on so many connections, each of them busy all the time. */
+/** One kind of traffic: the same request on a number of connections, each always busy. */
 export type Case = {
   readonly name: string;
   readonly method: "GET" | "PUT";

@@ -46,7 +46,7 @@ export async function startStorage(work: string, toolsRoot: string): Promise<voi
   await startSyslog();
 }
 
-/** A syslog socket that nobody reads: the kernel drops what is too much, and only the sender pays. */
+/** A syslog socket without a reader: the kernel drops the excess, and only the sender pays. */
 async function startSyslog(): Promise<void> {
   const script = 'await Bun.udpSocket({ hostname: "127.0.0.1", port: 514 }); console.log("bound")';
   const child = Bun.spawn([process.execPath, "-e", script], { stdin: "ignore", stdout: "pipe", stderr: "inherit" });
@@ -54,7 +54,7 @@ async function startSyslog(): Promise<void> {
   child.kill("SIGSTOP");
 }
 
-/** Runs the load of `one` through whatever has the VIP, or straight to the storage where there is no proxy (`pid`). */
+/** Runs the load of `one` through the holder of the VIP, or directly to the storage if there is no proxy (`pid`). */
 export async function load(
   one: Case,
   pid: number | undefined,

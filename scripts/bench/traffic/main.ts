@@ -161,7 +161,7 @@ async function bench(places: readonly Surroundings[]): Promise<void> {
   for (const place of places) {
     for (const one of cases) {
       for (let round = 0; round < Number(values.rounds); round++) {
-        // Whoever comes first is another one in each turn.
+        // A different subject comes first in each turn.
         const order = subjects.map((_, index) => subjects[(index + round) % subjects.length] ?? "");
         for (const subject of order) {
           const sample = await measure(subject, one, `${began} ${round}`, place);

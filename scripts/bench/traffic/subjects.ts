@@ -99,7 +99,7 @@ function ours(storage: string, { work, haproxy }: Surroundings): string {
   for (const { path, content } of files) {
     const own = join(work, path.slice("/mnt/".length));
     mkdirSync(join(own, ".."), { recursive: true });
-    // Port 80 serves only those who are in the list.
+    // Port 80 serves only clients on the list.
     writeFileSync(own, path === paths.frontendHttpList ? `${VIP}\n` : content);
   }
   return files.find(({ path }) => path === paths.haproxyConfig)?.content ?? "";

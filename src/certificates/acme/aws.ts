@@ -14,7 +14,7 @@ export type AwsInput = {
   readonly login: Partial<Credentials>;
 };
 
-/** `home` is where a profile was found. Throws an OberError when there are none, or when a profile has none of its own. */
+/** `home` is where a profile was found. Throws an OberError if there are no credentials, or if a profile has none of its own. */
 export async function awsCredentials(input: AwsInput): Promise<Credentials & { readonly home?: string }> {
   const { profile, env, login } = input;
   const named = profile || env["AWS_PROFILE"] || "";
@@ -31,7 +31,7 @@ export async function awsCredentials(input: AwsInput): Promise<Credentials & { r
   throw new OberError(
     `there are no AWS credentials for Route 53: no profile ${wanted} in ${input.homes.map((home) => `${home}/.aws`).join(" or ")}`,
     {
-      hint: "aws configure --profile NAME, or aws_access_key_id=... and aws_secret_access_key=... in ~/.ober/login",
+      hint: "aws configure --profile NAME, or add aws_access_key_id=... and aws_secret_access_key=... to ~/.ober/login",
     },
   );
 }
@@ -49,8 +49,8 @@ async function profileIn({ system, env }: AwsInput, home: string, profile: strin
     (key) => values[key],
   );
   if (other === undefined) return undefined;
-  throw new OberError(`the AWS profile ${profile} has ${other}, which ober does not use`, {
-    hint: "give ober keys of its own that may change TXT records of this zone and nothing else",
+  throw new OberError(`the AWS profile ${profile} has ${other}, which ober does not support`, {
+    hint: "give ober its own keys, restricted to TXT records of this zone",
   });
 }
 

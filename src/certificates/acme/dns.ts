@@ -9,7 +9,7 @@ import type { System } from "../../system/system.ts";
 import { challengeName, waitForTxt } from "./propagation.ts";
 import { route53 } from "./route53.ts";
 
-/** Sets and removes one value among those that a name may have. Throws an OberError with what the other side said. */
+/** Sets and removes one value of a name; its other values stay. Throws an OberError with the other side's answer. */
 export type Dns = {
   readonly what: string;
   /** The home whose AWS profile it uses. */
@@ -18,7 +18,7 @@ export type Dns = {
   remove(name: string, value: string): Promise<void>;
 };
 
-/** Seconds that a record may be kept by others; the CA asks the authoritative servers. */
+/** Seconds that resolvers may cache a record; the CA asks the authoritative servers. */
 export const TTL = 60;
 const HOOK_MS = 300_000;
 
@@ -26,7 +26,7 @@ export type DnsInput = {
   readonly system: System;
   readonly certs: Config["certs"];
   readonly secrets: Secrets;
-  /** Homes in which AWS profiles may lie, in order. */
+  /** Home directories to search for AWS profiles, in order. */
   readonly homes: readonly string[];
 };
 
@@ -38,7 +38,7 @@ export function dnsOf(input: DnsInput): Promise<Dns> {
   throw new Error("the configuration names no way to a DNS record");
 }
 
-/** Proves that records can be made: adds one at `name`, waits until it is seen, and takes it away. */
+/** Proves that records can be made: adds one at `name`, waits until it is visible, and removes it. */
 export async function proveDns(dns: Dns, name: string, timeoutMs: number): Promise<string> {
   const at = await challengeName(name);
   const value = `ober-test-${crypto.randomUUID()}`;
@@ -51,7 +51,7 @@ export async function proveDns(dns: Dns, name: string, timeoutMs: number): Promi
   return at;
 }
 
-/** RFC 2136 by nsupdate(1), which finds the zone itself; the key is named by its file and never on a command line. */
+/** RFC 2136 by nsupdate(1), which finds the zone itself. The key is given by its file, never on a command line. */
 function rfc2136({ system, certs }: DnsInput): Dns {
   const { rfc2136_server: server, rfc2136_key_file: keyFile } = certs;
   const [, host = server, port = "53"] =
@@ -65,7 +65,7 @@ function rfc2136({ system, certs }: DnsInput): Dns {
       if (!(error instanceof OberError)) throw error;
       const hint = error.message.includes("not installed")
         ? "apt-get install bind9-dnsutils, or dnf install bind-utils"
-        : "does the server allow updates of this name with this key? certs.rfc2136_server, certs.rfc2136_key_file";
+        : "check that the server allows updates of this name with this key: certs.rfc2136_server, certs.rfc2136_key_file";
       throw new OberError(`the name server ${server} refuses the update: ${error.message}`, { hint, cause: error });
     }
   };
@@ -80,10 +80,10 @@ function rfc2136({ system, certs }: DnsInput): Dns {
 async function hook({ system, certs }: DnsInput): Promise<Dns> {
   const { acme_hook: program } = certs;
   const stat = await system.stat(program);
-  const hint = "certs.acme_hook in ober.yaml; a program that others can change could do anything as root";
-  if (stat === undefined) throw new OberError(`there is no program ${program}`, { hint });
+  const hint = "correct certs.acme_hook in ober.yaml; only root may be able to change the program";
+  if (stat === undefined) throw new OberError(`the program ${program} does not exist`, { hint });
   if (stat.kind === "file" && (stat.mode & 0o111) === 0)
-    throw new OberError(`${program} cannot be executed`, { hint: `chmod 700 ${program}` });
+    throw new OberError(`${program} is not executable`, { hint: `chmod 700 ${program}` });
   const steered = await steeredBy(system, program);
   if (steered !== undefined) throw new OberError(`root would run ${program}, but ${steered}`, { hint });
   const run = async (action: "add" | "remove", name: string, value: string) => {

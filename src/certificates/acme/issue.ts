@@ -10,7 +10,7 @@ import { AcmeError, type Window } from "./renewal.ts";
 export type AcmeServer = {
   /** The address of its directory. */
   readonly directory: string;
-  /** PEM of the CA that its own TLS certificate is from, where the machine does not know it. */
+  /** PEM of the CA of its own TLS certificate, if the machine does not trust that CA. */
   readonly ca?: string | undefined;
 };
 
@@ -35,12 +35,12 @@ export async function newAccountKey(): Promise<string> {
 
 const ANSWER_MS = 30_000;
 
-/** What the server last answered: the library keeps of an error only its words. */
+/** The server's last answer: the library keeps only the message of an error. */
 type Answer = { readonly status: number; readonly retryAfter: string | undefined; readonly type: string | undefined };
 const answers: { last?: Answer | undefined; kept?: true } = {};
 
 function prepare({ ca }: AcmeServer): void {
-  // The timer tries again, with more patience than a command has.
+  // Give up early: the timer tries again later.
   Object.assign(acme.axios.defaults, {
     timeout: ANSWER_MS,
     acmeSettings: { retryMaxAttempts: 0, retryDefaultDelay: 5 },
@@ -66,7 +66,7 @@ function prepare({ ca }: AcmeServer): void {
   );
 }
 
-/** Key, certificate and chain in one PEM. Throws an AcmeError with the CA's reason; the records of the proof are gone either way. */
+/** Key, certificate and chain in one PEM. Throws an AcmeError with the CA's reason. The DNS records are removed either way. */
 export async function issue(account: Account, wanted: Wanted): Promise<string> {
   prepare(account);
   const { names, dns, progress } = wanted;
@@ -96,7 +96,7 @@ export async function issue(account: Account, wanted: Wanted): Promise<string> {
   }).finally(() => progress(`done with ${dns.what}`));
 }
 
-/** Sets the records of all names, waits until they are seen, and has the CA look. Takes them away whatever happens. */
+/** Sets the records of all names, waits until they are visible, and has the CA check them. Always removes them. */
 async function prove(
   client: acme.Client,
   all: readonly acme.Authorization[],
@@ -112,7 +112,7 @@ async function prove(
     const challenge = authorization.challenges.find(({ type }) => type === "dns-01");
     const name = authorization.identifier.value;
     if (!challenge)
-      throw new AcmeError(`the CA does not let ${name} be proved by DNS`, "another CA: certs.acme_server");
+      throw new AcmeError(`the CA does not accept DNS proof for ${name}`, "use another CA: certs.acme_server");
     proofs.push({
       challenge,
       name: await challengeName(name),
@@ -122,7 +122,7 @@ async function prove(
   const set: typeof proofs = [];
   try {
     for (const proof of proofs) {
-      progress(`setting the TXT record ${proof.name} by ${dns.what}`);
+      progress(`setting the TXT record ${proof.name} through ${dns.what}`);
       set.push(proof);
       await dns.add(proof.name, proof.value);
     }
@@ -138,17 +138,17 @@ async function prove(
     for (const { challenge } of proofs) await client.waitForValidStatus(challenge);
   } finally {
     for (const { name, value } of set) {
-      // What went wrong before counts for more than a record that nobody reads any more.
+      // An earlier failure matters more than a leftover record.
       await dns
         .remove(name, value)
         .catch((error: unknown) =>
-          progress(`the record at ${name} stays: ${error instanceof Error ? error.message : String(error)}`),
+          progress(`the record at ${name} was not removed: ${error instanceof Error ? error.message : String(error)}`),
         );
     }
   }
 }
 
-/** The window in which the CA wishes to be asked for the next one (RFC 9773); undefined where it has no wishes. */
+/** The CA's suggested renewal window (RFC 9773); undefined if it has none. */
 export async function renewalWindow(server: AcmeServer, pem: string): Promise<Window | undefined> {
   prepare(server);
   return explained(server, async () => {
@@ -166,13 +166,13 @@ export async function renewalWindow(server: AcmeServer, pem: string): Promise<Wi
   });
 }
 
-/** Of a connection that fails the library keeps nothing, so it is tried beforehand. */
+/** Tries the connection first: the library keeps no reason if one fails. */
 async function reach({ directory, ca }: AcmeServer): Promise<void> {
   const options = { signal: AbortSignal.timeout(ANSWER_MS), ...(ca === undefined ? {} : { tls: { ca } }) };
   await (await fetch(directory, options)).text();
 }
 
-/** Turns what the library and the network say into an error that names the remedy. */
+/** Turns an error of the library or the network into one that names the remedy. */
 async function explained<T>(server: AcmeServer, action: () => Promise<T>): Promise<T> {
   answers.last = undefined;
   try {
@@ -187,7 +187,7 @@ async function explained<T>(server: AcmeServer, action: () => Promise<T>): Promi
       if (/CERT|SELF_SIGNED|certificate|ISSUER/i.test(`${code} ${said}`)) {
         throw fail(
           `the ACME server ${server.directory} is not trusted: ${code || said}`,
-          "certs.acme_ca_file names its CA; is the clock right? `date`",
+          "set certs.acme_ca_file to its CA; check the clock: date",
         );
       }
       throw fail(
@@ -197,24 +197,21 @@ async function explained<T>(server: AcmeServer, action: () => Promise<T>): Promi
     }
     const kind = last.type?.split(":").at(-1) ?? "";
     if (last.status === 429 || kind === "rateLimited")
-      throw fail(`the CA has had too many requests: ${said}`, "the timer tries again when the CA allows it");
+      throw fail(`the CA's rate limit is reached: ${said}`, "the timer tries again when the CA allows it");
     if (last.status >= 500)
-      throw fail(`the ACME server ${server.directory} has trouble (${last.status}): ${said}`, "the timer tries again");
-    throw fail(
-      `the CA refuses: ${said}`,
-      HINTS[kind] ?? "`ober certs check --dns` proves that DNS records can be made",
-    );
+      throw fail(`the ACME server ${server.directory} failed with ${last.status}: ${said}`, "the timer tries again");
+    throw fail(`the CA refuses: ${said}`, HINTS[kind] ?? "check that DNS records can be made: ober certs check --dns");
   }
 }
 
 const HINTS: Readonly<Record<string, string>> = {
-  externalAccountRequired: "certs.acme_eab_kid in ober.yaml, and acme_eab_hmac=... in ~/.ober/login",
+  externalAccountRequired: "set certs.acme_eab_kid in ober.yaml and acme_eab_hmac=... in ~/.ober/login",
   unauthorized:
-    "a deactivated account is replaced when its key under var/acme is moved away; a wrong record is named above",
-  userActionRequired: "the CA wants you to agree to new terms: see its web site",
-  rejectedIdentifier: "the CA does not issue for this name: certs.acme_domain, certs.acme_names",
-  badSignatureAlgorithm: "another CA: certs.acme_server",
-  caa: "a CAA record of the domain forbids this CA: dig DOMAIN CAA",
+    "if the account is deactivated: move its key under var/acme away; if a record is wrong, it is named above",
+  userActionRequired: "agree to the CA's new terms on its web site",
+  rejectedIdentifier: "the CA does not issue for this name: change certs.acme_domain or certs.acme_names",
+  badSignatureAlgorithm: "use another CA: certs.acme_server",
+  caa: "a CAA record of the domain forbids this CA; see: dig DOMAIN CAA",
 };
 
 /** Seconds or a date; see RFC 9110, section 10.2.3. */

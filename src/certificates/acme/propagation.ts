@@ -1,4 +1,4 @@
-/** Waits until a TXT record is seen where a CA looks: at every authoritative server of the zone. */
+/** Waits until a TXT record is visible where a CA looks: at every authoritative server of the zone. */
 import { Resolver } from "node:dns/promises";
 import { OberError } from "../../errors.ts";
 
@@ -8,7 +8,7 @@ const MOST_ALIASES = 8;
 
 const resolver = () => new Resolver({ timeout: ASK_MS, tries: 2 });
 
-/** Where the challenge of `name` belongs: a site may have made an alias to a zone that may be changed. */
+/** Where the challenge of `name` belongs: a site may have an alias to a zone that ober may change. */
 export async function challengeName(name: string): Promise<string> {
   let at = `_acme-challenge.${name.replace(/^\*\./, "")}`;
   for (let aliases = 0; aliases < MOST_ALIASES; aliases++) {
@@ -21,7 +21,7 @@ export async function challengeName(name: string): Promise<string> {
   });
 }
 
-/** Addresses of the servers of the zone that `name` is in. Throws an OberError when none can be found. */
+/** Addresses of the servers of the zone that `name` is in. Throws an OberError if none can be found. */
 async function authoritativeServers(name: string): Promise<{ zone: string; servers: readonly string[] }> {
   const labels = name.split(".");
   for (let cut = 0; cut < labels.length - 1; cut++) {
@@ -43,8 +43,8 @@ async function authoritativeServers(name: string): Promise<{ zone: string; serve
 }
 
 /**
- * Returns when every server that answers has all `values` at `name`. Throws an OberError when that has not come within `timeoutMs`, or when
- * no server answers. A server that cannot be reached from here (an IPv6 address without a way out) does not count.
+ * Returns when every server that answers has all `values` at `name`. Throws an OberError after `timeoutMs`, or if no server
+ * answers. A server that cannot be reached from here (such as an IPv6 address without an IPv6 route) does not count.
  */
 export async function waitForTxt(name: string, values: readonly string[], timeoutMs: number): Promise<void> {
   const { zone, servers } = await authoritativeServers(name);
@@ -62,14 +62,14 @@ export async function waitForTxt(name: string, values: readonly string[], timeou
         ? `no name server of ${zone} answers from here (${servers.join(", ")})`
         : `${missing.join(", ")} did not show the TXT record of ${name} within ${timeoutMs / 1000} s`;
       throw new OberError(what, {
-        hint: `dig @${missing[0] ?? servers[0]} ${name} TXT; is it slow? certs.acme_dns_timeout`,
+        hint: `dig @${missing[0] ?? servers[0]} ${name} TXT; if the server is slow, raise certs.acme_dns_timeout`,
       });
     }
     await Bun.sleep(PAUSE_MS);
   }
 }
 
-/** Undefined where the server does not answer. */
+/** Undefined if the server does not answer. */
 async function txtAt(server: string, name: string): Promise<readonly string[] | undefined> {
   const one = resolver();
   one.setServers([server]);
@@ -84,7 +84,7 @@ const NOTHING = ["ENODATA", "ENOTFOUND", "NODATA", "NOTFOUND"];
 const codeOf = (error: unknown) =>
   error instanceof Error && "code" in error ? String(error.code).replace(/^DNS_/, "") : "";
 
-/** What a name server says; nothing where it says that there is nothing, or nothing at all. */
+/** A name server's answer; empty if it says that there is nothing, or does not answer. */
 async function orNone(ask: () => Promise<string[]>): Promise<string[]> {
   try {
     return await ask();

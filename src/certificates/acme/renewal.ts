@@ -1,4 +1,4 @@
-/** When a certificate is renewed, and when a failure may be tried again. Pure; the state lies on the disk. */
+/** When a certificate is renewed, and when to try again after a failure. Pure; the state is on the disk. */
 
 import { OberError } from "../../errors.ts";
 
@@ -8,15 +8,15 @@ export type AcmeState = {
   readonly failures: number;
   readonly error?: string;
   readonly failedAt?: string;
-  /** The timer does not try before. */
+  /** The timer does not try before this time. */
   readonly retryAt?: string;
   /** When the first of the certificates will be renewed. */
   readonly renewAt?: string;
-  /** What ober wrote, by file: the digest. Another content is somebody else's. */
+  /** The digest of what ober wrote, by file. A file with another digest is not ober's. */
   readonly issued: Readonly<Record<string, string>>;
-  /** What the CA wishes, by the certificate's fingerprint (RFC 9773). */
+  /** The CA's suggested window, by the certificate's fingerprint (RFC 9773). */
   readonly ari: Readonly<Record<string, Window & { readonly askedAt: string }>>;
-  /** Home of the person whose AWS profile worked: the timer has no other way to it. */
+  /** Home of the person whose AWS profile worked; the timer cannot find it otherwise. */
   readonly awsHome?: string;
 };
 
@@ -25,7 +25,7 @@ export type Lifetime = { readonly notBefore: Date; readonly notAfter: Date; read
 
 export const NO_STATE: AcmeState = { failures: 0, issued: {}, ari: {} };
 
-/** A failure with the time that the CA wants to be left alone. */
+/** A failure with the time that the CA asks clients to wait. */
 export class AcmeError extends OberError {
   readonly retryAfterMs: number | undefined;
   constructor(message: string, hint: string, retryAfterMs?: number, cause?: unknown) {
@@ -40,8 +40,8 @@ const DAY_MS = 24 * HOUR_MS;
 const lifeOf = ({ notBefore, notAfter }: Lifetime) => notAfter.getTime() - notBefore.getTime();
 
 /**
- * The time to renew: two thirds through the life, or where the CA gives a window a point in it that differs from certificate to certificate,
- * so that not all nodes come at once. A window that leaves no time for a failure is not waited for: five sixths are the latest.
+ * The time to renew: two thirds through the life. If the CA suggests a window, it is a point in it that differs from certificate to certificate,
+ * so that not all nodes ask at once. Five sixths of the life are the latest, to leave time for failures.
  */
 export function renewAt(certificate: Lifetime, window: Window | undefined): Date {
   if (window) {
@@ -53,15 +53,15 @@ export function renewAt(certificate: Lifetime, window: Window | undefined): Date
   return new Date(certificate.notBefore.getTime() + (lifeOf(certificate) * 2) / 3);
 }
 
-/** Whether the CA is asked again for its window: every six hours, and more often where a certificate lives for days or less. */
+/** Whether to ask the CA again for its window: every six hours, and more often for a certificate that lives for days or less. */
 export function asksAgain(certificate: Lifetime, askedAt: string | undefined, now: Date): boolean {
   if (askedAt === undefined) return true;
   return now.getTime() - Date.parse(askedAt) > Math.min(6 * HOUR_MS, lifeOf(certificate) / 20);
 }
 
 /**
- * The state after a failure: the timer waits an hour, then two, up to a day, and as long as the CA demands; less where a certificate lives
- * for days or less, because a day would be too late.
+ * The state after a failure: the timer waits an hour, then two, up to a day, and at least as long as the CA demands. For a certificate that
+ * lives for days or less it waits less, because a day would be too late.
  */
 export function afterFailure(
   state: AcmeState,
@@ -75,7 +75,7 @@ export function afterFailure(
   return { ...state, failures, error: failure.error, failedAt: now.toISOString(), retryAt };
 }
 
-/** The state after a success: nothing of a failure is left. */
+/** The state after a success, without any earlier failure. */
 export function afterSuccess({ issued, ari, ...rest }: AcmeState, renewal: Date): AcmeState {
   return {
     failures: 0,

@@ -18,7 +18,7 @@ export async function route53({ system, certs, secrets, homes }: DnsInput): Prom
     zones.set(name, zone);
     return zone;
   };
-  // Another node may prove the same name at the same moment: its values stay.
+  // Keep other values: another node may prove the same name at the same moment.
   const change = async (name: string, edit: (values: readonly string[]) => readonly string[]) => {
     const zone = await zoneOf(name);
     const before = await valuesAt(credentials, zone, name);
@@ -52,12 +52,12 @@ async function findZone(credentials: Credentials, name: string): Promise<string>
     const match = found.find((one) => one.name === `${zone}.` && !one.isPrivate);
     if (match) return match.id;
   }
-  throw new OberError(`Route 53 has no public zone for ${name} under these credentials`, {
-    hint: "certs.route53_profile, or certs.route53_hosted_zone_id",
+  throw new OberError(`Route 53 has no public zone for ${name} with these credentials`, {
+    hint: "check certs.route53_profile or certs.route53_hosted_zone_id",
   });
 }
 
-/** As it stands there in quotes, which an XML writer may have escaped or put into a CDATA section. */
+/** A value in quotes, which an XML writer may have escaped or put into a CDATA section. */
 const TXT_VALUE = /<Value>(?:<!\[CDATA\[)?(?:"|&quot;)(.*?)(?:"|&quot;)(?:\]\]>)?<\/Value>/gs;
 
 async function valuesAt(credentials: Credentials, zone: string, name: string): Promise<readonly string[]> {
@@ -80,7 +80,7 @@ function recordSet(action: "UPSERT" | "DELETE", name: string, values: readonly s
 const send = (credentials: Credentials, zone: string, body: string) =>
   call(credentials, "POST", `/hostedzone/${zone}/rrset`, { body });
 
-/** One signed request; AWS_ENDPOINT_URL leads elsewhere, as with the AWS tools. Throws an OberError with what Route 53 said. */
+/** One signed request. AWS_ENDPOINT_URL redirects it, as with the AWS tools. Throws an OberError with Route 53's answer. */
 async function call(
   credentials: Credentials,
   method: string,
@@ -101,7 +101,7 @@ async function call(
     at: new Date(),
     service: "route53",
   });
-  const fail = (reason: string, hint = "certs.route53_profile; is the clock right?", cause?: unknown) =>
+  const fail = (reason: string, hint = "check certs.route53_profile and the clock", cause?: unknown) =>
     new OberError(`Route 53: ${reason}`, { hint, cause });
   try {
     const answer = await fetch(`${origin}${path}${query === "" ? "" : `?${query}`}`, {

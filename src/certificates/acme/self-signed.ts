@@ -5,8 +5,8 @@ import { isAddress } from "../../domain/address.ts";
 const DAYS = 365;
 
 /**
- * A certificate with its key that HAProxy can start with until there is a real one: ECDSA P-256, signed by itself, and marked by its
- * organization. PEM.
+ * A placeholder certificate with its key, so that HAProxy can start before there is a real one: ECDSA P-256, self-signed, and marked by
+ * its organization. PEM.
  */
 export async function selfSigned(names: readonly string[], organization: string, now: Date): Promise<string> {
   x509.cryptoProvider.set(webcrypto as unknown as Crypto);
@@ -17,7 +17,7 @@ export async function selfSigned(names: readonly string[], organization: string,
       .toString("hex")
       .padStart(32, "01"),
     name: [{ CN: [names[0] ?? "ober"] }, { O: [organization] }],
-    // A clock that is a little behind must not make it invalid.
+    // Backdated, so that it is valid for clients whose clock is a little behind.
     notBefore: new Date(now.getTime() - 3_600_000),
     notAfter: new Date(now.getTime() + DAYS * 86_400_000),
     keys: keys as CryptoKeyPair,

@@ -3,7 +3,7 @@ import { parseOwn } from "../../system/own-files.ts";
 import type { System } from "../../system/system.ts";
 import { type AcmeState, NO_STATE } from "./renewal.ts";
 
-/** What is damaged is as good as none: the next renewal asks the CA anew. */
+/** A damaged state counts as none: the next renewal asks the CA again. */
 export async function readAcmeState(system: System, paths: Paths): Promise<AcmeState> {
   const text = await system.read(paths.acmeState);
   const state = text === undefined ? undefined : parseOwn("acme", text);

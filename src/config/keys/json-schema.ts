@@ -2,7 +2,7 @@
 import { KEYS } from "../keys.ts";
 import { type Entries, type Entry, type Group, isGroup, isIgnored, type Json, type Leaf } from "./kinds.ts";
 
-/** JSON Schema of `ober.yaml`. Draft 7, which is what editors understand. */
+/** JSON Schema of `ober.yaml`, draft 7, which editors understand. */
 export function editorSchema(): Json {
   return {
     $schema: "http://json-schema.org/draft-07/schema#",
@@ -39,7 +39,7 @@ function groupSchema(name: string, { says, entries, many }: Group): Json {
   );
   const one = { ...objectOf(entries), ...(required.length > 0 ? { required } : {}) };
   if (!many) return { description: says, ...orNull(one) };
-  // A VIP may be its address alone.
+  // A VIP may be a plain address.
   const items = name === "vips" ? { anyOf: [{ type: "string" }, one] } : one;
   return { description: says, type: ["array", "null"], minItems: 1, items };
 }
@@ -54,13 +54,13 @@ function leafSchema({ kind, required, fallback, example, ...said }: Leaf): Json 
   };
 }
 
-/** A key without a value is one that is not set. */
+/** A key without a value is not set. */
 function orNull(json: Json): Json {
   if (Array.isArray(json["enum"])) return { ...json, enum: [...json["enum"], null] };
   return { ...json, type: [json["type"], "null"].flat() };
 }
 
-/** What a key is, its unit, its words, and what it means to leave it empty. */
+/** A key's description: what it is, its unit, its words, and what an empty value means. */
 function sentences({ says, kind, empty }: Pick<Leaf, "says" | "kind" | "empty">): string {
   const words = Object.entries(kind.choices ?? {}).map(([word, meaning]) => `${word}: ${meaning}`);
   return [

@@ -7,18 +7,18 @@ export type Json = { readonly [key: string]: unknown };
 
 export type Kind<S extends v.GenericSchema = v.GenericSchema> = {
   readonly schema: S;
-  /** How a typed answer becomes a value. */
+  /** How an answer at the prompt becomes a value. */
   readonly typed: "text" | "number" | "list" | "truth" | "choice";
   /** The same in JSON Schema. */
   readonly json: Json;
   /** What is allowed, for the reference: "100-60000". */
   readonly range: string;
   readonly unit?: string | undefined;
-  /** Of a choice: each word with what it means. */
+  /** For a choice: each word with its meaning. */
   readonly choices?: Readonly<Record<string, string>>;
 };
 
-/** A message for valibot: what the value must be and what it is. */
+/** A message for valibot: what the value must be, and what it is. */
 export function mustBe(what: string) {
   return (issue: { readonly input: unknown }): string => `must be ${what}, not ${describe(issue.input)}`;
 }
@@ -45,7 +45,7 @@ export function orList(words: readonly string[]): string {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
 }
 
-/** A number that `fits`, of which the refusal and the reference say `what`. */
+/** A number that `fits`; the refusal and the reference call it `what`. */
 export function number(
   fits: (input: number) => boolean,
   { from, to, what, unit, note }: { from: number; to: number; what: string; unit?: string; note?: string },
@@ -63,7 +63,7 @@ export function number(
   } satisfies Kind;
 }
 
-/** A whole number from `from` to `to`. `what` is what it is called, where "a whole number of UNIT" is not enough. */
+/** A whole number from `from` to `to`. `what` names it if "a whole number of UNIT" is not enough. */
 export function whole(from: number, to: number, words: { unit?: string; what?: string; note?: string } = {}) {
   const { unit, what = unit === undefined ? "a whole number" : `a whole number of ${unit}` } = words;
   const fits = (input: number) => Number.isInteger(input) && input >= from && input <= to;
@@ -91,7 +91,7 @@ export const truth = {
   range: "true or false",
 } satisfies Kind;
 
-/** One of the words, each with what it means. */
+/** One of several words, each with its meaning. */
 export function choice<const T extends Readonly<Record<string, string>>>(choices: T) {
   const words = Object.keys(choices) as Extract<keyof T, string>[];
   return {
@@ -103,7 +103,7 @@ export function choice<const T extends Readonly<Record<string, string>>>(choices
   } satisfies Kind;
 }
 
-/** A text of one form. */
+/** A text that matches `pattern`. */
 export function text(pattern: RegExp, what: string) {
   return {
     schema: v.custom<string>((input) => typeof input === "string" && pattern.test(input), mustBe(what)),
@@ -113,12 +113,12 @@ export function text(pattern: RegExp, what: string) {
   } satisfies Kind;
 }
 
-/** A text that may be empty, which says that there is none; valibot checks a default like any other value. */
+/** A text that may be empty, meaning "none". valibot checks a default like any other value. */
 export function maybeText(pattern: RegExp, what: string) {
   return { ...text(new RegExp(`^$|${pattern.source}`), what), range: what };
 }
 
-/** A value that `parse` reads from a text; what it throws becomes the problem of this key. */
+/** A value that `parse` reads from a text. What `parse` throws becomes this key's problem. */
 export function parsedText<R>(what: string, parse: (input: string) => R) {
   return {
     schema: parsed((input): input is string => typeof input === "string", what, parse),
@@ -171,13 +171,13 @@ function parsed<T, R>(fits: (value: unknown) => value is T, what: string, parse:
 type Ask = {
   readonly message: string;
   readonly placeholder?: string;
-  /** What stands in the prompt of a choice, where it is not the key's default. */
+  /** The preselected word of a choice, if it is not the key's default. */
   readonly initial?: string;
   /** Words of a choice that the wizard leaves out. */
   readonly without?: readonly string[];
-  /** Another key whose problems this answer can cause. */
+  /** Another key in which this answer can cause problems. */
   readonly also?: string;
-  /** Asked only where these keys of the same section have these values. */
+  /** Asked only if these keys of the same section have these values. */
   readonly when?: Readonly<Record<string, unknown>>;
 };
 
@@ -188,9 +188,9 @@ type Said = {
   readonly since: string;
   /** A value that is valid and not the default. */
   readonly example: unknown;
-  /** What it means that the value is empty, or that the key is not there. */
+  /** What an empty value or a missing key means. */
   readonly empty?: string;
-  /** The wizard's question; false for what is set in the file alone. Nothing else may be left out of the wizard. */
+  /** The wizard's question; false if the key is set in the file only. Every key says one or the other. */
   readonly ask: Ask | false;
 };
 
@@ -198,7 +198,7 @@ export type Leaf<S extends v.GenericSchema = v.GenericSchema> = Said & {
   readonly schema: S;
   readonly kind: Kind;
   readonly required: boolean;
-  /** In the file's own form; undefined where there is none. */
+  /** In the form of the file; undefined if there is none. */
   readonly fallback: unknown;
 };
 
@@ -206,12 +206,12 @@ export type Group<S extends v.GenericSchema = v.GenericSchema> = {
   readonly schema: S;
   readonly says: string;
   readonly since: string;
-  /** Whether there may be several of it. */
+  /** Whether the section may occur several times. */
   readonly many: boolean;
   readonly entries: Entries;
 };
 
-/** A key that old files have and that says nothing any more. */
+/** A key that old files have and that no longer has an effect. */
 export type Ignored = { readonly schema: v.GenericSchema; readonly ignored: true; readonly says: string };
 
 export type Entry = Leaf | Group | Ignored;
@@ -230,7 +230,7 @@ export function key<S extends v.GenericSchema, const D extends v.InferInput<S>>(
   fallback: D,
   said: Said,
 ) {
-  // valibot hands out the default itself: it must not be shared with whoever changes it.
+  // valibot hands out the default itself: return a copy, so that no caller changes it for all.
   return { ...said, kind, required: false, fallback, schema: v.optional(kind.schema, () => structuredClone(fallback)) };
 }
 
@@ -249,7 +249,7 @@ export function section<const T extends Entries>(since: string, says: string, en
   return { says, since, many: false, entries, schema: v.optional(mapping(schemasOf(entries)), {}) };
 }
 
-/** A list of sections. `what` is what each and all of them are called. */
+/** A list of sections. `what` names one of them, and all. */
 export function sections<const T extends Entries>(
   since: string,
   says: string,
@@ -260,12 +260,12 @@ export function sections<const T extends Entries>(
   return { says, since, many: true, entries, schema: v.optional(v.array(one, mustBe(what.all)), []) };
 }
 
-/** A key of the Python version that is accepted and says nothing. */
+/** A key of the Python version that is accepted and has no effect. */
 export function ignored(says: string) {
   return { ignored: true as const, says, schema: v.optional(v.unknown()) };
 }
 
-/** valibot takes a list for an object too; a mapping is neither. */
+/** valibot accepts a list as an object; a mapping must not be one. */
 export function mapping<const T extends v.ObjectEntries>(entries: T, what = "a section of keys") {
   return v.pipe(v.custom<Record<string, unknown>>(isMapping, mustBe(what)), v.object(entries));
 }

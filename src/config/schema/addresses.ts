@@ -2,8 +2,8 @@ import { familyOf, isLoopback, parseAddress, specialUse } from "../../domain/add
 import type { ConfigProblem } from "../../errors.ts";
 
 /**
- * Addresses that contradict each other, as one pure function: asked for what ober.yaml says by itself when it is read, and
- * once more with the names resolved and this node's own addresses known before anything is changed.
+ * Addresses that contradict each other, as one pure function. It runs when ober.yaml is read, and again, with names
+ * resolved and this node's own addresses known, before anything is changed.
  */
 export type Places = {
   readonly vips: readonly Place[];
@@ -14,18 +14,18 @@ export type Places = {
   readonly servers: readonly (Place & { readonly port: number })[];
   /** Addresses of the machine itself. */
   readonly own: readonly Place[];
-  /** Where BGP sessions start from, where that is known. */
+  /** The source address of the BGP sessions, if known. */
   readonly local: Place | undefined;
   readonly statsPort: number;
 };
 
-/** `key` is where the operator wrote it, `name` what is written there; the addresses of a name that is not resolved are unknown. */
+/** `key` is where the operator wrote it, `name` is what is written there. A name that is not resolved has no addresses. */
 export type Place = { readonly key: string; readonly name: string; readonly addresses: readonly string[] };
 
 /** Ports that every node serves on all its addresses, beside the statistics port. */
 const SERVED_PORTS = [80, 443];
 
-/** Every contradiction: at the key that is likely wrong, naming the other one. */
+/** Every contradiction, at the key that is probably wrong, naming the other one. */
 export function contradictingAddresses(places: Places): ConfigProblem[] {
   const { vips, routers, nodes, servers, own, local, statsPort } = places;
   return [
@@ -74,7 +74,7 @@ function familyProblems(routers: readonly Place[], local: Place | undefined): Co
   return [problem(local, `${from} is an IPv6 address, and ${router.name}${spelled(router)} is an IPv4 router`)];
 }
 
-/** Why no BGP session can go to an address; undefined when one can. IPv4's link-local addresses are what clouds give their routers. */
+/** Why no BGP session can go to an address; undefined if one can. Clouds give their routers IPv4 link-local addresses. */
 function unfitNeighbor(text: string): string | undefined {
   const address = parseAddress(text);
   const use = address && specialUse(address);
@@ -83,7 +83,7 @@ function unfitNeighbor(text: string): string | undefined {
   return `${/^[IU]/i.test(use) ? "an" : "a"} ${use} address and cannot be a router`;
 }
 
-/** A name may have IPv6 addresses beside; the session goes to its IPv4 address. */
+/** A name may also have IPv6 addresses; the session goes to its IPv4 address. */
 const unfitFamily = ({ addresses }: Place) =>
   addresses.length > 0 && addresses.every((address) => familyOf(address) === 6)
     ? "an IPv6 router, and a session over IPv6 gives IPv4 VIPs no next hop"
@@ -100,7 +100,7 @@ const common = (one: Place, other: Place) =>
 
 const canonical = (text: string) => parseAddress(text)?.text ?? text;
 
-/** Where `place` is written, with the name where it is not the address that was said already. */
+/** Where `place` is written, with its name if that differs from the address already mentioned. */
 const written = (place: Place, said: Place) =>
   place.name === said.name || canonical(place.name) === canonical(said.name)
     ? place.key

@@ -6,14 +6,14 @@ import { isMapping, orList } from "../keys/kinds.ts";
 import { contradictingAddresses, type Place, type Places } from "./addresses.ts";
 import { UNSET_AS } from "./values.ts";
 
-/** VIPs are listed on command lines and in unit files; this many is far beyond any cluster. */
+/** VIPs are listed on command lines and in unit files. No cluster comes near this many. */
 const MOST_VIPS = 1024;
 /** A VRRP virtual router id is 1 to 255, and each VIP needs its own. */
 const MOST_VRRP_VIPS = 255;
 
 /**
- * What is wrong between keys that are each right by themselves. `output` may be half valid: whatever has not the
- * right form was reported already and is passed over here, so that one run names every problem.
+ * Contradictions between keys that are each valid. `output` may be half valid: anything malformed has been reported
+ * already and is skipped here, so that one run names every problem.
  */
 export function contradictions(output: unknown): ConfigProblem[] {
   if (!isMapping(output)) return [];
@@ -47,7 +47,7 @@ function bgpProblems(bgp: unknown): ConfigProblem[] {
   ];
 }
 
-/** What ober.yaml says by itself; names are not resolved here, so only what is written as an address counts. */
+/** The addresses in ober.yaml. Names are not resolved here, so only literal addresses count. */
 function placesIn(output: Record<string, unknown>, vips: readonly Entry[], backends: readonly Entry[]): Places {
   const bgp = output["ha_mode"] === "bgp" && isMapping(output["bgp"]) ? output["bgp"] : {};
   const vrrp = output["ha_mode"] === "keepalived" && isMapping(output["keepalived"]) ? output["keepalived"] : {};
@@ -78,7 +78,7 @@ function mostVips(output: Record<string, unknown>): number {
 function vipProblems(vips: readonly Entry[], backends: readonly Entry[]): ConfigProblem[] {
   const groups = backends.map(({ entry }) => entry["name"]).filter((name) => typeof name === "string");
   return [
-    // A BGP session over IPv4 has no IPv6 next hop to give, and VRRP peers over IPv4 cannot move an IPv6 address.
+    // A BGP session over IPv4 has no IPv6 next hop, and VRRP over IPv4 cannot move an IPv6 address.
     ...vips.flatMap(({ entry, index }) =>
       addressOf(entry)?.family === 6
         ? [{ path: `vips[${index}].address`, message: "IPv6 VIPs are not supported yet" }]
@@ -149,7 +149,7 @@ function countProblems(entry: Record<string, unknown>, path: string): ConfigProb
   });
 }
 
-/** A server is verified by its name. A certificate carries no addresses, so a server that is given as one needs the name from `sni`. */
+/** A server's certificate is verified by name. A server given as an address therefore needs the name in `sni`. */
 function tlsProblems(
   { tls, ca_file: ca, sni, verify, servers }: Record<string, unknown>,
   path: string,
@@ -190,7 +190,7 @@ function certificateProblems(certs: unknown): ConfigProblem[] {
 
 const NEEDED = { route53: [], rfc2136: ["rfc2136_server"], hook: ["acme_hook"] } as const;
 
-/** How the domain is proved: as told, else by what is configured for it; undefined when nothing is. */
+/** How the domain is proved: as `acme_dns` says, else by the keys that are set; undefined if none is. */
 export function acmeDns(certs: Readonly<Record<string, unknown>>): keyof typeof NEEDED | undefined {
   const { acme_dns: told, route53_enabled: route53, rfc2136_server: server, acme_hook: hook } = certs;
   if (told === "route53" || told === "rfc2136" || told === "hook") return told;
@@ -211,7 +211,7 @@ function isEmptyList(value: unknown): boolean {
   return Array.isArray(value) && value.length === 0;
 }
 
-/** The address of a VIP that was understood as one. */
+/** The parsed address of a VIP; undefined if it is not one. */
 function addressOf(vip: Record<string, unknown>): Address | undefined {
   return isMapping(vip["address"]) ? (vip["address"] as Address) : undefined;
 }

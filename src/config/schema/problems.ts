@@ -4,7 +4,7 @@ import { quote } from "../../domain/quote.ts";
 import type { ConfigProblem } from "../../errors.ts";
 import { isMapping } from "../keys/kinds.ts";
 
-/** So many unknown keys are another program's file; naming each would only hide that. */
+/** More unknown keys than this mean another program's file; naming each would hide that. */
 const MOST_UNKNOWN = 20;
 const LONGEST_KEY = 64;
 

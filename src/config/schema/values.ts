@@ -11,7 +11,7 @@ import { checkHost, expandPieces } from "../../domain/hostlist.ts";
 import { quote } from "../../domain/quote.ts";
 import { OberError } from "../../errors.ts";
 
-/** What stands for an AS number that is not given; only keepalived mode may leave it so. */
+/** The AS number that means "not given", which only keepalived mode allows. */
 export const UNSET_AS = 0;
 
 export type Server = { readonly host: string; readonly port: number };
@@ -33,7 +33,7 @@ export function parseServers(lists: string | readonly string[]): Server[] {
       spelled.set(key, text);
       return [server];
     }
-    // Letters and a last dot do not make another name; other digits may be a slip, and HAProxy would refuse the second server.
+    // Case and a final dot do not make another name. Reject duplicates: HAProxy would refuse the second server.
     if (sameName(before, text)) return [];
     throw new OberError(`${quote(before)} and ${quote(text)} are the same server: write it once`);
   });

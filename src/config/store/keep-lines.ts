@@ -1,13 +1,13 @@
 import { diffArrays } from "diff";
 
-/** Beyond this the comparison costs more than the formatting is worth. */
+/** Above this the comparison costs more than the formatting is worth. */
 const MOST_MS = 500;
 
 /**
- * `after` with every line that it shares with `before` spelled as in `original`, or undefined when that is impossible.
+ * `after` with every line that it shares with `before` spelled as in `original`; undefined if that is impossible.
  *
- * `before` is what a formatter makes of `original`. Where both have the same lines but for blanks, the lines that a
- * change did not touch can keep the operator's own spelling: aligned comments, padding, line ends.
+ * `before` is `original` after a formatter. If both have the same lines apart from blanks, lines that a change did not
+ * touch can keep the operator's spelling: aligned comments, padding, line ends.
  */
 export function keepLines(original: string, before: string, after: string): string | undefined {
   const [spelled, formatted, wanted] = [original, before, after].map((text) => text.split("\n")) as [
@@ -30,12 +30,12 @@ export function keepLines(original: string, before: string, after: string): stri
   return wanted.map((line, index) => spelled[shared.get(index) ?? -1] ?? inMargin(line)).join("\n");
 }
 
-/** What stands before the first word: blanks, and the hyphens of list entries. New lines take over the operator's. */
+/** The margin of a line: blanks and the hyphens of list entries. New lines adopt the operator's. */
 function marginOf(line = ""): string {
   return /^ *(?:- +)*/.exec(line)?.[0] ?? "";
 }
 
-/** For each line of `right` that `left` has as well, in the same order, its index in `left`; undefined where that takes too long. */
+/** For each line of `right` that `left` also has, in the same order, its index in `left`; undefined if that would take too long. */
 function sharedLines(left: readonly string[], right: readonly string[]): Map<number, number> | undefined {
   const changes = diffArrays([...left], [...right], { timeout: MOST_MS });
   if (changes === undefined) return undefined;

@@ -1,6 +1,6 @@
 import { isMapping, type Kind } from "../keys/kinds.ts";
 
-/** A configuration in the shape of the file as it grows under the questions; every change makes a new one. */
+/** A configuration in the form of the file while the wizard builds it. Every change makes a new one. */
 export type Draft = Readonly<Record<string, unknown>>;
 
 export type Place = readonly (string | number)[];
@@ -12,7 +12,7 @@ export function getAt(draft: unknown, place: Place): unknown {
   );
 }
 
-/** The same with `value` at `place`; sections on the way are made, an index one past the end appends. */
+/** `target` with `value` at `place`. Missing sections are created; an index one past the end appends. */
 export function setAt<T>(target: T, place: Place, value: unknown): T {
   const [key, ...rest] = place;
   if (key === undefined) return value as T;
@@ -28,13 +28,13 @@ export function removeAt(draft: Draft, list: string, index: number): Draft {
   return { ...draft, [list]: listAt(draft, list).toSpliced(index, 1) };
 }
 
-/** The entries of a list, none where there is something else. */
+/** The entries of a list; none if the key holds anything else. */
 export function listAt(draft: Draft, key: string): readonly unknown[] {
   const value = draft[key];
   return Array.isArray(value) ? value : [];
 }
 
-/** A place as problems of the schema name it: `backends[0].name`. */
+/** A place as the schema's problems name it: `backends[0].name`. */
 export function nameOf(place: Place): string {
   return place.reduce<string>(
     (path, key) => (typeof key === "number" ? `${path}[${key}]` : path === "" ? key : `${path}.${key}`),
@@ -42,14 +42,14 @@ export function nameOf(place: Place): string {
   );
 }
 
-/** Entries that stay keep what else the file says about them. */
+/** The VIPs with these addresses. Present entries keep their other keys. */
 export function vipsOf(present: unknown, addresses: readonly string[]): readonly unknown[] {
   const entries = Array.isArray(present) ? present : [];
   const addressOf = (entry: unknown) => String(isMapping(entry) ? entry["address"] : entry);
   return addresses.map((address) => entries.find((entry) => addressOf(entry) === address) ?? address);
 }
 
-/** A typed answer as the file would say it; what is not a value of its kind stays a text, for the schema to refuse. */
+/** An answer in the form of the file. What is not a value of its kind stays a text, for the schema to refuse. */
 export function valueTyped({ typed }: Pick<Kind, "typed">, answer: string): unknown {
   const text = answer.trim();
   if (typed === "number") return /^-?\d{1,15}(\.\d{1,15})?$/.test(text) ? Number(text) : text;

@@ -1,4 +1,4 @@
-/** Answers of a wizard that was left before its end, in a file of their own. No password is among them. */
+/** Answers of an unfinished wizard, in their own file. No password is among them. */
 import * as v from "valibot";
 import { age } from "../../domain/age.ts";
 import { CancelledError, orUndefined } from "../../errors.ts";
@@ -9,9 +9,9 @@ const ProgressSchema = v.object({
   fresh: v.boolean(),
   newFrom: v.number(),
   adding: v.boolean(),
-  /** A password was given or removed; it is asked for again. */
+  /** A password was set or removed, so it is asked for again. */
   password: v.boolean(),
-  /** The section and the question in it that is next. */
+  /** The next question: its section and its index there. */
   section: v.string(),
   at: v.number(),
   /** Whether all sections are asked, one after the other. */
@@ -29,7 +29,7 @@ const KeptSchema = v.object({
 export type Progress = v.InferOutput<typeof ProgressSchema>;
 export type Kept = v.InferOutput<typeof KeptSchema>;
 
-/** The answers that are kept in `file`; undefined where there are none, or none that this version understands. */
+/** The answers kept in `file`; undefined if there are none that this version understands. */
 export async function readKept(system: System, file: string): Promise<Kept | undefined> {
   const text = await orUndefined(() => system.read(file));
   if (text === undefined) return undefined;
@@ -42,12 +42,12 @@ export async function readKept(system: System, file: string): Promise<Kept | und
   }
 }
 
-/** Keeps answers. A disk that is full does not end the wizard. */
+/** Keeps answers. A full disk does not end the wizard. */
 export async function keepAnswers(system: System, file: string, kept: Omit<Kept, "version">): Promise<void> {
   await orUndefined(() => system.writeAtomic(file, `${JSON.stringify({ version: 1, ...kept })}\n`, { mode: 0o600 }));
 }
 
-/** The question whether to go on with them. */
+/** The question whether to continue with kept answers. */
 export function keptQuestion(
   { at, before }: Kept,
   present: string | undefined,
@@ -55,19 +55,19 @@ export function keptQuestion(
 ): { message: string; initial: boolean } {
   const since = `${age(now - Date.parse(at))} ago`;
   return before === (present ?? null)
-    ? { message: `Go on with your answers of ${since}?`, initial: true }
+    ? { message: `Continue with your answers from ${since}?`, initial: true }
     : {
-        message: `ober.yaml has changed since your answers of ${since}. Go on with them and undo that?`,
+        message: `ober.yaml has changed since your answers from ${since}. Continue with them and overwrite that change?`,
         initial: false,
       };
 }
 
-/** Does `act`; a person who leaves it is told how to go on, where answers are kept in `file`. */
+/** Does `act`. A person who leaves it is told how to continue, if answers are kept in `file`. */
 export async function sayingHowToGoOn(system: System, file: string, act: () => Promise<void>): Promise<void> {
   try {
     await act();
   } catch (error) {
     if (!(error instanceof CancelledError) || (await system.stat(file)) === undefined) throw error;
-    throw new CancelledError(error.message, "your answers are kept; go on with them: ober config");
+    throw new CancelledError(error.message, "your answers are kept; continue with: ober config");
   }
 }

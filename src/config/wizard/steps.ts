@@ -1,4 +1,4 @@
-/** What the wizard asks, section by section: its rows of the table of keys, and the questions about lists. Pure but for the prompts. */
+/** The wizard's questions, section by section: from the table of keys, and about lists. Pure except for the prompts. */
 import type { ConfigProblem } from "../../errors.ts";
 import type { Judge, Prompts } from "../../ui/prompt.ts";
 import { isMapping, type Row } from "../keys/kinds.ts";
@@ -18,34 +18,34 @@ import {
   vipsOf,
 } from "./draft.ts";
 
-/** Everything that the answers so far have made. */
+/** The state that the answers so far have led to. */
 export type State = {
   readonly draft: Draft;
   readonly secrets: SecretChanges;
-  /** There was no file: every answer is written. Else what a person leaves as it is stays out of the file, and so follows a later default. */
+  /** There was no file, so every answer is written. Otherwise an unchanged default stays out of the file and follows later defaults. */
   readonly fresh: boolean;
-  /** Groups from this one on are new, and fresh. */
+  /** Groups from this index on are new. */
   readonly newFrom: number;
-  /** Another group was asked for. */
+  /** The person asked for another group. */
   readonly adding: boolean;
 };
 
 export type Asker = {
   readonly prompts: Prompts;
   readonly problemsOf: (draft: Draft) => readonly ConfigProblem[];
-  /** Whether there is a password of the BGP sessions already. */
+  /** Whether the BGP sessions already have a password. */
   readonly hasPassword: boolean;
 };
 
-/** One question. `stay`: what it has changed decides which question stands in its place now. */
+/** One question. `stay`: its answer has changed which question belongs at this index. */
 export type Step = (state: State, asker: Asker) => Promise<{ readonly state: State; readonly stay?: boolean }>;
 
 export type Section = {
   readonly id: "mode" | "link" | "vips" | "backends" | "certs" | "other";
   readonly title: (draft: Draft) => string;
-  /** What the file says of it, in some words. */
+  /** The section's present values, in a few words. */
   readonly summary: (draft: Draft) => string;
-  /** The keys at the top of the file whose problems are solved here. */
+  /** The top-level keys whose problems this section solves. */
   readonly keys: readonly string[];
   readonly steps: (state: State) => readonly Step[];
 };
@@ -116,7 +116,7 @@ function shown(value: unknown): string {
 type Asked = Row & { readonly ask: Exclude<Row["ask"], false> };
 const isAsked = (row: Row): row is Asked => row.ask !== false;
 
-/** A question for each row of a section that has one. `draft` decides about those that belong to another answer. */
+/** A question for each row of a section that has one. Some depend on other answers in `draft`. */
 function rowSteps(belongs: (path: string) => boolean, draft: Draft = {}): readonly Step[] {
   return ROWS.filter(isAsked).flatMap((row) => {
     const place = row.path.split(".");
@@ -125,7 +125,7 @@ function rowSteps(belongs: (path: string) => boolean, draft: Draft = {}): readon
   });
 }
 
-/** Whether the other keys of the row's section are such that it is asked for. */
+/** Whether the other keys of the row's section call for this question. */
 function isWanted({ ask: { when = {} }, path }: Asked, draft: Draft, section: Place): boolean {
   return Object.entries(when).every(([key, wanted]) => {
     const sibling = ROWS.find((row) => row.path === path.replace(/[^.]*$/, key));
@@ -151,7 +151,7 @@ function askRow(
   };
 }
 
-/** A new cluster of names keeps its owners when nodes are renumbered; an old one keeps the owners that it has. */
+/** A new cluster that lists names keeps its owners when nodes are renumbered. An old cluster keeps its present owners. */
 function withOwners({ fresh }: State, draft: Draft): Draft {
   const peers = getAt(draft, ["keepalived", "peers"]);
   const named = Array.isArray(peers) && peers.some((peer) => /^[^:]*[A-Za-z]/.test(String(peer)));
@@ -190,19 +190,19 @@ function judgeAt(
   };
 }
 
-/** What stands in the prompt: what the file says, else the default. */
+/** The prefilled answer: the file's value, or the default. */
 function initialOf({ kind, ask, fallback, path, required }: Asked, draft: Draft, place: Place): string | boolean {
   const present = getAt(draft, place);
   if (kind.typed === "truth") return typeof present === "boolean" ? present : fallback === true;
   if (kind.choices !== undefined && kind.typed === "choice") {
     const offered = Object.keys(kind.choices).filter((word) => !ask.without?.includes(word));
-    // An older file says no more than that it is Route 53.
+    // An older file says only that it is Route 53.
     const told = path === "certs.acme_dns" ? acmeDns({ ...(draft["certs"] as object) }) : present;
     return offered.includes(String(told)) ? String(told) : (ask.initial ?? String(fallback));
   }
   if (Array.isArray(present)) return present.join(", ");
   if (present !== undefined && present !== null && !isMapping(present)) return String(present);
-  // 0 stands for an AS number that is not given.
+  // 0 means that no AS number is given.
   return required || fallback === 0 || Array.isArray(fallback) ? "" : String(fallback);
 }
 
@@ -220,12 +220,12 @@ const askVips: Step = async (state, { prompts, problemsOf }) => {
   return { state: answer === initial && !state.fresh ? state : { ...state, draft: withVips(answer) } };
 };
 
-/** The groups are asked about later; until then an entry that names a vanished one is no problem. */
+/** Drops the group of each VIP: groups are asked about later, so a name that no longer exists is not a problem yet. */
 function withoutGroups(draft: Draft): Draft {
   return { ...draft, backends: [] };
 }
 
-/** Name and rows of each group, and whether there is another. */
+/** For each group its name and its rows, then whether there is another. */
 function groupSteps({ draft, fresh, newFrom, adding }: State): readonly Step[] {
   const count = listAt(draft, "backends").length;
   const walked = Math.max(1, count) + (adding && count > 0 ? 1 : 0);
@@ -269,7 +269,7 @@ function askGroupName(index: number): Step {
   };
 }
 
-/** Where there is a choice, or a VIP names a group that is gone. */
+/** Asks for a VIP's group if there is a choice, or if the VIP names a group that is gone. */
 function vipGroupSteps(draft: Draft): readonly Step[] {
   const names = listAt(draft, "backends").map((group) => String(getAt(group, ["name"])));
   const [first = ""] = names;
@@ -290,20 +290,20 @@ function vipGroupSteps(draft: Draft): readonly Step[] {
         });
         if (backend === present) return { state };
         const changed = setAt(state.draft, ["vips", index], { ...vip, backend });
-        // With one group left there is nothing to ask any more.
+        // With one group left there is nothing more to ask.
         return { state: { ...state, draft: changed }, stay: names.length < 2 };
       },
     ];
   });
 }
 
-/** The password is not part of the file, and is never kept with the answers. */
+/** Asks for the BGP password, which is not part of the file and is never kept with the answers. */
 export const askPassword: Step = async (state, { prompts, hasPassword }) => {
   const choice = await prompts.choose({
     message: "Password of the BGP sessions (TCP MD5), the same for all routers",
     options: hasPassword
       ? [
-          { value: "keep", label: "keep the present one" },
+          { value: "keep", label: "keep the current one" },
           { value: "set", label: "set a new one" },
           { value: "remove", label: "remove it" },
         ]

@@ -28,7 +28,7 @@ type Case = readonly [
   options?: { keyText?: () => string; mode?: number; at?: Date },
 ];
 
-const WRONG_ORDER = "the certificates in s3.pem stand in the wrong order: the server's own is not the first";
+const WRONG_ORDER = "the certificates in s3.pem are in the wrong order: the server's own is not first";
 const OTHERS = "the private key in s3.pem does not belong to its certificate";
 const DAMAGED_KEY = "the private key in s3.pem cannot be read: it is damaged";
 
@@ -40,23 +40,23 @@ const BROKEN: readonly Case[] = [
     () => "<!DOCTYPE html><html><body>Log in</body></html>\n",
     "s3.pem holds no certificate",
   ],
-  ["DER", () => pki("leaf.der"), "s3.pem is DER and not PEM"],
-  ["a key in DER", () => pki("key.der"), "s3.pem is DER and not PEM"],
-  ["PKCS#12", () => pki("leaf.p12"), "s3.pem is PKCS#12 (.p12, .pfx) and not PEM"],
+  ["DER", () => pki("leaf.der"), "s3.pem is DER, not PEM"],
+  ["a key in DER", () => pki("key.der"), "s3.pem is DER, not PEM"],
+  ["PKCS#12", () => pki("leaf.p12"), "s3.pem is PKCS#12 (.p12, .pfx), not PEM"],
   ["PKCS#7", () => pki("leaf.p7"), "s3.pem is PKCS#7"],
-  ["a Java keystore", () => "\uFFFD\uFFFD\uFFFD\uFFFD\0\0\0\x02", "s3.pem is binary and not PEM"],
-  ["UTF-16", () => `\uFFFD\uFFFD${[...good()].join("\0")}`, "s3.pem is written in UTF-16"],
+  ["a Java keystore", () => "\uFFFD\uFFFD\uFFFD\uFFFD\0\0\0\x02", "s3.pem is binary, not PEM"],
+  ["UTF-16", () => `\uFFFD\uFFFD${[...good()].join("\0")}`, "s3.pem is encoded as UTF-16"],
   [
     "a byte order mark twice",
     () => `\uFEFF\uFEFF${good()}`,
     "certificate 1 in s3.pem (line N) begins with a byte order mark",
   ],
-  ["line ends of an old Macintosh", () => reversed(good()), "s3.pem ends its lines as an old Macintosh did"],
-  ["line ends written out", () => good().replaceAll("\n", "\\n"), "s3.pem has its line ends written out as \\n"],
+  ["line ends of an old Macintosh", () => reversed(good()), "s3.pem has line ends of CR only"],
+  ["line ends written out", () => good().replaceAll("\n", "\\n"), "s3.pem has its line ends written as \\n"],
   [
     "no newline between two blocks",
     () => pki("leaf.crt").trimEnd() + pki("leaf.key"),
-    "s3.pem: block 1 (CERTIFICATE) lacks the end of a line before its -----BEGIN: one file had none at its end",
+    "s3.pem: block 1 (CERTIFICATE) lacks a line end before its -----BEGIN: a file without one at its end was appended to",
   ],
   ["indented, from a YAML file", () => good().replace(/^/gm, "  "), "certificate 1 in s3.pem (line N) is indented"],
   ["quoted, from a mail", () => good().replace(/^/gm, "> "), "certificate 1 in s3.pem (line N) is indented"],
@@ -83,12 +83,12 @@ const BROKEN: readonly Case[] = [
   [
     "characters that are not base64",
     () => good().replace(/\nMII/, "\nM**"),
-    "s3.pem: block 1 (CERTIFICATE) holds characters that are not base64, or not all of them",
+    "s3.pem: block 1 (CERTIFICATE) holds characters that are not base64, or is incomplete",
   ],
   [
     "an ellipsis of a screen",
     () => good().replace(/\n.{20}/, "\n..."),
-    "s3.pem: block 1 (CERTIFICATE) holds characters that are not base64, or not all of them",
+    "s3.pem: block 1 (CERTIFICATE) holds characters that are not base64, or is incomplete",
   ],
   [
     "a block without content",
@@ -109,7 +109,7 @@ const BROKEN: readonly Case[] = [
   [
     "a request in place of the certificate",
     () => join("leaf.csr", "leaf.key"),
-    "s3.pem holds a request for a certificate and not the certificate",
+    "s3.pem holds a certificate request, not a certificate",
   ],
   ["a key alone", () => pki("leaf.key"), "s3.pem holds a private key without its certificate"],
   ["parameters alone", () => pki("params"), "s3.pem holds no certificate, but EC PARAMETERS"],
@@ -130,7 +130,7 @@ const BROKEN: readonly Case[] = [
   [
     "two keys, the foreign one first",
     () => join("leaf.crt", "other.key", "leaf.key"),
-    "s3.pem holds 2 private keys, and the first does not belong to the certificate",
+    "s3.pem holds 2 private keys, but the first does not belong to the certificate",
   ],
   [
     "an SSH key",
@@ -178,12 +178,12 @@ const INVALID: readonly Case[] = [
   [
     "a key of a type that few clients know",
     () => join("ed.crt", "middle.crt", "ed.key"),
-    "the key in s3.pem is of the type ed25519, which many S3 clients do not take",
+    "the key in s3.pem is of type ed25519, which many S3 clients do not accept",
   ],
   [
     "no names",
     () => join("nosan.crt", "middle.crt", "nosan.key"),
-    "the certificate in s3.pem has no subjectAltName, and clients ignore the common name",
+    "the certificate in s3.pem has no subjectAltName; clients ignore the common name",
   ],
   [
     "a client's certificate",
@@ -193,7 +193,7 @@ const INVALID: readonly Case[] = [
   [
     "a CA's certificate",
     () => join("authority.crt", "authority.key"),
-    "the certificate in s3.pem is a CA's and not a server's",
+    "the certificate in s3.pem is a CA's, not a server's",
   ],
   [
     "a signature with SHA-1",
@@ -203,17 +203,17 @@ const INVALID: readonly Case[] = [
   [
     "the root before the intermediate",
     () => join("leaf.crt", "root.crt", "middle.crt", "leaf.key"),
-    "the chain in s3.pem is in the wrong order: certificate 2 has not issued the one before it",
+    "the chain in s3.pem is in the wrong order: certificate 2 did not issue the one before it",
   ],
   [
     "a foreign chain",
     () => join("leaf.crt", "short.crt", "leaf.key"),
-    'certificate 2 in s3.pem ("short") has not issued the one before it: "middle" has',
+    'certificate 2 in s3.pem ("short") did not issue the one before it; its issuer is "middle"',
   ],
   [
     "the certificate twice",
     () => join("leaf.crt", "leaf.crt", "middle.crt", "leaf.key"),
-    "certificate 2 in s3.pem stands there twice",
+    "certificate 2 in s3.pem occurs twice",
   ],
 ];
 
@@ -232,12 +232,12 @@ const LOST: readonly Case[] = [
   [
     "a chain in OpenSSL's own form",
     () => join("leaf.crt", "leaf.trusted", "leaf.key"),
-    "certificate 2 (line N) is in OpenSSL's own form (TRUSTED CERTIFICATE), which is passed over in a chain",
+    "certificate 2 (line N) is a TRUSTED CERTIFICATE, OpenSSL's own form, which is ignored in a chain",
   ],
   [
     "a header in the chain",
     () => pki("leaf.crt") + pki("middle.crt").replace("\n", "\nNote: x\n") + pki("leaf.key"),
-    "certificate 2 (line N) has a header within (line N)",
+    "certificate 2 (line N) has a header inside (line N)",
   ],
 ];
 
@@ -245,7 +245,7 @@ const REMARKS: readonly Case[] = [
   [
     "a certificate without its chain",
     () => join("leaf.crt", "leaf.key"),
-    's3.pem holds the certificate without the chain: clients that do not know "middle" refuse it',
+    's3.pem holds the certificate without its chain: clients that do not know "middle" refuse it',
   ],
   ["one that ends soon", good, "the certificate in s3.pem expires in 9 days", { at: later(80.5) }],
   [
@@ -257,9 +257,9 @@ const REMARKS: readonly Case[] = [
   [
     "an RSA key that is slow",
     () => join("huge.crt", "middle.crt", "huge.key"),
-    "the RSA key in s3.pem has 4352 bits: each handshake costs much",
+    "the RSA key in s3.pem has 4352 bits: TLS handshakes will be slow",
   ],
-  ["a key twice", () => good() + pki("leaf.key"), "s3.pem holds 2 private keys; HAProxy takes number 1"],
+  ["a key twice", () => good() + pki("leaf.key"), "s3.pem holds 2 private keys; HAProxy uses number 1"],
   ["a key that everybody can read", good, "everybody can read the key in s3.pem", { mode: 0o644 }],
   ["a key that the group can change", good, "the group can change the key in s3.pem", { mode: 0o660 }],
 ];
@@ -323,7 +323,8 @@ describe("a PEM file", () => {
         ...one,
         message: withoutLines(one.message),
       }))[0];
-    const because = "certificate 2 (line N) has a blank line within (line N), which ends a header for OpenSSL";
+    const because =
+      "certificate 2 (line N) has a blank line inside (line N), which OpenSSL reads as the end of a header";
     expect(said()).toMatchObject({
       severity: "broken",
       message: `HAProxy 3.0 and newer refuse s3.pem, and 2.6 serves only 1 of the 2 certificates in s3.pem: ${because}`,
@@ -381,7 +382,7 @@ describe("a PEM file", () => {
   test("on a curve that clients do not take is invalid", () => {
     const { problems } = examine(["", () => join("koblitz.crt", "middle.crt", "koblitz.key"), ""]);
     expect(problems.map(({ severity, message }) => [severity, message])).toEqual([
-      ["invalid", "the key in s3.pem is on the curve secp256k1, which TLS clients do not take"],
+      ["invalid", "the key in s3.pem is on the curve secp256k1, which TLS clients do not accept"],
     ]);
   });
 });
@@ -435,7 +436,7 @@ describe("a place of certificates", () => {
     symlinkSync("round.pem", `${system.root}/etc/round.pem`);
     expect(await messages(system, DIRECTORY)).toEqual([
       "/etc/certs/README.txt holds no certificate",
-      "/etc/certs/gone.pem is a link to a file that is not there",
+      "/etc/certs/gone.pem is a link to a file that does not exist",
     ]);
     expect(readCertificates(system, "/etc/round.pem")).rejects.toThrow(
       "/etc/round.pem is a link that leads in a circle",

@@ -30,7 +30,7 @@ describe("a certificate is shown", () => {
     [
       "with what is wrong, and that HAProxy serves another one",
       lines({ names: [], served: false, problems: [{ severity: "broken", message: "it is broken", fix: "mend it" }] }),
-      "certificate /c/s3.pem valid for 59 days\n  it is broken\n  HAProxy serves another one from this file\n  HAProxy cannot start or reload until this file is mended or moved away",
+      "certificate /c/s3.pem valid for 59 days\n  it is broken\n  HAProxy serves another one from this file\n  HAProxy cannot start or reload until this file is repaired or moved away",
     ],
     ["that is not readable", lines({ names: [], notAfter: "", served: null }), "certificate /c/s3.pem not readable"],
     [

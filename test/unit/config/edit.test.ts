@@ -43,7 +43,7 @@ describe("a key", () => {
     ["bgp.local_as.x", "unknown key 'bgp.local_as.x' -> did you mean bgp.local_as?"],
     ["constructor", "unknown key 'constructor' -> `ober config get` lists the keys"],
     ["", "unknown key '' -> `ober config get` lists the keys"],
-    ["install_path", "install_path has no value: ober finds its own place"],
+    ["install_path", "install_path has no value: ober finds its own path"],
     ["x".repeat(100_000), `unknown key '${"x".repeat(100)}' -> \`ober config get\` lists the keys`],
   ])("that is not one is refused with what was meant: %p", (key, message) => {
     expect(() => findKey(key)).toThrow(UsageError);
@@ -145,7 +145,7 @@ describe("setting a key", () => {
   });
 
   test.each<[string, string, string]>([
-    ["stats_port", "80", "stats_port: must be another port: 80 is needed for S3, ACME, BGP or BFD"],
+    ["stats_port", "80", "stats_port: must not be 80: S3, ACME, BGP or BFD needs that port"],
     ["stats_port", "http", 'stats_port: must be a port (1-65535), not "http"'],
     ["bgp.bfd_enabled", "yes", 'bgp.bfd_enabled: must be true or false, not "yes"'],
     ["ha_mode", "vrrp", 'ha_mode: must be bgp or keepalived, not "vrrp"'],

@@ -87,7 +87,7 @@ test("a backend group cannot take the name of a section of haproxy.cfg", async (
   expect(sections.length).toBeGreaterThan(2);
   for (const name of sections) {
     expect(problems(backend({ name }))).toEqual([
-      `backends[0].name: "${name}" is the name of a section that ober writes itself: choose another`,
+      `backends[0].name: "${name}" is reserved for a section that ober writes: choose another name`,
     ]);
   }
 });
@@ -323,7 +323,7 @@ describe("a bad value", () => {
     [
       "hold time 0",
       bgp({ hold_time: 0 }),
-      "bgp.hold_time: must be at least 3 seconds: 0 would turn the detection of a dead node off",
+      "bgp.hold_time: must be at least 3 seconds: 0 would disable the detection of dead nodes",
     ],
     ["hold time 2", bgp({ hold_time: 2 }), "bgp.hold_time: must be a whole number of seconds (3-65535), not 2"],
     ["a word for a truth", bgp({ bfd_enabled: "yes" }), 'bgp.bfd_enabled: must be true or false, not "yes"'],
@@ -418,7 +418,7 @@ describe("a bad value", () => {
     [
       "a group name of ober's",
       backend({ name: "ober_stats" }),
-      'backends[0].name: "ober_stats" is the name of a section that ober writes itself: choose another',
+      'backends[0].name: "ober_stats" is reserved for a section that ober writes: choose another name',
     ],
     [
       "a group twice",
@@ -538,7 +538,7 @@ describe("a bad value", () => {
     [
       "a taken port",
       { ...LEAST, stats_port: 443 },
-      "stats_port: must be another port: 443 is needed for S3, ACME, BGP or BFD",
+      "stats_port: must not be 443: S3, ACME, BGP or BFD needs that port",
     ],
     ["a port out of range", { ...LEAST, stats_port: 65536 }, `stats_port: ${whole("a port", 1, 65535, 65536)}`],
     [
@@ -610,7 +610,7 @@ describe("a bad value", () => {
   test("makes a message that names the file and says what to do", () => {
     const parse = () => parseConfig({ ...LEAST, stats_port: 80 }, "/opt/ober/etc/ober.yaml");
     expect(parse).toThrow(
-      "/opt/ober/etc/ober.yaml has a problem:\n  stats_port: must be another port: 80 is needed for S3, ACME, BGP or BFD",
+      "/opt/ober/etc/ober.yaml has a problem:\n  stats_port: must not be 80: S3, ACME, BGP or BFD needs that port",
     );
   });
 

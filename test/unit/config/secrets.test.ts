@@ -45,7 +45,7 @@ describe("readSecrets", () => {
     const error = await readSecrets(system, {}, LOGIN).catch((error: unknown) => error as OberError);
     expect(error).toMatchObject({
       message: `${LOGIN} belongs to the user with the ID 65534, who can change it`,
-      hint: `check its content, then: chown 0 ${LOGIN}`,
+      hint: `check what it contains, then: chown 0 ${LOGIN}`,
     });
   });
 

@@ -34,15 +34,15 @@ describe("parseYaml", () => {
     ["a bomb of aliases", bomb, "line 1, column 9: anchors are not allowed: write the value out where it is used"],
     ["an alias of nothing", "a: *x", "line 1, column 4: aliases are not allowed: write the value out"],
     ["an anchor", "a: &x 1", "line 1, column 7: anchors are not allowed: write the value out where it is used"],
-    ["a tab", "bgp:\n\tlocal_as: 1", "line 2, column 1: the line is indented with a tab: write blanks"],
-    ["a second document", "a: 1\n---\nb: 2\n", "line 2, column 1: a second document begins here: write one only"],
+    ["a tab", "bgp:\n\tlocal_as: 1", "line 2, column 1: the line is indented with a tab: use blanks"],
+    ["a second document", "a: 1\n---\nb: 2\n", "line 2, column 1: a second document begins here: write only one"],
     ["a NUL byte", "a: 1\nb: x\0y", "line 2, column 5: must be UTF-8 text without NUL bytes"],
     ["Latin-1", Buffer.from("a: gr\xfcn", "latin1").toString("utf8"), "line 1, column 6: must be UTF-8 text"],
     ["UTF-16", Buffer.from("\ufeffa: 1", "utf16le").toString("utf8"), "line 1, column 1: must be UTF-8 text"],
     [
       "a foreign tag",
       "a: !!python/object:os.system x",
-      "line 1, column 4: tags are not allowed: write the value without it",
+      "line 1, column 4: tags are not allowed: write the value without the tag",
     ],
     [
       "a binary",

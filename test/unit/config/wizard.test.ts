@@ -142,18 +142,18 @@ stats_port: 8404
         "s3: RADOS gateways (host:port; host lists)",
         "s3: Path that a healthy gateway answers with 200",
         "s3: Check interval, milliseconds",
-        "s3: Requests that each gateway works on at a time (its rgw_max_concurrent_requests)",
-        "s3: Speak TLS to the gateways?",
+        "s3: Requests that each gateway handles at once (its rgw_max_concurrent_requests)",
+        "s3: Use TLS to the gateways?",
         "Another backend group?",
-        "Certificate: PEM file or directory (empty: this node's own place)",
+        "Certificate: PEM file or directory (empty: etc/certs of the installation)",
         "Get certificates by ACME (Let's Encrypt)?",
         "All ingress nodes, for the handover (may be empty)",
-        "Hand running connections over before a planned stop?",
+        "Hand over running connections before a planned stop?",
         "Days that the journal is kept",
         "Port of health, statistics and metrics",
-        "Most connections of clients on a node",
+        "Most client connections on a node",
         "Most connections of one client address (0: no limit, for clients behind one NAT)",
-        "Networks that may see statistics and metrics (empty: those that this node is in)",
+        "Networks that may see statistics and metrics (empty: those that this node is on)",
       ]
     `);
     expect((await edit(text, {})).text).toBe(text);
@@ -223,7 +223,7 @@ stats_port: 8404
     ["Addresses that", "", "10.0.0.100", "must have at least one address"],
     ["Name of the first", "", "hot", "is missing"],
     ["hot: RADOS", "rgw1", "rgw1:1", '"rgw1" has no port: write rgw1:7480'],
-    ["Port of", "443", "8404", "must be another port: 443 is needed for S3, ACME, BGP or BFD"],
+    ["Port of", "443", "8404", "must not be 443: S3, ACME, BGP or BFD needs that port"],
   ])("refuses at %j the answer %j until it is %j", async (question, bad, good, message) => {
     const { refused } = await edit(FILE, { [question]: [bad, good] });
     expect(refused).toEqual([message]);
@@ -232,7 +232,7 @@ stats_port: 8404
   test("asks about ACME only who wants it", async () => {
     const { text, asked } = await edit(FILE, {
       "Get certificates": true,
-      "How is the domain proved": "route53",
+      "How is the DNS record": "route53",
       Domain: ["not a domain", "*.s3.example.org"],
     });
     expect(parseConfig(parseYaml(text, "x"), "x").certs).toMatchObject({
@@ -246,7 +246,7 @@ stats_port: 8404
 
   test("asks whom to trust where the gateways speak TLS, and wants a name for addresses", async () => {
     const { text, asked, refused } = await edit(FILE.replaceAll(/rgw[^"]*:/g, "10.0.9.1:"), {
-      "hot: Speak TLS": true,
+      "hot: Use TLS": true,
       "hot: File with the CA": "/etc/ssl/ceph-ca.pem",
       "hot: Name in their": ["", "rgw.example.org"],
     });
@@ -325,7 +325,7 @@ stats_port: 8404
       "Backends: hot, cold",
       "Certificates: this node's own place",
       "Other: nodes, handover, statistics, limits, journal",
-      "nothing more: show what changes",
+      "done: show what changes",
     ]);
   });
 
@@ -375,7 +375,7 @@ stats_port: 8404
     const { text } = await edit(FILE, {
       "Name of the next": "",
       "Another backend": BACK,
-      "hot: Speak TLS": false,
+      "hot: Use TLS": false,
       "Backend group of 10.0.0.101": "hot",
     });
     expect(parseConfig(parseYaml(text, "x"), "x").backends.map(({ name }) => name)).toEqual(["hot"]);
@@ -426,10 +426,10 @@ describe("the wizard of a file", () => {
 
     const again = person({});
     expect((await askForFile({ ...asking, prompts: again.prompts })).text).toBe(FILE.replace("65001", "65002"));
-    expect(again.asked[0]).toMatch(/^Go on with your answers of \d+s ago\?$/);
+    expect(again.asked[0]).toMatch(/^Continue with your answers from \d+s ago\?$/);
     expect(again.asked[1]).toBe("AS number of the routers");
 
-    const anew = person({ "Go on": false, "What do you": "done" });
+    const anew = person({ Continue: false, "What do you": "done" });
     expect((await askForFile({ ...asking, prompts: anew.prompts })).text).toBe(FILE);
   });
 
@@ -458,9 +458,12 @@ describe("the wizard of a file", () => {
     };
     const kept = { version: 1 as const, at: "2026-01-01T00:00:00Z", before: "a: 1\n", progress };
     const now = Date.parse("2026-01-01T00:05:00Z");
-    expect(keptQuestion(kept, "a: 1\n", now)).toEqual({ message: "Go on with your answers of 5m ago?", initial: true });
+    expect(keptQuestion(kept, "a: 1\n", now)).toEqual({
+      message: "Continue with your answers from 5m ago?",
+      initial: true,
+    });
     expect(keptQuestion(kept, "a: 2\n", now)).toEqual({
-      message: "ober.yaml has changed since your answers of 5m ago. Go on with them and undo that?",
+      message: "ober.yaml has changed since your answers from 5m ago. Continue with them and overwrite that change?",
       initial: false,
     });
   });

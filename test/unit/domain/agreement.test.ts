@@ -19,18 +19,18 @@ test.each<readonly [string, Partial<ClusterWord>, string, boolean]>([
   [
     "takes itself for another address",
     { address: "192.168.1.12", members: ["192.168.1.11", "192.168.1.12"] },
-    "it is 10.0.0.12 here, and takes itself for 192.168.1.12",
+    "this node knows it as 10.0.0.12, but it calls itself 192.168.1.12",
     true,
   ],
   [
     "takes this node for another of its addresses",
     { members: ["10.0.0.12", "192.168.1.11"] },
-    "it takes this node for 192.168.1.11, and here it is 10.0.0.11",
+    "it knows this node as 192.168.1.11, but this node calls itself 10.0.0.11",
     true,
   ],
   ["does not know this node yet", { members: ["10.0.0.12"] }, "it does not count 10.0.0.11", false],
   ["knows a new one", { members: ["10.0.0.11", "10.0.0.12", "10.0.0.13"] }, "it counts 10.0.0.13 too", false],
-  ["has other owners", { owners: "bb" }, "it gives the VIPs to other owners", false],
+  ["has other owners", { owners: "bb" }, "it assigns the VIPs to other owners", false],
 ])("a node that %s", (_, said, text, confused) => {
   expect(of(said)).toEqual([[text, confused]]);
 });

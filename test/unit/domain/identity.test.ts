@@ -70,32 +70,32 @@ describe("in keepalived mode", () => {
     [
       "peers in another network than the interface's",
       { listed: peers("10.0.0.11", "10.0.0.12"), interface: "eth1" },
-      "keepalived.peers: 10.0.0.12 is not on the segment of this machine, which is 192.168.1.11/24 on eth1 (keepalived.interface)",
+      "keepalived.peers: 10.0.0.12 is not on this machine's segment: it has 192.168.1.11/24 on eth1 (keepalived.interface)",
     ],
     [
       "VIPs of another interface than the one that the nodes meet on",
       { listed: peers("10.0.0.11", "10.0.0.12") },
-      "VIP 192.168.1.100 is in the network of eth1 (192.168.1.0/24), and the nodes meet on eth0 (10.0.0.11)",
+      "VIP 192.168.1.100 is in the network of eth1 (192.168.1.0/24), but the nodes meet on eth0 (10.0.0.11)",
     ],
     [
       "two networks and VIPs in neither",
       { resolved: both, vips: ["172.16.0.1"] },
-      "this node may be 10.0.0.11 on eth0 or 192.168.1.11 on eth1: nothing tells which the other nodes take",
+      "this node's own address is ambiguous: 10.0.0.11 on eth0 or 192.168.1.11 on eth1",
     ],
     [
       "a name with two addresses in one network",
       { resolved: { ...both, n2: ["192.168.1.12", "192.168.1.13"] } },
-      "keepalived.peers: n2 may be 192.168.1.12 or 192.168.1.13, all in this node's network 192.168.1.0/24: nothing tells which it is",
+      "keepalived.peers: n2 is ambiguous: 192.168.1.12 or 192.168.1.13, all in this node's network 192.168.1.0/24",
     ],
     [
       "itself with two addresses in one network, and listed by neither",
       { listed: peers("192.168.1.12"), local: [on("eth1", "192.168.1.11"), on("eth1", "192.168.1.19")] },
-      "this node may be 192.168.1.11 on eth1 or 192.168.1.19 on eth1: nothing tells which the other nodes take",
+      "this node's own address is ambiguous: 192.168.1.11 on eth1 or 192.168.1.19 on eth1",
     ],
     [
       "itself not listed, with VIPs in another network than the one that fits",
       { listed: peers("10.0.0.12"), vips: ["172.16.0.1"] },
-      "this node may be 10.0.0.11 on eth0 or 192.168.1.11 on eth1: nothing tells which the other nodes take",
+      "this node's own address is ambiguous: 10.0.0.11 on eth0 or 192.168.1.11 on eth1",
     ],
     [
       "a peer with an IPv6 address only",
@@ -105,17 +105,17 @@ describe("in keepalived mode", () => {
     [
       "a hosts file copied from another node",
       { resolved: { ...both, n2: ["127.0.1.1"] } },
-      "keepalived.peers: n2 is 127.0.1.1 here, which is every machine's own, and this machine is not n2",
+      "keepalived.peers: n2 is the loopback address 127.0.1.1 here, but this machine is not n2",
     ],
     [
       "its own name at another machine's address",
       { resolved: { ...both, n1: ["192.168.1.99"] } },
-      "keepalived.peers: n1 is this machine's name, and it has none of the addresses of that name: 192.168.1.99",
+      "keepalived.peers: n1 is this machine's name, but the machine has none of its addresses: 192.168.1.99",
     ],
     [
       "a name of several machines",
       { listed: peers("all"), resolved: { all: ["192.168.1.11", "192.168.1.12"] } },
-      "keepalived.peers: all has addresses of this machine and of another: 192.168.1.11 and 192.168.1.12",
+      "keepalived.peers: all has addresses of this machine (192.168.1.11) and of another (192.168.1.12)",
     ],
     [
       "a VIP that is the machine's own address",
@@ -130,7 +130,7 @@ describe("in keepalived mode", () => {
     [
       "another address of it in `nodes`",
       { listed: [...peers("192.168.1.11", "192.168.1.12"), ...nodes("10.0.0.11")] },
-      "nodes: 10.0.0.11 is this machine, which is 192.168.1.11 for the other nodes",
+      "nodes: 10.0.0.11 is this machine, but the other nodes know it as 192.168.1.11",
     ],
   ])("refused: %s", (_, given, message) => {
     expect(() => identify({ ...n1, ...given })).toThrow(message);
@@ -167,7 +167,7 @@ describe("in BGP mode", () => {
   test("refused: two addresses, and sessions start from a third", () => {
     const away = { address: "172.16.0.1", interface: "eth2" };
     expect(() => identify({ ...node, resolved: both, source: away })).toThrow(
-      "nodes: n1 may be 10.0.0.11 or 192.168.1.11: nothing tells which the other nodes take",
+      "nodes: n1 is ambiguous: 10.0.0.11 or 192.168.1.11",
     );
   });
 });

@@ -24,7 +24,7 @@ describe("an interface name", () => {
     "is never %j",
     (name) => {
       expect(INTERFACE_NAME.test(name)).toBe(false);
-      expect(() => requireInterfaceName(name)).toThrow("is not one that ober takes");
+      expect(() => requireInterfaceName(name)).toThrow("ober does not accept the interface name");
     },
   );
 

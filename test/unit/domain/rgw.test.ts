@@ -33,7 +33,7 @@ test("who has taken an RGW out is said", () => {
   ].map((row) => rgwState(row).reason);
   expect(reasons).toEqual([
     "taken out by its own file (rgw_healthcheck_disabling_path)",
-    "taken out by hand, at HAProxy's socket",
+    "taken out by hand on HAProxy's socket",
     "Layer4 connection problem: refused",
     "at its limit of requests (rgw_max_concurrent_requests), its check answers 498",
   ]);

@@ -86,7 +86,7 @@ test("names files as HAProxy reads names", () => {
 
 test.each([
   [SAID, "unable to load certificate from file '/c/1.pem': bad end line"],
-  ["Enter PEM pass phrase:\n", "it does not say why"],
+  ["Enter PEM pass phrase:\n", "it gives no reason"],
 ])("keeps what HAProxy says of the file", (said, words) => {
   expect(wordsOf(said)).toBe(words);
 });

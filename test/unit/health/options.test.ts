@@ -100,7 +100,7 @@ describe("refuses", () => {
     ["10.0.0.1 --url http://u:p@127.0.0.1/", "'http://u:p@127.0.0.1/' is not a URL that can be checked"],
     ["10.0.0.1 --onse", "--onse needs a value"],
     ["10.0.0.1 --frob x", "unknown flag --frob"],
-    ["--once 10.0.0.1", "`--once` checks this node and takes no VIP"],
+    ["--once 10.0.0.1", "`--once` checks this node and does not take a VIP"],
   ])("%p", (line, problem) => {
     // Not `read`: these words must stay as they are, line breaks and all.
     expect(readOptions(line.split(/ +/).filter(Boolean), "/opt/ober/bin/ober")).toMatchObject({ problem });

@@ -75,7 +75,7 @@ describe("a node that has lost var", () => {
     expect(remarks).toEqual([
       "/opt/ober/var/journal.json is lost, and was made again from what is here; no longer known: what bootstrap changed on this machine, and how it was before",
       "/opt/ober/var/generations is lost, and was made again from what is here; no longer known: a configuration that was applied",
-      "/opt/ober/var/owned.json is lost, and was made again from what is here; no longer known: which files are ober's, and what stood in their places before",
+      "/opt/ober/var/owned.json is lost, and was made again from what is here; no longer known: which files are ober's, and which files they replaced",
       expect.stringContaining("`ober uninstall` will leave the packages"),
     ]);
     expect(await recordTroubles(here.system, here.paths)).toEqual([]);
@@ -168,7 +168,7 @@ describe("a record alone that is", () => {
     using here = await node();
     here.put(here.paths.owned, "");
     expect(await mend(here.system, here.paths, here.steps(), by)).toEqual([
-      "/opt/ober/var/owned.json is damaged, and was made again from what is here; no longer known: which files are ober's, and what stood in their places before",
+      "/opt/ober/var/owned.json is damaged, and was made again from what is here; no longer known: which files are ober's, and which files they replaced",
     ]);
     expect(Object.keys(await readOwned(here.system, here.paths))).toContain(here.paths.haproxyConfig);
     expect(await here.system.list(here.paths.var)).toContain("owned.json.damaged");
@@ -197,7 +197,7 @@ describe("a record alone that is", () => {
     using here = await node();
     here.put(here.paths.owned, '{"version":2,"files":[]}');
     await expect(recordsToMend(here.system, here.paths, here.steps())).rejects.toMatchObject({
-      message: "/opt/ober/var/owned.json was written by a newer ober: its version is 2, and this ober reads 1",
+      message: "/opt/ober/var/owned.json was written by a newer ober: its version is 2, this ober reads 1",
       hint: expect.stringContaining("ober upgrade --rollback"),
     });
     expect(here.text(here.paths.owned)).toBe('{"version":2,"files":[]}');

@@ -475,7 +475,7 @@ describe("HAProxy's vendor", () => {
     [
       "whose key is no key",
       (here) => Object.assign(here.vendor, { "/HAPROXY-key-community.asc": "<html>" }),
-      /holds no OpenPGP key/,
+      /does not hold an OpenPGP key/,
       false,
     ],
   ])("%s is refused, and nothing of it is kept", async (what, prepare, said) => {

@@ -52,8 +52,8 @@ describe("the history", () => {
 });
 
 test.each([
-  [{ state: "MASTER", priority: 90 }, "no node with a priority above 90 is heard"],
-  [{ state: "BACKUP", priority: 100 }, "priority 100: a node with a higher one has it"],
+  [{ state: "MASTER", priority: 90 }, "no adverts from a node with a priority above 90"],
+  [{ state: "BACKUP", priority: 100 }, "priority 100: a node with a higher priority holds it"],
   [{ state: "BACKUP", priority: 50, trouble: "HAProxy answers 503" }, "HAProxy answers 503"],
   [{ state: "BACKUP", priority: 50, drained: "drained by ann", trouble: "x" }, "drained by ann"],
   [{ state: "FAULT", priority: 0, trouble: "no answer within 500 ms" }, "no answer within 500 ms"],
@@ -75,6 +75,6 @@ test("a command and its outcome are one line; a session names its router", () =>
   expect(lines.slice(1).map((line) => line.slice(line.indexOf(" ", 11) + 1))).toEqual([
     "ann ober start: done in 3 s",
     "10.0.0.1 BGP up: established",
-    "ann ober stop: begun, and no outcome on record",
+    "ann ober stop: started; no outcome recorded",
   ]);
 });

@@ -35,8 +35,8 @@ describe.each(NAMES)("%s", (name) => {
     ["blank", " \n", "is damaged: it is empty"],
     ["cut off", sample.slice(0, -2), "is damaged: it is not JSON"],
     ["binary", "\u0000\u0001\ufffd{", "is damaged: it is not JSON"],
-    ["another document", '"x"', "is damaged: it is not what ober writes there"],
-    ["null", "null", "is damaged: it is not what ober writes there"],
+    ["another document", '"x"', "is damaged: it does not have the form that ober writes"],
+    ["null", "null", "is damaged: it does not have the form that ober writes"],
   ])("that is %s is an error that names the file and says what to type", (_, content, message) => {
     expect(parseOwn(name, content)).toBeUndefined();
     const error = errorOf(() => readOwn(name, content, paths));
@@ -49,7 +49,7 @@ describe.each(NAMES)("%s", (name) => {
     const newer = JSON.stringify({ version: OWN_FILES[name].version + 1, whatever: [] });
     expect(parseOwn(name, newer)).toBeUndefined();
     const error = errorOf(() => readOwn(name, newer, paths));
-    expect(error.message).toContain("was written by a newer ober: its version is 2, and this ober reads 1");
+    expect(error.message).toContain("was written by a newer ober: its version is 2, this ober reads 1");
     expect(error.hint).toContain("ober upgrade --rollback");
   });
 });

@@ -26,7 +26,7 @@ test("a script whose interpreter is gone is an error that names it, with what to
     const error = await runProcess([script]).catch((reason) => reason);
     expect(error).toBeInstanceOf(OberError);
     expect(error).toMatchObject({
-      message: `${script} has lost its interpreter`,
+      message: `${script} has no interpreter`,
       hint: expect.stringContaining("head -1"),
     });
   } finally {

@@ -52,7 +52,9 @@ describe("AWS credentials come from", () => {
       "there are no AWS credentials for Route 53: no profile dns in /root/.aws or /home/ann/.aws",
     );
     const role = { "/root/.aws/config": "[profile dns]\nrole_arn = arn:aws:iam::1:role/x\nsource_profile = default\n" };
-    expect(find(role, { profile: "dns" })).rejects.toThrow("the AWS profile dns has role_arn, which ober does not use");
+    expect(find(role, { profile: "dns" })).rejects.toThrow(
+      "the AWS profile dns has role_arn, which ober does not support",
+    );
   });
 });
 
