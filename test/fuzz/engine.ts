@@ -27,6 +27,8 @@ export type Limits = {
   readonly inputs: number;
   /** `performance.now()` at which the run ends, however many inputs there were. */
   readonly until?: number;
+  /** It also ends at so many findings. */
+  readonly findings?: number;
 };
 
 /** A generator of numbers in [0, 1) that depends on its seed alone (mulberry32). */
@@ -136,13 +138,13 @@ const QUADRATIC = 10;
 /** What is quicker is not measured: its clock would be. */
 const MEASURABLE_MS = 40;
 
-/** Gives the parser as many texts as the limits say. Ends at the first ten findings. */
-export function fuzz(parser: Parser, { seed, inputs, until = Number.POSITIVE_INFINITY }: Limits): Run {
+/** Gives the parser as many texts as the limits say. */
+export function fuzz(parser: Parser, { seed, inputs, until = Number.POSITIVE_INFINITY, findings = 10 }: Limits): Run {
   const { name, parse, seeds } = parser;
   const random = randomFrom(seed);
   const found: Found[] = [];
   let [done, longestMs] = [0, 0];
-  for (; done < inputs && found.length < 10; done++) {
+  for (; done < inputs && found.length < findings; done++) {
     if (done % 64 === 0 && performance.now() > until) break;
     const text = done < seeds.length ? (seeds[done] as string) : mutated(random, seeds);
     const { ms, value, error } = timed(parse, text);

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { filesUnder } from "../../src/system/files.ts";
 import type { Clock, RunResult, System } from "../../src/system/system.ts";
+import { DIRECT } from "./direct-files.ts";
 
 /** What a scripted program does: its output, or the whole result. Throw to be a program that is missing. */
 export type Script = (argv: readonly string[], input: string | undefined) => string | RunResult;
@@ -28,7 +29,7 @@ export function temporarySystem(script?: Script): TemporarySystem {
   const root = mkdtempSync(join(MEMORY, "ober-test-"));
   const calls: (readonly string[])[] = [];
   return {
-    ...filesUnder(root),
+    ...filesUnder(root, DIRECT),
     calls,
     clock: passingClock(),
     async run(argv, options) {
