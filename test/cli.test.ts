@@ -196,11 +196,13 @@ describe("the command line", () => {
     expect(await oberHere(args)).toMatchObject({ code, stderr });
   });
 
-  test("is the same in a process of its own", async () => {
-    for (const args of [[], ["--version", "--json"], ["health", "-qv"], ["--json", "constructor"]]) {
+  test.each(["--version --json", "health -qv", "--json constructor"])(
+    "is the same in a process of its own: %s",
+    async (words) => {
+      const args = words.split(" ");
       expect(await ober(args)).toEqual(await oberHere(args));
-    }
-  });
+    },
+  );
 
   test("shows the commands and fails when it is called without any", async () => {
     const result = await oberHere([]);

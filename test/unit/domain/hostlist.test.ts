@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { expandHostList, expandPieces } from "../../../src/domain/hostlist.ts";
 import { OberError } from "../../../src/errors.ts";
+import { stopwatch } from "../../helpers/stopwatch.ts";
 
 describe("expandHostList", () => {
   test.each<[string | string[], string[]]>([
@@ -105,13 +106,13 @@ describe("expandHostList", () => {
   });
 
   test("refuses a megabyte of commas and of brackets at once", () => {
-    const started = performance.now();
+    const worked = stopwatch();
     expect(() => expandHostList("a,".repeat(500_000))).toThrow("more than 65536 names");
     expect(() => expandHostList(`n[${"1,".repeat(500_000)}1]`)).toThrow("too long for one piece of a list");
     expect(() => expandHostList(`n${"[1-2]".repeat(200_000)}`)).toThrow("too long for one piece of a list");
     expect(() => expandHostList(`n[${"1,".repeat(100_000)}1]`)).toThrow("more than 65536 names");
     expect(() => expandHostList("[".repeat(1_000_000))).toThrow("do not match");
-    expect(performance.now() - started).toBeLessThan(3000);
+    expect(worked()).toBeLessThan(3000);
   });
 });
 
