@@ -5,6 +5,7 @@ import { UsageError } from "../errors.ts";
 import { applyText, forceArgs } from "../node/apply.ts";
 import { currentConfig, type Node, thisNodeAsRoot } from "../node/node.ts";
 import { withLock } from "../system/lock.ts";
+import { showApplied } from "../ui/applied.ts";
 import { type Output, output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
 import { changeArgs, dryRunArgs, globalArgs, yesArgs } from "../ui/shared-args.ts";
@@ -31,8 +32,8 @@ export default defineCommand({
     const { dryRun, force, waitTurn } = args;
     if (!dryRun && !args.yes) await askAboutDrift(node, out);
     // The edit of ober.yaml was the question and the answer: `apply` asks nothing more.
-    const options = { source: node.paths.config, command: "apply", dryRun, force, waitTurn, confirmMinutes, yes: true };
-    await applyText(node, out, { text, madeFrom: text, ...options });
+    const options = { source: node.paths.config, command: "apply", dryRun, force, waitTurn, confirmMinutes };
+    await showApplied(out, await applyText(node, out, { text, madeFrom: text, ...options }));
   },
 });
 

@@ -13,7 +13,7 @@ import { age } from "../domain/age.ts";
 import { several } from "../domain/foreign.ts";
 import { EVERY_VIP } from "../domain/serves.ts";
 import { OberError, orUndefined } from "../errors.ts";
-import type { Output } from "../ui/output.ts";
+import type { Style } from "../ui/output.ts";
 import { table } from "../ui/table.ts";
 import { isRoot, type Node } from "./node.ts";
 import { lookAt, type Unanswered, unansweredText } from "./sight.ts";
@@ -74,7 +74,7 @@ export const isClusterWell = ({ nodes, unanswered, unserved }: ClusterStatus): b
 
 export function clusterText(
   { nodes, unserved, drift, unanswered, instead }: ClusterStatus,
-  { style }: Pick<Output, "style">,
+  { style }: { readonly style: Style },
   now: Date,
 ): string {
   const groups = [...new Set(nodes.flatMap(({ backends }) => backends.map(({ name }) => name)))];
@@ -128,10 +128,10 @@ export function clusterText(
 /** Longer lists are shown as a number. */
 const NAMED = 4;
 
-const line = (sign: string, text: string, fix: string | undefined, style: Output["style"]) =>
+const line = (sign: string, text: string, fix: string | undefined, style: Style) =>
   `${sign}  ${text}${fix === undefined ? "" : `\n    ${style.cyan("fix:")} ${fix}`}`;
 
-function stateWord({ answers, serves, announces, leaving }: PeerStatus, style: Output["style"]): string {
+function stateWord({ answers, serves, announces, leaving }: PeerStatus, style: Style): string {
   if (!answers) return style.red("no answer");
   if (leaving) return style.yellow("leaving");
   if (!serves) return style.red("cannot serve");

@@ -13,10 +13,10 @@ import { healthNow } from "../health/once.ts";
 import { setMapKey } from "../health/serves.ts";
 import { readDrainFlag } from "../system/drain-flag.ts";
 import { onInterrupt } from "../system/interrupts.ts";
-import type { Output } from "../ui/output.ts";
 import { gatherPlace } from "./facts.ts";
 import { bringsTraffic } from "./in-service.ts";
 import type { Node } from "./node.ts";
+import type { Teller } from "./teller.ts";
 
 export type TurnOptions = {
   /** What the operator typed, for the other nodes and for hints: "ober restart". */
@@ -63,7 +63,7 @@ const AWAY_MS = 60_000;
  */
 export async function inTurn<T>(
   node: Node,
-  out: Output,
+  teller: Teller,
   config: Config,
   options: TurnOptions,
   action: (served: boolean) => Promise<T>,
@@ -73,7 +73,7 @@ export async function inTurn<T>(
   const mark = createMark(node, options.command);
   const forget = onInterrupt(() => mark.down());
   try {
-    await takeTurn(node, out, { config, vips, options, mark });
+    await takeTurn(node, teller, { config, vips, options, mark });
     return await action(true);
   } finally {
     await mark.down();
@@ -135,7 +135,7 @@ function createMark({ system, paths }: Node, command: string) {
 
 async function takeTurn(
   node: Node,
-  out: Output,
+  teller: Teller,
   work: {
     readonly config: Config;
     readonly vips: readonly string[];
@@ -179,7 +179,7 @@ async function takeTurn(
     const patience = options.waitMs ?? PATIENCE_MS + (decision.kind === "hold" ? config.settle_time * 1000 : 0);
     if (now - (options.waitMs === undefined ? troubleSince : began) > patience)
       throw refusal(decision, because, options);
-    if (because !== told) out.progress(`waiting for the turn to leave: ${because}`);
+    if (because !== told) teller.progress(`waiting for the turn to leave: ${because}`);
     told = because;
     await Bun.sleep(POLL_MS);
   }

@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { dirname, resolve } from "node:path";
 import { validate } from "../change/validators.ts";
-import type { Documents } from "../documents.ts";
 import { RELEASE_KEY } from "../domain/build.ts";
 import { numberIn } from "../domain/foreign.ts";
 import { UNIT } from "../domain/units.ts";
@@ -12,11 +11,10 @@ import type { RenderedFile } from "../render/index.ts";
 import type { System } from "../system/system.ts";
 import { systemctl, unitState } from "../system/systemd.ts";
 import { MANUAL_MARK } from "../ui/man.ts";
-import type { Output } from "../ui/output.ts";
-import { confirmOrCancel } from "../ui/prompt.ts";
 import { changing } from "./changing.ts";
 import { gatherFacts } from "./facts.ts";
 import { currentConfig, type Node } from "./node.ts";
+import type { Teller } from "./teller.ts";
 import type { Versions } from "./versions.ts";
 
 /** Rendering and the parsers' answers take a second or two; this is for a machine under load. */
@@ -25,36 +23,37 @@ const PROOF_MS = 60_000;
 type SelfOptions = {
   readonly file: string;
   readonly turn: readonly string[];
-  readonly allowDowngrade: boolean;
+  /** Called before an older version is installed; throws to leave it. Undefined to install it unasked. */
+  readonly admitOlder?: ((present: Versions, older: Versions) => Promise<void>) | undefined;
   readonly unsigned: boolean;
 };
+
+/** What the executable was and is now; `order` is -1 for an older one, 1 for a newer one, 0 for the same or an unknown version. */
+export type Replaced = { readonly from: Versions; readonly to: Versions; readonly order: number };
 
 /**
  * Replaces the executable of this node by `file`, once that has shown its version, rendered the present configuration, and
  * the programs of this node have accepted every file. The one before is kept. Throws an OberError when the new one fails
  * at any of it; the old one is then in place and nothing has changed.
  */
-export async function upgradeSelf(node: Node, out: Output, options: SelfOptions): Promise<void> {
-  const { file, turn, allowDowngrade, unsigned } = options;
+export async function upgradeSelf(node: Node, teller: Teller, options: SelfOptions): Promise<Replaced> {
+  const { file, turn, admitOlder, unsigned } = options;
   const { system, paths } = node;
   await refuseOddFile(system, file);
   // Judged and installed are the same bytes: the copy's, which only root can change. Beside the present one, as /tmp may forbid to run programs.
   const candidate = paths.executableCandidate;
-  const { to, from } = await withCopy(system, file, candidate, async () => {
+  return withCopy(system, file, candidate, async () => {
     if (!unsigned) await refuseUnsigned(system, file, candidate);
-    out.progress("asking the new executable for its version");
+    teller.progress("asking the new executable for its version");
     const to = await versionOf(node, candidate, file);
     const from = await versionOf(node, paths.executable);
-    await admitDowngrade(from, to, allowDowngrade);
-    out.progress("having it render the present configuration");
+    const order = orderOf(from, to);
+    if (order < 0) await admitOlder?.(from, to);
+    teller.progress("having it render the present configuration");
     await prove(node, candidate, file);
-    await replace(node, out, { candidate, turn });
-    return { to, from };
+    await replace(node, teller, { candidate, turn });
+    return { from, to, order };
   });
-  await out.result(
-    { from: from.ober, to: to.ober, changed: true } satisfies Documents["upgrade --self"],
-    `ober ${describe(from)} is now ober ${describe(to)}${compared(from, to)}`,
-  );
 }
 
 async function refuseOddFile(system: System, file: string): Promise<void> {
@@ -86,39 +85,22 @@ async function withCopy<T>(system: System, file: string, copy: string, action: (
   }
 }
 
-/** -1: `to` is older, 1: newer, 0: the same, or not known. */
-function direction(from: Versions, to: Versions): number {
+function orderOf(from: Versions, to: Versions): number {
   const known = [from, to].every(({ ober }) => /^\d+\.\d+\.\d+/.test(ober));
   return known ? Bun.semver.order(to.ober, from.ober) : 0;
 }
 
-const compared = (from: Versions, to: Versions) =>
-  ["; it is older", "", "; it is newer"][direction(from, to) + 1] ?? "";
-
-async function admitDowngrade(from: Versions, to: Versions, allowed: boolean): Promise<void> {
-  if (direction(from, to) >= 0 || allowed) return;
-  await confirmOrCancel(`ober ${describe(to)} is older than ${describe(from)}. Install it?`, {
-    hint: `ober ${describe(to)} is older than ${describe(from)}: give --allow-downgrade to install it`,
-    initial: false,
-  });
-}
-
-/** Puts the executable back that `upgradeSelf` replaced; a second call changes them again. */
-export async function restoreSelf(node: Node, out: Output, turn: readonly string[]): Promise<void> {
+/** Puts back the executable that `upgradeSelf` replaced; a second call exchanges them again. */
+export async function restoreSelf(node: Node, teller: Teller, turn: readonly string[]): Promise<Replaced> {
   const { system, paths } = node;
   if ((await system.stat(paths.previousExecutable)) === undefined) {
     throw new OberError("there is no previous executable", { hint: "ober upgrade --self FILE" });
   }
   const [from, to] = [await versionOf(node, paths.executable), await versionOf(node, paths.previousExecutable)];
   const candidate = paths.executableCandidate;
-  await withCopy(system, paths.previousExecutable, candidate, () => replace(node, out, { candidate, turn }));
-  await out.result(
-    { from: from.ober, to: to.ober, changed: true } satisfies Documents["upgrade --self"],
-    `ober ${describe(from)} is now ober ${describe(to)} again`,
-  );
+  await withCopy(system, paths.previousExecutable, candidate, () => replace(node, teller, { candidate, turn }));
+  return { from, to, order: orderOf(from, to) };
 }
-
-const describe = ({ ober, commit }: Versions) => `${ober} (${commit})`;
 
 const NO_OBER = "give an executable made by `npm run build`, or of a release";
 /** Far more than an ober says of its version, or of the files that it has rendered. */
@@ -190,7 +172,7 @@ const APPLY_MS = 300_000;
  */
 async function replace(
   node: Node,
-  out: Output,
+  teller: Teller,
   { candidate, turn }: { readonly candidate: string; readonly turn: readonly string[] },
 ): Promise<void> {
   const { system, paths } = node;
@@ -205,7 +187,7 @@ async function replace(
   });
   try {
     if (isConfigured) {
-      out.progress("applying the configuration with it");
+      teller.progress("applying the configuration with it");
       await system.run([paths.executable, "apply", "--yes", ...turn], { timeoutMs: APPLY_MS, gentle: true });
     }
   } catch (error) {
