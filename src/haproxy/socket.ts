@@ -3,6 +3,7 @@ import { numberIn, withoutEscapes } from "../domain/foreign.ts";
 import { type RgwState, rgwState } from "../domain/rgw.ts";
 import { isUnused, MOST_SERVERS } from "../domain/server-state.ts";
 import { OberError, orUndefined } from "../errors.ts";
+import type { Clock } from "../system/system.ts";
 
 /**
  * Sends one command to HAProxy's runtime socket, or to its master's, and returns its answer. Throws an OberError when nobody listens there
@@ -64,12 +65,12 @@ const SETTLE_PAUSE_MS = 50;
  */
 export async function settledRows(
   read: () => Promise<readonly StatRow[]>,
-  pauseMs = SETTLE_PAUSE_MS,
+  clock: Clock,
 ): Promise<readonly StatRow[]> {
   const keyOf = (row: StatRow) => `${row["pxname"]}/${row["svname"]}`;
   let rows = await read();
   for (let reads = 1; reads < SETTLE_READS && rows.some(isHidden); reads++) {
-    await Bun.sleep(pauseMs);
+    await clock.sleep(SETTLE_PAUSE_MS);
     const later = new Map((await read()).map((row) => [keyOf(row), row]));
     rows = rows.map((row) => (isHidden(row) ? (later.get(keyOf(row)) ?? row) : row));
   }

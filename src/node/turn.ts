@@ -13,6 +13,7 @@ import { healthNow } from "../health/once.ts";
 import { setMapKey } from "../health/serves.ts";
 import { readDrainFlag } from "../system/drain-flag.ts";
 import { onInterrupt } from "../system/interrupts.ts";
+import type { Clock } from "../system/system.ts";
 import { gatherPlace } from "./facts.ts";
 import { bringsTraffic } from "./in-service.ts";
 import type { Node } from "./node.ts";
@@ -149,11 +150,12 @@ async function takeTurn(
   // Also where nobody is asked: the others must not leave at the same time.
   if (options.force) return void (await mark.up("leaves", id));
   const others = clusterMembers(config, { hostname: hostname(), ...place }).filter(({ own }) => !own);
-  const memory = createMemory();
+  const { clock } = node.system;
+  const memory = createMemory(clock);
   const ask = async () =>
     memory.of(await Promise.all(others.map((other) => askTurn(other, config.stats_port, ASK_MS))));
   const wish = { id, vips, settleSeconds: config.settle_time };
-  const began = performance.now();
+  const began = clock.now();
   let troubleSince = began;
   let last = "";
   let told = "";
@@ -162,17 +164,17 @@ async function takeTurn(
     const ahead = decide({ ...wish, vips: [] }, await ask());
     let decision: Decision = ahead;
     if (ahead.kind !== "yield") {
-      const beganAt = performance.now();
+      const beganAt = clock.now();
       const isUp = await mark.up("asks", id);
       decision = isUp
         ? decide(wish, await ask())
         : { kind: "hold", because: "HAProxy of this node does not take the mark" };
       // A process that was stopped in between has lost its turn without knowing: its mark no longer counts.
       const goes = decision.kind === "go" && (await mark.up("leaves", id));
-      if (goes && performance.now() - beganAt < MARK_FRESH_MS) return;
+      if (goes && clock.now() - beganAt < MARK_FRESH_MS) return;
     }
     if (decision.kind !== "hold" && decision.kind !== "go") await mark.down();
-    const now = performance.now();
+    const now = clock.now();
     const because = "because" in decision ? decision.because : "";
     if (decision.kind !== last) troubleSince = now;
     last = decision.kind;
@@ -181,16 +183,16 @@ async function takeTurn(
       throw refusal(decision, because, options);
     if (because !== told) teller.progress(`waiting for the turn to leave: ${because}`);
     told = because;
-    await Bun.sleep(POLL_MS);
+    await clock.sleep(POLL_MS);
   }
 }
 
 /** Peers that were seen leaving, and are neither back nor known to stay away: whoever restarts is silent for a moment. */
-function createMemory() {
+function createMemory(clock: Clock) {
   const leaving = new Map<string, { readonly turn: Turn; readonly at: number }>();
   return {
     of(words: readonly PeerWord[]): readonly PeerWord[] {
-      const now = performance.now();
+      const now = clock.now();
       return words.map((word) => {
         const { node, said } = word;
         if (said?.turn?.phase === "leaves") leaving.set(node, { turn: said.turn, at: now });

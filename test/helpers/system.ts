@@ -14,7 +14,7 @@ export type TemporarySystem = System & Disposable & { readonly calls: readonly (
 const MEMORY = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 
 /** Time passes only where it is waited for, and then at once. */
-function passingClock(): Clock {
+export function passingClock(): Clock {
   let now = 0;
   return {
     now: () => now,
