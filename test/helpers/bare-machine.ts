@@ -23,8 +23,7 @@ import { NO_CHOICE } from "../../src/packages/choice.ts";
 import type { RunOptions, RunResult, System } from "../../src/system/system.ts";
 import { MANUAL_MARK } from "../../src/ui/man.ts";
 import { cutAfter, FILE_CHANGES, temporarySystem } from "./system.ts";
-
-type Unit = { load: string; active: string; enabled: string };
+import { systemctlOn, type Unit, type Units } from "./systemctl.ts";
 
 /** What the distribution's repository has: version, the account that it makes, the unit that it brings. */
 const REPOSITORY: Readonly<Record<string, { version: string; account?: string; unit?: string }>> = {
@@ -93,33 +92,21 @@ export async function machine(given: Partial<InstallContext> = {}) {
     if (unit && unit.load !== "masked" && unit.active === "inactive" && unit.enabled !== "enabled") units.delete(name);
   };
 
-  function systemctl(words: readonly string[]): RunResult {
-    const [verb = "", ...rest] = words;
-    const names = rest.filter((word) => !word.startsWith("-"));
-    if (verb === "show") {
-      return said(
-        names
-          .map((name) => {
-            const { load, active, enabled } = unitOf(name);
-            forget(name);
-            return `Id=${name}\nLoadState=${load}\nActiveState=${active}\nSubState=x\nUnitFileState=${enabled}\nMainPID=0\nNRestarts=0\nResult=success\n`;
-          })
-          .join("\n"),
-      );
-    }
-    for (const name of names) {
+  const systemd: Units = {
+    look(name) {
       const unit = unitOf(name);
-      if (verb === "disable")
-        Object.assign(unit, { enabled: "disabled", active: rest.includes("--now") ? "inactive" : unit.active });
-      if (verb === "mask") Object.assign(unit, { load: "masked", enabled: "masked" });
-      if (verb === "unmask") units.delete(name);
-      if (verb === "enable") unit.enabled = "enabled";
-      if (verb === "start") unit.active = "active";
-      if (verb === "stop") unit.active = "inactive";
       forget(name);
-    }
-    return said("");
-  }
+      return unit;
+    },
+    keep(name, unit) {
+      units.set(name, unit);
+      forget(name);
+    },
+    unmask(name) {
+      units.delete(name);
+      forget(name);
+    },
+  };
 
   const lines = (path: string) => text(path).split("\n").filter(Boolean);
   function install(names: readonly string[]): void {
@@ -167,7 +154,7 @@ export async function machine(given: Partial<InstallContext> = {}) {
       case "/bin/sh":
         return said("", [programs, packages, begun].some((all) => all.has(words.at(-1) ?? "")) ? 0 : 1);
       case "systemctl":
-        return systemctl(words);
+        return said(systemctlOn(systemd, words));
       case "sha256sum":
         return said(
           `${createHash("sha256")
