@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { OberError } from "../../src/errors.ts";
 import { filesUnder } from "../../src/system/files.ts";
 import type { Clock, RunResult, System } from "../../src/system/system.ts";
 import { DIRECT } from "./direct-files.ts";
@@ -35,8 +36,10 @@ export function temporarySystem(script?: Script): TemporarySystem {
     async run(argv, options) {
       calls.push(argv);
       if (script === undefined) throw new Error(`a test runs ${argv.join(" ")} but scripts no program`);
-      const result = script(argv, options?.input);
-      return typeof result === "string" ? { code: 0, stdout: result, stderr: "" } : result;
+      const said = script(argv, options?.input);
+      const result = typeof said === "string" ? { code: 0, stdout: said, stderr: "" } : said;
+      if ((options?.accept ?? [0]).includes(result.code)) return result;
+      throw new OberError(`\`${argv.join(" ")}\` failed with code ${result.code}: ${result.stderr}`);
     },
     [Symbol.dispose]: () => rmSync(root, { recursive: true, force: true }),
   };
