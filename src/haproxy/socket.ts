@@ -63,10 +63,7 @@ const SETTLE_PAUSE_MS = 50;
  * The rows that `read` gives, each server's from the first reading in which no check of it ran: HAProxy (2.6 to 3.4) shows the code 0 while one
  * runs, and busy cannot be told from well. A server whose checks leave no gap within a second stays as it is.
  */
-export async function settledRows(
-  read: () => Promise<readonly StatRow[]>,
-  clock: Clock,
-): Promise<readonly StatRow[]> {
+export async function settledRows(read: () => Promise<readonly StatRow[]>, clock: Clock): Promise<readonly StatRow[]> {
   const keyOf = (row: StatRow) => `${row["pxname"]}/${row["svname"]}`;
   let rows = await read();
   for (let reads = 1; reads < SETTLE_READS && rows.some(isHidden); reads++) {

@@ -26,6 +26,8 @@ export type TurnOptions = {
   readonly force: boolean;
   /** How long to wait for the turn; undefined to refuse at once. */
   readonly waitMs: number | undefined;
+  /** Asks another node; over its statistics port unless it is given. */
+  readonly ask?: typeof askTurn;
 };
 
 /** For every command that takes the node out of traffic. */
@@ -102,8 +104,8 @@ async function servedHere(node: Node, config: Config): Promise<readonly string[]
 type Mark = ReturnType<typeof createMark>;
 
 /** The mark of this node, in HAProxy's memory, renewed as long as it is up. */
-function createMark({ system, paths }: Node, command: string) {
-  const place = { socket: system.root + paths.haproxySocket, map: paths.servesMap };
+function createMark({ paths }: Node, command: string) {
+  const place = { socket: paths.haproxySocket, map: paths.servesMap };
   let turn: Turn | undefined;
   let beat: Timer | undefined;
   let telling: Promise<boolean> = Promise.resolve(true);
@@ -151,9 +153,9 @@ async function takeTurn(
   if (options.force) return void (await mark.up("leaves", id));
   const others = clusterMembers(config, { hostname: hostname(), ...place }).filter(({ own }) => !own);
   const { clock } = node.system;
+  const { ask: askOne = askTurn } = options;
   const memory = createMemory(clock);
-  const ask = async () =>
-    memory.of(await Promise.all(others.map((other) => askTurn(other, config.stats_port, ASK_MS))));
+  const ask = async () => memory.of(await Promise.all(others.map((other) => askOne(other, config.stats_port, ASK_MS))));
   const wish = { id, vips, settleSeconds: config.settle_time };
   const began = clock.now();
   let troubleSince = began;
