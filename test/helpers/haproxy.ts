@@ -51,7 +51,8 @@ export async function fakeHaproxy({
   const answer = (command: string) => {
     said.push(command);
     if (command === "show stat") return now.stat;
-    if (command === "show info") return "Pid: 100\n";
+    // Another worker at each question, as after a reload.
+    if (command === "show info") return `Pid: ${100 + said.length}\n`;
     const [, turn] = /^set map \S+ turn (.*)$/.exec(command) ?? [];
     if (turn !== undefined) now.turn = JSON.parse(turn);
     return "";

@@ -85,7 +85,7 @@ export async function servingNode(
 
 const AT = "2026-01-01T00:00:00Z";
 
-const stateOf = ({ vips }: Config, announced: boolean) => ({
+const stateOf = ({ vips, bgp }: Config, announced: boolean) => ({
   pid: 1,
   startedAt: AT,
   updatedAt: AT,
@@ -101,4 +101,5 @@ const stateOf = ({ vips }: Config, announced: boolean) => ({
   })),
   counters: { probes: 0, failures: 0, transitions: 0, acks: 0, ackErrors: 0, ackTimeouts: 0 },
   transitions: [],
+  sessions: bgp.neighbors.map((neighbor) => ({ neighbor, state: "up", since: AT })),
 });
