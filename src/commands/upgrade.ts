@@ -43,20 +43,21 @@ export default defineCommand({
       ...(args.force ? ["--force"] : []),
       ...(args.waitTurn === undefined ? [] : ["--wait-turn", args.waitTurn]),
     ];
+    const locked = <T>(action: () => Promise<T>) => changing(node.paths.prefix, "upgrade", action);
     if (args.self !== undefined)
       return showReplaced(
         out,
         await upgradeSelf(node, out, {
           file: resolve(args.self),
           turn,
+          locked,
           admitOlder: args.allowDowngrade ? undefined : askAboutOlder,
           unsigned: args.unsigned === true,
         }),
       );
-    if (args.rollback) return showReplaced(out, await restoreSelf(node, out, turn), " again");
+    if (args.rollback) return showReplaced(out, await restoreSelf(node, out, { turn, locked }), " again");
     const os = await requireSupportedOs(node.system);
     const manager = packageManager(node.system, os);
-    const locked = <T>(action: () => Promise<T>) => changing(node.paths.prefix, "upgrade", action);
     if (!args.checkOnly)
       for (const each of await locked(() => finishUpgrade(node, out, manager))) out.warn(`back is ${each}`);
     out.progress("asking the repositories");
