@@ -45,7 +45,14 @@ export async function liveNode({
   const config = parseConfig(parseYaml(yaml, "ober.yaml"), "ober.yaml");
   const refusals: Record<string, Refusals[string]> = {};
   const { system } = await servingNode(config, { refuse: refusals, programs: PROGRAMS(programs) });
-  for (const directory of ["/proc/1", "/proc/sys/kernel/random", "/etc/sysctl.d", paths.certs, paths.unitDirectory])
+  for (const directory of [
+    "/run/systemd/system",
+    "/proc/1",
+    "/proc/sys/kernel/random",
+    "/etc/sysctl.d",
+    paths.certs,
+    paths.unitDirectory,
+  ])
     await system.makeDirectory(directory);
   await system.writeAtomic("/proc/sys/kernel/random/boot_id", "boot-1\n");
   await system.writeAtomic(paths.config, yaml);

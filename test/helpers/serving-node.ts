@@ -44,7 +44,7 @@ export const PROGRAMS =
     if (program === "ip") {
       return words.includes("route")
         ? '[{"dev":"eth0","prefsrc":"10.0.0.11"}]'
-        : '[{"ifname":"eth0","addr_info":[{"local":"10.0.0.11","prefixlen":24}]}]';
+        : `[{"ifname":"lo","addr_info":[{"local":"${VIP}","prefixlen":32}]},{"ifname":"eth0","addr_info":[{"local":"10.0.0.11","prefixlen":24}]}]`;
     }
     return others(argv, input);
   };
@@ -88,7 +88,8 @@ const AT = "2026-01-01T00:00:00Z";
 const stateOf = ({ vips, bgp }: Config, announced: boolean) => ({
   pid: 1,
   startedAt: AT,
-  updatedAt: AT,
+  // It lives: a loop that has been silent for long is not believed.
+  updatedAt: new Date().toISOString(),
   stopped: false,
   url: "http://127.0.0.1:9/health",
   vips: vips.map(({ address }) => ({
