@@ -41,8 +41,8 @@ const SETTLE_MS = 2_000;
 const isFresh = ({ serves, announces, leaving, since }: PeerStatus): boolean =>
   serves && !leaving && announces.length === 0 && Date.now() - Date.parse(since ?? "") < 5 * SETTLE_MS;
 
-/** Asks every node. Throws an OberError if `ober.yaml` names no other node. */
-export async function clusterStatus(node: Node): Promise<ClusterStatus> {
+/** Asks every node, with `ask`. Throws an OberError if `ober.yaml` names no other node. */
+export async function clusterStatus(node: Node, ask = askPeers): Promise<ClusterStatus> {
   const sight = lookAt({ ...node, isRoot: isRoot() });
   const { config, instead } = await requireConfig(sight);
   const place = await orUndefined(sight.place);
@@ -53,8 +53,11 @@ export async function clusterStatus(node: Node): Promise<ClusterStatus> {
   if (members.length < 2) {
     throw new OberError("ober.yaml names no other node", { hint: "list all of them under `nodes`, then ober apply" });
   }
-  const first = await askPeers(members, config, ASK_MS);
-  const nodes = first.some(isFresh) ? await Bun.sleep(SETTLE_MS).then(() => askPeers(members, config, ASK_MS)) : first;
+  let nodes = await ask(members, config, ASK_MS);
+  if (nodes.some(isFresh)) {
+    await node.system.clock.sleep(SETTLE_MS);
+    nodes = await ask(members, config, ASK_MS);
+  }
   const drift = driftOf(nodes);
   const unserved = unservedVips(config, nodes);
   return { nodes, unserved, drift, ...(instead === undefined ? {} : { instead }), unanswered: sight.unanswered() };

@@ -17,6 +17,8 @@ export type FakeHaproxy = Disposable & {
     /** The answer to `show stat`, on the port and on the socket. */
     stat: string;
     node: Identity["node"];
+    /** Answers commands of the socket that nothing here answers. */
+    others: (command: string) => string;
   };
 };
 
@@ -37,6 +39,7 @@ export async function fakeHaproxy({
     turn: {},
     stat: "",
     node: { ober: "1.0.0", config: {} },
+    others: () => "",
     ...given,
   };
   const page = (path: string): readonly [status: number, body: string] => {
@@ -54,7 +57,8 @@ export async function fakeHaproxy({
     // Another worker at each question, as after a reload.
     if (command === "show info") return `Pid: ${100 + said.length}\n`;
     const [, turn] = /^set map \S+ turn (.*)$/.exec(command) ?? [];
-    if (turn !== undefined) now.turn = JSON.parse(turn);
+    if (turn === undefined) return now.others(command);
+    now.turn = JSON.parse(turn);
     return "";
   };
   const unix =
