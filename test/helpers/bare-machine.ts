@@ -4,16 +4,7 @@
  */
 
 import { createHash } from "node:crypto";
-import {
-  chmodSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { pathsOf } from "../../src/domain/paths.ts";
 import { OberError } from "../../src/errors.ts";
@@ -24,6 +15,7 @@ import type { RunOptions, RunResult, System } from "../../src/system/system.ts";
 import { MANUAL_MARK } from "../../src/ui/man.ts";
 import { cutAfter, FILE_CHANGES, temporarySystem } from "./system.ts";
 import { systemctlOn, type Unit, type Units } from "./systemctl.ts";
+import { treeBelow } from "./tree.ts";
 
 /** What the distribution's repository has: version, the account that it makes, the unit that it brings. */
 const REPOSITORY: Readonly<Record<string, { version: string; account?: string; unit?: string }>> = {
@@ -300,7 +292,7 @@ export async function machine(given: Partial<InstallContext> = {}) {
     /** Everything that a step may touch, a line each. */
     snapshot(): readonly string[] {
       return [
-        ...filesBelow(base.root, ""),
+        ...treeBelow(base.root).map(lineOf),
         ...[...units].map(([name, { load, active, enabled }]) => `unit ${name} ${load} ${active} ${enabled}`),
         ...[...packages].map((name) => `package ${name}`),
         ...[...rules].map((rule) => `rule ${rule}`),
@@ -310,15 +302,10 @@ export async function machine(given: Partial<InstallContext> = {}) {
   };
 }
 
-function filesBelow(root: string, path: string): readonly string[] {
-  return readdirSync(join(root, path)).flatMap((name) => {
-    const place = `${path}/${name}`;
-    const stat = lstatSync(join(root, place));
-    if (stat.isSymbolicLink()) return [`link ${place} ${readlinkSync(join(root, place))}`];
-    const mode = (stat.mode & 0o7777).toString(8);
-    if (stat.isDirectory()) return [`directory ${place} ${mode}`, ...filesBelow(root, place)];
-    return [`file ${place} ${mode} ${readFileSync(join(root, place), "utf8")}`];
-  });
+function lineOf(entry: ReturnType<typeof treeBelow>[number]): string {
+  if (entry.kind === "link") return `link ${entry.path} ${entry.target}`;
+  const line = `${entry.kind} ${entry.path} ${entry.mode.toString(8)}`;
+  return entry.kind === "directory" ? line : `${line} ${entry.content}`;
 }
 
 /** The system until its `after`th change (of a file, or a command), which still happens and is the last. */

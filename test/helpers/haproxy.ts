@@ -22,13 +22,13 @@ export type FakeHaproxy = Disposable & {
   };
 };
 
-/** Ends when it is disposed. `socket` is the path of the runtime socket; none without. Port 0 is one that is free. */
+/** Ends when it is disposed. `socket` is the path of the runtime socket, by the port; none without. Port 0 is one that is free. */
 export async function fakeHaproxy({
   address = "127.0.0.1",
   port = 0,
   socket,
   ...given
-}: { readonly address?: string; readonly port?: number; readonly socket?: string } & Partial<
+}: { readonly address?: string; readonly port?: number; readonly socket?: (port: number) => string } & Partial<
   FakeHaproxy["now"]
 > = {}): Promise<FakeHaproxy> {
   const said: string[] = [];
@@ -61,10 +61,11 @@ export async function fakeHaproxy({
     now.turn = JSON.parse(turn);
     return "";
   };
+  const { port: taken } = http.address() as AddressInfo;
   const unix =
-    socket === undefined ? undefined : await listening({ path: socket }, (text) => `${answer(text.trim())}\n`);
+    socket === undefined ? undefined : await listening({ path: socket(taken) }, (text) => `${answer(text.trim())}\n`);
   return {
-    port: (http.address() as AddressInfo).port,
+    port: taken,
     said,
     now,
     [Symbol.dispose]() {

@@ -9,6 +9,7 @@ import type { Machine, Refusals } from "./machine.ts";
 import { heard } from "./output.ts";
 import { BGP_YAML, PROGRAMS, paths, servingNode } from "./serving-node.ts";
 import type { Script } from "./system.ts";
+import { layOut, treeBelow } from "./tree.ts";
 
 export type LiveNode = Disposable & {
   readonly node: Node & { readonly system: Machine };
@@ -29,6 +30,23 @@ s3,10.0.1.1:7480,UP,L7OK,200,0
 s3,BACKEND,UP,,,0
 `;
 
+/** Nodes as they were when their first configuration had been applied, by their ober.yaml: that is done once for each. */
+const applied = new Map<string, Applied>();
+type Applied = {
+  readonly tree: ReturnType<typeof treeBelow>;
+  readonly active: readonly string[];
+  readonly enabled: readonly string[];
+};
+/** Ports of nodes that are gone: another one on the same port has the same files. */
+const ports: number[] = [];
+
+async function freePort(options: Parameters<typeof fakeHaproxy>[0]): Promise<FakeHaproxy> {
+  const port = ports.pop();
+  if (port === undefined) return fakeHaproxy(options);
+  // Something else may have taken it meanwhile.
+  return fakeHaproxy({ ...options, port }).catch(() => fakeHaproxy(options));
+}
+
 /** `change` makes another ober.yaml of the usual one. `programs` answers for what the node's usual programs do not. */
 export async function liveNode({
   change = (yaml) => yaml,
@@ -39,8 +57,9 @@ export async function liveNode({
   readonly withCertificate?: boolean;
   readonly programs?: Script;
 } = {}): Promise<LiveNode> {
-  const socket = `/tmp/ober-node-${process.pid}-${crypto.randomUUID().slice(0, 8)}.sock`;
-  const haproxy = await fakeHaproxy({ socket, stat: STAT, serves: { "10.9.9.1": 100 } });
+  // Its name stands in haproxy.cfg.
+  const socketOf = (port: number) => `/tmp/ober-node-${process.pid}-${port}.sock`;
+  const haproxy = await freePort({ socket: socketOf, stat: STAT, serves: { "10.9.9.1": 100 } });
   const yaml = change(BGP_YAML.replace("stats_port: 9", `stats_port: ${haproxy.port}`));
   const config = parseConfig(parseYaml(yaml, "ober.yaml"), "ober.yaml");
   const refusals: Record<string, Refusals[string]> = {};
@@ -57,8 +76,17 @@ export async function liveNode({
   await system.writeAtomic("/proc/sys/kernel/random/boot_id", "boot-1\n");
   await system.writeAtomic(paths.config, yaml);
   if (withCertificate) await system.writeAtomic(`${paths.certs}/s3.pem`, await certificate, { mode: 0o600 });
-  const node = { system, paths: { ...paths, haproxySocket: socket as typeof paths.haproxySocket } };
-  await applyText(node, heard(), { text: yaml, source: paths.config, command: "apply", locked: true });
+  const node = { system, paths: { ...paths, haproxySocket: socketOf(haproxy.port) as typeof paths.haproxySocket } };
+  const key = `${withCertificate} ${yaml}`;
+  const known = applied.get(key);
+  if (known === undefined) {
+    await applyText(node, heard(), { text: yaml, source: paths.config, command: "apply", locked: true });
+    applied.set(key, { tree: treeBelow(system.root), active: [...system.active], enabled: [...system.enabled] });
+  } else {
+    layOut(system.root, known.tree);
+    for (const name of known.active) system.active.add(name);
+    for (const name of known.enabled) system.enabled.add(name);
+  }
   return {
     node,
     config,
@@ -67,6 +95,7 @@ export async function liveNode({
     refuse: (beginning, says) => void Object.assign(refusals, { [beginning]: says }),
     [Symbol.dispose]() {
       haproxy[Symbol.dispose]();
+      ports.push(haproxy.port);
       system[Symbol.dispose]();
     },
   };

@@ -29,7 +29,7 @@ type Cluster = Disposable & {
 async function cluster({ settle = 10 }: { readonly settle?: number } = {}): Promise<Cluster> {
   const serves = { [VIP]: 100 };
   const socket = `/tmp/ober-turn-${process.pid}-${crypto.randomUUID().slice(0, 8)}.sock`;
-  const own = await fakeHaproxy({ socket, serves });
+  const own = await fakeHaproxy({ socket: () => socket, serves });
   const other = await fakeHaproxy({ address: "127.0.0.2", port: own.port, serves });
   const config = parseConfig(
     {
