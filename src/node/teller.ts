@@ -1,11 +1,11 @@
 /**
- * Whom a use case tells what it does while it does it. What it has done is what it returns: a command prints that. An Output is one, and so is
- * what a test listens with.
+ * A use case tells its Teller what it is doing, and returns what it has done for the command to print. An Output is a Teller; the tests have
+ * another.
  */
 export type Teller = {
-  /** What is going on. */
+  /** The stage that begins now. */
   progress(message: string): void;
-  /** What only somebody wants to know who asked for details. */
+  /** A detail for --verbose. */
   detail(message: string): void;
   /** Something that the operator should know although the command goes on. */
   warn(message: string): void;

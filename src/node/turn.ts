@@ -1,6 +1,6 @@
 /**
- * A node leaves traffic when another one serves, and one node at a time: what domain/turn.ts decides, carried out over the statistics ports
- * of the nodes. Nobody is in charge, and nothing of it outlives the command.
+ * Carries out what domain/turn.ts decides, over the statistics ports of the nodes: a node leaves traffic only while another one serves, and one
+ * node at a time. No node is in charge, and nothing outlives the command.
  */
 import { hostname } from "node:os";
 import { isHeldBack } from "../certificates/admission.ts";
@@ -22,7 +22,7 @@ import type { Teller } from "./teller.ts";
 export type TurnOptions = {
   /** What the operator typed, for the other nodes and for hints: "ober restart". */
   readonly command: string;
-  /** Leave although nobody else serves, or somebody else leaves at the moment. */
+  /** Leave although no other node serves, or another one is leaving. */
   readonly force: boolean;
   /** How long to wait for the turn; undefined to refuse at once. */
   readonly waitMs: number | undefined;
@@ -94,7 +94,7 @@ async function servedHere(node: Node, config: Config): Promise<readonly string[]
     healthNow(config.stats_port),
     ownServes(config.stats_port, ASK_MS),
   ]);
-  // HAProxy that is dead or hangs serves nobody, whatever the routers believe for another moment.
+  // A HAProxy that is dead or hangs serves no client, whatever the routers believe for another moment.
   if (!traffic || drainFlag !== undefined || held || (!health.ok && health.kind !== "status")) return [];
   const every = config.vips.map(({ address }) => address);
   if (said === undefined || config.ha_mode === "keepalived") return every;
@@ -149,7 +149,7 @@ async function takeTurn(
   const { config, vips, options, mark } = work;
   const place = await gatherPlace(node, config);
   const id = place.address;
-  // Also where nobody is asked: the others must not leave at the same time.
+  // The mark is needed even if no node is asked: the others must not leave at the same time.
   if (options.force) return void (await mark.up("leaves", id));
   const others = clusterMembers(config, { hostname: hostname(), ...place }).filter(({ own }) => !own);
   const { clock } = node.system;
@@ -189,7 +189,7 @@ async function takeTurn(
   }
 }
 
-/** Peers that were seen leaving, and are neither back nor known to stay away: whoever restarts is silent for a moment. */
+/** Remembers peers that were seen leaving and are not back yet: a HAProxy that restarts is silent for a moment. */
 function createMemory(clock: Clock) {
   const leaving = new Map<string, { readonly turn: Turn; readonly at: number }>();
   return {

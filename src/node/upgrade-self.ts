@@ -231,8 +231,8 @@ async function putBack({ system, paths }: Node): Promise<void> {
 }
 
 /**
- * Brings the executable back that a new one replaced, where whoever tried that one is gone (killed, or the machine lost power). Returns its path,
- * or undefined where nothing was to do. The caller holds the lock.
+ * Puts back the executable that a new one replaced, if the process that tried the new one is gone: killed, or the machine lost power. Returns its
+ * path, or undefined if there was nothing to do. Needs the lock.
  */
 export async function endTrial(node: Node): Promise<string | undefined> {
   const { system, paths } = node;

@@ -21,7 +21,7 @@ import { withdrawAll } from "./withdraw.ts";
 /** One package of an upgrade, with the files of both versions. */
 type Exchange = PackageVersion & { readonly oldFile: string | undefined; readonly newFile: string };
 
-/** What is under way, for whoever finds it after this process has died. */
+/** The upgrade that is under way, so that a later command can finish it if this process dies. */
 type UpgradeRecord = { readonly at: string; readonly by: string; readonly packages: readonly Exchange[] };
 
 const HEALTHY_WITHIN_MS = 30_000;

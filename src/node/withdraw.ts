@@ -150,7 +150,7 @@ async function takeOff(node: Node, teller: Teller, config: Config): Promise<bool
   return confirmed;
 }
 
-/** A HAProxy that hangs must not keep anybody from stopping it. */
+/** A HAProxy that hangs must still be stoppable. */
 const keepOrEnd = ({ system, paths }: Node, teller: Teller, leaving: boolean): Promise<void> =>
   orWarn(teller.warn, "clients keep their connections as before", () => switchLeaving(system, paths, leaving));
 
@@ -187,7 +187,7 @@ async function servesNothing({ stats_port: port }: Config): Promise<boolean> {
 /**
  * Lowers this node's priority below every healthy node's and waits until the VIPs are gone. Until another node has taken a
  * VIP over it is still served here, so that nothing goes dark; a keepalived that simply ends leaves it dark for the time
- * that the others wait. A VIP that nobody takes stays until keepalived stops.
+ * that the others wait. A VIP that no other node takes stays until keepalived stops.
  */
 async function handOverVips(node: Node, teller: Teller, config: Config): Promise<boolean> {
   const { system, paths } = node;
