@@ -44,9 +44,9 @@ function minutes(given: string | undefined): number | undefined {
   throw new UsageError(`--confirm "${given}" is not a number of minutes`, "give a whole number from 1 to 1440");
 }
 
-/** Somebody has edited what ober generates, perhaps in need: not overwritten without a word. */
+/** Asks before it overwrites generated files that were edited by hand: the edit may have been urgent. */
 async function askAboutDrift({ system, paths }: Node, out: Output): Promise<void> {
-  // In the middle of another's change nothing is as it was left.
+  // With the lock: while another command changes the node, its files are as neither left them.
   const changes = await withLock(paths.prefix, "apply", () => drift(system, paths));
   if (changes.length === 0) return;
   await out.write(`${changes.map(diffText).join("\n")}\n`);
