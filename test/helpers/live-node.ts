@@ -86,6 +86,8 @@ export async function liveNode({
     layOut(system.root, known.tree);
     for (const name of known.active) system.active.add(name);
     for (const name of known.enabled) system.enabled.add(name);
+    // The health loop writes its state anew: one that has been silent since the tree was taken is not believed.
+    await system.clock.sleep(0);
   }
   return {
     node,
