@@ -34,7 +34,7 @@ test("a program or a HAProxy that does not answer is said in its place", async (
   one.haproxy[Symbol.dispose]();
   const pieces = await machinePieces(one.node.system, one.node.paths, []);
   const textOf = (name: string) => pieces.find((piece) => piece.name === name)?.text ?? "";
-  expect(textOf("haproxy/show-info.txt")).toContain("is not there");
+  expect(textOf("haproxy/show-info.txt")).toContain("does not exist");
   expect(textOf("sockets.txt")).toEndWith("(cut here: there is more than 64 MiB)\n");
   expect(textOf("kernel.txt")).toContain("uname -a");
 });

@@ -97,13 +97,13 @@ describe("a node that wants to leave", () => {
         void Object.assign(other.now, {
           turn: { phase: "leaves", id: "10.0.0.12", command: "ober_restart", at: Math.floor(Date.now() / 1000) + 60 },
         }),
-      "10.0.0.12 leaves traffic now (ober restart)",
+      "10.0.0.12 is leaving traffic (ober restart)",
       "ober stop --wait-turn 600",
     ],
     [
       "has just come back",
       ({ other }) => void Object.assign(other.now, { serves: { [VIP]: -60 } }),
-      "10.0.0.12 has just come back: it counts when it has served for 10 s",
+      "10.0.0.12 has just come back: it counts after it has served for 10 s",
       "ober stop --wait-turn 600",
     ],
   ])("stays when the only other one %s, and says what to type", async (_what, change, because, hint) => {
@@ -159,7 +159,7 @@ describe("a node that wants to leave", () => {
       if (node.system.clock.now() >= 1_000) other[Symbol.dispose]();
     };
     await expect(inTurn(node, heard(), config, LEAVE, async () => {})).rejects.toThrow(
-      "10.0.0.12 leaves traffic now (ober restart)",
+      "10.0.0.12 is leaving traffic (ober restart)",
     );
   });
 
