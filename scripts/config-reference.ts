@@ -51,6 +51,12 @@ const FACTS: NodeFacts = {
   ),
 };
 
+/** The example of each mode; what is made of it is a copy. */
+const EXAMPLES = {
+  bgp: parseYaml(exampleConfig("bgp"), "the example") as Draft,
+  keepalived: parseYaml(exampleConfig("keepalived"), "the example") as Draft,
+};
+
 const groups = (draft: Draft) => draft["backends"] as readonly Draft[];
 
 /** The example, changed for keys that have a meaning only together with others. */
@@ -94,7 +100,7 @@ function renderedBy(draft: Draft): readonly RenderedFile[] {
 function effectOf(row: Row): string {
   const mode: HaMode = row.path.startsWith("keepalived") || row.path === "vips[].vrid" ? "keepalived" : "bgp";
   const place = row.path.split(".").flatMap((key) => (key.endsWith("[]") ? [key.slice(0, -2), 0] : [key]));
-  const example = parseYaml(exampleConfig(mode), "the example") as Draft;
+  const example = EXAMPLES[mode];
   const base = BESIDE[row.path]?.(example) ?? example;
   const values = [OTHER[row.path] ?? row.fallback, row.example];
   const [one = base, other = base] = values.map((value) => setAt(base, place, value));

@@ -113,7 +113,11 @@ type Findings = { readonly findings: readonly Finding[] };
 type Restored = { readonly restored: readonly string[]; readonly changed: boolean };
 type GenerationSummary = Pick<Generation, "number" | "at" | "by" | "command" | "changed">;
 
-type FileChange = { readonly path: string; readonly kind: "create" | "change" | "remove"; readonly diff: string };
+export type FileChange = {
+  readonly path: string;
+  readonly kind: "create" | "change" | "remove";
+  readonly diff: string;
+};
 
 type Applied = {
   /** Null if nothing had to change, and for a change that waits for its confirmation. */

@@ -183,6 +183,13 @@ describe("effects", () => {
   });
 });
 
+test("a use case tells a Teller, and returns what it did: it neither prints nor asks", () => {
+  const rooms = sources.filter((file) => file.startsWith("src/node/"));
+  const speaking = /\bOutput\b[^;]*from "\.\.\/ui\/output\.ts"|from "\.\.\/ui\/prompt\.ts"/;
+  expect(rooms.length).toBeGreaterThan(20);
+  expect(rooms.filter((file) => speaking.test(textOf(file)))).toEqual([]);
+});
+
 describe("the import graph of health", () => {
   const graphOf = async (entry: string) => {
     const built = await Bun.build({ entrypoints: [join(root, entry)], target: "bun", metafile: true });

@@ -12,7 +12,8 @@ import { parseYaml } from "../src/config/store.ts";
 import { ALLOW_LIST_LIMIT, parseSources } from "../src/domain/allow-list.ts";
 import { expandHostList } from "../src/domain/hostlist.ts";
 import { OberError } from "../src/errors.ts";
-import { ober } from "./helpers/ober.ts";
+import { oberHere } from "./helpers/ober.ts";
+import { stopwatch } from "./helpers/stopwatch.ts";
 import { temporarySystem } from "./helpers/system.ts";
 
 /** A password that must not be found in any message. */
@@ -20,7 +21,7 @@ const SECRET = "hunter2";
 
 /** What happened is an error of ours with this message (its first problem, for a file with several), fit for a terminal. */
 async function expectRefusal(act: () => unknown, message: string) {
-  const started = performance.now();
+  const worked = stopwatch();
   let error: unknown;
   try {
     await act();
@@ -33,7 +34,7 @@ async function expectRefusal(act: () => unknown, message: string) {
   expect(error.message).not.toMatch(/[^\P{C}\n]/u);
   expect(error.message.length).toBeLessThan(1000);
   expect(error.message).not.toContain(SECRET);
-  expect(performance.now() - started).toBeLessThan(5000);
+  expect(worked()).toBeLessThan(5000);
 }
 
 const GOOD = `ha_mode: bgp
@@ -74,15 +75,15 @@ describe("an ober.yaml is refused", () => {
     ["that holds a NUL byte", `${GOOD}\0`, "line 5, column 1: must be UTF-8 text without NUL bytes"],
     ["in UTF-16", Buffer.from(`\ufeff${GOOD}`, "utf16le"), "line 1, column 1: must be UTF-8 text"],
     ["in Latin-1", Buffer.from("# Münster\n", "latin1"), "line 1, column 4: must be UTF-8 text"],
-    ["of ten megabytes", `# ${"x".repeat(10 * 1024 * 1024)}`, "must be at most 128 KiB, not 10241 KiB"],
+    ["of a megabyte", `# ${"x".repeat(10 * 1024 * 1024)}`, "must be at most 128 KiB, not 10241 KiB"],
     ["with a bomb of aliases", bomb, "line 1, column 7: anchors are not allowed: write the value out where it is used"],
     [
       "with a merge key",
       `x: {stats_port: 1}\n<<: *x\n${GOOD}`,
       "line 2, column 5: aliases are not allowed: write the value out",
     ],
-    ["with sixty thousand brackets", `vips: ${"[".repeat(60_000)}`, "nested too deeply"],
-    ["with sixty thousand hyphens", "- ".repeat(60_000), "nested too deeply"],
+    ["with thirty thousand brackets", `vips: ${"[".repeat(30_000)}`, "nested too deeply"],
+    ["with thirty thousand hyphens", "- ".repeat(30_000), "nested too deeply"],
     ["with a key twice", also("vips: [10.0.0.101]"), "line 5, column 1: this key is written twice"],
     [
       "with a tab as indentation",
@@ -409,8 +410,8 @@ describe("a host list is refused", () => {
       "n[1-999999999999999]",
       'the list expands to more than 65536 names at "n[1-999999999999999]"',
     ],
-    ["of ten megabytes of commas", "a,".repeat(5_000_000), 'the list expands to more than 65536 names at "a"'],
-    ["of ten megabytes of brackets", "[".repeat(10_000_000), `the brackets in "${"[".repeat(57)}..." do not match`],
+    ["of a megabyte of commas", "a,".repeat(500_000), 'the list expands to more than 65536 names at "a"'],
+    ["of a megabyte of brackets", "[".repeat(1_000_000), `the brackets in "${"[".repeat(57)}..." do not match`],
     ["with a command", "node1;reboot", '"node1;reboot" is not a host name or address: it contains ";"'],
     [
       "with an option",
@@ -459,12 +460,12 @@ describe("an allow-list is refused", () => {
       `the list has more than 262144 entries at "10.4.0.0"`,
     ],
     [
-      "of ten megabytes on one line",
-      "x".repeat(10_000_000),
+      "of a megabyte on one line",
+      "x".repeat(1_000_000),
       `"${"x".repeat(57)}..." is not a host name or address: it is longer than 253 characters`,
     ],
-    ["of ten megabytes of commas", ",".repeat(10_000_000), `"${",".repeat(57)}..." has an empty entry: remove a comma`],
-    ["of ten megabytes of zeros", "\0".repeat(10_000_000), `"${"\\u0000".repeat(57)}..." ${nothing} "\\u0000"`],
+    ["of a megabyte of commas", ",".repeat(1_000_000), `"${",".repeat(57)}..." has an empty entry: remove a comma`],
+    ["of a megabyte of zeros", "\0".repeat(1_000_000), `"${"\\u0000".repeat(57)}..." ${nothing} "\\u0000"`],
   ])(
     "%s",
     async (_what, list, message) => {
@@ -550,7 +551,7 @@ hint:  nothing was changed; correct the file, then run the command again
 
   test.each(CASES.map((entry) => [entry.what, entry] as const))("%s", async (_what, { args, code, stderr }) => {
     const before = readdirSync(directory);
-    const result = await ober(args.map((word) => word.replace("DIR", directory)));
+    const result = await oberHere(args.map((word) => word.replace("DIR", directory)));
     expect(result.stderr.replaceAll(directory, "DIR")).toBe(stderr);
     expect(result.code).toBe(code);
     expect(result.stdout).toBe("");

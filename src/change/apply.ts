@@ -171,7 +171,7 @@ async function replace(
   }
 }
 
-/** `apply` finds ober.yaml edited already. What comes back when nobody confirms is the file that was applied before. */
+/** `apply` finds ober.yaml edited already. An unconfirmed change brings back the file that was applied before. */
 async function withAppliedConfig(
   { system, paths }: ApplyContext,
   changes: readonly Change[],
@@ -185,7 +185,7 @@ async function withAppliedConfig(
 export const UNDO = "ober-confirm";
 
 /**
- * Has systemd undo the change when nobody confirms it. Set before the change begins, so that the end of this process, or of
+ * Has systemd undo the change if it is not confirmed. Set before the change begins, so that the end of this process, or of
  * the operator's session, changes nothing. A reboot loses the timer; the units then find the change themselves as they start.
  */
 async function scheduleUndo({ system, paths }: ApplyContext, minutes: number): Promise<void> {

@@ -17,7 +17,7 @@ export type Generation = {
   readonly files: readonly RenderedFile[];
 };
 
-/** Enough to go back through a long day of attempts; more would fill a small disk with nobody's history. */
+/** Enough to go back through a long day of attempts; more would fill a small disk with history that is never read. */
 const KEPT = 50;
 
 /** Numbers of the kept generations, oldest first. */

@@ -1,6 +1,6 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
 import { tmpdir } from "node:os";
-import { join, posix } from "node:path";
+import { posix } from "node:path";
 import type { NodeFacts } from "../domain/facts.ts";
 import type { Paths } from "../domain/paths.ts";
 import { serverStateFile } from "../domain/server-state.ts";
@@ -121,11 +121,12 @@ export async function validateAside(
   // On a node not in /tmp, which may forbid to run programs: systemd would call the staged script of the VIPs not executable.
   const { var: own } = options.paths;
   const base = (await system.stat(own)) === undefined ? tmpdir() : own;
-  const directory = await mkdtemp(join(base, "ober-check-"));
+  const directory = `${base}/ober-check-${randomBytes(8).toString("hex")}`;
+  await system.makeDirectory(directory, 0o700);
   try {
     return await validate(system, { ...options, directory });
   } finally {
-    await rm(directory, { recursive: true, force: true });
+    await system.removeTree(directory);
   }
 }
 

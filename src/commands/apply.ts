@@ -5,6 +5,7 @@ import { UsageError } from "../errors.ts";
 import { applyText, forceArgs } from "../node/apply.ts";
 import { currentConfig, type Node, thisNodeAsRoot } from "../node/node.ts";
 import { withLock } from "../system/lock.ts";
+import { showApplied } from "../ui/applied.ts";
 import { type Output, output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
 import { changeArgs, dryRunArgs, globalArgs, yesArgs } from "../ui/shared-args.ts";
@@ -31,8 +32,8 @@ export default defineCommand({
     const { dryRun, force, waitTurn } = args;
     if (!dryRun && !args.yes) await askAboutDrift(node, out);
     // The edit of ober.yaml was the question and the answer: `apply` asks nothing more.
-    const options = { source: node.paths.config, command: "apply", dryRun, force, waitTurn, confirmMinutes, yes: true };
-    await applyText(node, out, { text, madeFrom: text, ...options });
+    const options = { source: node.paths.config, command: "apply", dryRun, force, waitTurn, confirmMinutes };
+    await showApplied(out, await applyText(node, out, { text, madeFrom: text, ...options }));
   },
 });
 
@@ -43,9 +44,9 @@ function minutes(given: string | undefined): number | undefined {
   throw new UsageError(`--confirm "${given}" is not a number of minutes`, "give a whole number from 1 to 1440");
 }
 
-/** Somebody has edited what ober generates, perhaps in need: not overwritten without a word. */
+/** Asks before it overwrites generated files that were edited by hand: the edit may have been urgent. */
 async function askAboutDrift({ system, paths }: Node, out: Output): Promise<void> {
-  // In the middle of another's change nothing is as it was left.
+  // With the lock: while another command changes the node, its files are as neither left them.
   const changes = await withLock(paths.prefix, "apply", () => drift(system, paths));
   if (changes.length === 0) return;
   await out.write(`${changes.map(diffText).join("\n")}\n`);

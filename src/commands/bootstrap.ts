@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { defineCommand } from "citty";
-import type { Documents } from "../documents.ts";
+import type { Documents, FileChange } from "../documents.ts";
 import { type Paths, pathsOf } from "../domain/paths.ts";
 import { OberError, UsageError } from "../errors.ts";
 import { mend, recordsToMend } from "../install/mend.ts";
@@ -15,7 +15,8 @@ import { startNode } from "../node/start.ts";
 import { requireSupportedOs } from "../packages/os.ts";
 import { localSystem } from "../system/local.ts";
 import { requireSystemd } from "../system/systemd.ts";
-import { type Output, output } from "../ui/output.ts";
+import { askToApply, showApplied } from "../ui/applied.ts";
+import { output } from "../ui/output.ts";
 import { confirmOrCancel } from "../ui/prompt.ts";
 import { changeArgs, dryRunArgs, globalArgs, yesArgs } from "../ui/shared-args.ts";
 
@@ -88,9 +89,10 @@ export default defineCommand({
     });
     const node = { system, paths };
     if (text !== undefined && source !== undefined) {
+      const admit = args.yes ? undefined : (changes: readonly FileChange[]) => askToApply(out, changes);
+      const applied = await applyText(node, out, { text, source, command: "bootstrap --config", admit });
       // One document on stdout: the last step's.
-      const silent: Output = out.json ? { ...out, result: async () => {} } : out;
-      await applyText(node, silent, { text, source, command: "bootstrap --config", yes: args.yes });
+      if (!out.json) await showApplied(out, applied);
     }
     if (args.start) {
       const started = await startNode(node, out);

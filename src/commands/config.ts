@@ -10,12 +10,13 @@ import { hasSecret, type SecretChanges } from "../config/secrets.ts";
 import { emitShown, parseYaml } from "../config/store.ts";
 import { sayingHowToGoOn } from "../config/wizard/kept.ts";
 import { askForFile } from "../config/wizard.ts";
-import type { Documents } from "../documents.ts";
+import type { Documents, FileChange } from "../documents.ts";
 import { CancelledError, ConfigError, type ConfigProblem, OberError, orWarn, UsageError } from "../errors.ts";
 import { applyText, forceArgs } from "../node/apply.ts";
 import { currentConfig, type Node, notConfigured, readGiven, thisNode, thisNodeAsRoot } from "../node/node.ts";
 import { localSystem } from "../system/local.ts";
 import { withLock } from "../system/lock.ts";
+import { askToApply, showApplied } from "../ui/applied.ts";
 import { type Output, output } from "../ui/output.ts";
 import { type Prompts, terminalPrompts } from "../ui/prompt.ts";
 import { changeArgs, dryRunArgs, globalArgs, yesArgs } from "../ui/shared-args.ts";
@@ -68,22 +69,26 @@ export default defineCommand({
     if (action === "validate") return validate(out, key);
     const found = action === "set" ? findKey(key ?? "") : undefined;
     const node = await thisNodeAsRoot();
-    const flags = { dryRun: args.dryRun, yes: args.yes, force: args.force, waitTurn: args.waitTurn, command: "config" };
+    const { dryRun, force, waitTurn } = args;
+    const admit = args.yes ? undefined : (changes: readonly FileChange[]) => askToApply(out, changes);
+    const flags = { dryRun, admit, force, waitTurn, command: "config" };
     if (found !== undefined) {
       const { text } = await currentText(node);
       const changed = withValue(text, node.paths.config, found, value ?? "");
-      return applyText(node, out, { ...flags, text: changed, source: node.paths.config, madeFrom: text });
+      const options = { ...flags, text: changed, source: node.paths.config, madeFrom: text };
+      return showApplied(out, await applyText(node, out, options));
     }
     if (args.from !== undefined) {
       const source = resolve(args.from);
-      await applyText(node, out, { ...flags, text: await readGiven(node, source), source });
-      return keepEditorSchema(node, out, args.dryRun);
+      await showApplied(out, await applyText(node, out, { ...flags, text: await readGiven(node, source), source }));
+      return keepEditorSchema(node, out, dryRun);
     }
     await sayingHowToGoOn(node.system, node.paths.configDraft, async () => {
-      await applyText(node, out, { ...flags, ...(await askForText(node)), source: node.paths.config });
+      const options = { ...flags, ...(await askForText(node)), source: node.paths.config };
+      await showApplied(out, await applyText(node, out, options));
     });
-    if (args.dryRun !== true) await node.system.remove(node.paths.configDraft);
-    await keepEditorSchema(node, out, args.dryRun);
+    if (dryRun !== true) await node.system.remove(node.paths.configDraft);
+    await keepEditorSchema(node, out, dryRun);
   },
 });
 

@@ -33,10 +33,10 @@ async function keep({ system, paths }: Node, out: Output): Promise<void> {
   );
 }
 
-/** Also what the timer runs when nobody has confirmed: nothing to undo is then no failure. */
+/** The timer runs this as well if the change was not confirmed; then it is not a failure if there is nothing to undo. */
 async function undo(node: Node, out: Output): Promise<void> {
   const { system, paths } = node;
-  // Also a change that was cut off before it could wait: with the lock held, nobody is at it.
+  // A change that was cut off before it could wait is undone too: with the lock held, no other process is at work on it.
   const restored = (await recover({ system, paths })) ?? [];
   await letInNow(node);
   await cancelUndo(system);

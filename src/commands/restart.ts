@@ -1,13 +1,8 @@
 import { defineCommand } from "citty";
-import type { Documents } from "../documents.ts";
-import { UNIT, unitsOf } from "../domain/units.ts";
 import { changing } from "../node/changing.ts";
-import { lookBeforeReload, lookFirst } from "../node/look-first.ts";
-import { currentConfig, thisNodeAsRoot } from "../node/node.ts";
-import { bringIntoService } from "../node/start.ts";
-import { leaveAndStop, stopArgs, stopOptions } from "../node/stop.ts";
-import { inTurn } from "../node/turn.ts";
-import { systemctl } from "../system/systemd.ts";
+import { thisNodeAsRoot } from "../node/node.ts";
+import { reloadHaproxy, restartNode } from "../node/restart.ts";
+import { stopArgs, stopOptions } from "../node/stop.ts";
 import { output } from "../ui/output.ts";
 import { changeArgs, globalArgs } from "../ui/shared-args.ts";
 
@@ -25,26 +20,13 @@ export default defineCommand({
   async run({ args }) {
     const node = await thisNodeAsRoot();
     const out = output(args);
-    if (args.reloadOnly) {
-      await changing(node.paths.prefix, "restart", async () => {
-        await lookBeforeReload(node, (await currentConfig(node)).config);
-        await systemctl(node.system, "reload", UNIT.http);
-      });
-      return out.result(
-        { reloaded: true, changed: true } satisfies Documents["restart --reload-only"],
-        "HAProxy was reloaded; running transfers go on in the old process",
-      );
-    }
-    const { config } = await currentConfig(node);
     const options = { ...stopOptions(args), command: "ober restart" };
-    const service = await changing(node.paths.prefix, "restart", async () => {
-      out.progress("looking at what the node needs to start again");
-      await lookFirst(node, config);
-      return inTurn(node, out, config, options, async () => {
-        await leaveAndStop(node, out, { ...options, config });
-        return bringIntoService(node, out, config);
-      });
-    });
-    await out.result({ started: unitsOf(config), service, changed: true } satisfies Documents["start"], service);
+    const locked = <T>(action: () => Promise<T>) => changing(node.paths.prefix, "restart", action);
+    if (args.reloadOnly) {
+      const reloaded = await locked(() => reloadHaproxy(node, out));
+      return out.result(reloaded, "HAProxy was reloaded; running transfers go on in the old process");
+    }
+    const started = await locked(() => restartNode(node, out, options));
+    await out.result(started, started.service);
   },
 });

@@ -3,7 +3,7 @@ import { diffFiles, diffText } from "../change/diff.ts";
 import { drift, type Generation, generationNumbers, readGeneration } from "../change/generations.ts";
 import { parseConfig } from "../config/schema.ts";
 import { parseYaml } from "../config/store.ts";
-import type { Documents } from "../documents.ts";
+import type { Documents, FileChange } from "../documents.ts";
 import { several } from "../domain/foreign.ts";
 import type { Paths } from "../domain/paths.ts";
 import { OberError, UsageError } from "../errors.ts";
@@ -11,6 +11,7 @@ import { applyFiles, forceArgs } from "../node/apply.ts";
 import { gatherFacts } from "../node/facts.ts";
 import { type Node, thisNodeAsRoot } from "../node/node.ts";
 import type { System } from "../system/system.ts";
+import { askToApply, showApplied } from "../ui/applied.ts";
 import { output } from "../ui/output.ts";
 import { changeArgs, dryRunArgs, globalArgs, yesArgs } from "../ui/shared-args.ts";
 import { table } from "../ui/table.ts";
@@ -44,7 +45,9 @@ export default defineCommand({
     const facts = await gatherFacts(node, config);
     const { dryRun, yes, force, waitTurn } = args;
     const command = `rollback ${generation.number}`;
-    await applyFiles(node, out, { files: generation.files, facts, config, command, dryRun, yes, force, waitTurn });
+    const admit = yes ? undefined : (changes: readonly FileChange[]) => askToApply(out, changes);
+    const options = { files: generation.files, facts, config, command, dryRun, admit, force, waitTurn };
+    await showApplied(out, await applyFiles(node, out, options));
   },
 });
 

@@ -7,7 +7,8 @@ import { changing } from "../node/changing.ts";
 import { thisNodeAsRoot } from "../node/node.ts";
 import { stopArgs, stopOptions } from "../node/stop.ts";
 import { finishUpgrade, upgradePackages } from "../node/upgrade.ts";
-import { restoreSelf, upgradeSelf } from "../node/upgrade-self.ts";
+import { type Replaced, restoreSelf, upgradeSelf } from "../node/upgrade-self.ts";
+import type { Versions } from "../node/versions.ts";
 import { HAPROXY_PACKAGES, nodePackages, packageManager, requireSupportedOs } from "../packages/os.ts";
 import type { PackageVersion } from "../packages/packages.ts";
 import { type Output, output } from "../ui/output.ts";
@@ -42,17 +43,21 @@ export default defineCommand({
       ...(args.force ? ["--force"] : []),
       ...(args.waitTurn === undefined ? [] : ["--wait-turn", args.waitTurn]),
     ];
+    const locked = <T>(action: () => Promise<T>) => changing(node.paths.prefix, "upgrade", action);
     if (args.self !== undefined)
-      return upgradeSelf(node, out, {
-        file: resolve(args.self),
-        turn,
-        allowDowngrade: args.allowDowngrade === true,
-        unsigned: args.unsigned === true,
-      });
-    if (args.rollback) return restoreSelf(node, out, turn);
+      return showReplaced(
+        out,
+        await upgradeSelf(node, out, {
+          file: resolve(args.self),
+          turn,
+          locked,
+          admitOlder: args.allowDowngrade ? undefined : askAboutOlder,
+          unsigned: args.unsigned === true,
+        }),
+      );
+    if (args.rollback) return showReplaced(out, await restoreSelf(node, out, { turn, locked }), " again");
     const os = await requireSupportedOs(node.system);
     const manager = packageManager(node.system, os);
-    const locked = <T>(action: () => Promise<T>) => changing(node.paths.prefix, "upgrade", action);
     if (!args.checkOnly)
       for (const each of await locked(() => finishUpgrade(node, out, manager))) out.warn(`back is ${each}`);
     out.progress("asking the repositories");
@@ -72,6 +77,24 @@ export default defineCommand({
     );
   },
 });
+
+const described = ({ ober, commit }: Versions) => `${ober} (${commit})`;
+
+function askAboutOlder(present: Versions, older: Versions): Promise<void> {
+  const what = `ober ${described(older)} is older than ${described(present)}`;
+  return confirmOrCancel(`${what}. Install it?`, {
+    hint: `${what}: give --allow-downgrade to install it`,
+    initial: false,
+  });
+}
+
+async function showReplaced(out: Output, { from, to, order }: Replaced, again?: string): Promise<void> {
+  const compared = ["; it is older", "", "; it is newer"][order + 1] ?? "";
+  await out.result(
+    { from: from.ober, to: to.ober, changed: true } satisfies Documents["upgrade --self"],
+    `ober ${described(from)} is now ober ${described(to)}${again ?? compared}`,
+  );
+}
 
 async function showVersions(out: Output, found: readonly PackageVersion[]): Promise<void> {
   await out.result({ packages: found } satisfies Documents["upgrade --check-only"], () => versionTable(found));

@@ -3,6 +3,7 @@ import { numberIn, withoutEscapes } from "../domain/foreign.ts";
 import { type RgwState, rgwState } from "../domain/rgw.ts";
 import { isUnused, MOST_SERVERS } from "../domain/server-state.ts";
 import { OberError, orUndefined } from "../errors.ts";
+import type { Clock } from "../system/system.ts";
 
 /**
  * Sends one command to HAProxy's runtime socket, or to its master's, and returns the answer. Throws an OberError if nothing listens there
@@ -62,14 +63,11 @@ const SETTLE_PAUSE_MS = 50;
  * The rows that `read` returns, each server's from the first reading in which no check of it ran: HAProxy (2.6 to 3.4) shows the code 0 during
  * a check, so a busy server looks like a healthy one. A server whose checks leave no gap within a second stays as read.
  */
-export async function settledRows(
-  read: () => Promise<readonly StatRow[]>,
-  pauseMs = SETTLE_PAUSE_MS,
-): Promise<readonly StatRow[]> {
+export async function settledRows(read: () => Promise<readonly StatRow[]>, clock: Clock): Promise<readonly StatRow[]> {
   const keyOf = (row: StatRow) => `${row["pxname"]}/${row["svname"]}`;
   let rows = await read();
   for (let reads = 1; reads < SETTLE_READS && rows.some(isHidden); reads++) {
-    await Bun.sleep(pauseMs);
+    await clock.sleep(SETTLE_PAUSE_MS);
     const later = new Map((await read()).map((row) => [keyOf(row), row]));
     rows = rows.map((row) => (isHidden(row) ? (later.get(keyOf(row)) ?? row) : row));
   }

@@ -63,7 +63,7 @@ async function ask(system: System, files: readonly Asked[]): Promise<ReadonlyMap
   if (files.length === 0 || !(await isInstalled(system, "haproxy"))) return verdicts;
   // Not in /tmp: anyone who could change the configuration in between could make HAProxy read any file as root.
   const directory = `/run/ober-certificates-${randomBytes(8).toString("hex")}`;
-  const deadline = performance.now() + QUESTION_MS;
+  const deadline = system.clock.now() + QUESTION_MS;
   try {
     await system.makeDirectory(directory, 0o700);
     const [good, suspect] = [false, true].map((is) =>
@@ -73,7 +73,7 @@ async function ask(system: System, files: readonly Asked[]): Promise<ReadonlyMap
     while (waiting.length > 0) {
       const [group = [], ...rest] = waiting;
       waiting = rest;
-      const left = deadline - performance.now();
+      const left = deadline - system.clock.now();
       if (left <= 0) break;
       const refused = await check(system, directory, group, Math.min(left, RUN_MS));
       const [only] = group;

@@ -1,6 +1,6 @@
 /**
  * ober's own records, made again on a node that has lost them (a disk that was replaced, a directory that was deleted): what is ober's beyond doubt
- * is on record again, so that `uninstall` takes it away; what nobody can know any more is said.
+ * is on record again, so that `uninstall` takes it away; what cannot be known any more is said.
  */
 import { currentFile } from "../change/current-file.ts";
 import type { CurrentFile } from "../change/diff.ts";
@@ -17,7 +17,7 @@ import type { Step } from "./step.ts";
 
 type Mending = { readonly by: string; readonly now: () => Date };
 
-/** The records that `mend` would make again. Throws an OberError where one was written by a newer ober: that is no damage. */
+/** The records that `mend` would make again. Throws an OberError where one was written by a newer ober: that is not damage. */
 export async function recordsToMend(system: System, paths: Paths, steps: readonly Step[]): Promise<readonly Trouble[]> {
   const troubles = [...(await recordTroubles(system, paths))];
   if (!troubles.some(({ name }) => name === "journal")) troubles.unshift(...(await misfits(system, paths, steps)));

@@ -65,7 +65,7 @@ export async function packageChoice(node: Pick<Node, "system">, given: Given): P
   }
   const seconds = packageTimeout === undefined ? undefined : Number(packageTimeout);
   if (seconds !== undefined && !(Number.isInteger(seconds) && seconds > 0)) {
-    throw new UsageError(`--package-timeout "${packageTimeout}" is no number of seconds`, "--package-timeout 900");
+    throw new UsageError(`--package-timeout "${packageTimeout}" is not a number of seconds`, "--package-timeout 900");
   }
   return {
     haproxy: haproxy as Branch | "distro" | undefined,
@@ -81,7 +81,7 @@ export async function packageChoice(node: Pick<Node, "system">, given: Given): P
 /** As it can stand in a line of a source list: no blanks, no brackets, no quotes. */
 function repositoryOf(text: string): string {
   if (/^https?:\/\/[A-Za-z0-9.:[\]-]+(\/[A-Za-z0-9._~%+/-]*)?$/.test(text)) return text.replace(/\/+$/, "");
-  throw new UsageError(`"${text}" is no usable URL of a repository`, `write it like ${VENDOR_REPOSITORY}`);
+  throw new UsageError(`"${text}" is not a usable URL of a repository`, `write it like ${VENDOR_REPOSITORY}`);
 }
 
 async function keyOf(node: Pick<Node, "system">, text: string): Promise<PackageChoice["key"]> {

@@ -92,7 +92,7 @@ export async function undoSteps(
   const failed: string[] = [];
   for (const entry of [...journal.steps].reverse()) {
     const step = steps.find(({ id }) => id === entry.id);
-    if (!step) throw new Error(`nobody has looked whether there is a step "${entry.id}"`);
+    if (!step) throw new Error(`it was not checked whether there is a step "${entry.id}"`);
     const { id, title } = step;
     // What the next uninstall needs to be typed stays until everything else is undone.
     if (step.last && failed.length > 0) continue;
@@ -133,7 +133,7 @@ export function notBootstrapped(paths: Paths, lost: boolean): OberError {
   });
 }
 
-/** The journal's own directories go last, and only when nothing of anybody else's is in them; returns what was left. */
+/** The journal's own directories go last, and only if they hold nothing but ober's files. Returns what was left. */
 async function removeDirectories(system: System, paths: Paths, journal: Journal): Promise<readonly string[]> {
   for (const path of placesOf(paths, "state")) if (path !== paths.journal) await removeWhole(system, path);
   for (const name of (await system.list(paths.var)).filter(isLeftover))

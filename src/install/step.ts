@@ -2,7 +2,7 @@ import type * as v from "valibot";
 
 /**
  * One change that makes a machine a node, and the way back. What undoing will need is looked up and journaled before
- * anything is changed, so that a run cut off in the middle leaves nothing that nobody remembers.
+ * anything is changed, so that a run cut off in the middle leaves nothing that is not on record.
  */
 export type Step<R = unknown> = {
   readonly id: string;

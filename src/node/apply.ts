@@ -14,7 +14,7 @@ import type { Config } from "../config/schema.ts";
 import { parseConfig } from "../config/schema.ts";
 import { readSecrets, type SecretChanges, writeSecrets } from "../config/secrets.ts";
 import { parseYaml } from "../config/store.ts";
-import type { Documents } from "../documents.ts";
+import type { Documents, FileChange } from "../documents.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { learn } from "../domain/names.ts";
 import { certificatePlace } from "../domain/paths.ts";
@@ -27,18 +27,18 @@ import { generatedPaths, type RenderedFile, render } from "../render/index.ts";
 import { clusterRemarks } from "../render/keepalived.ts";
 import { operatorSession } from "../system/operator.ts";
 import { keepNames, knownNames } from "../system/resolve.ts";
-import type { Output } from "../ui/output.ts";
-import { confirmOrCancel } from "../ui/prompt.ts";
 import { holdBack, letInNow, servableBefore } from "./admission.ts";
 import { changing } from "./changing.ts";
 import { gatherFacts } from "./facts.ts";
 import { awaitService } from "./in-service.ts";
 import { author, type Node } from "./node.ts";
+import type { Teller } from "./teller.ts";
 import { inTurn, turnArgs, waitTurnMs } from "./turn.ts";
 
 export type ApplyFlags = {
   readonly dryRun?: boolean | undefined;
-  readonly yes?: boolean | undefined;
+  /** Called with what would change before anything does; throws a CancelledError to leave it. Undefined to go on unasked. */
+  readonly admit?: ((changes: readonly FileChange[]) => Promise<void>) | undefined;
   readonly force?: boolean | undefined;
   /** Seconds to wait for this node's turn if the change takes it out of traffic for a moment. */
   readonly waitTurn?: string | undefined;
@@ -64,26 +64,27 @@ export const forceArgs = {
 } as const;
 
 /**
- * Shows what `text` as ober.yaml would change on this node, asks, and applies it; `config` and `apply` share it. Problems are reported for
- * the file `source`.
+ * Applies `text` as this node's ober.yaml and returns what changed, or in a dry run what would. Throws an OberError if the node refuses the
+ * change, which is then undone; a ConfigError names the file `source`.
  */
 export async function applyText(
   node: Node,
-  out: Output,
+  teller: Teller,
   options: ApplyFlags & { text: string; source: string; command: string; secrets?: SecretChanges },
-): Promise<void> {
+): Promise<Documents["apply"]> {
   const { system } = node;
   const config = parseConfig(parseYaml(options.text, options.source), options.source);
   const before = await servableBefore(node);
-  if (options.dryRun && (await lacksFirst(node, config))) out.warn("there is no certificate yet: ober would make one");
+  if (options.dryRun && (await lacksFirst(node, config)))
+    teller.warn("there is no certificate yet: ober would make one");
   const first = options.dryRun ? undefined : await firstCertificate(node, config);
   if (first !== undefined) {
-    out.warn(
+    teller.warn(
       `there is no certificate yet: made ${first}, signed by itself, for a first start; clients refuse it, so the node serves and is not announced until there is a real one`,
     );
   }
   try {
-    await applyConfig(node, out, { ...options, config, servable: before, madeFirst: first !== undefined });
+    return await applyConfig(node, teller, { ...options, config, servable: before, madeFirst: first !== undefined });
   } catch (error) {
     if (first !== undefined) await system.remove(first);
     throw error;
@@ -92,9 +93,9 @@ export async function applyText(
 
 async function applyConfig(
   node: Node,
-  out: Output,
+  teller: Teller,
   options: ApplyFlags & { text: string; source: string; command: string; secrets?: SecretChanges; config: Config },
-): Promise<void> {
+): Promise<Documents["apply"]> {
   const { system, paths } = node;
   const { config } = options;
   const problems = await certificateProblems(system, certificatePlace(paths, config.certs), {
@@ -103,19 +104,19 @@ async function applyConfig(
   // A dry run lacks what a first apply makes; that does not make it fail.
   const missing = options.dryRun === true && (await lacksFirst(node, config));
   if (problems.fatal && !missing) throw problems.fatal;
-  for (const warning of problems.warnings) out.warn(warning);
+  for (const warning of problems.warnings) teller.warn(warning);
   const facts = await gatherFacts(node, config);
   requireDistinctAddresses(config, facts, options.source);
-  for (const remark of Object.values(facts.stale ?? {})) out.warn(remark);
-  for (const moved of movedNames(facts.resolved, await knownNames(system, paths))) out.warn(moved);
-  await requireOneIdentity(out, { config, facts, force: options.force === true });
-  if (config.ha_mode === "keepalived") for (const remark of clusterRemarks(config, facts)) out.warn(remark);
+  for (const remark of Object.values(facts.stale ?? {})) teller.warn(remark);
+  for (const moved of movedNames(facts.resolved, await knownNames(system, paths))) teller.warn(moved);
+  await requireOneIdentity(teller, { config, facts, force: options.force === true });
+  if (config.ha_mode === "keepalived") for (const remark of clusterRemarks(config, facts)) teller.warn(remark);
   const secrets = await readSecrets(system, options.secrets);
   const files = [
     ...render({ config, facts, paths, secrets }),
     { path: paths.config, content: options.text, mode: 0o644 } satisfies RenderedFile,
   ];
-  await applyFiles(node, out, { ...options, files, facts });
+  return applyFiles(node, teller, { ...options, files, facts });
 }
 
 /**
@@ -123,7 +124,7 @@ async function applyConfig(
  * accepted.
  */
 async function requireOneIdentity(
-  out: Output,
+  teller: Teller,
   { config, facts, force }: { readonly config: Config; readonly facts: NodeFacts; readonly force: boolean },
 ): Promise<void> {
   const confused = (await askDisagreements(config, facts)).filter((one) => one.confused);
@@ -133,13 +134,13 @@ async function requireOneIdentity(
       hint: `${first.fix}; a node that was renumbered is applied first, or insist with --force`,
     });
   }
-  for (const { node, text } of confused) out.warn(`${node}: ${text}`);
+  for (const { node, text } of confused) teller.warn(`${node}: ${text}`);
 }
 
 /** The same for files that were rendered earlier, as `rollback` has them. */
 export async function applyFiles(
   node: Node,
-  out: Output,
+  teller: Teller,
   options: ApplyFlags & {
     files: readonly RenderedFile[];
     facts: NodeFacts;
@@ -147,7 +148,7 @@ export async function applyFiles(
     command: string;
     secrets?: SecretChanges;
   },
-): Promise<void> {
+): Promise<Documents["apply"]> {
   const { system, paths } = node;
   const { files, facts, config } = options;
   const current = await readCurrent(system, paths, files);
@@ -157,25 +158,18 @@ export async function applyFiles(
     const missing = await lacksFirst(node, config);
     const asked = missing ? files.filter(({ path }) => path !== paths.haproxyConfig) : files;
     if (changes.length > 0)
-      for (const warning of await validateAside(system, { files: asked, paths, facts })) out.warn(warning);
-    const changed = changes.map(({ path }) => path);
-    await out.result({ changes: changes.map(describe), changed } satisfies Documents["apply"], () =>
-      changes.length === 0 ? "nothing would change" : changes.map(diffText).join("\n"),
-    );
-    return;
+      for (const warning of await validateAside(system, { files: asked, paths, facts })) teller.warn(warning);
+    return { changes: changes.map(describe), changed: changes.map(({ path }) => path) };
   }
   await keepOperator(node, options);
-  if (!options.yes && changes.length > 0) {
-    await out.write(`${changes.map(diffText).join("\n")}\n`);
-    await confirmOrCancel(`Apply ${changes.length === 1 ? "this change" : `these ${changes.length} changes`}?`);
-  }
+  if (changes.length > 0) await options.admit?.(changes.map(describe));
   const openings = await neededOpenings(node, config, facts);
   const secrets = options.secrets ?? {};
   const idle = changes.length === 0 && Object.keys(secrets).length === 0 && options.madeFirst !== true;
   const kept = idle && (await areKept(system, paths, files));
   if (kept && !(await pending(system, paths)) && (await openingsStand(node, openings))) {
     if (await isHeldBack(system, paths)) await letInNow(node);
-    return showApplied(out, { generation: undefined, changed: [], warnings: [] });
+    return documentOf({ generation: undefined, changed: [], warnings: [] });
   }
   const context = {
     system,
@@ -187,7 +181,7 @@ export async function applyFiles(
     isHealthy: () => isHealthy(config.stats_port),
     worker: () => workerPid(paths.haproxySocket),
     checksPending: async () => checksPending(await showStat(paths.haproxySocket)),
-    progress: out.progress,
+    progress: teller.progress,
     now: () => new Date(),
     confirmMinutes: options.confirmMinutes,
     madeFrom: options.madeFrom,
@@ -197,10 +191,10 @@ export async function applyFiles(
   const change = async () => {
     if (!leaves) return makeChange();
     const turn = { command: `ober ${options.command}`, force: options.force === true, waitMs };
-    return inTurn(node, out, config, turn, async (served) => {
+    return inTurn(node, teller, config, turn, async (served) => {
       const made = await makeChange();
       // The mark stays up until the node is back, or for as long as that usually takes.
-      const trouble = served ? await troubleInService(node, out, config) : [];
+      const trouble = served ? await troubleInService(node, teller, config) : [];
       return { ...made, remarks: [...made.remarks, ...trouble] };
     });
   };
@@ -217,26 +211,17 @@ export async function applyFiles(
   await keepResolved(node, facts);
   // Only now: if the configuration is refused, the old password must stay with the old files.
   if (Object.keys(secrets).length > 0) await writeSecrets(system, secrets);
-  await showApplied(out, { ...result, warnings: [...result.warnings, ...remarks] });
+  const warnings = [...result.warnings, ...remarks];
+  for (const warning of warnings) teller.warn(warning);
+  return documentOf({ ...result, warnings });
 }
 
-async function showApplied(out: Output, { generation, unconfirmed, changed, warnings }: ApplyResult): Promise<void> {
-  for (const warning of warnings) out.warn(warning);
-  const until = unconfirmed?.until ?? null;
-  await out.result(
-    { generation: generation?.number ?? null, unconfirmedUntil: until, changed, warnings } satisfies Documents["apply"],
-    () => {
-      if (unconfirmed)
-        return `applied: ${changed.length} files changed; reverts in ${minutesUntil(unconfirmed.until)} min unless you run: ober confirm`;
-      if (generation && changed.length === 0)
-        return `nothing to change; what is live is kept again, as generation ${generation.number}`;
-      if (generation) return `applied: ${changed.length} files changed, kept as generation ${generation.number}`;
-      return "nothing to change: the node already has this configuration";
-    },
-  );
-}
-
-const minutesUntil = (time: string): number => Math.max(1, Math.round((Date.parse(time) - Date.now()) / 60_000));
+const documentOf = ({ generation, unconfirmed, changed, warnings }: ApplyResult): Documents["apply"] => ({
+  generation: generation?.number ?? null,
+  unconfirmedUntil: unconfirmed?.until ?? null,
+  changed,
+  warnings,
+});
 
 /** Remembers the addresses of nodes and neighbors for commands that run without DNS. A full disk does not fail the command. */
 async function keepResolved({ system, paths }: Node, { resolved, stale = {} }: NodeFacts) {
@@ -247,9 +232,9 @@ async function keepResolved({ system, paths }: Node, { resolved, stale = {} }: N
 }
 
 /** Why the node is not back in service after a change that took it out for a moment. The change itself stands. */
-async function troubleInService(node: Node, out: Output, config: Config): Promise<readonly string[]> {
+async function troubleInService(node: Node, teller: Teller, config: Config): Promise<readonly string[]> {
   try {
-    await awaitService(node, out, config);
+    await awaitService(node, teller, config);
     return [];
   } catch (error) {
     if (error instanceof OberError) return [error.message];
@@ -277,9 +262,9 @@ async function keepOperator(
   });
 }
 
-function describe(change: Change) {
+function describe(change: Change): FileChange {
   const kind = change.before === undefined ? "create" : change.after === undefined ? "remove" : "change";
-  return { path: change.path, kind, diff: diffText(change) } as const;
+  return { path: change.path, kind, diff: diffText(change) };
 }
 
 /** The statistics port before the change: on the new port, a healthy HAProxy would look as if it had no health to lose. */

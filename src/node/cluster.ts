@@ -13,7 +13,7 @@ import { age } from "../domain/age.ts";
 import { several } from "../domain/foreign.ts";
 import { EVERY_VIP } from "../domain/serves.ts";
 import { OberError, orUndefined } from "../errors.ts";
-import type { Output } from "../ui/output.ts";
+import type { Style } from "../ui/output.ts";
 import { table } from "../ui/table.ts";
 import { isRoot, type Node } from "./node.ts";
 import { lookAt, type Unanswered, unansweredText } from "./sight.ts";
@@ -41,8 +41,8 @@ const SETTLE_MS = 2_000;
 const isFresh = ({ serves, announces, leaving, since }: PeerStatus): boolean =>
   serves && !leaving && announces.length === 0 && Date.now() - Date.parse(since ?? "") < 5 * SETTLE_MS;
 
-/** Asks every node. Throws an OberError if `ober.yaml` names no other node. */
-export async function clusterStatus(node: Node): Promise<ClusterStatus> {
+/** Asks every node, with `ask`. Throws an OberError if `ober.yaml` names no other node. */
+export async function clusterStatus(node: Node, ask = askPeers): Promise<ClusterStatus> {
   const sight = lookAt({ ...node, isRoot: isRoot() });
   const { config, instead } = await requireConfig(sight);
   const place = await orUndefined(sight.place);
@@ -53,8 +53,11 @@ export async function clusterStatus(node: Node): Promise<ClusterStatus> {
   if (members.length < 2) {
     throw new OberError("ober.yaml names no other node", { hint: "list all of them under `nodes`, then ober apply" });
   }
-  const first = await askPeers(members, config, ASK_MS);
-  const nodes = first.some(isFresh) ? await Bun.sleep(SETTLE_MS).then(() => askPeers(members, config, ASK_MS)) : first;
+  let nodes = await ask(members, config, ASK_MS);
+  if (nodes.some(isFresh)) {
+    await node.system.clock.sleep(SETTLE_MS);
+    nodes = await ask(members, config, ASK_MS);
+  }
   const drift = driftOf(nodes);
   const unserved = unservedVips(config, nodes);
   return { nodes, unserved, drift, ...(instead === undefined ? {} : { instead }), unanswered: sight.unanswered() };
@@ -74,7 +77,7 @@ export const isClusterWell = ({ nodes, unanswered, unserved }: ClusterStatus): b
 
 export function clusterText(
   { nodes, unserved, drift, unanswered, instead }: ClusterStatus,
-  { style }: Pick<Output, "style">,
+  { style }: { readonly style: Style },
   now: Date,
 ): string {
   const groups = [...new Set(nodes.flatMap(({ backends }) => backends.map(({ name }) => name)))];
@@ -128,10 +131,10 @@ export function clusterText(
 /** Longer lists are shown as a number. */
 const NAMED = 4;
 
-const line = (sign: string, text: string, fix: string | undefined, style: Output["style"]) =>
+const line = (sign: string, text: string, fix: string | undefined, style: Style) =>
   `${sign}  ${text}${fix === undefined ? "" : `\n    ${style.cyan("fix:")} ${fix}`}`;
 
-function stateWord({ answers, serves, announces, leaving }: PeerStatus, style: Output["style"]): string {
+function stateWord({ answers, serves, announces, leaving }: PeerStatus, style: Style): string {
   if (!answers) return style.red("no answer");
   if (leaving) return style.yellow("leaving");
   if (!serves) return style.red("cannot serve");

@@ -127,7 +127,7 @@ export function descriptorsFrom({ limits, status, most }: { limits: string; stat
 
 function assumed(program: keyof Pick<Programs, "exabgp" | "keepalived"> | "haproxy"): Version {
   const version = parseVersion(NEWEST[program]);
-  if (!version) throw new Error(`${NEWEST[program]} is no version`);
+  if (!version) throw new Error(`${NEWEST[program]} is not a version`);
   return version;
 }
 

@@ -12,9 +12,9 @@ import { localAddresses } from "../system/addresses.ts";
 import { readHealthState } from "../system/health-state.ts";
 import { unitState } from "../system/systemd.ts";
 import { type VrrpState, vrrpStates } from "../system/vrrp.ts";
-import type { Output } from "../ui/output.ts";
 import { gatherPlace } from "./facts.ts";
 import type { Node } from "./node.ts";
+import type { Teller } from "./teller.ts";
 
 /** ExaBGP 4.2 retries a router that refused it after several seconds. */
 const ANNOUNCED_WITHIN_MS = 30_000;
@@ -29,7 +29,7 @@ export type Service = { readonly ok: true; readonly text: string } | { readonly 
  * the VIPs that the node owns and BACKUP of the others. Returns that in words. Throws an OberError that says what is missing if it takes
  * too long.
  */
-export async function awaitService(node: Node, out: Output, config: Config): Promise<string> {
+export async function awaitService(node: Node, teller: Teller, config: Config): Promise<string> {
   const { clock } = node.system;
   const bgp = config.ha_mode === "bgp";
   const patience = bgp ? ANNOUNCED_WITHIN_MS : RISE_MS + config.keepalived.advert_int * 4000;
@@ -43,7 +43,7 @@ export async function awaitService(node: Node, out: Output, config: Config): Pro
         hint: "ober why; traffic comes by itself as soon as that is mended",
       });
     }
-    if (service.because !== told) out.progress(`waiting: ${service.because}`);
+    if (service.because !== told) teller.progress(`waiting: ${service.because}`);
     told = service.because;
     await clock.sleep(POLL_MS);
   }

@@ -15,9 +15,9 @@ import { withoutInterrupts } from "../system/interrupts.ts";
 import { operatorSession } from "../system/operator.ts";
 import { resolveNames } from "../system/resolve.ts";
 import { haproxyRuns } from "../system/systemd.ts";
-import type { Output } from "../ui/output.ts";
 import { gatherPlace } from "./facts.ts";
 import { currentConfig, type Node } from "./node.ts";
+import type { Teller } from "./teller.ts";
 
 export const LISTS = ["routers", "frontendHttp", "backendHttp"] as const;
 export type ListName = (typeof LISTS)[number];
@@ -51,12 +51,12 @@ export function listFile({ paths }: Pick<Node, "paths">, name: ListName): { path
 /** Applies the wanted lists, or shows what would change. Needs root and the lock. */
 export async function syncLists(
   node: Node,
-  out: Output,
+  teller: Teller,
   options: { wanted: readonly Wanted[]; dryRun: boolean; allowMissing: boolean; force: boolean },
 ): Promise<{ changes: readonly ListChange[]; remarks: readonly string[] }> {
   const { system, paths } = node;
   const { config } = await currentConfig(node);
-  const { addresses, missing } = await resolve(node, out, { config, ...options });
+  const { addresses, missing } = await resolve(node, teller, { config, ...options });
   const lists = await Promise.all(
     options.wanted.map(async (wanted): Promise<List> => {
       const { path } = listFile(node, wanted.name);
@@ -94,11 +94,11 @@ async function followRouters(node: Node, config: Config): Promise<readonly strin
 
 async function resolve(
   node: Node,
-  out: Output,
+  teller: Teller,
   { config, wanted, allowMissing }: { config: Config; wanted: readonly Wanted[]; allowMissing: boolean },
 ): Promise<{ addresses: ReadonlyMap<string, readonly string[]>; missing: readonly string[] }> {
   const names = [...new Set(wanted.flatMap(({ sources }) => [...sources.names]))];
-  const found = await resolveNames(names, (done) => out.progress(`resolved ${done} of ${names.length} names`));
+  const found = await resolveNames(names, (done) => teller.progress(`resolved ${done} of ${names.length} names`));
   const looped = [...found.values()].some((all) => all.some(isLoopback));
   const own = looped ? (await gatherPlace(node, config)).address : "";
   const addresses = new Map([...found].map(([name, all]) => [name, sourcesOf(all, own)]));

@@ -19,7 +19,7 @@ export async function installMetrics({ system, paths }: Node, given: string | un
   const file = given ?? USUAL_FILE;
   // The alert about old metrics names this file, and node_exporter reads only *.prom.
   if (!/^\/[A-Za-z0-9_.,+@/-]*\/ober\.prom$/.test(file)) {
-    throw new UsageError(`--out "${file}" is no absolute path that ends with /ober.prom`, `--out ${USUAL_FILE}`);
+    throw new UsageError(`--out "${file}" must be an absolute path that ends with /ober.prom`, `--out ${USUAL_FILE}`);
   }
   if ((await system.stat(posix.dirname(file)))?.kind !== "directory") {
     throw new OberError(`there is no directory ${posix.dirname(file)}`, {

@@ -60,7 +60,7 @@ export async function noteBegun(): Promise<void> {
   await record(running.typed, "begun");
 }
 
-/** Notes something that an operator did. Nothing where ober is not installed; a history that cannot be written stops nobody. */
+/** Notes what an operator did. Does nothing if ober is not installed; a history that cannot be written fails no command. */
 export async function record(typed: string, cause: string): Promise<void> {
   const prefix = installPathOf(process.execPath);
   if (prefix === undefined) return;

@@ -176,7 +176,7 @@ export function lookAt(host: Host, { thorough = false, questionMs = QUESTION_MS,
   };
   const place = () => configured("place", (node, found) => gatherPlace(node, found, addresses()));
   const rows = () =>
-    configured("servers", async ({ paths: { haproxySocket } }, found) => {
+    configured("servers", async ({ system: { clock }, paths: { haproxySocket } }, found) => {
       const bounds = statBounds(found);
       const byHttp = async () => {
         const options = { timeoutMs: PROBE_MS, mostBytes: bounds.bytes };
@@ -184,7 +184,7 @@ export function lookAt(host: Host, { thorough = false, questionMs = QUESTION_MS,
         return answer.status === 200 ? parseStat(answer.body, bounds.rows) : [];
       };
       // HAProxy's socket is root's; the same rows are on its statistics port.
-      return (await orUndefined(() => settledRows(isRoot ? () => showStat(haproxySocket) : byHttp))) ?? [];
+      return (await orUndefined(() => settledRows(isRoot ? () => showStat(haproxySocket) : byHttp, clock))) ?? [];
     });
   const generations = () =>
     here("generation", async (node) => (isRoot ? generationNumbers(node.system, node.paths) : []));

@@ -8,12 +8,12 @@ import { healthNow } from "../health/once.ts";
 import { isOperatorsDrain, readDrainFlag } from "../system/drain-flag.ts";
 import type { System } from "../system/system.ts";
 import { systemctl, unitStates } from "../system/systemd.ts";
-import type { Output } from "../ui/output.ts";
 import { admission } from "./admission.ts";
 import { changing } from "./changing.ts";
 import { awaitService, serviceNow } from "./in-service.ts";
 import { lookFirst } from "./look-first.ts";
 import { currentConfig, type Node } from "./node.ts";
+import type { Teller } from "./teller.ts";
 
 /** HAProxy's own checks need a moment before they know of a live RGW. */
 const HEALTHY_WITHIN_MS = 30_000;
@@ -24,7 +24,7 @@ const HEALTHY_WITHIN_MS = 30_000;
  */
 export async function startNode(
   node: Node,
-  out: Output,
+  teller: Teller,
   flags: { readonly selfSigned?: boolean | undefined } = {},
 ): Promise<Documents["start"]> {
   const { paths } = node;
@@ -33,9 +33,9 @@ export async function startNode(
   const already = flags.selfSigned ? undefined : await inServiceAlready(node, config);
   if (already !== undefined) return { started: units, service: `in service already: ${already}`, changed: false };
   const service = await changing(paths.prefix, "start", async () => {
-    out.progress("looking at what the node needs to start");
+    teller.progress("looking at what the node needs to start");
     await lookFirst(node, config);
-    return bringIntoService(node, out, config, flags);
+    return bringIntoService(node, teller, config, flags);
   });
   return { started: units, service, changed: true };
 }
@@ -52,7 +52,7 @@ async function inServiceAlready({ system, paths }: Node, config: Config): Promis
 /** The same for commands that have looked already. Needs the lock. Returns what is true of the routers or the segment afterwards. */
 export async function bringIntoService(
   node: Node,
-  out: Output,
+  teller: Teller,
   config: Config,
   flags: { readonly selfSigned?: boolean | undefined } = {},
 ): Promise<string> {
@@ -62,17 +62,17 @@ export async function bringIntoService(
   await liftStaleDrain(system, paths);
   await system.remove(paths.noWait);
   const held = await admission(node, config, flags);
-  if (held) out.warn(`${held.reason}; ${held.fix}`);
+  if (held) teller.warn(`${held.reason}; ${held.fix}`);
   for (const name of units.filter((unit) => !isTraffic(unit))) {
-    out.progress(`starting ${name}`);
-    await enable(node, out, name);
+    teller.progress(`starting ${name}`);
+    await enable(node, teller, name);
     await systemctl(system, "start", name);
   }
-  out.progress("waiting until HAProxy is healthy");
+  teller.progress("waiting until HAProxy is healthy");
   const reason = await waitUntilHealthy(system, config);
   const traffic = units.filter(isTraffic);
   // A unit that waits for a first decision must not hold up the command that brings the others.
-  for (const name of traffic) await enable(node, out, name);
+  for (const name of traffic) await enable(node, teller, name);
   if (reason !== undefined) {
     for (const name of traffic) await systemctl(system, "start", "--no-block", name);
     throw new OberError(`the node runs but is not healthy: ${reason}`, {
@@ -80,17 +80,17 @@ export async function bringIntoService(
     });
   }
   for (const name of traffic) {
-    out.progress(`starting ${name}`);
+    teller.progress(`starting ${name}`);
     await systemctl(system, "start", name);
   }
   if (await isOperatorsDrain(system, paths)) return "started, and drained: traffic comes with `ober undrain`";
   if (held) return `started, and held back: ${held.fix}`;
-  return `in service: ${await awaitService(node, out, config)}`;
+  return `in service: ${await awaitService(node, teller, config)}`;
 }
 
 /** A disk that cannot be written does not keep a node from serving now. */
-const enable = ({ system }: Node, out: Output, name: UnitName): Promise<void> =>
-  orWarn(out.warn, `${name} does not start by itself with the next boot`, () => systemctl(system, "enable", name));
+const enable = ({ system }: Node, teller: Teller, name: UnitName): Promise<void> =>
+  orWarn(teller.warn, `${name} does not start by itself with the next boot`, () => systemctl(system, "enable", name));
 
 async function waitUntilHealthy({ clock }: System, { stats_port: port }: Config): Promise<string | undefined> {
   const deadline = clock.now() + HEALTHY_WITHIN_MS;

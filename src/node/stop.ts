@@ -5,8 +5,8 @@ import { haproxyCommand } from "../haproxy/socket.ts";
 import { type Drained, waitForTransfers } from "../haproxy/traffic.ts";
 import type { System } from "../system/system.ts";
 import { systemctl, unitState, unitStates } from "../system/systemd.ts";
-import type { Output } from "../ui/output.ts";
 import type { Node } from "./node.ts";
+import type { Teller } from "./teller.ts";
 import { inTurn, type TurnOptions, turnArgs, waitTurnMs } from "./turn.ts";
 import { withdrawAll } from "./withdraw.ts";
 
@@ -52,10 +52,10 @@ export function stopOptions({
  */
 export function stopNode(
   node: Node,
-  out: Output,
+  teller: Teller,
   options: StopOptions & { readonly config: Config },
 ): Promise<Drained & { inFlight: number }> {
-  return inTurn(node, out, options.config, options, () => leaveAndStop(node, out, options));
+  return inTurn(node, teller, options.config, options, () => leaveAndStop(node, teller, options));
 }
 
 /** Whether there is nothing to stop: every unit is off, and stays so at the next boot. */
@@ -67,7 +67,7 @@ export async function isStopped({ system }: Node, config: Config): Promise<boole
 /** The same for a command that has its turn already. */
 export async function leaveAndStop(
   node: Node,
-  out: Output,
+  teller: Teller,
   options: Pick<StopOptions, "timeoutMs" | "force"> & { readonly config: Config },
 ): Promise<Drained & { inFlight: number }> {
   const { system, paths } = node;
@@ -75,26 +75,26 @@ export async function leaveAndStop(
   const running = (await unitState(system, UNIT.http)).active === "active";
   let inFlight = 0;
   let drained: Drained = { end: "empty", left: 0 };
-  const lift = running ? await withdrawAll(node, out, config) : async () => {};
+  const lift = running ? await withdrawAll(node, teller, config) : async () => {};
   try {
     const hangs = running && (await orUndefined(() => haproxyCommand(paths.haproxySocket, "show info"))) === undefined;
-    if (hangs) out.warn("HAProxy hangs: there is nothing that could be waited for");
+    if (hangs) teller.warn("HAProxy hangs: there is nothing that could be waited for");
     if (running && !options.force && !hangs) {
       drained = await waitForTransfers(system, paths, {
         timeoutMs: options.timeoutMs,
         tell(waiting, left) {
           inFlight = Math.max(inFlight, left);
-          out.progress(waiting);
+          teller.progress(waiting);
         },
       });
     }
     if (running) await system.writeAtomic(paths.noWait, "");
     // Bound to ober-http and wanted by it: disabled first, so that nothing brings them back in between.
     for (const name of [...unitsOf(config)].reverse()) {
-      out.progress(`stopping ${name}`);
+      teller.progress(`stopping ${name}`);
       // A disk that cannot be written must not keep the node in traffic.
-      await orWarn(out.warn, `${name} starts again with the next boot`, () => systemctl(system, "disable", name));
-      await stopUnit(system, out, name);
+      await orWarn(teller.warn, `${name} starts again with the next boot`, () => systemctl(system, "disable", name));
+      await stopUnit(system, teller, name);
     }
     // A unit that was killed while it took its addresses away does not do so again; the script knows from its records what is left.
     if (await system.stat(paths.vipScript)) await system.run([paths.vipScript, "down"]);
@@ -109,13 +109,13 @@ export async function leaveAndStop(
 const ENDS_WITHIN_MS = 5_000;
 
 /** Stops a unit; kills what does not end by itself in time, which systemd alone would wait minutes for. */
-async function stopUnit(system: System, out: Output, name: string): Promise<void> {
+async function stopUnit(system: System, teller: Teller, name: string): Promise<void> {
   if (!name.endsWith(".service")) return systemctl(system, "stop", name);
   await systemctl(system, "stop", "--no-block", name);
   const deadline = system.clock.now() + ENDS_WITHIN_MS;
   while (!["inactive", "failed"].includes((await unitState(system, name)).active)) {
     if (system.clock.now() > deadline) {
-      out.warn(`${name} hangs; killing it`);
+      teller.warn(`${name} hangs; killing it`);
       // It may have ended this very moment.
       await orUndefined(() => systemctl(system, "kill", "--signal=SIGKILL", name));
       return systemctl(system, "stop", name);

@@ -1,6 +1,6 @@
 /**
- * A node leaves traffic when another one serves, and one node at a time: what domain/turn.ts decides, carried out over the statistics ports
- * of the nodes. Nobody is in charge, and nothing of it outlives the command.
+ * Carries out what domain/turn.ts decides, over the statistics ports of the nodes: a node leaves traffic only while another one serves, and one
+ * node at a time. No node is in charge, and nothing outlives the command.
  */
 import { hostname } from "node:os";
 import { isHeldBack } from "../certificates/admission.ts";
@@ -13,18 +13,21 @@ import { healthNow } from "../health/once.ts";
 import { setMapKey } from "../health/serves.ts";
 import { readDrainFlag } from "../system/drain-flag.ts";
 import { onInterrupt } from "../system/interrupts.ts";
-import type { Output } from "../ui/output.ts";
+import type { Clock } from "../system/system.ts";
 import { gatherPlace } from "./facts.ts";
 import { bringsTraffic } from "./in-service.ts";
 import type { Node } from "./node.ts";
+import type { Teller } from "./teller.ts";
 
 export type TurnOptions = {
   /** What the operator typed, for the other nodes and for hints: "ober restart". */
   readonly command: string;
-  /** Leave although nobody else serves, or somebody else leaves at the moment. */
+  /** Leave although no other node serves, or another one is leaving. */
   readonly force: boolean;
   /** How long to wait for the turn; undefined to refuse at once. */
   readonly waitMs: number | undefined;
+  /** Asks another node; over its statistics port unless it is given. */
+  readonly ask?: typeof askTurn;
 };
 
 /** For every command that takes the node out of traffic. */
@@ -63,7 +66,7 @@ const AWAY_MS = 60_000;
  */
 export async function inTurn<T>(
   node: Node,
-  out: Output,
+  teller: Teller,
   config: Config,
   options: TurnOptions,
   action: (served: boolean) => Promise<T>,
@@ -73,7 +76,7 @@ export async function inTurn<T>(
   const mark = createMark(node, options.command);
   const forget = onInterrupt(() => mark.down());
   try {
-    await takeTurn(node, out, { config, vips, options, mark });
+    await takeTurn(node, teller, { config, vips, options, mark });
     return await action(true);
   } finally {
     await mark.down();
@@ -91,7 +94,7 @@ async function servedHere(node: Node, config: Config): Promise<readonly string[]
     healthNow(config.stats_port),
     ownServes(config.stats_port, ASK_MS),
   ]);
-  // HAProxy that is dead or hangs serves nobody, whatever the routers believe for another moment.
+  // A HAProxy that is dead or hangs serves no client, whatever the routers believe for another moment.
   if (!traffic || drainFlag !== undefined || held || (!health.ok && health.kind !== "status")) return [];
   const every = config.vips.map(({ address }) => address);
   if (said === undefined || config.ha_mode === "keepalived") return every;
@@ -101,8 +104,8 @@ async function servedHere(node: Node, config: Config): Promise<readonly string[]
 type Mark = ReturnType<typeof createMark>;
 
 /** The mark of this node, in HAProxy's memory, renewed as long as it is up. */
-function createMark({ system, paths }: Node, command: string) {
-  const place = { socket: system.root + paths.haproxySocket, map: paths.servesMap };
+function createMark({ paths }: Node, command: string) {
+  const place = { socket: paths.haproxySocket, map: paths.servesMap };
   let turn: Turn | undefined;
   let beat: Timer | undefined;
   let telling: Promise<boolean> = Promise.resolve(true);
@@ -135,7 +138,7 @@ function createMark({ system, paths }: Node, command: string) {
 
 async function takeTurn(
   node: Node,
-  out: Output,
+  teller: Teller,
   work: {
     readonly config: Config;
     readonly vips: readonly string[];
@@ -146,14 +149,15 @@ async function takeTurn(
   const { config, vips, options, mark } = work;
   const place = await gatherPlace(node, config);
   const id = place.address;
-  // Also where nobody is asked: the others must not leave at the same time.
+  // The mark is needed even if no node is asked: the others must not leave at the same time.
   if (options.force) return void (await mark.up("leaves", id));
   const others = clusterMembers(config, { hostname: hostname(), ...place }).filter(({ own }) => !own);
-  const memory = createMemory();
-  const ask = async () =>
-    memory.of(await Promise.all(others.map((other) => askTurn(other, config.stats_port, ASK_MS))));
+  const { clock } = node.system;
+  const { ask: askOne = askTurn } = options;
+  const memory = createMemory(clock);
+  const ask = async () => memory.of(await Promise.all(others.map((other) => askOne(other, config.stats_port, ASK_MS))));
   const wish = { id, vips, settleSeconds: config.settle_time };
-  const began = performance.now();
+  const began = clock.now();
   let troubleSince = began;
   let last = "";
   let told = "";
@@ -162,35 +166,35 @@ async function takeTurn(
     const ahead = decide({ ...wish, vips: [] }, await ask());
     let decision: Decision = ahead;
     if (ahead.kind !== "yield") {
-      const beganAt = performance.now();
+      const beganAt = clock.now();
       const isUp = await mark.up("asks", id);
       decision = isUp
         ? decide(wish, await ask())
         : { kind: "hold", because: "HAProxy of this node does not take the mark" };
       // A process that was stopped in between has lost its turn without knowing: its mark no longer counts.
       const goes = decision.kind === "go" && (await mark.up("leaves", id));
-      if (goes && performance.now() - beganAt < MARK_FRESH_MS) return;
+      if (goes && clock.now() - beganAt < MARK_FRESH_MS) return;
     }
     if (decision.kind !== "hold" && decision.kind !== "go") await mark.down();
-    const now = performance.now();
+    const now = clock.now();
     const because = "because" in decision ? decision.because : "";
     if (decision.kind !== last) troubleSince = now;
     last = decision.kind;
     const patience = options.waitMs ?? PATIENCE_MS + (decision.kind === "hold" ? config.settle_time * 1000 : 0);
     if (now - (options.waitMs === undefined ? troubleSince : began) > patience)
       throw refusal(decision, because, options);
-    if (because !== told) out.progress(`waiting for the turn to leave: ${because}`);
+    if (because !== told) teller.progress(`waiting for the turn to leave: ${because}`);
     told = because;
-    await Bun.sleep(POLL_MS);
+    await clock.sleep(POLL_MS);
   }
 }
 
-/** Peers that were seen leaving, and are neither back nor known to stay away: whoever restarts is silent for a moment. */
-function createMemory() {
+/** Remembers peers that were seen leaving and are not back yet: a HAProxy that restarts is silent for a moment. */
+function createMemory(clock: Clock) {
   const leaving = new Map<string, { readonly turn: Turn; readonly at: number }>();
   return {
     of(words: readonly PeerWord[]): readonly PeerWord[] {
-      const now = performance.now();
+      const now = clock.now();
       return words.map((word) => {
         const { node, said } = word;
         if (said?.turn?.phase === "leaves") leaving.set(node, { turn: said.turn, at: now });

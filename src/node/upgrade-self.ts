@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { dirname, resolve } from "node:path";
 import { validate } from "../change/validators.ts";
-import type { Documents } from "../documents.ts";
 import { RELEASE_KEY } from "../domain/build.ts";
 import { numberIn } from "../domain/foreign.ts";
 import { UNIT } from "../domain/units.ts";
@@ -12,49 +11,56 @@ import type { RenderedFile } from "../render/index.ts";
 import type { System } from "../system/system.ts";
 import { systemctl, unitState } from "../system/systemd.ts";
 import { MANUAL_MARK } from "../ui/man.ts";
-import type { Output } from "../ui/output.ts";
-import { confirmOrCancel } from "../ui/prompt.ts";
-import { changing } from "./changing.ts";
 import { gatherFacts } from "./facts.ts";
 import { currentConfig, type Node } from "./node.ts";
+import type { Teller } from "./teller.ts";
 import type { Versions } from "./versions.ts";
 
 /** Rendering and the parsers' answers take a second or two; this is for a machine under load. */
 const PROOF_MS = 60_000;
 
-type SelfOptions = {
-  readonly file: string;
+type ReplaceOptions = {
+  /** What was typed about the node's turn to leave: new definitions of units may take it out of traffic for a moment. */
   readonly turn: readonly string[];
-  readonly allowDowngrade: boolean;
-  readonly unsigned: boolean;
+  /** Runs an action with the lock of the installation, which the new executable takes for itself in between. */
+  readonly locked: <T>(action: () => Promise<T>) => Promise<T>;
 };
+
+type SelfOptions = ReplaceOptions & {
+  readonly file: string;
+  /** Called before an older version is installed; throws to leave it. Undefined to install it unasked. */
+  readonly admitOlder?: ((present: Versions, older: Versions) => Promise<void>) | undefined;
+  readonly unsigned: boolean;
+  /** The key that must have signed the new one; empty for none. */
+  readonly releaseKey?: string;
+};
+
+/** What the executable was and is now; `order` is -1 for an older one, 1 for a newer one, 0 for the same or an unknown version. */
+export type Replaced = { readonly from: Versions; readonly to: Versions; readonly order: number };
 
 /**
  * Replaces the executable of this node by `file`, once that has shown its version, rendered the present configuration, and
  * the programs of this node have accepted every file. The one before is kept. Throws an OberError when the new one fails
  * at any of it; the old one is then in place and nothing has changed.
  */
-export async function upgradeSelf(node: Node, out: Output, options: SelfOptions): Promise<void> {
-  const { file, turn, allowDowngrade, unsigned } = options;
+export async function upgradeSelf(node: Node, teller: Teller, options: SelfOptions): Promise<Replaced> {
+  const { file, admitOlder, unsigned, releaseKey = RELEASE_KEY } = options;
   const { system, paths } = node;
   await refuseOddFile(system, file);
   // Judged and installed are the same bytes: the copy's, which only root can change. Beside the present one, as /tmp may forbid to run programs.
   const candidate = paths.executableCandidate;
-  const { to, from } = await withCopy(system, file, candidate, async () => {
-    if (!unsigned) await refuseUnsigned(system, file, candidate);
-    out.progress("asking the new executable for its version");
+  return withCopy(system, file, candidate, async () => {
+    if (!unsigned && releaseKey !== "") await refuseUnsigned(system, { file, candidate, releaseKey });
+    teller.progress("asking the new executable for its version");
     const to = await versionOf(node, candidate, file);
     const from = await versionOf(node, paths.executable);
-    await admitDowngrade(from, to, allowDowngrade);
-    out.progress("having it render the present configuration");
+    const order = orderOf(from, to);
+    if (order < 0) await admitOlder?.(from, to);
+    teller.progress("having it render the present configuration");
     await prove(node, candidate, file);
-    await replace(node, out, { candidate, turn });
-    return { to, from };
+    await replace(node, teller, { ...options, candidate });
+    return { from, to, order };
   });
-  await out.result(
-    { from: from.ober, to: to.ober, changed: true } satisfies Documents["upgrade --self"],
-    `ober ${describe(from)} is now ober ${describe(to)}${compared(from, to)}`,
-  );
 }
 
 async function refuseOddFile(system: System, file: string): Promise<void> {
@@ -68,12 +74,14 @@ async function refuseOddFile(system: System, file: string): Promise<void> {
 }
 
 /** An executable of a signed release takes only successors that the same key has signed; one that was built without a key cannot tell. */
-async function refuseUnsigned(system: System, file: string, candidate: string): Promise<void> {
-  if (RELEASE_KEY === "") return;
+async function refuseUnsigned(
+  system: System,
+  { file, candidate, releaseKey }: { readonly file: string; readonly candidate: string; readonly releaseKey: string },
+): Promise<void> {
   const signature = await system.read(`${file}.sig`);
   const hint = "take both from the same release; an ober that you have built yourself: --unsigned";
   if (signature === undefined) throw new OberError(`${file} has no signature beside it: ${file}.sig`, { hint });
-  if (isSignedBy(Buffer.from(await digestOf(system, candidate)), signature, RELEASE_KEY)) return;
+  if (isSignedBy(Buffer.from(await digestOf(system, candidate)), signature, releaseKey)) return;
   throw new OberError(`${file} is not what those who released this ober have signed in ${file}.sig`, { hint });
 }
 
@@ -86,39 +94,22 @@ async function withCopy<T>(system: System, file: string, copy: string, action: (
   }
 }
 
-/** -1: `to` is older, 1: newer, 0: the same, or not known. */
-function direction(from: Versions, to: Versions): number {
+function orderOf(from: Versions, to: Versions): number {
   const known = [from, to].every(({ ober }) => /^\d+\.\d+\.\d+/.test(ober));
   return known ? Bun.semver.order(to.ober, from.ober) : 0;
 }
 
-const compared = (from: Versions, to: Versions) =>
-  ["; it is older", "", "; it is newer"][direction(from, to) + 1] ?? "";
-
-async function admitDowngrade(from: Versions, to: Versions, allowed: boolean): Promise<void> {
-  if (direction(from, to) >= 0 || allowed) return;
-  await confirmOrCancel(`ober ${describe(to)} is older than ${describe(from)}. Install it?`, {
-    hint: `ober ${describe(to)} is older than ${describe(from)}: give --allow-downgrade to install it`,
-    initial: false,
-  });
-}
-
-/** Puts the executable back that `upgradeSelf` replaced; a second call changes them again. */
-export async function restoreSelf(node: Node, out: Output, turn: readonly string[]): Promise<void> {
+/** Puts back the executable that `upgradeSelf` replaced; a second call exchanges them again. */
+export async function restoreSelf(node: Node, teller: Teller, options: ReplaceOptions): Promise<Replaced> {
   const { system, paths } = node;
   if ((await system.stat(paths.previousExecutable)) === undefined) {
     throw new OberError("there is no previous executable", { hint: "ober upgrade --self FILE" });
   }
   const [from, to] = [await versionOf(node, paths.executable), await versionOf(node, paths.previousExecutable)];
   const candidate = paths.executableCandidate;
-  await withCopy(system, paths.previousExecutable, candidate, () => replace(node, out, { candidate, turn }));
-  await out.result(
-    { from: from.ober, to: to.ober, changed: true } satisfies Documents["upgrade --self"],
-    `ober ${describe(from)} is now ober ${describe(to)} again`,
-  );
+  await withCopy(system, paths.previousExecutable, candidate, () => replace(node, teller, { ...options, candidate }));
+  return { from, to, order: orderOf(from, to) };
 }
-
-const describe = ({ ober, commit }: Versions) => `${ober} (${commit})`;
 
 const NO_OBER = "give an executable made by `npm run build`, or of a release";
 /** Far more than an ober says of its version, or of the files that it has rendered. */
@@ -185,18 +176,17 @@ async function prove(node: Node, file: string, name: string): Promise<void> {
 const APPLY_MS = 300_000;
 
 /**
- * Renames the candidate over the executable, and has that one bring the node's files to its own; the one before is back however that ends. `turn`
- * is what was typed about the node's turn to leave: new definitions of units may take it out of traffic for a moment.
+ * Renames the candidate over the executable and has that one apply the configuration. The one before is back if it fails at that.
  */
 async function replace(
   node: Node,
-  out: Output,
-  { candidate, turn }: { readonly candidate: string; readonly turn: readonly string[] },
+  teller: Teller,
+  { candidate, turn, locked }: ReplaceOptions & { readonly candidate: string },
 ): Promise<void> {
   const { system, paths } = node;
   const { executableAside: aside } = paths;
   const isConfigured = (await system.stat(paths.config)) !== undefined;
-  await changing(paths.prefix, "upgrade", async () => {
+  await locked(async () => {
     await endTrial(node);
     await system.copy(paths.executable, aside, 0o755);
     await system.rename(aside, paths.previousExecutable);
@@ -205,11 +195,11 @@ async function replace(
   });
   try {
     if (isConfigured) {
-      out.progress("applying the configuration with it");
+      teller.progress("applying the configuration with it");
       await system.run([paths.executable, "apply", "--yes", ...turn], { timeoutMs: APPLY_MS, gentle: true });
     }
   } catch (error) {
-    await changing(paths.prefix, "upgrade", () => putBack(node));
+    await locked(() => putBack(node));
     if (!(error instanceof OberError)) throw error;
     throw new OberError(`the new executable could not apply the configuration; the old one is back: ${error.message}`, {
       hint: "`ober status` shows what runs",
@@ -241,8 +231,8 @@ async function putBack({ system, paths }: Node): Promise<void> {
 }
 
 /**
- * Brings the executable back that a new one replaced, where whoever tried that one is gone (killed, or the machine lost power). Returns its path,
- * or undefined where nothing was to do. The caller holds the lock.
+ * Puts back the executable that a new one replaced, if the process that tried the new one is gone: killed, or the machine lost power. Returns its
+ * path, or undefined if there was nothing to do. Needs the lock.
  */
 export async function endTrial(node: Node): Promise<string | undefined> {
   const { system, paths } = node;

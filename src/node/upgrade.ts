@@ -9,19 +9,19 @@ import type { PackageManager, PackageVersion } from "../packages/packages.ts";
 import { isOperatorsDrain } from "../system/drain-flag.ts";
 import { readOwn } from "../system/own-files.ts";
 import { systemctl, unitState } from "../system/systemd.ts";
-import type { Output } from "../ui/output.ts";
 import { applyText } from "./apply.ts";
 import { awaitService, bringsTraffic } from "./in-service.ts";
 import { lookFirst } from "./look-first.ts";
 import { author, currentConfig, type Node } from "./node.ts";
 import type { StopOptions } from "./stop.ts";
+import type { Teller } from "./teller.ts";
 import { inTurn } from "./turn.ts";
 import { withdrawAll } from "./withdraw.ts";
 
 /** One package of an upgrade, with the files of both versions. */
 type Exchange = PackageVersion & { readonly oldFile: string | undefined; readonly newFile: string };
 
-/** What is under way, for whoever finds it after this process has died. */
+/** The upgrade that is under way, so that a later command can finish it if this process dies. */
 type UpgradeRecord = { readonly at: string; readonly by: string; readonly packages: readonly Exchange[] };
 
 const HEALTHY_WITHIN_MS = 30_000;
@@ -34,7 +34,7 @@ export type Upgraded = { readonly upgraded: readonly PackageVersion[]; readonly 
  */
 export async function upgradePackages(
   node: Node,
-  out: Output,
+  teller: Teller,
   options: StopOptions & {
     readonly manager: PackageManager;
     readonly due: readonly PackageVersion[];
@@ -43,16 +43,16 @@ export async function upgradePackages(
 ): Promise<Upgraded> {
   const { manager } = options;
   const { config } = await currentConfig(node);
-  const packages = await fetchAll(node, out, options);
-  await tryHaproxy(node, out, { manager, packages });
+  const packages = await fetchAll(node, teller, options);
+  await tryHaproxy(node, teller, { manager, packages });
   await lookFirst(node, config);
-  return inTurn(node, out, config, options, () => exchange(node, out, { ...options, config, packages }));
+  return inTurn(node, teller, config, options, () => exchange(node, teller, { ...options, config, packages }));
 }
 
 /** The part of an upgrade that is done out of traffic. */
 async function exchange(
   node: Node,
-  out: Output,
+  teller: Teller,
   options: StopOptions & {
     readonly manager: PackageManager;
     readonly due: readonly PackageVersion[];
@@ -67,27 +67,27 @@ async function exchange(
   const inService = (await unitState(system, UNIT.http)).active === "active";
   const wasHealthy = inService && (await healthNow(config.stats_port)).ok;
   const traffic = wasHealthy && (await bringsTraffic(node, config));
-  const lift = inService ? await withdrawAll(node, out, config) : async () => {};
+  const lift = inService ? await withdrawAll(node, teller, config) : async () => {};
   let left = 0;
   try {
     if (inService && !options.force) {
       const { timeoutMs } = options;
-      left = (await waitForTransfers(system, paths, { timeoutMs, tell: out.progress })).left;
+      left = (await waitForTransfers(system, paths, { timeoutMs, tell: teller.progress })).left;
     }
     for (const each of packages) {
-      out.progress(`upgrading ${each.name} from ${each.installed} to ${each.candidate}`);
-      await manager.installFiles([each.newFile], out.detail);
-      await bring(node, out, { name: each.name, wasHealthy });
+      teller.progress(`upgrading ${each.name} from ${each.installed} to ${each.candidate}`);
+      await manager.installFiles([each.newFile], teller.detail);
+      await bring(node, teller, { name: each.name, wasHealthy });
     }
   } catch (error) {
     if (!(error instanceof OberError)) throw error;
-    throw await putBack(node, out, { manager, packages, wasHealthy, error });
+    throw await putBack(node, teller, { manager, packages, wasHealthy, error });
   } finally {
     await lift();
   }
   await system.removeTree(paths.upgrade);
   const away = !traffic || (await isOperatorsDrain(system, paths)) || (await isHeldBack(system, paths));
-  if (!away) out.progress(`in service: ${await awaitService(node, out, config)}`);
+  if (!away) teller.progress(`in service: ${await awaitService(node, teller, config)}`);
   return { upgraded: due, left };
 }
 
@@ -95,14 +95,14 @@ async function exchange(
  * Puts the old packages back after an upgrade that was cut off: a power loss, a kill. Needs the lock. Returns what was put back;
  * nothing where no upgrade was cut off.
  */
-export async function finishUpgrade(node: Node, out: Output, manager: PackageManager): Promise<readonly string[]> {
+export async function finishUpgrade(node: Node, teller: Teller, manager: PackageManager): Promise<readonly string[]> {
   const { system, paths } = node;
   const cutOff = await cutOffUpgrade(node);
   if (cutOff === undefined) return [];
   const { at, by, packages } = cutOff;
-  out.progress(`the upgrade of ${at} by ${by} was cut off; putting the old packages back`);
-  await manager.installFiles(oldFiles(packages), out.detail);
-  for (const { name } of packages) await bring(node, out, { name, wasHealthy: false });
+  teller.progress(`the upgrade of ${at} by ${by} was cut off; putting the old packages back`);
+  await manager.installFiles(oldFiles(packages), teller.detail);
+  for (const { name } of packages) await bring(node, teller, { name, wasHealthy: false });
   await liftStaleDrain(system, paths);
   await system.removeTree(paths.upgrade);
   return packages.map(({ name, installed }) => `${name} ${installed}`);
@@ -118,13 +118,13 @@ const oldFiles = (packages: readonly Exchange[]) => packages.flatMap(({ oldFile 
 
 async function fetchAll(
   { system, paths }: Node,
-  out: Output,
+  teller: Teller,
   { manager, due, oneWay }: { manager: PackageManager; due: readonly PackageVersion[]; oneWay: boolean },
 ): Promise<readonly Exchange[]> {
   await system.removeTree(paths.upgrade);
   const packages: Exchange[] = [];
   for (const each of due) {
-    out.progress(`fetching ${each.name} ${each.candidate}, and ${each.installed} for the way back`);
+    teller.progress(`fetching ${each.name} ${each.candidate}, and ${each.installed} for the way back`);
     const fetch = async (version: string) => {
       const directory = `${paths.upgrade}/${each.name}-${version.replaceAll(/[^A-Za-z0-9.+~-]/g, "_")}`;
       await system.makeDirectory(directory, 0o755);
@@ -150,12 +150,12 @@ async function fetchAll(
 /** The new HAProxy reads the file that it will serve with, before the old one stops. */
 async function tryHaproxy(
   { system, paths }: Node,
-  out: Output,
+  teller: Teller,
   { manager, packages }: { manager: PackageManager; packages: readonly Exchange[] },
 ): Promise<void> {
   const haproxy = packages.find(({ name }) => unitOfPackage(name) === UNIT.http);
   if (haproxy === undefined || (await system.stat(paths.haproxyConfig)) === undefined) return;
-  out.progress("having the new HAProxy read the present configuration");
+  teller.progress("having the new HAProxy read the present configuration");
   const directory = `${paths.upgrade}/tree`;
   await system.makeDirectory(directory, 0o755);
   await manager.unpack(haproxy.newFile, directory);
@@ -165,13 +165,12 @@ async function tryHaproxy(
 /** The files for the programs as they now are, then the unit anew, then a look at whether it serves. */
 async function bring(
   node: Node,
-  out: Output,
+  teller: Teller,
   { name, wasHealthy }: { name: string; wasHealthy: boolean },
 ): Promise<void> {
   const { system, paths } = node;
   const { config, text } = await currentConfig(node);
-  const silent = { ...out, result: async () => {} };
-  await applyText(node, silent, { text, source: paths.config, command: "upgrade", yes: true, locked: true });
+  await applyText(node, teller, { text, source: paths.config, command: "upgrade", locked: true });
   const unit = unitOfPackage(name);
   if (unit === undefined || (await unitState(system, unit)).active === "inactive") return;
   await systemctl(system, "restart", unit);
@@ -194,7 +193,7 @@ async function bring(
 
 async function putBack(
   node: Node,
-  out: Output,
+  teller: Teller,
   {
     manager,
     packages,
@@ -202,10 +201,10 @@ async function putBack(
     error,
   }: { manager: PackageManager; packages: readonly Exchange[]; wasHealthy: boolean; error: OberError },
 ): Promise<OberError> {
-  out.progress(`${error.message}; putting the old packages back`);
+  teller.progress(`${error.message}; putting the old packages back`);
   const files = oldFiles(packages);
-  if (files.length > 0) await manager.installFiles(files, out.detail);
-  for (const { name } of packages) await bring(node, out, { name, wasHealthy });
+  if (files.length > 0) await manager.installFiles(files, teller.detail);
+  for (const { name } of packages) await bring(node, teller, { name, wasHealthy });
   await node.system.removeTree(node.paths.upgrade);
   const which = packages.map(({ name, installed }) => `${name} ${installed}`).join(", ");
   return new OberError(`${error.message}; back are ${which}`, { hint: error.hint ?? "ober logs", cause: error });

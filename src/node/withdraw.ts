@@ -20,10 +20,10 @@ import {
 import { readHealthState } from "../system/health-state.ts";
 import { onInterrupt } from "../system/interrupts.ts";
 import type { System } from "../system/system.ts";
-import type { Output } from "../ui/output.ts";
 import { gatherPlace } from "./facts.ts";
 import { awaitService, bringsTraffic } from "./in-service.ts";
 import { author, type Node } from "./node.ts";
+import type { Teller } from "./teller.ts";
 
 /** A router needs a moment to act on a withdraw: BIRD some milliseconds, FRR 80, hardware up to a second. */
 export const CONVERGENCE_MS = 1000;
@@ -35,11 +35,11 @@ const DECIDED_WITHIN_MS = 3000;
  * Takes new traffic off the node while everything keeps running, for as long as a command runs. Returns what lifts it again; an
  * interrupt does so too. A drain that was there before stays.
  */
-export async function withdrawAll(node: Node, out: Output, config: Config): Promise<() => Promise<void>> {
+export async function withdrawAll(node: Node, teller: Teller, config: Config): Promise<() => Promise<void>> {
   const { system, paths } = node;
   if (!(await bringsTraffic(node, config))) return async () => {};
   const stays = await isOperatorsDrain(system, paths);
-  const lift = async () => void (stays || (await liftDrain(node, out)));
+  const lift = async () => void (stays || (await liftDrain(node, teller)));
   const forget = onInterrupt(lift);
   const end = async () => {
     await lift();
@@ -47,7 +47,7 @@ export async function withdrawAll(node: Node, out: Output, config: Config): Prom
   };
   try {
     if (!stays) await writeDrainFlag(system, paths, { by: author(), at: new Date().toISOString(), reason: STOPPING });
-    await takeOff(node, out, config);
+    await takeOff(node, teller, config);
   } catch (error) {
     await end();
     throw error;
@@ -61,7 +61,7 @@ export async function withdrawAll(node: Node, out: Output, config: Config): Prom
  */
 export async function drainNode(
   node: Node,
-  out: Output,
+  teller: Teller,
   config: Config,
   { reason, soft }: { reason: string; soft: boolean },
 ): Promise<void> {
@@ -71,22 +71,22 @@ export async function drainNode(
   if (!(await isDrainedForGood(system, paths))) {
     if (soft && config.ha_mode === "bgp" && (await bringsTraffic(node, config))) {
       await writeDrainFlag(system, paths, { ...flag, soft: true });
-      await leaveSoftly(node, out);
+      await leaveSoftly(node, teller);
     }
     const trouble = await writeDrainFlag(system, paths, flag);
-    if (trouble !== undefined) out.warn(`the drain ends with the next boot: ${trouble}`);
+    if (trouble !== undefined) teller.warn(`the drain ends with the next boot: ${trouble}`);
   }
   if (!hasHandover(config)) {
-    out.warn("connections are not handed over to the other nodes (`ober doctor` says why): transfers may be cut");
+    teller.warn("connections are not handed over to the other nodes (`ober doctor` says why): transfers may be cut");
   }
   if (await bringsTraffic(node, config)) {
-    if (await takeOff(node, out, config)) return;
+    if (await takeOff(node, teller, config)) return;
     throw new OberError("the node is to be drained, but ExaBGP has not confirmed that the routes are gone", {
       hint: "ober status; `ober stop --force` ends the session, and the routes with it",
     });
   }
   if (config.ha_mode === "keepalived") await writeHandicap(system, paths);
-  await keepOrEnd(node, out, true);
+  await keepOrEnd(node, teller, true);
 }
 
 /** Whether a drain is in force, by an operator or by a command that takes the node out for a moment. */
@@ -120,21 +120,21 @@ async function heldVips(node: Node, config: Config): Promise<readonly string[]> 
  */
 export async function undrainNode(
   node: Node,
-  out: Output,
+  teller: Teller,
   config: Config,
 ): Promise<{ readonly wasDrained: boolean; readonly service?: string }> {
   const { system, paths } = node;
   const wasDrained = await isDrainAsked(node);
-  await liftDrain(node, out);
+  await liftDrain(node, teller);
   if (!wasDrained || !(await bringsTraffic(node, config)) || (await isHeldBack(system, paths))) return { wasDrained };
-  out.progress(config.ha_mode === "bgp" ? "announcing the routes" : "taking the VIPs back");
-  return { wasDrained, service: await awaitService(node, out, config) };
+  teller.progress(config.ha_mode === "bgp" ? "announcing the routes" : "taking the VIPs back");
+  return { wasDrained, service: await awaitService(node, teller, config) };
 }
 
 /** Connections are kept again before traffic comes: a process that is killed in between leaves no node that ends them all. */
-async function liftDrain(node: Node, out: Output): Promise<void> {
+async function liftDrain(node: Node, teller: Teller): Promise<void> {
   const { system, paths } = node;
-  await keepOrEnd(node, out, false);
+  await keepOrEnd(node, teller, false);
   await removeDrainFlag(system, paths);
 }
 
@@ -142,38 +142,38 @@ async function liftDrain(node: Node, out: Output): Promise<void> {
  * Waits until the drain that was asked for has been heard, by the routers or by the other nodes. From then on a client that
  * keeps its connection is told to make its next one elsewhere: it would use this node for ever otherwise. Returns whether it was confirmed.
  */
-async function takeOff(node: Node, out: Output, config: Config): Promise<boolean> {
+async function takeOff(node: Node, teller: Teller, config: Config): Promise<boolean> {
   const confirmed = await (config.ha_mode === "keepalived"
-    ? handOverVips(node, out, config)
-    : withdrawRoutes(node, out, config));
-  await keepOrEnd(node, out, true);
+    ? handOverVips(node, teller, config)
+    : withdrawRoutes(node, teller, config));
+  await keepOrEnd(node, teller, true);
   return confirmed;
 }
 
-/** A HAProxy that hangs must not keep anybody from stopping it. */
-const keepOrEnd = ({ system, paths }: Node, out: Output, leaving: boolean): Promise<void> =>
-  orWarn(out.warn, "clients keep their connections as before", () => switchLeaving(system, paths, leaving));
+/** A HAProxy that hangs must still be stoppable. */
+const keepOrEnd = ({ system, paths }: Node, teller: Teller, leaving: boolean): Promise<void> =>
+  orWarn(teller.warn, "clients keep their connections as before", () => switchLeaving(system, paths, leaving));
 
 /** As long as routers beyond the first may take to prefer another node: they pass on what changed once in a while. */
 const SOFT_MS = 5000;
 
-async function leaveSoftly({ system, paths }: Node, out: Output): Promise<void> {
-  out.progress("asking the routers to prefer other nodes");
+async function leaveSoftly({ system, paths }: Node, teller: Teller): Promise<void> {
+  teller.progress("asking the routers to prefer other nodes");
   if (!(await becomes(system, async () => isLeaving(await readHealthState(system, paths))))) {
-    out.warn("ExaBGP did not confirm it; going on with the withdraw");
+    teller.warn("ExaBGP did not confirm it; going on with the withdraw");
     return;
   }
   await system.clock.sleep(SOFT_MS);
 }
 
-async function withdrawRoutes({ system, paths }: Node, out: Output, config: Config): Promise<boolean> {
-  out.progress("withdrawing the routes");
+async function withdrawRoutes({ system, paths }: Node, teller: Teller, config: Config): Promise<boolean> {
+  teller.progress("withdrawing the routes");
   // The BGP session stays up; ExaBGP confirms that every route is withdrawn. HAProxy was told so as well, where the state cannot be written.
   const confirmed = await becomes(
     system,
     async () => isWithdrawn(await readHealthState(system, paths)) || (await servesNothing(config)),
   );
-  if (!confirmed) out.warn("ExaBGP did not confirm the withdraw; the routes go when its session ends");
+  if (!confirmed) teller.warn("ExaBGP did not confirm the withdraw; the routes go when its session ends");
   await system.clock.sleep(CONVERGENCE_MS);
   return confirmed;
 }
@@ -187,18 +187,18 @@ async function servesNothing({ stats_port: port }: Config): Promise<boolean> {
 /**
  * Lowers this node's priority below every healthy node's and waits until the VIPs are gone. Until another node has taken a
  * VIP over it is still served here, so that nothing goes dark; a keepalived that simply ends leaves it dark for the time
- * that the others wait. A VIP that nobody takes stays until keepalived stops.
+ * that the others wait. A VIP that no other node takes stays until keepalived stops.
  */
-async function handOverVips(node: Node, out: Output, config: Config): Promise<boolean> {
+async function handOverVips(node: Node, teller: Teller, config: Config): Promise<boolean> {
   const { system, paths } = node;
   const held = () => heldVips(node, config);
   await writeHandicap(system, paths);
-  out.progress("handing the VIPs over");
+  teller.progress("handing the VIPs over");
   // Three advertisements and the skew, which is less than one (RFC 5798, 6.1), and half a second for the rest.
   const deadline = system.clock.now() + config.keepalived.advert_int * 4000 + 500;
   while ((await held()).length > 0 && system.clock.now() < deadline) await system.clock.sleep(50);
   const left = await held();
-  if (left.length > 0) out.warn(`no other node takes over ${left.join(", ")}`);
+  if (left.length > 0) teller.warn(`no other node takes over ${left.join(", ")}`);
   return true;
 }
 

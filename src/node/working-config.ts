@@ -4,8 +4,8 @@ import { parseYaml } from "../config/store.ts";
 import type { Paths } from "../domain/paths.ts";
 import { ConfigError, OberError, orUndefined } from "../errors.ts";
 import type { System } from "../system/system.ts";
-import type { Output } from "../ui/output.ts";
 import { type Node, notConfigured } from "./node.ts";
+import type { Teller } from "./teller.ts";
 
 /**
  * The configuration to look at a node with, and to take it out of traffic: ober.yaml, or what was applied last where ober.yaml cannot be used.
@@ -44,9 +44,9 @@ export async function requireWorkingConfig(node: Node): Promise<WorkingConfig> {
 }
 
 /** The same for a command that takes the node out of traffic, or back: it says what it goes by. */
-export async function configInForce(node: Node, out: Pick<Output, "warn">): Promise<Config> {
+export async function configInForce(node: Node, teller: Pick<Teller, "warn">): Promise<Config> {
   const { config, instead } = await requireWorkingConfig(node);
-  if (instead !== undefined) out.warn(insteadText(instead));
+  if (instead !== undefined) teller.warn(insteadText(instead));
   return config;
 }
 

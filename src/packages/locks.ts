@@ -27,17 +27,17 @@ export async function waitForLocks(
   files: readonly string[],
   { mostMs, tell }: { mostMs: number; tell: (line: string) => void },
 ): Promise<void> {
-  const begun = performance.now();
+  const begun = system.clock.now();
   for (let seconds = 0; ; seconds++) {
     const holder = await lockHolder(system, files);
     if (holder === undefined) return;
     const who = `${holder.name} (pid ${holder.pid})`;
-    if (performance.now() - begun >= mostMs) {
+    if (system.clock.now() - begun >= mostMs) {
       throw new OberError(`${who} has held ${holder.file} for ${Math.round(mostMs / 1000)} s; nothing was installed`, {
         hint: `see what it does (\`ps -fp ${holder.pid}\`), let it finish, then run the command again`,
       });
     }
     if (seconds % 10 === 0) tell(`waiting for ${who}, which holds ${holder.file}`);
-    await Bun.sleep(1000);
+    await system.clock.sleep(1000);
   }
 }

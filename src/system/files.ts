@@ -1,30 +1,48 @@
 import { constants } from "node:fs";
-import * as fs from "node:fs/promises";
+import * as promises from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { refusal } from "../errors.ts";
 import type { FileStat, System } from "./system.ts";
 
 type FileFunctions = Omit<System, "run" | "clock">;
 
+/** What the functions here need of node:fs/promises. */
+export type FileCalls = Pick<
+  typeof promises,
+  | "chmod"
+  | "copyFile"
+  | "lstat"
+  | "mkdir"
+  | "open"
+  | "readFile"
+  | "readdir"
+  | "readlink"
+  | "rename"
+  | "rm"
+  | "rmdir"
+  | "stat"
+  | "symlink"
+>;
+
 /** The file functions of a System, with every path under `root`. */
-export function filesUnder(root: string): FileFunctions {
+export function filesUnder(root: string, fs: FileCalls = promises): FileFunctions {
   const at = (path: string) => (root === "" ? path : join(root, path));
   return {
     root,
     read: (path) => absentAs(undefined, () => fs.readFile(at(path), "utf8")),
     stat: (path) => absentAs(undefined, async () => toFileStat(await fs.lstat(at(path)))),
     list: (path) => absentAs([], async () => (await fs.readdir(at(path))).sort()),
-    writeAtomic: (path, content, options) => named(path, () => writeAtomic(at(path), content, options)),
+    writeAtomic: (path, content, options) => named(path, () => writeAtomic(fs, at(path), content, options)),
     rename: (from, to) =>
       named(to, async () => {
         await fs.rename(at(from), at(to));
-        await syncDirectory(dirname(at(to)));
+        await sync(fs, dirname(at(to)));
       }),
-    remove: (path) => named(path, () => unlessAbsent(at(path), () => fs.rm(at(path), { force: true }))),
+    remove: (path) => named(path, () => unlessAbsent(fs, at(path), () => fs.rm(at(path), { force: true }))),
     removeTree: (path) =>
-      named(path, () => unlessAbsent(at(path), () => fs.rm(at(path), { recursive: true, force: true }))),
-    removeEmptyDirectory: (path) => removeEmptyDirectory(at(path)),
-    makeDirectory: (path, mode) => named(path, () => makeDirectory(root, path, mode)),
+      named(path, () => unlessAbsent(fs, at(path), () => fs.rm(at(path), { recursive: true, force: true }))),
+    removeEmptyDirectory: (path) => removeEmptyDirectory(fs, at(path)),
+    makeDirectory: (path, mode) => named(path, () => makeDirectory(fs, root, path, mode)),
     copy: (from, to, mode) =>
       named(to, async () => {
         const temporary = `${at(to)}.ober-new`;
@@ -32,9 +50,9 @@ export function filesUnder(root: string): FileFunctions {
         await fs.rm(temporary, { force: true });
         await fs.copyFile(at(from), temporary, constants.COPYFILE_EXCL);
         if (mode !== undefined) await fs.chmod(temporary, mode);
-        await syncFile(temporary);
+        await sync(fs, temporary);
         await fs.rename(temporary, at(to));
-        await syncDirectory(dirname(at(to)));
+        await sync(fs, dirname(at(to)));
       }),
     symlink: (target, path) =>
       named(path, async () => {
@@ -49,6 +67,7 @@ export function filesUnder(root: string): FileFunctions {
 
 /** Readers see the old or the new content, even after a power cut: the data is on disk before the name points to it. */
 async function writeAtomic(
+  fs: FileCalls,
   path: string,
   content: string | Uint8Array,
   options: { mode?: number; uid?: number; gid?: number } = {},
@@ -68,10 +87,10 @@ async function writeAtomic(
     await file.close();
   }
   await fs.rename(temporary, path);
-  await syncDirectory(dirname(path));
+  await sync(fs, dirname(path));
 }
 
-async function makeDirectory(root: string, path: string, mode = 0o755): Promise<readonly string[]> {
+async function makeDirectory(fs: FileCalls, root: string, path: string, mode = 0o755): Promise<readonly string[]> {
   const missing: string[] = [];
   for (let current = path; (await absentAs(undefined, () => fs.stat(join(root, current)))) === undefined; ) {
     missing.unshift(current);
@@ -85,7 +104,7 @@ async function makeDirectory(root: string, path: string, mode = 0o755): Promise<
   return missing;
 }
 
-async function removeEmptyDirectory(path: string): Promise<boolean> {
+async function removeEmptyDirectory(fs: FileCalls, path: string): Promise<boolean> {
   try {
     await fs.rmdir(path);
     return true;
@@ -95,7 +114,8 @@ async function removeEmptyDirectory(path: string): Promise<boolean> {
   }
 }
 
-async function syncFile(path: string) {
+/** Brings a file or a directory to the disk. */
+async function sync(fs: FileCalls, path: string) {
   const file = await fs.open(path, "r");
   try {
     await file.sync();
@@ -104,9 +124,7 @@ async function syncFile(path: string) {
   }
 }
 
-const syncDirectory = syncFile;
-
-function toFileStat(stat: Awaited<ReturnType<typeof fs.lstat>>): FileStat {
+function toFileStat(stat: Awaited<ReturnType<typeof promises.lstat>>): FileStat {
   const kind = stat.isFile() ? "file" : stat.isDirectory() ? "directory" : stat.isSymbolicLink() ? "link" : "other";
   return {
     kind,
@@ -124,7 +142,7 @@ function codeOf(error: unknown): string {
 }
 
 /** A read-only file system refuses a removal without looking whether there is anything to remove. */
-async function unlessAbsent(path: string, remove: () => Promise<void>): Promise<void> {
+async function unlessAbsent(fs: FileCalls, path: string, remove: () => Promise<void>): Promise<void> {
   try {
     await remove();
   } catch (error) {

@@ -4,6 +4,7 @@
  * faster than the text.
  */
 import { OberError } from "../../src/errors.ts";
+import { stopwatch } from "../helpers/stopwatch.ts";
 
 /** One parser of text from outside. Bytes are given as a text of Latin-1. */
 export type Parser = {
@@ -27,6 +28,8 @@ export type Limits = {
   readonly inputs: number;
   /** `performance.now()` at which the run ends, however many inputs there were. */
   readonly until?: number;
+  /** It also ends at so many findings. */
+  readonly findings?: number;
 };
 
 /** A generator of numbers in [0, 1) that depends on its seed alone (mulberry32). */
@@ -136,13 +139,13 @@ const QUADRATIC = 10;
 /** What is quicker is not measured: its clock would be. */
 const MEASURABLE_MS = 40;
 
-/** Gives the parser as many texts as the limits say. Ends at the first ten findings. */
-export function fuzz(parser: Parser, { seed, inputs, until = Number.POSITIVE_INFINITY }: Limits): Run {
+/** Gives the parser as many texts as the limits say. */
+export function fuzz(parser: Parser, { seed, inputs, until = Number.POSITIVE_INFINITY, findings = 10 }: Limits): Run {
   const { name, parse, seeds } = parser;
   const random = randomFrom(seed);
   const found: Found[] = [];
   let [done, longestMs] = [0, 0];
-  for (; done < inputs && found.length < 10; done++) {
+  for (; done < inputs && found.length < findings; done++) {
     if (done % 64 === 0 && performance.now() > until) break;
     const text = done < seeds.length ? (seeds[done] as string) : mutated(random, seeds);
     const { ms, value, error } = timed(parse, text);
@@ -165,12 +168,12 @@ export function fuzz(parser: Parser, { seed, inputs, until = Number.POSITIVE_INF
 }
 
 function timed(parse: Parser["parse"], text: string) {
-  const begin = performance.now();
+  const worked = stopwatch();
   try {
     const value = parse(text);
-    return { ms: performance.now() - begin, value, error: undefined };
+    return { ms: worked(), value, error: undefined };
   } catch (error) {
-    return { ms: performance.now() - begin, value: undefined, error };
+    return { ms: worked(), value: undefined, error };
   }
 }
 

@@ -4,16 +4,7 @@
  */
 
 import { createHash } from "node:crypto";
-import {
-  chmodSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { pathsOf } from "../../src/domain/paths.ts";
 import { OberError } from "../../src/errors.ts";
@@ -23,8 +14,8 @@ import { NO_CHOICE } from "../../src/packages/choice.ts";
 import type { RunOptions, RunResult, System } from "../../src/system/system.ts";
 import { MANUAL_MARK } from "../../src/ui/man.ts";
 import { cutAfter, FILE_CHANGES, temporarySystem } from "./system.ts";
-
-type Unit = { load: string; active: string; enabled: string };
+import { systemctlOn, type Unit, type Units } from "./systemctl.ts";
+import { treeBelow } from "./tree.ts";
 
 /** What the distribution's repository has: version, the account that it makes, the unit that it brings. */
 const REPOSITORY: Readonly<Record<string, { version: string; account?: string; unit?: string }>> = {
@@ -91,33 +82,21 @@ export async function machine(given: Partial<InstallContext> = {}) {
     if (unit && unit.load !== "masked" && unit.active === "inactive" && unit.enabled !== "enabled") units.delete(name);
   };
 
-  function systemctl(words: readonly string[]): RunResult {
-    const [verb = "", ...rest] = words;
-    const names = rest.filter((word) => !word.startsWith("-"));
-    if (verb === "show") {
-      return said(
-        names
-          .map((name) => {
-            const { load, active, enabled } = unitOf(name);
-            forget(name);
-            return `Id=${name}\nLoadState=${load}\nActiveState=${active}\nSubState=x\nUnitFileState=${enabled}\nMainPID=0\nNRestarts=0\nResult=success\n`;
-          })
-          .join("\n"),
-      );
-    }
-    for (const name of names) {
+  const systemd: Units = {
+    look(name) {
       const unit = unitOf(name);
-      if (verb === "disable")
-        Object.assign(unit, { enabled: "disabled", active: rest.includes("--now") ? "inactive" : unit.active });
-      if (verb === "mask") Object.assign(unit, { load: "masked", enabled: "masked" });
-      if (verb === "unmask") units.delete(name);
-      if (verb === "enable") unit.enabled = "enabled";
-      if (verb === "start") unit.active = "active";
-      if (verb === "stop") unit.active = "inactive";
       forget(name);
-    }
-    return said("");
-  }
+      return unit;
+    },
+    keep(name, unit) {
+      units.set(name, unit);
+      forget(name);
+    },
+    unmask(name) {
+      units.delete(name);
+      forget(name);
+    },
+  };
 
   const lines = (path: string) => text(path).split("\n").filter(Boolean);
   function install(names: readonly string[]): void {
@@ -164,7 +143,7 @@ export async function machine(given: Partial<InstallContext> = {}) {
       case "/bin/sh":
         return said("", [programs, packages].some((all) => all.has(words.at(-1) ?? "")) ? 0 : 1);
       case "systemctl":
-        return systemctl(words);
+        return said(systemctlOn(systemd, words));
       case "sha256sum":
         return said(
           `${createHash("sha256")
@@ -306,7 +285,7 @@ export async function machine(given: Partial<InstallContext> = {}) {
     /** Everything that a step may touch, a line each. */
     snapshot(): readonly string[] {
       return [
-        ...filesBelow(base.root, ""),
+        ...treeBelow(base.root).map(lineOf),
         ...[...units].map(([name, { load, active, enabled }]) => `unit ${name} ${load} ${active} ${enabled}`),
         ...[...packages].map((name) => `package ${name}`),
         ...[...rules].map((rule) => `rule ${rule}`),
@@ -316,15 +295,10 @@ export async function machine(given: Partial<InstallContext> = {}) {
   };
 }
 
-function filesBelow(root: string, path: string): readonly string[] {
-  return readdirSync(join(root, path)).flatMap((name) => {
-    const place = `${path}/${name}`;
-    const stat = lstatSync(join(root, place));
-    if (stat.isSymbolicLink()) return [`link ${place} ${readlinkSync(join(root, place))}`];
-    const mode = (stat.mode & 0o7777).toString(8);
-    if (stat.isDirectory()) return [`directory ${place} ${mode}`, ...filesBelow(root, place)];
-    return [`file ${place} ${mode} ${readFileSync(join(root, place), "utf8")}`];
-  });
+function lineOf(entry: ReturnType<typeof treeBelow>[number]): string {
+  if (entry.kind === "link") return `link ${entry.path} ${entry.target}`;
+  const line = `${entry.kind} ${entry.path} ${entry.mode.toString(8)}`;
+  return entry.kind === "directory" ? line : `${line} ${entry.content}`;
 }
 
 /** The system until its `after`th change (of a file, or a command), which still happens and is the last. */

@@ -1,6 +1,7 @@
 /** A machine whose programs are scripted: units have states that systemctl changes, parsers accept what they are given. */
 import type { RunResult } from "../../src/system/system.ts";
-import { type TemporarySystem, temporarySystem } from "./system.ts";
+import { type Script, type TemporarySystem, temporarySystem } from "./system.ts";
+import { isLook, systemctlOn, type Units } from "./systemctl.ts";
 
 export type Machine = TemporarySystem & {
   /** Units that are active or enabled; systemctl changes them. */
@@ -10,24 +11,35 @@ export type Machine = TemporarySystem & {
   readonly deeds: readonly string[];
 };
 
-const LOOKS = ["show", "is-active", "is-enabled"];
+/** Commands by how they begin, and what each says: it ends with 1, so many times (once without a number). */
+export type Refusals = Readonly<Record<string, string | { readonly says: string; readonly times: number }>>;
 
-/**
- * `refuse` names commands by how they begin, and what each says: it ends with 1, so many times (once without a number). Everything that is
- * neither systemctl nor refused says nothing and ends well.
- */
+/** What is neither systemctl nor refused is asked of `others`, which by default says nothing and ends well. */
 export function machine(
   units: { readonly active?: readonly string[]; readonly enabled?: readonly string[] } = {},
-  refuse: Readonly<Record<string, string | { readonly says: string; readonly times: number }>> = {},
+  refuse: Refusals = {},
+  others: Script = () => "",
 ): Machine {
   const [active, enabled] = [new Set(units.active), new Set(units.enabled ?? units.active)];
   const deeds: string[] = [];
   const used = new Map<string, number>();
-  const system = temporarySystem((argv): string | RunResult => {
+  const put = (set: Set<string>, name: string, there: boolean) => void (there ? set.add(name) : set.delete(name));
+  const states: Units = {
+    look: (name) => ({
+      load: "loaded",
+      active: active.has(name) ? "active" : "inactive",
+      enabled: enabled.has(name) ? "enabled" : "disabled",
+    }),
+    keep(name, unit) {
+      put(active, name, unit.active === "active");
+      put(enabled, name, unit.enabled === "enabled");
+    },
+  };
+  const system = temporarySystem((argv, input): string | RunResult => {
     const typed = argv.join(" ");
+    const [program, ...words] = argv;
     const refused = Object.entries(refuse).find(([beginning]) => typed.startsWith(beginning));
-    const looks = argv[0] !== "systemctl" || LOOKS.includes(argv[1] ?? "");
-    if (!looks) deeds.push(typed);
+    if (program === "systemctl" && !isLook(words)) deeds.push(typed);
     if (refused) {
       const [beginning, how] = refused;
       const { says, times } = typeof how === "string" ? { says: how, times: 1 } : how;
@@ -35,44 +47,7 @@ export function machine(
       used.set(beginning, before + 1);
       if (before < times) return { code: 1, stdout: "", stderr: says };
     }
-    if (argv[0] !== "systemctl") return "";
-    const names = argv.filter((word) => /\.(service|timer|path)$/.test(word));
-    const change = (set: Set<string>, there: boolean) => {
-      for (const name of names) there ? set.add(name) : set.delete(name);
-    };
-    const now = argv.includes("--now");
-    switch (argv[1]) {
-      case "show":
-        return names.map((name) => block(name, active.has(name), enabled.has(name))).join("\n\n");
-      case "start":
-      case "restart":
-        change(active, true);
-        break;
-      case "stop":
-        change(active, false);
-        break;
-      case "enable":
-        change(enabled, true);
-        if (now) change(active, true);
-        break;
-      case "disable":
-        change(enabled, false);
-        if (now) change(active, false);
-        break;
-    }
-    return "";
+    return program === "systemctl" ? systemctlOn(states, words) : others(argv, input);
   });
   return Object.assign(system, { active, enabled, deeds });
 }
-
-const block = (name: string, active: boolean, enabled: boolean) =>
-  [
-    `Id=${name}`,
-    "LoadState=loaded",
-    `ActiveState=${active ? "active" : "inactive"}`,
-    `SubState=${active ? "running" : "dead"}`,
-    `UnitFileState=${enabled ? "enabled" : "disabled"}`,
-    `MainPID=${active ? 100 : 0}`,
-    "NRestarts=0",
-    "Result=success",
-  ].join("\n");

@@ -1,4 +1,7 @@
-/** A CA with an intermediate, and certificates of every kind that operators bring along, made by openssl for the test. */
+/**
+ * A CA with an intermediate, and certificates of every kind that operators bring along, made by openssl: for the test, or once for all in
+ * pki-made.json (`bun test/helpers/pki.ts` makes that anew). Their keys guard nothing.
+ */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -47,19 +50,42 @@ openssl pkcs12 -in leaf.p12 -passin pass: -nodes -out leaf.bag
 
 export type Pki = (name: string) => string;
 
-/** Reads what the script has made: "leaf.crt", "leaf.key", "root.crt"; and "named.crt" for a name of the test's own, with its subjectAltName. */
+/**
+ * Makes all anew; the answer reads it by name: "leaf.crt", "leaf.key", "root.crt"; and "named.crt" for a name of the test's own, with its
+ * subjectAltName.
+ */
 export async function makePki(named: readonly [name: string, alternatives: string] = ["", ""]): Promise<Pki> {
+  return reading(await made(named));
+}
+
+/** The same of pki-made.json, and when it was made: right away, but valid only around that time. */
+export async function madePki(): Promise<{ readonly pki: Pki; readonly made: Date }> {
+  const { made, files } = (await Bun.file(MADE_FILE).json()) as { made: string; files: Record<string, string> };
+  return { pki: reading(files), made: new Date(made) };
+}
+
+const MADE_FILE = join(import.meta.dirname, "pki-made.json");
+
+const reading =
+  (files: Readonly<Record<string, string>>): Pki =>
+  (name) => {
+    const text = files[name];
+    if (text === undefined) throw new Error(`there is no ${name}`);
+    return text;
+  };
+
+async function made(named: readonly [name: string, alternatives: string]): Promise<Record<string, string>> {
   const directory = mkdtempSync(join(tmpdir(), "ober-pki-"));
   try {
     await runProcess(["bash", "-c", `cd "$0" && ${SCRIPT}`, directory, ...named]);
-    const names = [...new Bun.Glob("*").scanSync(directory)];
-    const files = new Map(names.map((name) => [name, readFileSync(join(directory, name), "utf8")]));
-    return (name) => {
-      const text = files.get(name);
-      if (text === undefined) throw new Error(`there is no ${name}`);
-      return text;
-    };
+    const names = [...new Bun.Glob("*").scanSync(directory)].sort();
+    return Object.fromEntries(names.map((name) => [name, readFileSync(join(directory, name), "utf8")]));
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+if (import.meta.main) {
+  const files = await made(["", ""]);
+  await Bun.write(MADE_FILE, `${JSON.stringify({ made: new Date().toISOString(), files }, null, 2)}\n`);
 }

@@ -1,8 +1,10 @@
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { OberError } from "../../src/errors.ts";
 import { filesUnder } from "../../src/system/files.ts";
 import type { Clock, RunResult, System } from "../../src/system/system.ts";
+import { DIRECT } from "./direct-files.ts";
 
 /** What a scripted program does: its output, or the whole result. Throw to be a program that is missing. */
 export type Script = (argv: readonly string[], input: string | undefined) => string | RunResult;
@@ -13,7 +15,7 @@ export type TemporarySystem = System & Disposable & { readonly calls: readonly (
 const MEMORY = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 
 /** Time passes only where it is waited for, and then at once. */
-function passingClock(): Clock {
+export function passingClock(): Clock {
   let now = 0;
   return {
     now: () => now,
@@ -28,14 +30,16 @@ export function temporarySystem(script?: Script): TemporarySystem {
   const root = mkdtempSync(join(MEMORY, "ober-test-"));
   const calls: (readonly string[])[] = [];
   return {
-    ...filesUnder(root),
+    ...filesUnder(root, DIRECT),
     calls,
     clock: passingClock(),
     async run(argv, options) {
       calls.push(argv);
       if (script === undefined) throw new Error(`a test runs ${argv.join(" ")} but scripts no program`);
-      const result = script(argv, options?.input);
-      return typeof result === "string" ? { code: 0, stdout: result, stderr: "" } : result;
+      const said = script(argv, options?.input);
+      const result = typeof said === "string" ? { code: 0, stdout: said, stderr: "" } : said;
+      if ((options?.accept ?? [0]).includes(result.code)) return result;
+      throw new OberError(`\`${argv.join(" ")}\` failed with code ${result.code}: ${result.stderr}`);
     },
     [Symbol.dispose]: () => rmSync(root, { recursive: true, force: true }),
   };

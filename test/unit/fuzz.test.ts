@@ -5,7 +5,7 @@ import { fuzz } from "../fuzz/engine.ts";
 import { PARSERS } from "../fuzz/parsers.ts";
 
 test.each(PARSERS.map((parser) => [parser.name, parser] as const))("%s", (_, parser) => {
-  expect(fuzz(parser, { seed: 1, inputs: 1200 }).found).toEqual([]);
+  expect(fuzz(parser, { seed: 1, inputs: 400 }).found).toEqual([]);
 });
 
 test("every seed is understood", () => {
@@ -37,7 +37,10 @@ test.each<[what: string, parse: (text: string) => unknown, kind: string]>([
   ["a value that is too large", (text) => text.split("").map(() => text), "size"],
   ["quadratic time", quadratic, "time"],
 ])("%s is found", (_what, parse, kind) => {
-  const { found } = fuzz({ name: "x", seeds: ["1 2 3 4 5 6 7 8".repeat(40)], parse }, { seed: 1, inputs: 800 });
+  const { found } = fuzz(
+    { name: "x", seeds: ["1 2 3 4 5 6 7 8".repeat(40)], parse },
+    { seed: 1, inputs: 800, findings: 1 },
+  );
   // A machine that is busy hides one measurement, not all of them.
   expect(found[0]?.kind).toBe(kind as never);
 });

@@ -1,25 +1,21 @@
-import { beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { mkdirSync, symlinkSync } from "node:fs";
 import { examineCertificates, readCertificates } from "../../../src/certificates/examined.ts";
 import { examinePem } from "../../../src/certificates/pem.ts";
 import type { HaproxyVerdict } from "../../../src/haproxy/verdict.ts";
-import { makePki, type Pki } from "../../helpers/pki.ts";
+import { madePki } from "../../helpers/pki.ts";
 import { temporarySystem } from "../../helpers/system.ts";
 
-let pki: Pki;
+const { pki, made } = await madePki();
 const DAY = 86_400_000;
 /** A little after the certificates were made. */
-const now = new Date(Date.now() + 600_000);
-const later = (days: number) => new Date(Date.now() + days * DAY);
+const now = new Date(made.getTime() + 600_000);
+const later = (days: number) => new Date(made.getTime() + days * DAY);
 /** The blocks of these files, one after the other. */
 const join = (...names: readonly string[]) => names.map((name) => pki(name)).join("");
 const good = () => join("leaf.crt", "middle.crt", "leaf.key");
 const reversed = (text: string) => text.replaceAll("\n", "\r");
 const withoutLine = (text: string, pattern: RegExp) => text.replace(pattern, "");
-
-beforeAll(async () => {
-  pki = await makePki();
-}, 60_000);
 
 type Case = readonly [
   what: string,
@@ -397,7 +393,7 @@ describe("a place of certificates", () => {
     return system;
   }
   const messages = async (system: Awaited<ReturnType<typeof place>>, at: string) =>
-    (await examineCertificates(system, at)).flatMap(({ problems }) => problems).map(({ message }) => message);
+    (await examineCertificates(system, at, { now })).flatMap(({ problems }) => problems).map(({ message }) => message);
 
   test("takes every file of a directory, with a key beside it", async () => {
     using system = await place({
@@ -407,7 +403,7 @@ describe("a place of certificates", () => {
       ".hidden": "x",
     });
     mkdirSync(`${system.root}${DIRECTORY}/old`);
-    expect((await readCertificates(system, `${DIRECTORY}/`)).map(({ file, key }) => [file, key])).toEqual([
+    expect((await readCertificates(system, `${DIRECTORY}/`, { now })).map(({ file, key }) => [file, key])).toEqual([
       ["/etc/certs/a.pem", "EC prime256v1"],
       ["/etc/certs/b.pem", "RSA 2048"],
     ]);
@@ -427,7 +423,7 @@ describe("a place of certificates", () => {
     ["/etc/absent.pem", "there is no certificate at /etc/absent.pem"],
   ])("has nothing at %s", async (at, said) => {
     using system = await place({ "s3.pem.key": pki("leaf.key") });
-    expect(readCertificates(system, at)).rejects.toThrow(said);
+    expect(readCertificates(system, at, { now })).rejects.toThrow(said);
   });
 
   test("names what is no file, a link to nothing, and links in a circle", async () => {
@@ -438,10 +434,10 @@ describe("a place of certificates", () => {
       "/etc/certs/README.txt holds no certificate",
       "/etc/certs/gone.pem is a link to a file that does not exist",
     ]);
-    expect(readCertificates(system, "/etc/round.pem")).rejects.toThrow(
+    expect(readCertificates(system, "/etc/round.pem", { now })).rejects.toThrow(
       "/etc/round.pem is a link that leads in a circle",
     );
-    expect(readCertificates(system, "/etc/certs/README.txt/x.pem")).rejects.toThrow(
+    expect(readCertificates(system, "/etc/certs/README.txt/x.pem", { now })).rejects.toThrow(
       "there is no certificate at /etc/certs/README.txt/x.pem",
     );
   });

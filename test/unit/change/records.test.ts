@@ -99,7 +99,7 @@ const DAMAGE: readonly (readonly [what: string, change: (sample: string) => stri
 
 /** A configured node with all of its files, but one that is as `content` says. */
 async function node(name: OwnName, content: string | undefined) {
-  const system = temporarySystem(() => ({ code: 1, stdout: "", stderr: "" }));
+  const system = temporarySystem(() => "");
   const write = async (path: string, text: string) => {
     await system.makeDirectory(path.slice(0, path.lastIndexOf("/")));
     await system.writeAtomic(path, text);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { expandHostList, expandPieces } from "../../../src/domain/hostlist.ts";
 import { OberError } from "../../../src/errors.ts";
+import { stopwatch } from "../../helpers/stopwatch.ts";
 
 describe("expandHostList", () => {
   test.each<[string | string[], string[]]>([
@@ -104,14 +105,14 @@ describe("expandHostList", () => {
     expect(expand).toThrow(new OberError(message));
   });
 
-  test("refuses ten megabytes of commas and of brackets at once", () => {
-    const started = performance.now();
-    expect(() => expandHostList("a,".repeat(5_000_000))).toThrow("more than 65536 names");
-    expect(() => expandHostList(`n[${"1,".repeat(5_000_000)}1]`)).toThrow("too long for one entry of a list");
-    expect(() => expandHostList(`n${"[1-2]".repeat(2_000_000)}`)).toThrow("too long for one entry of a list");
+  test("refuses a megabyte of commas and of brackets at once", () => {
+    const worked = stopwatch();
+    expect(() => expandHostList("a,".repeat(500_000))).toThrow("more than 65536 names");
+    expect(() => expandHostList(`n[${"1,".repeat(500_000)}1]`)).toThrow("too long for one entry of a list");
+    expect(() => expandHostList(`n${"[1-2]".repeat(200_000)}`)).toThrow("too long for one entry of a list");
     expect(() => expandHostList(`n[${"1,".repeat(100_000)}1]`)).toThrow("more than 65536 names");
-    expect(() => expandHostList("[".repeat(10_000_000))).toThrow("do not match");
-    expect(performance.now() - started).toBeLessThan(3000);
+    expect(() => expandHostList("[".repeat(1_000_000))).toThrow("do not match");
+    expect(worked()).toBeLessThan(3000);
   });
 });
 

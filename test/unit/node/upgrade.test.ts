@@ -1,9 +1,13 @@
 /** What an upgrade proves before the node leaves traffic: the way there, the way back, and that the new HAProxy reads the present file. */
 import { describe, expect, test } from "bun:test";
+import { UNIT, unitsOf } from "../../../src/domain/units.ts";
 import { cutOffUpgrade, finishUpgrade, upgradePackages } from "../../../src/node/upgrade.ts";
+import { isDrainAsked } from "../../../src/node/withdraw.ts";
 import type { PackageManager } from "../../../src/packages/packages.ts";
+import { liveNode } from "../../helpers/live-node.ts";
 import { heard } from "../../helpers/output.ts";
 import { BGP, BGP_YAML, paths, servingNode } from "../../helpers/serving-node.ts";
+import { PowerCut } from "../../helpers/system.ts";
 
 const DUE = [{ name: "haproxy", installed: "3.0.11", candidate: "3.0.12", held: false }];
 const OPTIONS = { due: DUE, oneWay: false, timeoutMs: 0, force: false, waitMs: undefined, command: "ober upgrade" };
@@ -40,18 +44,8 @@ describe("an upgrade leaves the node in traffic and every package as it was when
   ])("%s", async (_, versions, refuse, message) => {
     const node = await inService(refuse);
     using __ = node.system;
-    const { run } = node.system;
-    // A program that ends with 1 throws on a real machine.
-    const system = {
-      ...node.system,
-      run: (async (argv, options) => {
-        const result = await run(argv, options);
-        if (!(options?.accept ?? [0]).includes(result.code)) throw new Error(result.stderr);
-        return result;
-      }) satisfies typeof run,
-    };
     const { manager, installed } = managerWith(versions);
-    await expect(upgradePackages({ system, paths }, heard(), { ...OPTIONS, manager })).rejects.toThrow(message);
+    await expect(upgradePackages(node, heard(), { ...OPTIONS, manager })).rejects.toThrow(message);
     expect([installed, node.system.deeds, await cutOffUpgrade(node)]).toEqual([[], [], undefined]);
   });
 });
@@ -69,4 +63,57 @@ test("a record of an upgrade that cannot be read is an error that names it", asy
   await node.system.makeDirectory(paths.upgrade);
   await node.system.writeAtomic(paths.upgradeRecord, "{");
   await expect(finishUpgrade(node, heard(), managerWith([]).manager)).rejects.toThrow(paths.upgradeRecord);
+});
+
+describe("an upgrade out of traffic", () => {
+  const BOTH = ["3.0.11", "3.0.12"];
+  const NEW = `${paths.upgrade}/haproxy-3.0.12/haproxy.deb`;
+  const OLD = `${paths.upgrade}/haproxy-3.0.11/haproxy.deb`;
+  const FORCED = { ...OPTIONS, force: true };
+
+  test("installs the new package, restarts its unit and is back in service", async () => {
+    using one = await liveNode();
+    const { manager, installed } = managerWith(BOTH);
+    const teller = heard();
+    const deeds = one.node.system.deeds.length;
+    expect(await upgradePackages(one.node, teller, { ...FORCED, manager })).toEqual({ upgraded: DUE, left: 0 });
+    expect(installed).toEqual([NEW]);
+    expect(one.node.system.deeds.slice(deeds)).toContain(`systemctl restart ${UNIT.http}`);
+    expect(teller.stages.at(-1)).toBe("in service: 10.9.9.1 announced to 10.0.0.1");
+    expect([await isDrainAsked(one.node), await cutOffUpgrade(one.node)]).toEqual([false, undefined]);
+    expect(await one.node.system.stat(paths.upgrade)).toBeUndefined();
+  });
+
+  test("of a node that is stopped starts nothing", async () => {
+    using one = await liveNode();
+    one.node.system.active.clear();
+    const { manager, installed } = managerWith(BOTH);
+    await upgradePackages(one.node, heard(), { ...FORCED, manager });
+    expect([installed, [...one.node.system.active]]).toEqual([[NEW], []]);
+  });
+
+  test("puts the old package back where HAProxy is not healthy with the new one, and the node serves again", async () => {
+    using one = await liveNode();
+    const { manager, installed } = managerWith(BOTH);
+    const installFiles = async (files: readonly string[]) => {
+      installed.push(...files);
+      one.haproxy.now.healthy = files.includes(OLD);
+    };
+    const failed = upgradePackages(one.node, heard(), { ...FORCED, manager: { ...manager, installFiles } });
+    await expect(failed).rejects.toThrow("with the new haproxy HAProxy is not healthy; back are haproxy 3.0.11");
+    expect(installed).toEqual([NEW, OLD]);
+    expect([await isDrainAsked(one.node), await cutOffUpgrade(one.node)]).toEqual([false, undefined]);
+    expect([...one.node.system.active].sort()).toEqual([...unitsOf(one.config)].sort());
+  });
+
+  test("that was cut off is finished by whoever comes next, with the old package", async () => {
+    using one = await liveNode();
+    const { manager, installed } = managerWith(BOTH);
+    const dies = { ...manager, installFiles: () => Promise.reject(new PowerCut()) };
+    await expect(upgradePackages(one.node, heard(), { ...FORCED, manager: dies })).rejects.toBeInstanceOf(PowerCut);
+    expect(await cutOffUpgrade(one.node)).toMatchObject({ packages: [{ name: "haproxy", oldFile: OLD }] });
+    expect(await finishUpgrade(one.node, heard(), manager)).toEqual(["haproxy 3.0.11"]);
+    expect([installed, await cutOffUpgrade(one.node)]).toEqual([[OLD], undefined]);
+    expect(await isDrainAsked(one.node)).toBe(false);
+  });
 });

@@ -1,6 +1,8 @@
 /** Leaving traffic and coming back: what is true afterwards, also where a daemon does not answer or a command is killed. */
 import { describe, expect, test } from "bun:test";
+import { parseConfig } from "../../../src/config/schema.ts";
 import { OberError } from "../../../src/errors.ts";
+import { saysSoft } from "../../../src/health/drain.ts";
 import { drainNode, isDrainAsked, isDrained, undrainNode, withdrawAll } from "../../../src/node/withdraw.ts";
 import { isOperatorsDrain, readDrainFlag } from "../../../src/system/drain-flag.ts";
 import { heard } from "../../helpers/output.ts";
@@ -113,5 +115,82 @@ describe("a withdraw for as long as a command runs", () => {
     node.system.active.clear();
     await withdrawAll(node, heard(), BGP);
     expect(await isDrainAsked(node)).toBe(false);
+  });
+});
+
+describe("a soft drain", () => {
+  test("has the routers prefer other nodes for a while, and then withdraws", async () => {
+    const node = await servingNode(BGP);
+    using _ = node.system;
+    const { sleep } = node.system.clock;
+    node.system.clock.sleep = async (ms) => {
+      await sleep(ms);
+      if (!saysSoft((await readDrainFlag(node.system, paths)) ?? "")) return;
+      const state = JSON.parse((await node.system.read(paths.healthState)) ?? "");
+      for (const vip of state.vips) Object.assign(vip, { announced: true, leaving: true, acknowledged: true });
+      await node.system.writeAtomic(paths.healthState, JSON.stringify(state));
+    };
+    const teller = heard();
+    await drainNode(node, teller, BGP, { reason: "", soft: true });
+    expect(teller.stages).toEqual(["asking the routers to prefer other nodes", "withdrawing the routes"]);
+    expect(node.system.clock.now()).toBeGreaterThanOrEqual(6_000);
+    expect([await isDrained(node, BGP), saysSoft((await readDrainFlag(node.system, paths)) ?? "")]).toEqual([
+      true,
+      false,
+    ]);
+  });
+
+  test("goes on to the withdraw where ExaBGP does not confirm it", async () => {
+    const node = await servingNode(BGP, { hears: Number.POSITIVE_INFINITY });
+    using _ = node.system;
+    const teller = heard();
+    await expect(drainNode(node, teller, BGP, { reason: "", soft: true })).rejects.toThrow("ExaBGP has not confirmed");
+    expect(teller.warnings).toContain("ExaBGP did not confirm it; going on with the withdraw");
+    expect(teller.stages.at(-1)).toBe("withdrawing the routes");
+  });
+});
+
+describe("a drain of a node with VRRP", () => {
+  const VRRP = parseConfig(
+    {
+      ha_mode: "keepalived",
+      keepalived: { interface: "eth0", peers: ["10.9.9.11", "10.9.9.12"] },
+      vips: ["10.9.9.1"],
+      backends: [{ name: "s3", servers: ["10.0.1.1:7480"] }],
+      stats_port: 9,
+    },
+    "ober.yaml",
+  );
+  /** `gone` is when another node has taken the VIP over, in milliseconds. */
+  const holding = async (gone: number) => {
+    let now = () => 0;
+    const node = await servingNode(VRRP, {
+      programs: ([program]) => {
+        if (program !== "ip") return "";
+        const vip = now() < gone ? ',{"local":"10.9.9.1","prefixlen":32}' : "";
+        return `[{"ifname":"eth0","addr_info":[{"local":"10.9.9.11","prefixlen":24}${vip}]}]`;
+      },
+    });
+    now = node.system.clock.now;
+    return node;
+  };
+
+  test("lowers its priority and is over when another node has the VIP", async () => {
+    const node = await holding(1_000);
+    using _ = node.system;
+    const teller = heard();
+    await drainNode(node, teller, VRRP, REASON);
+    expect([teller.stages, node.system.clock.now()]).toEqual([["handing the VIPs over"], 1_000]);
+    expect(await isDrained(node, VRRP)).toBe(true);
+  });
+
+  test("goes on where no other node takes the VIP, and says so", async () => {
+    const node = await holding(Number.POSITIVE_INFINITY);
+    using _ = node.system;
+    const teller = heard();
+    await drainNode(node, teller, VRRP, REASON);
+    expect(teller.warnings).toContain("no other node takes over 10.9.9.1");
+    expect(await isDrained(node, VRRP)).toBe(false);
+    expect(await isDrainAsked(node)).toBe(true);
   });
 });

@@ -5,6 +5,7 @@ import { checksPending, parseSessions, parseStat, requestsInFlight, settledRows 
 import { sentence } from "../../../src/haproxy/traffic.ts";
 import { parseOsRelease } from "../../../src/packages/os.ts";
 import { parseHaproxy } from "../../../src/system/programs.ts";
+import { passingClock } from "../../helpers/system.ts";
 
 describe("HAProxy", () => {
   test("says its version and features", () => {
@@ -41,6 +42,8 @@ describe("HAProxy", () => {
     expect(found?.features.includes("X25519MLKEM768")).toBe(known);
   });
 
+  const clock = passingClock();
+
   test("a server that is being checked is read again, the others are not", async () => {
     const csv = (a: string, b: string) => parseStat(`# pxname,svname,check_status,check_code\ns3,a,${a}\ns3,b,${b}\n`);
     const readings = [
@@ -49,7 +52,7 @@ describe("HAProxy", () => {
       csv("L7OK,498", "L7OK,200"),
       csv("* L7OK,0", "L7OK,200"),
     ];
-    const settled = await settledRows(async () => readings.shift() ?? [], 0);
+    const settled = await settledRows(async () => readings.shift() ?? [], clock);
     expect(settled.map((row) => row["check_code"])).toEqual(["498", "498"]);
     expect(readings).toHaveLength(1);
   });
@@ -57,7 +60,7 @@ describe("HAProxy", () => {
   test("a server whose checks leave no gap is given up, and one that is gone stays as it was", async () => {
     let reads = 0;
     const hidden = parseStat("# pxname,svname,check_status,check_code\ns3,a,* L7OK,0\n");
-    expect(await settledRows(async () => (reads++ === 0 ? hidden : []), 0)).toEqual(hidden);
+    expect(await settledRows(async () => (reads++ === 0 ? hidden : []), clock)).toEqual(hidden);
     expect(reads).toBe(20);
   });
 
