@@ -76,7 +76,7 @@ export const serverCount = {
     (input) => (typeof input === "number" && Number.isInteger(input) && input >= 0 && input <= 4096) || isShare(input),
     mustBe("a number of gateways (0-4096), or a share of them such as 50%"),
   ),
-  typed: "text",
+  typed: "number",
   json: { type: ["integer", "string"], minimum: 0, maximum: 4096, pattern: "^[1-9][0-9]?%$" },
   range: "0-4096, or 1%-99%",
 } satisfies Kind;
