@@ -156,7 +156,7 @@ export async function checkExecutable({ system, paths }: Sight): Promise<Verdict
   const link = ["ln", "-s", paths.executable, paths.link];
   return (await system.stat(paths.link)) === undefined
     ? warn(`${paths.link} is missing`, link.join(" "), [link])
-    : fail(`${paths.link} is not this installation's`, `ls -l ${paths.link}; bootstrap links it when it is gone`);
+    : fail(`${paths.link} is not this installation's`, `mv ${paths.link} ${paths.link}.before && ${link.join(" ")}`);
 }
 
 /** What HAProxy would serve: the key must fit, the dates must be right, and only root may read the key. */

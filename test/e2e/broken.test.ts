@@ -1,6 +1,9 @@
 /** For each node that somebody broke by hand, `doctor` names the cause before its consequences, and `why` concludes from it. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Finding } from "../../src/checks/check.ts";
+import { CONDITIONS, problemsIn } from "../../src/node/conditions.ts";
+import type { NodeStatus } from "../../src/node/status.ts";
+import { commandIn } from "../helpers/said.ts";
 import type { Lab, LabNode } from "../lab/lab.ts";
 import { BUCKET } from "../lab/ober.ts";
 import { becomes } from "../lab/process.ts";
@@ -25,47 +28,145 @@ async function doctor(node: LabNode): Promise<readonly Finding[]> {
 
 const isTrouble = ({ status }: Finding) => status === "warn" || status === "fail";
 
-/** The worst comes first, and of equal ones the first of the list; what the healthy node has too does not count. */
-function firstTrouble(findings: readonly Finding[], healthy: readonly Finding[]): Finding | undefined {
+type Problem = Finding & { readonly fix: string };
+
+/** The problems that the healthy node does not have, the worst first, as `doctor` and `status` show them. */
+function fresh(findings: readonly Finding[], healthy: readonly Finding[]): readonly Problem[] {
   const known = new Set(healthy.map(({ id, detail }) => `${id} ${detail}`));
-  const fresh = findings.filter((finding) => isTrouble(finding) && !known.has(`${finding.id} ${finding.detail}`));
-  return fresh.find(({ status }) => status === "fail") ?? fresh[0];
+  return problemsIn(findings.filter(({ id, detail }) => !known.has(`${id} ${detail}`)));
 }
 
-async function why(node: LabNode, vip?: string): Promise<{ served: boolean; conclusion: string }> {
+type Answer = { readonly served: boolean; readonly conclusion: string; readonly type?: string };
+
+async function why(node: LabNode, vip?: string): Promise<Answer> {
   const { stdout } = await node.exec([OBER, "why", "--json", ...(vip === undefined ? [] : [vip])], { accept: [0, 1] });
-  const [answer] = (JSON.parse(stdout) as { vips: readonly { served: boolean; conclusion: string }[] }).vips;
+  const [answer] = (JSON.parse(stdout) as { vips: readonly Answer[] }).vips;
   return answer ?? { served: false, conclusion: "no answer" };
 }
 
-/** Breaks, waits until doctor names the cause first, asks why, mends, and waits until all is well. */
-async function tryBroken(
-  { what, how, first: [id, says], why: reason, mend }: Broken,
-  { node, healthy, lab, vip }: { node: LabNode; healthy: readonly Finding[]; lab: Lab; vip?: string },
-): Promise<void> {
+type Status = Pick<NodeStatus, "service" | "findings">;
+
+async function status(node: LabNode): Promise<Status> {
+  const { stdout } = await node.exec([OBER, "status", "--json"], { accept: [0, 1] });
+  return JSON.parse(stdout) as Status;
+}
+
+/** Of the conditions that only `doctor` judges, `status` says nothing. */
+const DEEP = new Set(CONDITIONS.filter(({ deep }) => deep).map(({ id }) => id));
+
+type Place = {
+  readonly node: LabNode;
+  readonly healthy: readonly Finding[];
+  readonly lab: Lab;
+  /** The one that `why` is asked about, where there are several. */
+  readonly vip?: string;
+};
+
+/** Breaks, waits until doctor names the cause first, asks why and status, mends as the fix says, and waits until all is well. */
+async function tryBroken(broken: Broken, { node, healthy, lab, vip }: Place): Promise<void> {
+  const { what, how, first, mend, after, wellWithinMs = BACK_WITHIN_MS } = broken;
+  const [id, says] = first;
   const carryOut = (it: Broken["how"]) =>
     typeof it === "string" ? node.exec(["sh", "-c", it], { timeoutMs: 120_000 }) : it(node, lab);
+  const problems = async () => fresh(await doctor(node), healthy);
   const at = performance.now();
-  await carryOut(how);
-  let found: Finding | undefined;
-  const isFound = async () => {
-    found = firstTrouble(await doctor(node), healthy);
-    return found?.id === id && says.test(found.detail);
-  };
-  try {
+  let found: Problem | undefined;
+  let typed: readonly string[] = [];
+  const seen = async () => {
+    await carryOut(how);
+    const isFound = async () => {
+      [found] = await problems();
+      return found?.id === id && says.test(found.detail);
+    };
     if (!(await becomes(isFound, SEEN_WITHIN_MS, 200))) {
       expect({ id: found?.id, detail: found?.detail }).toEqual({ id, detail: says.source });
     }
     measured(`broken node, ${what}: named by doctor`, performance.now() - at);
-    if (reason !== undefined) {
-      const { served, conclusion } = await why(node, vip);
-      expect({ served, conclusion }).toEqual({ served: false, conclusion: expect.stringMatching(reason) });
+    await expectTheSame(found as Problem, broken, { node, healthy, lab, ...(vip === undefined ? {} : { vip }) });
+  };
+  const mended = async () => {
+    if (mend !== undefined) await carryOut(mend);
+    else typed = await typeWhatIsSaid(node, problems, id, wellWithinMs);
+    if (after !== undefined) await carryOut(after);
+    let left: readonly Problem[] = [];
+    const isWell = async () => {
+      left = await problems();
+      return left.length === 0;
+    };
+    if (!(await becomes(isWell, wellWithinMs, 200))) {
+      const rest = left.map((one) => `${one.id}: ${one.detail} (${one.fix})`);
+      expect({ typed, left: rest }).toEqual({ typed, left: [] });
     }
-  } finally {
-    await carryOut(mend);
     expect(await becomes(async () => (await why(node, vip)).served, BACK_WITHIN_MS, 200)).toBe(true);
-  }
+  };
+  // The next entry needs a node that is well, whatever was seen of this one; what failed first is what is told.
+  const [saw] = await Promise.allSettled([seen()]);
+  const [did] = await Promise.allSettled([mended()]);
+  for (const end of [saw, did]) if (end?.status === "rejected") throw end.reason;
+  measured(`broken node, ${what}: well again`, performance.now() - at);
+  if (broken.mends !== undefined) expect(withN(typed[0] ?? "")).toBe(withN(broken.mends));
 }
+
+/** A mode of a file is a number as well. */
+const withN = (text: string) => text.replaceAll(/(?<=[ ./])\d+(?=[ ./]|$)/g, "N");
+
+/** What `why` and `status` say of a fault that `doctor` has found: the same cause with the same fix. */
+async function expectTheSame(found: Problem, broken: Broken, { node, healthy, vip }: Place): Promise<void> {
+  const {
+    first: [id],
+    why: reason,
+    fix,
+  } = broken;
+  if (fix !== undefined) expect(found.fix).toMatch(fix);
+  const { service, findings } = await status(node);
+  const served = service.find((one) => vip === undefined || one.vip === vip);
+  if (!DEEP.has(id)) {
+    const [worst] = fresh(findings, healthy);
+    expect({ of: "status", id: worst?.id, fix: worst?.fix }).toEqual({ of: "status", id, fix: found.fix });
+  }
+  if (reason === undefined) return expect(served?.served).toBe(true);
+  expect(served).toMatchObject({ served: false, reason: id, fix: found.fix });
+  const { conclusion, ...answer } = await why(node, vip);
+  expect(answer).toMatchObject({ served: false, type: found.fix });
+  expect(conclusion).toMatch(reason);
+}
+
+/** As many findings as one fault may leave behind, each to be mended by itself. */
+const MOST_TYPED = 3;
+
+/** Types the command of doctor's first finding, and of the next one, until there is none. */
+async function typeWhatIsSaid(
+  node: LabNode,
+  problems: () => Promise<readonly Problem[]>,
+  id: string,
+  withinMs: number,
+): Promise<readonly string[]> {
+  const typed: string[] = [];
+  let last = "";
+  for (let again = 0; again < MOST_TYPED; again++) {
+    let next: Problem | undefined;
+    // What is mended needs its time, and what has been typed is not typed again.
+    const isNext = async () => {
+      [next] = await problems();
+      return next === undefined || `${next.id} ${next.fix}` !== last;
+    };
+    await becomes(isNext, again === 0 ? 0 : withinMs, 200);
+    const command = next && commandIn(next.fix);
+    if (next === undefined || command === undefined || (again > 0 && next.id !== id)) return typed;
+    last = `${next.id} ${next.fix}`;
+    typed.push(command);
+    // Nobody is there to answer its question.
+    const answered = command.replace(/^ober bootstrap \S+$/, "$& --yes");
+    await node.exec(["sh", "-c", answered.replaceAll(/(?<=^|&& )ober /g, `${OBER} `)], {
+      accept: ANY,
+      timeoutMs: 180_000,
+    });
+  }
+  return typed;
+}
+
+/** Whether the node is well afterwards is what counts. */
+const ANY = Array.from({ length: 256 }, (_, code) => code);
 
 describe("a node that somebody broke", () => {
   let cluster: Cluster;
@@ -152,7 +253,7 @@ describe("a node that somebody broke", () => {
   }, 120_000);
 
   test("has no trouble after, and remembers what was done", async () => {
-    const isWell = async () => firstTrouble(await doctor(node), healthy) === undefined;
+    const isWell = async () => fresh(await doctor(node), healthy).length === 0;
     expect(await becomes(isWell, SEEN_WITHIN_MS, 500)).toBe(true);
     const { stdout } = await node.exec([OBER, "history", "--since", "1h", "--json"]);
     const { entries } = JSON.parse(stdout) as { entries: readonly { to: string; cause: string }[] };
