@@ -50,8 +50,13 @@ export async function checkLink(sight: Sight): Promise<Verdict> {
 
 /** Whether any route leads out of this machine's own networks; a default route is one of them. In doubt there is one. */
 async function hasWayOut(system: System): Promise<boolean> {
-  for (const family of ["-4", "-6"]) {
-    const show = ["ip", family, "-json", "route", "show", "table", "all"];
+  // Nearly every machine has a default route of IPv4; there may be many others.
+  for (const words of [
+    "-4 -json route show default",
+    "-4 -json route show table all",
+    "-6 -json route show table all",
+  ]) {
+    const show = ["ip", ...words.split(" ")];
     const { code, stdout } = await system.run(show, { accept: [0, 1, 2, 127, 255] });
     if (code !== 0) return true;
     const leads = parseIpRoutes(stdout).some(

@@ -8,6 +8,7 @@ import { HAPROXY_PACKAGES, packageManager, requireSupportedOs } from "../package
 import { connectionLimits } from "../render/limits.ts";
 import { parseSysctl } from "../render/sysctl.ts";
 import { httpStatus } from "../system/http.ts";
+import { missingInterpreter } from "../system/programs.ts";
 import { readSysctl } from "../system/sysctl.ts";
 import type { System } from "../system/system.ts";
 import { requireSystemd } from "../system/systemd.ts";
@@ -22,6 +23,13 @@ export async function checkSystemd({ system }: Sight): Promise<Verdict> {
 }
 
 export async function checkPrograms({ system, programs, paths }: Sight): Promise<Verdict> {
+  // It still runs, and its version may be known from before: this is seen only when it is started again.
+  const interpreter = await missingInterpreter(system, "exabgp");
+  if (interpreter !== undefined)
+    return fail(
+      `exabgp does not start: ${interpreter}, which runs it, is missing`,
+      await ownerFix(system, interpreter),
+    );
   const { haproxy, exabgp, keepalived, bird } = await programs();
   if (!haproxy || !exabgp || !keepalived || !bird) {
     const missing = Object.entries({ haproxy, exabgp, keepalived, bird }).flatMap(([name, found]) =>
@@ -41,10 +49,20 @@ async function installFix(system: System, programs: readonly string[], prefix = 
   if (os !== undefined) {
     const names = programs.flatMap((program) => packagesOf(program));
     const broken = await packageManager(system, os).installed(names);
-    const again = os.family === "debian" ? "apt-get install --reinstall -y" : "dnf reinstall -y";
-    if (broken.length > 0) return `${again} ${broken.join(" ")}`;
+    if (broken.length > 0) return `${AGAIN[os.family]} ${broken.join(" ")}`;
   }
   return `ober bootstrap ${prefix}; it installs what is missing`;
+}
+
+const AGAIN = { debian: "apt-get install --reinstall -y", rhel: "dnf reinstall -y" } as const;
+
+/** For a file that its package has lost. */
+async function ownerFix(system: System, file: string): Promise<string> {
+  const os = await orUndefined(() => requireSupportedOs(system));
+  const ask = os?.family === "rhel" ? ["rpm", "-qf", "--qf", "%{NAME}: ", file] : ["dpkg", "-S", file];
+  const { stdout } = await system.run(ask, { accept: [0, 1, 127] });
+  const name = /^([a-z0-9][\w.+-]*)(?::\w+)?: /.exec(stdout)?.[1];
+  return os === undefined || name === undefined ? `install ${file} again` : `${AGAIN[os.family]} ${name}`;
 }
 
 const packagesOf = (program: string): readonly string[] =>

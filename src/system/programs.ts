@@ -81,6 +81,17 @@ async function exabgpVersion(system: System): Promise<string | undefined> {
   return said;
 }
 
+/** What runs a program that is a script, and is not there; undefined where nothing is missing. */
+export async function missingInterpreter(system: System, program: string): Promise<string | undefined> {
+  const path = await whereIs(system, program);
+  const text = path === undefined ? undefined : await system.read(path);
+  const interpreter = /^#! *(\/\S+)/.exec(text ?? "")?.[1];
+  if (interpreter === undefined) return undefined;
+  // Links are followed: a link to nothing is there, and runs nothing.
+  const { code } = await system.run(["test", "-x", interpreter], { accept: [0, 1] });
+  return code === 0 ? undefined : interpreter;
+}
+
 /** A name that another file at the same path does not have: a package manager, pip and an editor all leave another one of these. */
 async function identityOf(system: System, path: string): Promise<string> {
   const target = (await system.readLink(path)) ?? path;

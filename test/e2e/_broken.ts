@@ -584,9 +584,8 @@ export const BROKEN: readonly Broken[] = [
     what: "the interpreter of ExaBGP gone",
     how: "mv /usr/bin/python3 /root/",
     first: ["programs", /exabgp does not start: .*python3/],
-    mend: "mv /root/python3 /usr/bin/",
-    fix: /install/,
-    remedy: "install Python again",
+    mends: "apt-get install --reinstall -y python3-minimal",
+    after: "rm -f /root/python3",
   },
   {
     what: "the other nodes unknown",

@@ -10,23 +10,12 @@ import { becomes } from "../lab/process.ts";
 import { S3_USER } from "../lab/storage.ts";
 import { BROKEN, BROKEN_VRRP, type Broken } from "./_broken.ts";
 import { type Cluster, measured, ROUNDS, runningCluster } from "./_cluster.ts";
+import { doctor, OBER, problemsOf } from "./_doctor.ts";
 import { ownedBy, settled, type VrrpCluster, vrrpCluster } from "./_vrrp.ts";
 
-const OBER = "/opt/ober/bin/ober";
 /** HAProxy's own three checks, the router's hold time, and a busy machine. */
 const SEEN_WITHIN_MS = 20_000;
 const BACK_WITHIN_MS = 60_000;
-
-/** What the lab cannot give to a node: a watchdog device, kernel values outside of `net`, a clock service, many descriptors. */
-const OF_THE_LAB = ["clock", "sysctl", "descriptors", "watchdog"];
-
-async function doctor(node: LabNode): Promise<readonly Finding[]> {
-  // By its own name: its link may be what is broken.
-  const { stdout } = await node.exec([OBER, "doctor", "--json"], { accept: [0, 1], timeoutMs: 30_000 });
-  return (JSON.parse(stdout) as { findings: readonly Finding[] }).findings;
-}
-
-const isTrouble = ({ status }: Finding) => status === "warn" || status === "fail";
 
 type Problem = Finding & { readonly fix: string };
 
@@ -182,13 +171,37 @@ describe("a node that somebody broke", () => {
   afterAll(() => cluster?.watch.stop());
 
   test("has no trouble before but what the lab cannot give it", () => {
-    const trouble = healthy.filter(isTrouble).filter(({ id }) => !OF_THE_LAB.includes(id));
-    expect(trouble.map(({ id, detail }) => `${id}: ${detail}`)).toEqual([]);
+    expect(problemsOf(healthy)).toEqual([]);
   });
 
   for (const one of BROKEN.filter(({ always }) => always || ROUNDS > 1)) {
     test(one.what, () => tryBroken(one, { node, healthy, lab: cluster.lab }), 180_000);
   }
+
+  test("with an ober.yaml that cannot be read, leaves and takes traffic all the same", async () => {
+    const type = (words: readonly string[]) => node.exec([OBER, ...words, "-q"], { timeoutMs: 120_000 });
+    const reason = async () => {
+      const { service, findings } = await status(node);
+      expect(findings.find(({ id }) => id === "configuration")?.status).toBe("fail");
+      return service[0]?.served ? "served" : service[0]?.reason;
+    };
+    const ends = (state: string) =>
+      becomes(async () => (await reason()) === state, BACK_WITHIN_MS, 200).then(async (is) => (is ? state : reason()));
+    const yaml = "/opt/ober/etc/ober.yaml";
+    await node.exec(["sh", "-c", `cp ${yaml} /root/kept.yaml && echo 'vips: [' >> ${yaml}`]);
+    try {
+      await type(["drain", "--reason", "disks"]);
+      expect(await ends("drained")).toBe("drained");
+      await type(["undrain"]);
+      expect(await ends("served")).toBe("served");
+      await type(["stop"]);
+      expect(await ends("units")).toBe("units");
+      await type(["start"]);
+      expect(await ends("served")).toBe("served");
+    } finally {
+      await node.exec(["mv", "/root/kept.yaml", yaml]);
+    }
+  }, 180_000);
 
   test("carries an object through its VIP, and says which key is wrong", async () => {
     await cluster.lab.client(["sh", "-c", `s3cmd mb s3://${BUCKET} || true`]);
@@ -278,8 +291,7 @@ if (ROUNDS > 1) {
     afterAll(() => cluster?.watch.stop());
 
     test("has no trouble before but what the lab cannot give it", () => {
-      const trouble = healthy.filter(isTrouble).filter(({ id }) => !OF_THE_LAB.includes(id));
-      expect(trouble.map(({ id, detail }) => `${id}: ${detail}`)).toEqual([]);
+      expect(problemsOf(healthy)).toEqual([]);
     });
 
     for (const one of BROKEN_VRRP) {
