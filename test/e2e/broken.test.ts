@@ -53,14 +53,14 @@ type Place = {
 
 /** Breaks, waits until doctor names the cause first, asks why and status, mends as the fix says, and waits until all is well. */
 async function tryBroken(broken: Broken, { node, healthy, lab, vip }: Place): Promise<void> {
-  const { what, how, first, mend, after, wellWithinMs = BACK_WITHIN_MS } = broken;
+  const { what, how, first, mend, after, wellWithinMs: withinMs = BACK_WITHIN_MS } = broken;
   const [id, says] = first;
   const carryOut = (it: Broken["how"]) =>
     typeof it === "string" ? node.exec(["sh", "-c", it], { timeoutMs: 120_000 }) : it(node, lab);
   const problems = async () => fresh(await doctor(node), healthy);
   const at = performance.now();
   let found: Problem | undefined;
-  let typed: readonly string[] = [];
+  const typed: string[] = [];
   const seen = async () => {
     await carryOut(how);
     const isFound = async () => {
@@ -73,20 +73,26 @@ async function tryBroken(broken: Broken, { node, healthy, lab, vip }: Place): Pr
     measured(`broken node, ${what}: named by doctor`, performance.now() - at);
     await expectTheSame(found as Problem, broken, { node, healthy, lab, ...(vip === undefined ? {} : { vip }) });
   };
+  /** What is wrong now; types the command of the first finding, and that of the next one where the same condition has another. */
+  const wrongStill = async () => {
+    const now = found !== undefined && typed.length === 0 ? [found] : await problems();
+    const [next] = now;
+    const command = next?.id === id ? commandIn(next.fix) : undefined;
+    if (command !== undefined && !typed.includes(command)) {
+      typed.push(command);
+      await type(node, command);
+    }
+    return now;
+  };
   const mended = async () => {
     if (mend !== undefined) await carryOut(mend);
-    else typed = await typeWhatIsSaid(node, problems, id, wellWithinMs);
-    if (after !== undefined) await carryOut(after);
-    let left: readonly Problem[] = [];
-    const isWell = async () => {
-      left = await problems();
-      return left.length === 0;
-    };
-    if (!(await becomes(isWell, wellWithinMs, 200))) {
-      const rest = left.map((one) => `${one.id}: ${one.detail} (${one.fix})`);
-      expect({ typed, left: rest }).toEqual({ typed, left: [] });
+    const left = mend === undefined ? wrongStill : problems;
+    // What the lab has yet to take away may be a fault of its own.
+    if (after !== undefined) {
+      await expectNone(async () => (await left()).filter((one) => one.id === id), typed, withinMs);
+      await carryOut(after);
     }
-    expect(await becomes(async () => (await why(node, vip)).served, BACK_WITHIN_MS, 200)).toBe(true);
+    await expectNone(after === undefined ? left : problems, typed, withinMs);
   };
   // The next entry needs a node that is well, whatever was seen of this one; what failed first is what is told.
   const [saw] = await Promise.allSettled([seen()]);
@@ -120,42 +126,28 @@ async function expectTheSame(found: Problem, broken: Broken, { node, healthy, vi
   expect(conclusion).toMatch(reason);
 }
 
-/** As many findings as one fault may leave behind, each to be mended by itself. */
-const MOST_TYPED = 3;
-
-/** Types the command of doctor's first finding, and of the next one, until there is none. */
-async function typeWhatIsSaid(
-  node: LabNode,
-  problems: () => Promise<readonly Problem[]>,
-  id: string,
-  withinMs: number,
-): Promise<readonly string[]> {
-  const typed: string[] = [];
-  let last = "";
-  for (let again = 0; again < MOST_TYPED; again++) {
-    let next: Problem | undefined;
-    // What is mended needs its time, and what has been typed is not typed again.
-    const isNext = async () => {
-      [next] = await problems();
-      return next === undefined || `${next.id} ${next.fix}` !== last;
-    };
-    await becomes(isNext, again === 0 ? 0 : withinMs, 200);
-    const command = next && commandIn(next.fix);
-    if (next === undefined || command === undefined || (again > 0 && next.id !== id)) return typed;
-    last = `${next.id} ${next.fix}`;
-    typed.push(command);
-    // Nobody is there to answer its question.
-    const answered = command.replace(/^ober bootstrap \S+$/, "$& --yes");
-    await node.exec(["sh", "-c", answered.replaceAll(/(?<=^|&& )ober /g, `${OBER} `)], {
-      accept: ANY,
-      timeoutMs: 180_000,
-    });
-  }
-  return typed;
+/** Types a command as it stands. Whether the node is well afterwards is what counts, and not its exit code: the lab refuses some kernel values. */
+async function type(node: LabNode, command: string): Promise<void> {
+  // Nobody is there to answer bootstrap's question, and ober's link may be what is broken.
+  const answered = command.replace(/^ober bootstrap \S+$/, "$& --yes").replaceAll(/(?<=^|&& )ober /g, `${OBER} `);
+  await node.exec(["sh", "-c", `${answered}; exit 0`], { timeoutMs: 180_000 });
 }
 
-/** Whether the node is well afterwards is what counts. */
-const ANY = Array.from({ length: 256 }, (_, code) => code);
+/** Waits until nothing is wrong any more. */
+async function expectNone(
+  wrong: () => Promise<readonly Problem[]>,
+  typed: readonly string[],
+  ms: number,
+): Promise<void> {
+  let left: readonly Problem[] = [];
+  const isWell = async () => {
+    left = await wrong();
+    return left.length === 0;
+  };
+  if (await becomes(isWell, ms, 200)) return;
+  const rest = left.map((one) => `${one.id}: ${one.detail} (${one.fix})`);
+  expect({ typed, left: rest }).toEqual({ typed, left: [] });
+}
 
 describe("a node that somebody broke", () => {
   let cluster: Cluster;
@@ -178,30 +170,33 @@ describe("a node that somebody broke", () => {
     test(one.what, () => tryBroken(one, { node, healthy, lab: cluster.lab }), 180_000);
   }
 
-  test("with an ober.yaml that cannot be read, leaves and takes traffic all the same", async () => {
-    const type = (words: readonly string[]) => node.exec([OBER, ...words, "-q"], { timeoutMs: 120_000 });
-    const reason = async () => {
+  test("with an ober.yaml that cannot be read, leaves and takes traffic all the same, and starts when it is mended", async () => {
+    const ober = (words: readonly string[], accept = [0]) =>
+      node.exec([OBER, ...words, "-q"], { accept, timeoutMs: 120_000 });
+    const state = async () => {
       const { service, findings } = await status(node);
       expect(findings.find(({ id }) => id === "configuration")?.status).toBe("fail");
-      return service[0]?.served ? "served" : service[0]?.reason;
+      return service[0]?.served ? "served" : (service[0]?.reason ?? "not known");
     };
-    const ends = (state: string) =>
-      becomes(async () => (await reason()) === state, BACK_WITHIN_MS, 200).then(async (is) => (is ? state : reason()));
-    const yaml = "/opt/ober/etc/ober.yaml";
-    await node.exec(["sh", "-c", `cp ${yaml} /root/kept.yaml && echo 'vips: [' >> ${yaml}`]);
-    try {
-      await type(["drain", "--reason", "disks"]);
-      expect(await ends("drained")).toBe("drained");
-      await type(["undrain"]);
-      expect(await ends("served")).toBe("served");
-      await type(["stop"]);
-      expect(await ends("units")).toBe("units");
-      await type(["start"]);
-      expect(await ends("served")).toBe("served");
-    } finally {
-      await node.exec(["mv", "/root/kept.yaml", yaml]);
-    }
-  }, 180_000);
+    const becomesState = async (wanted: string) => {
+      await becomes(async () => (await state()) === wanted, BACK_WITHIN_MS, 200);
+      expect(await state()).toBe(wanted);
+    };
+    await node.exec(["sh", "-c", "echo 'vips: [' >> /opt/ober/etc/ober.yaml"]);
+    await ober(["drain", "--reason", "disks"]);
+    await becomesState("drained");
+    await ober(["undrain"]);
+    await becomesState("served");
+    await ober(["stop"]);
+    await becomesState("units");
+    // What would run is not known to be what shall run.
+    const { stderr } = await ober(["start"], [1]);
+    expect(stderr).toContain("/opt/ober/etc/ober.yaml has a problem");
+    const said = problemsIn(await doctor(node)).find(({ id }) => id === "configuration");
+    await type(node, commandIn(said?.fix ?? "") ?? "");
+    await ober(["start"]);
+    await expectNone(async () => fresh(await doctor(node), healthy), [said?.fix ?? ""], BACK_WITHIN_MS);
+  }, 240_000);
 
   test("carries an object through its VIP, and says which key is wrong", async () => {
     await cluster.lab.client(["sh", "-c", `s3cmd mb s3://${BUCKET} || true`]);
