@@ -65,8 +65,14 @@ async function ownerFix(system: System, file: string): Promise<string> {
   return os === undefined || name === undefined ? `install ${file} again` : `${AGAIN[os.family]} ${name}`;
 }
 
-const packagesOf = (program: string): readonly string[] =>
-  program === "haproxy" ? HAPROXY_PACKAGES : program === "bird" ? ["bird2", "bird"] : [program];
+const packagesOf = (program: string): readonly string[] => PACKAGES.get(program) ?? [program];
+
+const PACKAGES: ReadonlyMap<string, readonly string[]> = new Map<string, readonly string[]>([
+  ["haproxy", HAPROXY_PACKAGES],
+  // Debian's `exabgp` has the service; the program is in the other one.
+  ["exabgp", ["python3-exabgp", "exabgp"]],
+  ["bird", ["bird2", "bird"]],
+]);
 
 /** With OpenSSL 3, a core does about half as many TLS handshakes as with AWS-LC. */
 export async function checkTls({ programs }: Sight): Promise<Verdict> {

@@ -1,6 +1,7 @@
 /** The files of a node: configuration, secrets, certificate, generated files, the executable's link. */
 import type { AcmeState } from "../certificates/acme/renewal.ts";
 import { examineCertificates, problemsOf } from "../certificates/examined.ts";
+import { lostNames, readNames } from "../certificates/lost-names.ts";
 import type { Examined } from "../certificates/pem.ts";
 import { diffText } from "../change/diff.ts";
 import { hasUnits, recordTroubles } from "../change/records.ts";
@@ -164,9 +165,21 @@ export async function checkCertificate(sight: Sight): Promise<Verdict> {
   if ((await sight.config()) === undefined) return skip("not configured");
   if (!sight.isRoot) return skip("needs root");
   const verdict = examinedVerdict((await sight.examined()) ?? []);
+  if (verdict.status === "pass") return (await lostVerdict(sight)) ?? verdict;
   // A running HAProxy keeps serving what it has loaded.
   const runs = await orUndefined(async () => (await sight.unit(UNIT.http)).active === "active");
   return verdict.status === "fail" && runs === false && verdict.detail.includes(NO_START) ? stops(verdict) : verdict;
+}
+
+/** A certificate that serves, and lacks a name that the one before it had; undefined where none is lacking. */
+async function lostVerdict({ system, paths }: Sight): Promise<Verdict | undefined> {
+  const kept = paths && (await readNames(system, paths));
+  const lost = kept === undefined ? [] : lostNames(kept);
+  if (paths === undefined || lost.length === 0) return undefined;
+  return warn(
+    `no longer for ${several(lost, NAMED_FILES)}, as the one before was: clients that use that name refuse it`,
+    `have it issued with ${lost.length === 1 ? "that name" : "those names"} too; where no client uses it any more: rm ${paths.certificateNames}`,
+  );
 }
 
 const NO_START = "HAProxy cannot start or reload until that is mended";

@@ -208,6 +208,19 @@ export const BROKEN: readonly Broken[] = [
     remedy: "put a new certificate in its place; HAProxy takes it at once",
   },
   {
+    what: "a certificate without a name that the last one had",
+    how: async (node) => {
+      await sh(node, KEEP_PEM);
+      // The last one has been there for long.
+      await sh(node, "sed -i 's/20[0-9][0-9]-[^\"]*Z/2020-01-01T00:00:00.000Z/' /opt/ober/var/certificate-names.json");
+      await certificate(300)(node);
+    },
+    first: ["certificate", /no longer for .*s3.example.org.*, as the one before was/],
+    mend: BACK_PEM,
+    fix: /^have it issued with th(at|ose) names? too/,
+    remedy: "have it issued with that name too; HAProxy takes it at once",
+  },
+  {
     what: "another certificate's key",
     how: async (node) => {
       await sh(node, KEEP_PEM);
@@ -430,15 +443,21 @@ export const BROKEN: readonly Broken[] = [
   },
   {
     what: "an upgrade that was cut off",
-    how: "mkdir -p /opt/ober/var/upgrade && echo '{}' > /opt/ober/var/upgrade/record.json",
-    first: ["unconfirmed", /upgrade/],
+    how: `mkdir -p /opt/ober/var/upgrade && echo '{"at": "2026-01-01T00:00:00Z", "by": "ann", "packages": []}' > /opt/ober/var/upgrade/record.json`,
+    first: ["unconfirmed", /an upgrade of packages was cut off/],
     mends: "ober upgrade",
+  },
+  {
+    what: "the record of an upgrade damaged",
+    how: "mkdir -p /opt/ober/var/upgrade && echo '{}' > /opt/ober/var/upgrade/record.json",
+    first: ["records", /upgrade.record.json is damaged/],
+    mends: "rm -r /opt/ober/var/upgrade && ober recover && ober apply --yes && ober upgrade",
   },
   {
     what: "ExaBGP's program gone",
     how: "rm /usr/sbin/exabgp",
     first: ["programs", /exabgp not installed/],
-    mends: "apt-get install --reinstall -y exabgp",
+    mends: "apt-get install --reinstall -y python3-exabgp exabgp",
   },
   {
     what: "keepalived's program gone",

@@ -77,7 +77,7 @@ async function tryBroken(broken: Broken, { node, healthy, lab, vip }: Place): Pr
   const wrongStill = async () => {
     const now = found !== undefined && typed.length === 0 ? [found] : await problems();
     const [next] = now;
-    const command = next?.id === id ? commandIn(next.fix) : undefined;
+    const command = next?.id === (found?.id ?? id) ? commandIn(next.fix) : undefined;
     if (command !== undefined && !typed.includes(command)) {
       typed.push(command);
       await type(node, command);
