@@ -98,7 +98,7 @@ export async function checkSteered(sight: Sight): Promise<Verdict> {
   const place = first.split(" ")[0];
   return fail(
     `${first}${more.length > 0 ? `, and ${more.length} more` : ""}: a user who can change it is root on this node`,
-    `chown root: ${place} && chmod go-w ${place}`,
+    `chown root:root ${place} && chmod go-w ${place}`,
   );
 }
 
@@ -153,6 +153,12 @@ export async function checkExecutable({ system, paths }: Sight): Promise<Verdict
       ["chmod", "755", paths.executable],
     ]);
   const target = await system.readLink(paths.link);
+  const former = /^(.+)\/bin\/ober$/.exec(target ?? "")?.[1];
+  if (former !== undefined && former !== paths.prefix && (await system.stat(former)) === undefined)
+    return fail(
+      `this installation was moved: ${paths.link} and the units lead to ${former}`,
+      `mv ${paths.prefix} ${former}`,
+    );
   if (target === paths.executable) return pass(`${paths.link} leads to ${paths.executable}`);
   const link = ["ln", "-s", paths.executable, paths.link];
   return (await system.stat(paths.link)) === undefined

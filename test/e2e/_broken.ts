@@ -591,13 +591,13 @@ export const BROKEN: readonly Broken[] = [
     what: "HAProxy's configuration writable by all",
     how: "chmod 777 /opt/ober/etc/haproxy",
     first: ["steered", /^\/opt\/ober\/etc\/haproxy can be changed by others/],
-    mends: "chown root: /opt/ober/etc/haproxy && chmod go-w /opt/ober/etc/haproxy",
+    mends: "chown root:root /opt/ober/etc/haproxy && chmod go-w /opt/ober/etc/haproxy",
   },
   {
     what: "a unit's file of another user",
     how: "chown 65534 /etc/systemd/system/ober-http.service",
     first: ["steered", /ober-http.service belongs to the user with the ID 65534/],
-    mends: "chown root: /etc/systemd/system/ober-http.service && chmod go-w /etc/systemd/system/ober-http.service",
+    mends: "chown root:root /etc/systemd/system/ober-http.service && chmod go-w /etc/systemd/system/ober-http.service",
   },
   {
     what: "the interpreter of ExaBGP gone",

@@ -170,6 +170,19 @@ describe("a node that somebody broke", () => {
     test(one.what, () => tryBroken(one, { node, healthy, lab: cluster.lab }), 180_000);
   }
 
+  // Its doctor is where it was moved to.
+  test.each(ROUNDS > 1 ? ["/opt/away"] : [])("that was moved to %s says where it belongs", async (away) => {
+    await node.exec(["mv", "/opt/ober", away]);
+    const { stdout } = await node.exec([`${away}/bin/ober`, "doctor", "--json"], { accept: [0, 1] });
+    const [first] = fresh((JSON.parse(stdout) as { findings: readonly Finding[] }).findings, healthy);
+    try {
+      expect(first).toMatchObject({ id: "executable", fix: `mv ${away} /opt/ober` });
+    } finally {
+      await node.exec(["mv", away, "/opt/ober"]);
+    }
+    await expectNone(async () => fresh(await doctor(node), healthy), [], BACK_WITHIN_MS);
+  });
+
   test("with an ober.yaml that cannot be read, leaves and takes traffic all the same, and starts when it is mended", async () => {
     const ober = (words: readonly string[], accept = [0]) =>
       node.exec([OBER, ...words, "-q"], { accept, timeoutMs: 120_000 });

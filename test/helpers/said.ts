@@ -2,7 +2,7 @@
 
 /** A command begins with one of these programs and goes on with words; a sentence does not. */
 const COMMAND =
-  /^(?:ober|systemctl|chmod|chown|ip|kill|ln|mv|rm|sysctl|apt-get|dnf|timedatectl) (?:-|\/|\d|[a-z]+(?:[ -/]|$))|^ober \w+$/;
+  /^(?:ober|systemctl|chmod|chown|ip|kill|ln|mv|rm|sysctl|apt-get|dnf|timedatectl) (?:-|\/|\d|[a-z]+(?:[ -:]|$))|^ober \w+$/;
 
 /**
  * The command that mends, or undefined where the fix asks for something that no command does. The first clause mends, and those behind a

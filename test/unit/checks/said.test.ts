@@ -17,6 +17,7 @@ test.each([
   ],
   ["on the one whose clock is wrong (date -u): timedatectl set-ntp true; more", "timedatectl set-ntp true"],
   ["kill 12", "kill 12"],
+  ["chown root:root /etc/x && chmod go-w /etc/x", "chown root:root /etc/x && chmod go-w /etc/x"],
   ["start that RGW; what each of them answers: ober test", undefined],
   ["renew it", undefined],
   ["on the router: this node's neighbor entry (ober router-config); TCP 179 must pass: ober doctor", undefined],
