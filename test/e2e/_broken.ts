@@ -95,7 +95,6 @@ export const BROKEN: readonly Broken[] = [
     how: "systemctl disable ober-bgp",
     first: ["units", /ober-bgp.service runs, but is disabled/],
     mends: "systemctl enable ober-bgp.service",
-    always: true,
   },
   {
     what: "a unit masked",
@@ -103,7 +102,6 @@ export const BROKEN: readonly Broken[] = [
     first: ["units", /ober-bgp.service is inactive, masked/],
     why: /is inactive, masked/,
     mends: "systemctl unmask ober-bgp.service && ober apply --yes && ober start",
-    always: true,
   },
   {
     what: "a unit's file gone",
@@ -150,7 +148,6 @@ export const BROKEN: readonly Broken[] = [
     how: "echo '# mine' >> /opt/ober/etc/haproxy/haproxy.cfg",
     first: ["drift", /haproxy.cfg/],
     mends: "ober apply --yes",
-    always: true,
   },
   {
     what: "a unit changed by hand",
@@ -169,7 +166,6 @@ export const BROKEN: readonly Broken[] = [
     how: `echo 'vips: [' >> ${YAML}`,
     first: ["configuration", /looked at by generation \d+, which was applied last/],
     mends: "ober rollback N --yes",
-    always: true,
   },
   {
     what: "an unknown key in ober.yaml",
@@ -298,7 +294,6 @@ export const BROKEN: readonly Broken[] = [
     how: "echo 32768 60999 > /proc/sys/net/ipv4/ip_local_port_range",
     first: ["sysctl", /ip_local_port_range is 32768 60999/],
     mends: "sysctl -p /etc/sysctl.d/99-herr-ober.conf",
-    always: true,
   },
   {
     what: "port 179 closed",
@@ -352,7 +347,6 @@ export const BROKEN: readonly Broken[] = [
     mend: `${RESTORE} && ${APPLY}`,
     fix: /bgp.local_as and bgp.peer_as in ober.yaml, then: ober apply/,
     remedy: "correct `bgp.local_as`, then `ober apply --yes`",
-    always: true,
   },
   {
     what: "a wrong AS number of the router",
