@@ -40,6 +40,8 @@ test.each(["troubleshooting.md", "operate.md"])("every command and flag in docs/
   const flags = new Map(
     (await commandEntries()).map((command) => [command.name, command.flags.map(({ name }) => name)]),
   );
+  // The units run it, and so does a fix: help does not list it.
+  flags.set("recover", []);
   const text = readFileSync(join(DOCS, file), "utf8");
   const typed = [...text.matchAll(/(?:`|^ +|command: |&& )(?:\.\/)?ober ([a-z][^`#&\n]*)/gm)].map(([, rest = ""]) =>
     rest.trim(),
