@@ -278,9 +278,9 @@ export const BROKEN: readonly Broken[] = [
   {
     what: "secrets that are none",
     how: "mkdir -p /root/.ober && echo nonsense > /root/.ober/login && chmod 600 /root/.ober/login",
-    first: ["secrets", /expected key=/],
+    first: ["secrets", /line 1: must be a key, = and a value/],
     mend: "rm -r /root/.ober",
-    fix: /each line is key=value/,
+    fix: /each line is a key, = and its value/,
     remedy: "correct `~/.ober/login`: one `key=value` a line",
   },
   {
