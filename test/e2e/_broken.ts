@@ -166,6 +166,7 @@ export const BROKEN: readonly Broken[] = [
     how: `echo 'vips: [' >> ${YAML}`,
     first: ["configuration", /looked at by generation \d+, which was applied last/],
     mends: "ober rollback N --yes",
+    always: true,
   },
   {
     what: "an unknown key in ober.yaml",

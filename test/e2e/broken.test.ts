@@ -183,33 +183,34 @@ describe("a node that somebody broke", () => {
     await expectNone(async () => fresh(await doctor(node), healthy), [], BACK_WITHIN_MS);
   });
 
-  test("with an ober.yaml that cannot be read, leaves and takes traffic all the same, and starts when it is mended", async () => {
-    const ober = (words: readonly string[], accept = [0]) =>
-      node.exec([OBER, ...words, "-q"], { accept, timeoutMs: 120_000 });
-    const state = async () => {
-      const { service, findings } = await status(node);
-      expect(findings.find(({ id }) => id === "configuration")?.status).toBe("fail");
-      return service[0]?.served ? "served" : (service[0]?.reason ?? "not known");
-    };
-    const becomesState = async (wanted: string) => {
-      await becomes(async () => (await state()) === wanted, BACK_WITHIN_MS, 200);
-      expect(await state()).toBe(wanted);
-    };
-    await node.exec(["sh", "-c", "echo 'vips: [' >> /opt/ober/etc/ober.yaml"]);
-    await ober(["drain", "--reason", "disks"]);
-    await becomesState("drained");
-    await ober(["undrain"]);
-    await becomesState("served");
-    await ober(["stop"]);
-    await becomesState("units");
-    // What would run is not known to be what shall run.
-    const { stderr } = await ober(["start"], [1]);
-    expect(stderr).toContain("/opt/ober/etc/ober.yaml has a problem");
-    const said = problemsIn(await doctor(node)).find(({ id }) => id === "configuration");
-    await type(node, commandIn(said?.fix ?? "") ?? "");
-    await ober(["start"]);
-    await expectNone(async () => fresh(await doctor(node), healthy), [said?.fix ?? ""], BACK_WITHIN_MS);
-  }, 240_000);
+  if (ROUNDS > 1)
+    test("with an ober.yaml that cannot be read, leaves and takes traffic all the same, and starts when it is mended", async () => {
+      const ober = (words: readonly string[], accept = [0]) =>
+        node.exec([OBER, ...words, "-q"], { accept, timeoutMs: 120_000 });
+      const state = async () => {
+        const { service, findings } = await status(node);
+        expect(findings.find(({ id }) => id === "configuration")?.status).toBe("fail");
+        return service[0]?.served ? "served" : (service[0]?.reason ?? "not known");
+      };
+      const becomesState = async (wanted: string) => {
+        await becomes(async () => (await state()) === wanted, BACK_WITHIN_MS, 200);
+        expect(await state()).toBe(wanted);
+      };
+      await node.exec(["sh", "-c", "echo 'vips: [' >> /opt/ober/etc/ober.yaml"]);
+      await ober(["drain", "--reason", "disks"]);
+      await becomesState("drained");
+      await ober(["undrain"]);
+      await becomesState("served");
+      await ober(["stop"]);
+      await becomesState("units");
+      // What would run is not known to be what shall run.
+      const { stderr } = await ober(["start"], [1]);
+      expect(stderr).toContain("/opt/ober/etc/ober.yaml has a problem");
+      const said = problemsIn(await doctor(node)).find(({ id }) => id === "configuration");
+      await type(node, commandIn(said?.fix ?? "") ?? "");
+      await ober(["start"]);
+      await expectNone(async () => fresh(await doctor(node), healthy), [said?.fix ?? ""], BACK_WITHIN_MS);
+    }, 240_000);
 
   test("carries an object through its VIP, and says which key is wrong", async () => {
     await cluster.lab.client(["sh", "-c", `s3cmd mb s3://${BUCKET} || true`]);
