@@ -37,6 +37,7 @@ import { onlyFinds } from "./_doctor.ts";
 import { killWhen } from "./_interrupt.ts";
 import { differences, type Snapshot, snapshot } from "./_snapshot.ts";
 
+const ALL = process.env["OBER_SYSTEMS"] === "all";
 const BOOTSTRAP = ["/root/ober", "bootstrap", PREFIX_ON_NODE, "--yes"];
 const LIST = "/etc/apt/sources.list.d/ober-haproxy.list";
 const KEY = "/usr/share/keyrings/ober-haproxy.asc";
@@ -160,7 +161,9 @@ async function findsNoMore(): Promise<void> {
     [() => lab.stopEndpoint(1), ["backends"]],
     [() => lab.startEndpoint(1), []],
   ];
-  for (const [index, [before, ids]] of states.entries()) {
+  // Of the systems in every run one goes through all of them.
+  const some = ALL || node.release() === "experimental" ? states : states.slice(0, 1);
+  for (const [index, [before, ids]] of some.entries()) {
     await before();
     expect({ index, beside: await onlyFinds(node, ids) }).toEqual({ index, beside: [] });
   }
@@ -205,7 +208,6 @@ async function life(
 }
 
 /** In the suite the systems that no other file has; all of them, in both modes, with OBER_SYSTEMS=all. */
-const ALL = process.env["OBER_SYSTEMS"] === "all";
 const LIVES: readonly (readonly [Release, "bgp" | "keepalived"])[] = ALL
   ? (["bookworm", "trixie", "sid", "experimental", "ubuntu"] as const).flatMap((release) => [
       [release, "bgp"] as const,
@@ -225,7 +227,7 @@ describe("from a bare machine to one as before, with an object through the VIP,"
         expect(readFileSync(join(node.root, "etc/systemd/network/05-ober.network"), "utf8")).toContain("Name=lo-vip");
       });
     },
-    240_000,
+    360_000,
   );
 
   test("what says it is RHEL, with dnf, firewalld, NetworkManager, and HAProxy of its vendor", async () => {
@@ -240,7 +242,7 @@ describe("from a bare machine to one as before, with an object through the VIP,"
       const brought = journal().find(({ id }) => id === "packages")?.record?.packages ?? [];
       expect(brought).toContainEqual({ name: "haproxy-awslc", version: `${VENDOR_VERSION}-1.el10` });
     });
-  }, 240_000);
+  }, 360_000);
 
   test("what says it is RHEL is given no package that another key has signed", async () => {
     await bare("rhel");
