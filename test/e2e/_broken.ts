@@ -678,8 +678,9 @@ export const BROKEN_VRRP: readonly Broken[] = [
     how: (node) => {
       for (const process of node.processesOf("ober-ha.service")) signal(process, "SIGSTOP");
     },
-    first: ["vrrp", /did not say its state|did not end|two machines answer/],
-    mends: "systemctl restart ober-ha.service",
+    first: ["vrrp", /keepalived did not say its state/],
+    why: /is not known: keepalived did not say its state/,
+    mends: "systemctl kill --signal=SIGKILL ober-ha.service && systemctl start ober-ha.service",
   },
 ];
 
