@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import type { Trouble } from "../../../src/checks/check.ts";
 import { checkLink } from "../../../src/checks/link.ts";
 import { checkPorts, checkPrograms } from "../../../src/checks/machine.ts";
+import { checkExecutable } from "../../../src/checks/node-files.ts";
 import { vrrpVerdict } from "../../../src/checks/segment.ts";
 import { backendsVerdict } from "../../../src/checks/service.ts";
 import type { VrrpView } from "../../../src/checks/vrrp.ts";
@@ -73,6 +74,19 @@ test.each([
   const verdict = await checkPrograms(lookAt({ system, paths: PATHS, isRoot: true }));
   expect(verdict.detail).toBe("exabgp not installed");
   expect(fixOf(verdict)).toBe(fix);
+});
+
+test.each([
+  ["/opt/ober/bin/ober", "mv /opt/away /opt/ober"],
+  ["/usr/bin/env", "mv /usr/local/bin/ober /usr/local/bin/ober.before && ln -s /opt/away/bin/ober /usr/local/bin/ober"],
+])("an installation in /opt/away, with a link to %s", async (target, fix) => {
+  using system = temporarySystem();
+  const paths = pathsOf("/opt/away");
+  for (const directory of ["/opt/away/bin", "/opt/away/var", "/usr/local/bin"]) await system.makeDirectory(directory);
+  await system.writeAtomic(paths.journal, "{}");
+  await system.writeAtomic(paths.executable, "", { mode: 0o755 });
+  await system.symlink(target, paths.link);
+  expect(fixOf(await checkExecutable(lookAt({ system, paths, isRoot: true })))).toBe(fix);
 });
 
 const server = (svname: string, status: string, last_chk: string) => ({
