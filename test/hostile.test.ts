@@ -481,7 +481,7 @@ describe("the login file is refused", () => {
   test.each<[what: string, text: string, mode: number, message: string]>([
     ["that the group can read", `bgp_password=${SECRET}\n`, 0o640, `${LOGIN} can be read by others`],
     ["that everybody can write", `bgp_password=${SECRET}\n`, 0o602, `${LOGIN} can be read by others`],
-    ["with a line without key", `${SECRET}\n`, 0o600, `${LOGIN}: line 1: must be key=value`],
+    ["with a line without key", `${SECRET}\n`, 0o600, `${LOGIN}: line 1: must be a key, = and a value`],
     ["with a key twice", `a=${SECRET}\na=${SECRET}\n`, 0o600, `${LOGIN}: line 2: the key "a" is written twice`],
     [
       "with a directive in a password",

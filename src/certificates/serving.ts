@@ -16,6 +16,7 @@ import { parseOwn } from "../system/own-files.ts";
 import type { System } from "../system/system.ts";
 import { examineCertificates } from "./examined.ts";
 import { letIn } from "./let-in.ts";
+import { keepNames } from "./lost-names.ts";
 import { type Examined, PLACEHOLDER, type Problem } from "./pem.ts";
 import { certificateSteps, type Given, type OnDisk, type Step } from "./steps.ts";
 
@@ -67,6 +68,7 @@ export async function reloadCertificates(node: Node, config: Config): Promise<Re
     if (stateOf(again) === stateOf(examined)) break;
     examined = again;
   }
+  await keepNames(node, examined, new Date());
   await letIn(node, config);
   return all;
 }
@@ -104,7 +106,7 @@ export async function prepareCertificates(node: Node, config: Config): Promise<r
   const place = certificatePlace(node.paths, config.certs);
   const examined = await orUndefined(() => examineCertificates(node.system, place, { ask }));
   if (examined === undefined) return [];
-  await withoutPlaceholder(node, examined);
+  await keepNames(node, await withoutPlaceholder(node, examined), new Date());
   await letIn(node, config);
   return examined.flatMap(({ problems }) => problems.filter(({ severity }) => severity === "broken"));
 }

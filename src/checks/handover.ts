@@ -22,7 +22,10 @@ export async function checkHandover(sight: Sight): Promise<Verdict> {
   if (!config || !paths) return skip("not configured");
   if (config.handover === "off") return skip("switched off");
   if (!hasHandover(config)) {
-    return warn("the other nodes are not known: a drain cuts transfers", "list all nodes under `nodes` in ober.yaml");
+    return warn(
+      "the other nodes are not known: a drain cuts transfers",
+      "list all nodes under `nodes` in ober.yaml, then: ober apply",
+    );
   }
   if ((await sight.unit(UNIT.handover)).active !== "active") return skip("ober-handover does not run");
   if (!isRoot) return skip("needs root");

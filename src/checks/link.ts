@@ -1,5 +1,9 @@
 /** The interface that carries the node: its cable, its addresses, its default route. */
+import type { Config } from "../config/schema.ts";
+import { isAddress } from "../domain/address.ts";
 import type { Sight } from "../node/sight.ts";
+import { parseIpRoutes } from "../system/ip-json.ts";
+import type { System } from "../system/system.ts";
 import { fail, pass, skip, stops, type Verdict } from "./check.ts";
 
 /** What the kernel says of an interface in `/sys/class/net`. */
@@ -39,7 +43,36 @@ export async function checkLink(sight: Sight): Promise<Verdict> {
       };
     }),
   );
-  return linkVerdict(links);
+  const verdict = linkVerdict(links);
+  if (verdict.status !== "pass" || config.ha_mode !== "bgp" || (await hasWayOut(system))) return verdict;
+  return stops(fail("no default route: clients behind the router get no answer", routeFix(config)));
+}
+
+/** Whether any route leads out of this machine's own networks; a default route is one of them. In doubt there is one. */
+async function hasWayOut(system: System): Promise<boolean> {
+  // Nearly every machine has a default route of IPv4; there may be many others.
+  for (const words of [
+    "-4 -json route show default",
+    "-4 -json route show table all",
+    "-6 -json route show table all",
+  ]) {
+    const show = ["ip", ...words.split(" ")];
+    const { code, stdout } = await system.run(show, { accept: [0, 1, 2, 127, 255] });
+    if (code !== 0) return true;
+    const leads = parseIpRoutes(stdout).some(
+      ({ type, dst, gateway, via, nexthops }) =>
+        (type ?? "unicast") === "unicast" &&
+        (dst === "default" || [gateway, via, nexthops].some((hop) => hop !== undefined)),
+    );
+    if (leads) return true;
+  }
+  return false;
+}
+
+/** The router that takes the routes is the way to the clients unless the site is built otherwise. */
+function routeFix({ bgp }: Config): string {
+  const router = bgp.neighbors.find(isAddress) ?? "ROUTER";
+  return `ip route add default via ${router}; for the next boot: the same in the network configuration of this system`;
 }
 
 const IFF_UP = 0x1;

@@ -4,10 +4,13 @@ import { parseAddress } from "../domain/address.ts";
 import { FOREIGN_UNITS, UNIT } from "../domain/units.ts";
 import { orUndefined } from "../errors.ts";
 import type { Sight } from "../node/sight.ts";
+import { HAPROXY_PACKAGES, packageManager, requireSupportedOs } from "../packages/os.ts";
 import { connectionLimits } from "../render/limits.ts";
 import { parseSysctl } from "../render/sysctl.ts";
 import { httpStatus } from "../system/http.ts";
+import { missingInterpreter } from "../system/programs.ts";
 import { readSysctl } from "../system/sysctl.ts";
+import type { System } from "../system/system.ts";
 import { requireSystemd } from "../system/systemd.ts";
 import { fail, pass, skip, type Verdict, warn } from "./check.ts";
 
@@ -19,19 +22,57 @@ export async function checkSystemd({ system }: Sight): Promise<Verdict> {
   return pass(version === undefined ? "running" : `${version}, running`);
 }
 
-export async function checkPrograms({ programs }: Sight): Promise<Verdict> {
+export async function checkPrograms({ system, programs, paths }: Sight): Promise<Verdict> {
+  // It still runs, and its version may be known from before: this is seen only when it is started again.
+  const interpreter = await missingInterpreter(system, "exabgp");
+  if (interpreter !== undefined)
+    return fail(
+      `exabgp does not start: ${interpreter}, which runs it, is missing`,
+      await ownerFix(system, interpreter),
+    );
   const { haproxy, exabgp, keepalived, bird } = await programs();
   if (!haproxy || !exabgp || !keepalived || !bird) {
     const missing = Object.entries({ haproxy, exabgp, keepalived, bird }).flatMap(([name, found]) =>
       found ? [] : [name],
     );
-    return fail(`${missing.join(", ")} not installed`, "ober bootstrap installs what is missing");
+    return fail(`${missing.join(", ")} not installed`, await installFix(system, missing, paths?.prefix));
   }
   const text = `HAProxy ${haproxy.version.text}, ExaBGP ${exabgp.text}, keepalived ${keepalived.text}, BIRD ${bird.text}`;
   return exabgp.major >= 6
     ? fail(`${text}: ExaBGP 6 is not usable`, "install ExaBGP 4.2.21 or later, but before 6")
     : pass(text);
 }
+
+/** A package that is installed and has lost its program is none that bootstrap would install. */
+async function installFix(system: System, programs: readonly string[], prefix = "/opt/ober"): Promise<string> {
+  const os = await orUndefined(() => requireSupportedOs(system));
+  if (os !== undefined) {
+    const names = programs.flatMap((program) => packagesOf(program));
+    const broken = await packageManager(system, os).installed(names);
+    if (broken.length > 0) return `${AGAIN[os.family]} ${broken.join(" ")}`;
+  }
+  return `ober bootstrap ${prefix}; it installs what is missing`;
+}
+
+const AGAIN = { debian: "apt-get install --reinstall -y", rhel: "dnf reinstall -y" } as const;
+
+/** For a file that its package has lost. */
+async function ownerFix(system: System, file: string): Promise<string> {
+  const os = await orUndefined(() => requireSupportedOs(system));
+  const ask = os?.family === "rhel" ? ["rpm", "-qf", "--qf", "%{NAME}: ", file] : ["dpkg", "-S", file];
+  const { stdout } = await system.run(ask, { accept: [0, 1, 127] });
+  const name = /^([a-z0-9][\w.+-]*)(?::\w+)?: /.exec(stdout)?.[1];
+  return os === undefined || name === undefined ? `install ${file} again` : `${AGAIN[os.family]} ${name}`;
+}
+
+const packagesOf = (program: string): readonly string[] => PACKAGES.get(program) ?? [program];
+
+const PACKAGES: ReadonlyMap<string, readonly string[]> = new Map<string, readonly string[]>([
+  ["haproxy", HAPROXY_PACKAGES],
+  // Debian's `exabgp` has the service; the program is in the other one.
+  ["exabgp", ["python3-exabgp", "exabgp"]],
+  ["bird", ["bird2", "bird"]],
+]);
 
 /** With OpenSSL 3, a core does about half as many TLS handshakes as with AWS-LC. */
 export async function checkTls({ programs }: Sight): Promise<Verdict> {
@@ -68,24 +109,39 @@ export async function checkPorts(sight: Sight): Promise<Verdict> {
   if (!isRoot) return skip("needs root");
   const ports = [443, 80, (await orUndefined(sight.config))?.stats_port ?? 8404];
   const { stdout } = await system.run(["ss", "-Hltnp", ports.map((port) => `sport = :${port}`).join(" or ")]);
-  const owners = [
-    ...new Set(
-      stdout.split("\n").flatMap((line) => {
-        const port = /:(\d+)\s/.exec(line)?.[1];
-        return [...line.matchAll(/\("([^"]+)",pid=(\d+)/g)].map(([, name, pid]) => `${name} (pid ${pid}) on ${port}`);
-      }),
-    ),
-  ];
-  if (owners.length === 0) return skip("nothing listens");
-  const foreign: string[] = [];
-  for (const owner of owners) {
-    const pid = /pid (\d+)/.exec(owner)?.[1] ?? "";
+  const owners = new Map(
+    stdout.split("\n").flatMap((line) => {
+      const port = /:(\d+)\s/.exec(line)?.[1];
+      return [...line.matchAll(/\("([^"]+)",pid=(\d+)/g)].map(
+        ([, name, pid = ""]) => [`${name} (pid ${pid}) on ${port}`, pid] as const,
+      );
+    }),
+  );
+  if (owners.size === 0) return skip("nothing listens");
+  const foreign: Listener[] = [];
+  for (const [text, pid] of owners) {
     const cgroup = (await system.read(`/proc/${pid}/cgroup`)) ?? "";
-    if (!cgroup.includes(UNIT.http)) foreign.push(owner);
+    if (!cgroup.includes(UNIT.http)) foreign.push({ text, pid, unit: /\/([\w.@\\-]+\.service)$/m.exec(cgroup)?.[1] });
   }
   return foreign.length === 0
     ? pass(`ober-http alone on ${ports.join(", ")}`)
-    : fail(`${foreign.join(", ")} listens too, and takes some of the connections`, "stop that program");
+    : fail(
+        `${foreign.map(({ text }) => text).join(", ")} listens too, and takes some of the connections`,
+        endFix(foreign),
+      );
+}
+
+/** A process that listens on a port of HAProxy's, and the unit that it belongs to. */
+type Listener = { readonly text: string; readonly pid: string; readonly unit: string | undefined };
+
+/** A process of a unit would be started again. */
+function endFix(listeners: readonly Listener[]): string {
+  const units = new Set(listeners.flatMap(({ unit }) => unit ?? []));
+  const pids = new Set(listeners.filter(({ unit }) => unit === undefined).map(({ pid }) => pid));
+  return [
+    ...(units.size > 0 ? [`systemctl disable --now ${[...units].join(" ")}`] : []),
+    ...(pids.size > 0 ? [`kill ${[...pids].join(" ")}`] : []),
+  ].join(" && ");
 }
 
 export async function checkSysctl({ system, paths }: Sight): Promise<Verdict> {
@@ -139,12 +195,14 @@ export function clockVerdict(
   synchronized: boolean | undefined,
   other: { readonly name: string; readonly aheadMs: number } | undefined,
 ): Verdict {
-  const fix =
-    "timedatectl set-ntp true; timedatectl timesync-status, or chronyc sources, says whether its servers answer";
+  const fix = "timedatectl set-ntp true; whether its servers answer: timedatectl timesync-status, or chronyc sources";
   if (other && Math.abs(other.aheadMs) > CLOCK_WARN_MS) {
     const seconds = Math.round(Math.abs(other.aheadMs) / 1000);
     const text = `${other.name} is ${seconds} s ${other.aheadMs > 0 ? "ahead of" : "behind"} this machine`;
-    return (Math.abs(other.aheadMs) > CLOCK_FAIL_MS ? fail : warn)(text, fix);
+    return (Math.abs(other.aheadMs) > CLOCK_FAIL_MS ? fail : warn)(
+      text,
+      `on the one whose clock is wrong (date -u): ${fix}`,
+    );
   }
   if (synchronized === false) return warn("the clock is not synchronized", fix);
   const agrees = other && `agrees with ${other.name}`;
@@ -185,7 +243,10 @@ export async function checkDisk({ system, paths }: Sight): Promise<Verdict> {
   const text = [...new Set(scarce.map(({ free, mount }) => `${mount} has ${Math.floor(free / 1024)} MiB left`))].join(
     ", ",
   );
-  return (worst.free < DISK_FAIL_KIB ? fail : warn)(text, `du -xh --max-depth=2 ${worst.mount} | sort -h | tail`);
+  return (worst.free < DISK_FAIL_KIB ? fail : warn)(
+    text,
+    `make room on ${worst.mount}; what is large: du -xh --max-depth=2 ${worst.mount} | sort -h | tail`,
+  );
 }
 
 /** A package upgrade replaces a program on the disk; the old one keeps running until its unit restarts. */

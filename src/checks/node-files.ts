@@ -1,6 +1,7 @@
 /** The files of a node: configuration, secrets, certificate, generated files, the executable's link. */
 import type { AcmeState } from "../certificates/acme/renewal.ts";
 import { examineCertificates, problemsOf } from "../certificates/examined.ts";
+import { lostNames, readNames } from "../certificates/lost-names.ts";
 import type { Examined } from "../certificates/pem.ts";
 import { diffText } from "../change/diff.ts";
 import { hasUnits, recordTroubles } from "../change/records.ts";
@@ -97,7 +98,7 @@ export async function checkSteered(sight: Sight): Promise<Verdict> {
   const place = first.split(" ")[0];
   return fail(
     `${first}${more.length > 0 ? `, and ${more.length} more` : ""}: a user who can change it is root on this node`,
-    `chown root: ${place} && chmod go-w ${place}`,
+    `chown root:root ${place} && chmod go-w ${place}`,
   );
 }
 
@@ -152,11 +153,17 @@ export async function checkExecutable({ system, paths }: Sight): Promise<Verdict
       ["chmod", "755", paths.executable],
     ]);
   const target = await system.readLink(paths.link);
+  const former = /^(.+)\/bin\/ober$/.exec(target ?? "")?.[1];
+  if (former !== undefined && former !== paths.prefix && (await system.stat(former)) === undefined)
+    return fail(
+      `this installation was moved: ${paths.link} and the units lead to ${former}`,
+      `mv ${paths.prefix} ${former}`,
+    );
   if (target === paths.executable) return pass(`${paths.link} leads to ${paths.executable}`);
   const link = ["ln", "-s", paths.executable, paths.link];
   return (await system.stat(paths.link)) === undefined
     ? warn(`${paths.link} is missing`, link.join(" "), [link])
-    : fail(`${paths.link} is not this installation's`, `ls -l ${paths.link}; bootstrap links it when it is gone`);
+    : fail(`${paths.link} is not this installation's`, `mv ${paths.link} ${paths.link}.before && ${link.join(" ")}`);
 }
 
 /** What HAProxy would serve: the key must fit, the dates must be right, and only root may read the key. */
@@ -164,9 +171,21 @@ export async function checkCertificate(sight: Sight): Promise<Verdict> {
   if ((await sight.config()) === undefined) return skip("not configured");
   if (!sight.isRoot) return skip("needs root");
   const verdict = examinedVerdict((await sight.examined()) ?? []);
+  if (verdict.status === "pass") return (await lostVerdict(sight)) ?? verdict;
   // A running HAProxy keeps serving what it has loaded.
   const runs = await orUndefined(async () => (await sight.unit(UNIT.http)).active === "active");
   return verdict.status === "fail" && runs === false && verdict.detail.includes(NO_START) ? stops(verdict) : verdict;
+}
+
+/** A certificate that serves, and lacks a name that the one before it had; undefined where none is lacking. */
+async function lostVerdict({ system, paths }: Sight): Promise<Verdict | undefined> {
+  const kept = paths && (await readNames(system, paths));
+  const lost = kept === undefined ? [] : lostNames(kept);
+  if (paths === undefined || lost.length === 0) return undefined;
+  return warn(
+    `no longer for ${several(lost, NAMED_FILES)}, as the one before was: clients that use that name refuse it`,
+    `have it issued with ${lost.length === 1 ? "that name" : "those names"} too; where no client uses it any more: rm ${paths.certificateNames}`,
+  );
 }
 
 const NO_START = "HAProxy cannot start or reload until that is mended";

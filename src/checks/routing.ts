@@ -32,8 +32,10 @@ export async function checkBgp(sight: Sight): Promise<Verdict> {
       const reason = withWords(one, health).reason ?? "";
       const [address = one.neighbor] = one.addresses;
       // The router's own message about the configuration is better evidence than any attempt from here.
-      const tried = TELLING.test(reason) || !sight.thorough ? undefined : await tcpConnect(address, 179, 1500);
       const password = secrets?.bgpPassword(one.neighbor) !== undefined;
+      // At a glance only where there is a password: whether the router has one too decides what to do.
+      const asks = !TELLING.test(reason) && (sight.thorough || password);
+      const tried = asks ? await tcpConnect(address, 179, 1500) : undefined;
       const answers = `port 179 answers${password ? " without the password that is set here: the router has none" : ""}`;
       const port = tried === undefined ? "" : tried.ok ? answers : `port 179: ${tried.reason}`;
       return { neighbor: one.neighbor, text: [reason, port].filter((part) => part).join("; ") };

@@ -2,7 +2,7 @@
 
 import { foreignRemark, neededOpenings, textOf } from "../change/firewall-rules.ts";
 import type { Config } from "../config/schema.ts";
-import { inSubnet } from "../domain/address.ts";
+import { familyOf, inSubnet } from "../domain/address.ts";
 import { age, ago } from "../domain/age.ts";
 import type { Paths } from "../domain/paths.ts";
 import { UNIT } from "../domain/units.ts";
@@ -82,19 +82,20 @@ export async function checkVrrp(sight: Sight, vip?: string): Promise<Verdict> {
   if ((await sight.unit(UNIT.ha)).active !== "active") return skip("ober-ha does not run");
   const view = await sight.vrrp();
   if (view === undefined) return skip("not configured");
-  return vip === undefined ? vrrpVerdict(view) : vrrpVipVerdict(view, vip, sight.now);
+  const link = (await sight.place())?.interface ?? "";
+  return vip === undefined ? vrrpVerdict(view, link) : vrrpVipVerdict(view, vip, { now: sight.now, link });
 }
 
 const SEGMENT_FIX =
-  "let IP protocol 112 (VRRP) through between all nodes: ober doctor --only firewall on each; who holds what: ober status";
+  "let IP protocol 112 (VRRP) through between all nodes; on each: ober doctor --only firewall; who holds what: ober status";
 
 /** What is suspicious on the segment, and which nodes are silent. Pure. */
-function vrrpVerdict({ suspicions, peers, vips }: VrrpView): Verdict {
-  if (suspicions.length > 0) {
+export function vrrpVerdict({ suspicions, peers, vips }: VrrpView, link: string): Verdict {
+  const [first] = suspicions;
+  if (first !== undefined) {
     const text = suspicions.map((suspicion) => suspicion.text).join("; ");
-    return suspicions.some(({ certain }) => certain)
-      ? stops(fail(text, SEGMENT_FIX))
-      : warn(text, suspicionFix(suspicions));
+    const fix = suspicionFix(first, vips, link);
+    return first.certain ? stops(fail(text, fix)) : warn(text, fix);
   }
   const text = `${vips.filter(({ state }) => state === "MASTER").length} of ${vips.length} VIPs held here`;
   const silent = peers.filter(({ heard: last }) => last === undefined);
@@ -110,22 +111,32 @@ function vrrpVerdict({ suspicions, peers, vips }: VrrpView): Verdict {
     : pass(`${text}; nothing is held by ${silent.map(({ peer }) => peer).join(", ")}, so nothing is heard of it`);
 }
 
-function suspicionFix(suspicions: readonly Suspicion[]): string {
-  const [first] = suspicions;
-  return first?.text.startsWith("this node takes no part") ? NO_PART_FIX : SEGMENT_FIX;
+/** Judged by what was seen: an address that keepalived did not put here, a machine that is no node, or nodes that do not hear each other. */
+function suspicionFix({ text }: Suspicion, vips: VrrpView["vips"], link: string): string {
+  if (text.startsWith("this node takes no part")) return NO_PART_FIX;
+  const strayed = vips.find(({ vip, state, onInterface }) => onInterface && state === "BACKUP" && text.includes(vip));
+  if (strayed !== undefined) return `ip addr del ${strayed.vip}/${familyOf(strayed.vip) === 4 ? 32 : 128} dev ${link}`;
+  const stranger = /a machine with the address ([0-9a-f:]+)/.exec(text)?.[1];
+  return stranger === undefined
+    ? SEGMENT_FIX
+    : `take the VIP off the machine with the address ${stranger}, which is no node: the switch knows its port; ip neigh`;
 }
 
-const NO_PART_FIX = "ober doctor --only haproxy,links; the interface: ip -br link";
+const NO_PART_FIX = "ober doctor --only haproxy,link; the interface: ip -br link";
 
 /** Whether this node or another one has the VIP. Pure. */
-export function vrrpVipVerdict({ vips, peers, suspicions }: VrrpView, address: string, now: number): Verdict {
+export function vrrpVipVerdict(
+  { vips, peers, suspicions }: VrrpView,
+  address: string,
+  { now, link }: { readonly now: number; readonly link: string },
+): Verdict {
   const vip = vips.find((one) => one.vip === address);
   if (vip === undefined) return skip(`${address} is not a VIP of this node`);
   const certain = suspicions.find((suspicion) => suspicion.certain && suspicion.text.includes(address));
   const since = vip.since === undefined ? "" : ` since ${age(now - Date.parse(vip.since))}`;
   const lowered = vip.effectivePriority < vip.priority ? ` (lowered from ${vip.priority})` : "";
   const text = `${vip.state}${since}, priority ${vip.effectivePriority}${lowered}, owner ${vip.owner}`;
-  if (certain !== undefined) return stops(fail(certain.text, SEGMENT_FIX));
+  if (certain !== undefined) return stops(fail(certain.text, suspicionFix(certain, vips, link)));
   switch (vip.state) {
     case "MASTER":
       return pass(text);

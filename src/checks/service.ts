@@ -182,16 +182,29 @@ export function backendsVerdict(
     const verb = dead.some(({ servers }) => verbOf(servers) === "answer") ? "answers" : "takes requests";
     const trouble = fail(
       `no RGW of ${dead.map(({ name }) => name).join(", ")} ${verb}: ${text}`,
-      "start the RGWs; what each of them answers: ober test",
+      noWay(all) ?? "start the RGWs; what each of them answers: ober test",
     );
     // One dead group of several does not affect the VIPs of the others.
     return dead.length === all.length ? stops(trouble) : trouble;
   }
   const states = all.flatMap(({ servers }) => servers.map(({ state }) => state));
-  return warn(counted ? `${all.map(countText).join(", ")}; ${text}` : text, rgwFix(states));
+  return warn(counted ? `${all.map(countText).join(", ")}; ${text}` : text, noWay(all) ?? rgwFix(states));
 }
 
 type Group = { readonly name: string; readonly servers: readonly NamedState[] };
+
+/** The kernel's words for a missing route: no RGW has refused anything. */
+const NO_WAY = /unreachable|no route to host/i;
+
+/** What to do where this machine has no way to an RGW; undefined where it has. */
+function noWay(groups: readonly Group[]): string | undefined {
+  const server = groups
+    .flatMap(({ servers }) => servers)
+    .find(({ state, reason }) => state === "out" && NO_WAY.test(reason));
+  return (
+    server && `give this machine a route to ${server.name}; what it has: ip route; what each RGW answers: ober test`
+  );
+}
 
 const countText = ({ name, servers }: Group): string =>
   `${servers.filter(({ state }) => takesRequests(state)).length} of ${servers.length} in ${name} ${verbOf(servers)}`;

@@ -146,10 +146,10 @@ function parseLines(text: string, path: string): readonly Line[] {
       if (/^\s*(#.*)?$/.test(line)) return { line };
       const refuse = (what: string) =>
         new OberError(`${path}: line ${index + 1}: ${what}`, {
-          hint: "each line is key=value or a comment that begins with #",
+          hint: "each line is a key, = and its value, or a comment that begins with #",
         });
       const [, key, value] = /^\s*([^=]*?)\s*=\s*(.*?)\s*$/.exec(line) ?? [];
-      if (key === undefined || value === undefined) throw refuse("must be key=value");
+      if (key === undefined || value === undefined) throw refuse("must be a key, = and a value");
       const problem = secretProblem(key, value);
       if (problem !== undefined) throw refuse(problem);
       if (seen.has(key)) throw refuse(`the key ${quote(key)} is written twice`);

@@ -95,6 +95,8 @@ export function pathsOf(prefix: string) {
     hold: under("var/hold"),
     /** Who accepted that the node is announced with ober's self-signed placeholder. */
     selfMadeAccepted: under("var/self-made-accepted.json"),
+    /** The names that the certificates are for, and those from before. */
+    certificateNames: under("var/certificate-names.json"),
     /** The history, in two halves. */
     history: under("var/history"),
     olderHistory: under("var/history.1"),
@@ -199,6 +201,7 @@ export const OWNER: Readonly<Record<keyof Paths, Owner>> = {
   passingDrainFlag: "run",
   hold: "state",
   selfMadeAccepted: "state",
+  certificateNames: "state",
   history: "state",
   olderHistory: "state",
   vrrpHandicap: "state",

@@ -90,7 +90,9 @@ export function concluded(vip: string, findings: readonly Finding[], vrrp?: Vrrp
   const doubt = findings.find(({ id, unknown }) => unknown === true && DECIDING.includes(id));
   if (broken === undefined && doubt !== undefined) {
     const conclusion = `whether ${vip} is served from this node is not known: ${doubt.detail}`;
-    return { vip, here: false, served: false, links, conclusion, type: "ober doctor" };
+    // What merely took too long has no remedy of its own.
+    const type = doubt.status === "fail" ? doubt.fix : "ober doctor";
+    return { vip, here: false, served: false, links, conclusion, type };
   }
   const held = vrrp !== undefined && vrrp.state === "MASTER" && vrrp.onInterface;
   const here = vrrp === undefined ? broken === undefined : held;

@@ -23,6 +23,10 @@ const ROUTES = v.array(
     dev: v.optional(v.string()),
     prefsrc: v.optional(v.string()),
     gateway: v.optional(v.string()),
+    dst: v.optional(v.string()),
+    type: v.optional(v.string()),
+    via: v.optional(v.unknown()),
+    nexthops: v.optional(v.unknown()),
   }),
 );
 

@@ -146,6 +146,14 @@ export const OWN_FILES = {
     remedy: IGNORED,
     schema: v.looseObject({ worker: count, digests: mapOf(text) }),
   },
+  /** The names that the certificates are for, and those that they were for before. */
+  certificateNames: {
+    place: "certificateNames",
+    version: 1,
+    knew: "which names the certificates from before were for",
+    remedy: IGNORED,
+    schema: v.looseObject({ names: texts, since: time, before: texts }),
+  },
   /** When the certificate was, and will be, renewed. */
   acme: {
     place: "acmeState",

@@ -81,6 +81,17 @@ async function exabgpVersion(system: System): Promise<string | undefined> {
   return said;
 }
 
+/** The interpreter of a program that is a script, if it is missing; undefined otherwise. */
+export async function missingInterpreter(system: System, program: string): Promise<string | undefined> {
+  const path = await whereIs(system, program);
+  const text = path === undefined ? undefined : await system.read(path);
+  const interpreter = /^#! *(\/\S+)/.exec(text ?? "")?.[1];
+  if (interpreter === undefined) return undefined;
+  // Follow links: a dangling link exists and runs nothing.
+  const { code } = await system.run(["test", "-x", interpreter], { accept: [0, 1] });
+  return code === 0 ? undefined : interpreter;
+}
+
 /** An identity of the file at a path: a package manager, pip or an editor changes at least one part of it. */
 async function identityOf(system: System, path: string): Promise<string> {
   const target = (await system.readLink(path)) ?? path;

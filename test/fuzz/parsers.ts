@@ -201,6 +201,7 @@ export const OWN: Readonly<Record<keyof typeof OWN_FILES, string>> = {
   names: json({ "rgw1.example": { addresses: ["10.0.0.1"], at: "2026-01-01T12:00:00Z" } }),
   nameStates: json({ "rgw1.example": { address: "10.0.0.1", at: "2026-01-01T12:00:00Z" } }),
   reloads: json([1_767_268_800]),
+  certificateNames: json({ names: ["s3.example.org"], since: "2026-01-01T12:00:00Z", before: [] }),
   selfMade: json({ by: "ann", at: "2026-01-01T12:00:00Z" }),
 };
 const NAMES = json({

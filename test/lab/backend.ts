@@ -6,7 +6,9 @@
  *   PUT  /anything                                  200 with {bytes, sha256} of the body
  *   GET  /body/SIZE[?seed=N&bytesPerSecond=N]       SIZE bytes as `bodyChunks` makes them
  *   GET  /requests                                  how many requests were served (health checks apart)
- *   POST /mode/ok|unavailable|hang|die              unavailable: 503 to everything; hang: no answers; die: exits at once
+ *   POST /mode/ok|unavailable|failing|fast-clock|hang|die
+ *                                                   unavailable: 503 to everything; failing: 500 to all but health checks; fast-clock: ten
+ *                                                   minutes ahead; hang: no answers; die: exits at once
  */
 import { createHash } from "node:crypto";
 import { once } from "node:events";
@@ -47,8 +49,10 @@ if (import.meta.main) {
       return answer(response, 200, { mode });
     }
     if (mode === "hang") return;
+    if (mode === "fast-clock") response.setHeader("date", new Date(Date.now() + 600_000).toUTCString());
     if (mode === "unavailable") return answer(response, 503, { mode });
     if (url.pathname === "/swift/healthcheck") return answer(response, 200, { mode });
+    if (mode === "failing") return answer(response, 500, { mode });
     if (url.pathname === "/requests") return answer(response, 200, { served });
     served++;
     if (request.method === "PUT") {

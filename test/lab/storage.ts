@@ -45,16 +45,11 @@ export async function startEndpoint(index: number): Promise<ProcessRecord> {
   return record;
 }
 
-/** Starts a hashing backend (backend.ts) beside the n-th endpoint, at BACKEND_PORT. */
-export async function startBackend(index: number): Promise<ProcessRecord> {
-  const program = [
-    process.execPath,
-    join(import.meta.dirname, "backend.ts"),
-    endpointAddress(index),
-    String(BACKEND_PORT),
-  ];
+/** Starts a hashing backend (backend.ts) at the address of the n-th endpoint: beside it, or at its port in its place. */
+export async function startBackend(index: number, port = BACKEND_PORT): Promise<ProcessRecord> {
+  const program = [process.execPath, join(import.meta.dirname, "backend.ts"), endpointAddress(index), String(port)];
   const record = startDetached(inNamespace("rgw", program), join(LOG_DIRECTORY, `backend${index}.log`));
-  await until(`backend ${index} answers`, () => answers(endpointAddress(index), BACKEND_PORT), 15_000, 50);
+  await until(`backend ${index} answers`, () => answers(endpointAddress(index), port), 15_000, 50);
   return record;
 }
 

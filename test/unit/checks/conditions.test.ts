@@ -178,7 +178,7 @@ describe("a VIP in keepalived mode", () => {
       "BACKUP since 1m, priority 90, owner 10.0.0.2; held by 10.0.0.2, heard 1 s ago",
     ],
   ])("%#", (given, status, detail) => {
-    const found = vrrpVipVerdict(given, vip.vip, NOW);
+    const found = vrrpVipVerdict(given, vip.vip, { now: NOW, link: "eth0" });
     expect(found).toMatchObject({ status, detail });
     expect("stops" in found).toBe(status === "fail");
   });

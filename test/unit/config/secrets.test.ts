@@ -58,7 +58,7 @@ describe("readSecrets", () => {
 
   const long = `bgp_password=${"x".repeat(81)}`;
   test.each<[string, string, string]>([
-    ["a line without key", "\nhunter2", `${LOGIN}: line 2: must be key=value`],
+    ["a line without key", "\nhunter2", `${LOGIN}: line 2: must be a key, = and a value`],
     ["an empty key", "=hunter2", `${LOGIN}: line 1: a key must be letters, digits and _.:-`],
     ["a key with a blank", "bgp password=hunter2", `${LOGIN}: line 1: a key must be letters, digits and _.:-`],
     ["a key twice", "a=hunter2\na=hunter2", `${LOGIN}: line 2: the key "a" is written twice`],

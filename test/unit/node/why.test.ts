@@ -112,6 +112,16 @@ describe("what is not known", () => {
     });
   });
 
+  test("has the remedy of what hangs, where it has one", () => {
+    const frozen: Finding = {
+      ...hung("vrrp"),
+      status: "fail",
+      detail: "keepalived did not say its state",
+      fix: "kill it",
+    };
+    expect(concluded(VIP, [ok("units"), frozen])).toMatchObject({ served: false, type: "kill it" });
+  });
+
   test("is a remark alone where others prove it", () => {
     expect(concluded(VIP, [hung("units"), ok("vips"), ok("routes"), ok("bgp")]).served).toBe(true);
   });
