@@ -207,8 +207,8 @@ describe("the import graph of health", () => {
   test("is its own folder alone when it starts fast", async () => {
     const inputs = await graphOf("src/health/start.ts");
     expect(inputs).toContain("src/health/probe.ts");
-    // And the names of what it tells the other nodes, which their side and haproxy.cfg need as well.
+    // And what the nodes tell each other, and what follows from it, which their side and haproxy.cfg need as well.
     const others = inputs.filter((file) => !file.startsWith("src/health/"));
-    expect(others).toEqual(["src/domain/serves.ts"]);
+    expect(others).toEqual(["src/domain/guard.ts", "src/domain/serves.ts"]);
   });
 });
