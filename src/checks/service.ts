@@ -50,7 +50,7 @@ export function unitsVerdict(
   if (states.every(isOff)) return stops(warn(`the node is stopped${stopped}`, "ober start"));
   const named = (which: (unit: UnitState) => boolean) => bad.filter(which).map(({ name }) => name);
   const down = named(({ active }) => active !== "active");
-  const text = bad.map(unitText).join("; ");
+  const text = unitTexts(bad).join("; ");
   const marked = (trouble: Trouble) => (down.some((name) => carry.includes(name)) ? stops(trouble) : trouble);
   const masked = named(({ load }) => load === "masked");
   if (masked.length > 0) {
@@ -66,6 +66,20 @@ export function unitsVerdict(
 /** The state that `ober stop` leaves. A unit that was killed while it worked may count as failed; it is off nevertheless. */
 const isOff = ({ active, enabled }: UnitState): boolean =>
   ["inactive", "failed"].includes(active) && enabled === "disabled";
+
+/** A sentence for each unit; one for several that are down in the same way, as those are that go down with HAProxy. */
+function unitTexts(units: readonly UnitState[]): readonly string[] {
+  const kind = ({ name, ...unit }: UnitState) => unitText({ ...unit, name: "" });
+  const kinds = [...new Set(units.map(kind))];
+  return kinds.map((one) => {
+    const [first, ...more] = units.filter((unit) => kind(unit) === one);
+    if (first === undefined) return one;
+    return [
+      unitText(first),
+      ...(more.length === 0 ? [] : [`the same: ${more.map(({ name }) => name).join(", ")}`]),
+    ].join("; ");
+  });
+}
 
 function unitText({ name, active, enabled, load, result }: UnitState): string {
   if (load === "masked") return `${name} is ${active}, masked`;

@@ -12,8 +12,9 @@ import { admission } from "./admission.ts";
 import { changing } from "./changing.ts";
 import { awaitService, serviceNow } from "./in-service.ts";
 import { lookFirst } from "./look-first.ts";
-import { currentConfig, type Node } from "./node.ts";
+import type { Node } from "./node.ts";
 import type { Teller } from "./teller.ts";
+import { configInForce } from "./working-config.ts";
 
 /** HAProxy's own checks need a moment before they know of a live RGW. */
 const HEALTHY_WITHIN_MS = 30_000;
@@ -28,7 +29,7 @@ export async function startNode(
   flags: { readonly selfSigned?: boolean | undefined } = {},
 ): Promise<Documents["start"]> {
   const { paths } = node;
-  const { config } = await currentConfig(node);
+  const config = await configInForce(node, teller);
   const units = unitsOf(config);
   const already = flags.selfSigned ? undefined : await inServiceAlready(node, config);
   if (already !== undefined) return { started: units, service: `in service already: ${already}`, changed: false };

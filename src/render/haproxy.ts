@@ -190,7 +190,7 @@ function healthRules(backends: readonly Backend[]): readonly string[] {
 }
 
 /** The marks of `min_servers` as numbers of servers; undefined where one is enough. */
-export function marksOf({
+function marksOf({
   servers,
   min_servers,
   enough_servers,

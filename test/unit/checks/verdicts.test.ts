@@ -52,6 +52,15 @@ describe("units", () => {
       },
     ],
     [
+      "HAProxy does not run, nor what goes with it",
+      [
+        unit("ober-http.service", { active: "inactive" }),
+        unit("ober-bfd.service", { active: "inactive" }),
+        unit("ober-bgp.service", { active: "inactive" }),
+      ],
+      { detail: "ober-http.service does not run: inactive, enabled; the same: ober-bfd.service, ober-bgp.service" },
+    ],
+    [
       "one is masked",
       [unit("ober-bgp.service", { active: "inactive", load: "masked", enabled: "masked" })],
       { status: "fail", fix: "systemctl unmask ober-bgp.service && ober apply --yes && ober start" },
