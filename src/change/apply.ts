@@ -106,7 +106,9 @@ export async function apply(context: ApplyContext, files: readonly RenderedFile[
   await recover(context);
   const current = await readCurrent(system, paths, files);
   if (context.madeFrom !== undefined && current.get(paths.config)?.content !== context.madeFrom) {
-    throw new OberError(`somebody has edited ${paths.config} in the meantime`, { hint: "run the command again" });
+    throw new OberError(`${paths.config} was edited in the meantime`, {
+      hint: "look at it, then run the command again",
+    });
   }
   const changes = diffFiles(files, current, generatedPaths(paths));
 

@@ -382,7 +382,7 @@ export const KEYS = {
         ask: false,
       }),
       enough_servers: key(serverCount, 0, {
-        says: "With so many gateways again, it is as good as any; more than min_servers, so that one gateway that comes and goes moves no traffic.",
+        says: "With this many gateways again, the node is as good as any. Above min_servers, it keeps a gateway that comes and goes from moving traffic.",
         since: FIRST,
         example: "75%",
         empty: "min_servers",

@@ -9,7 +9,7 @@ import { author, currentConfig, type Node } from "./node.ts";
 export const admissionArgs = {
   selfSigned: {
     type: "boolean",
-    description: "Bring traffic although there is only the certificate that ober made itself",
+    description: "Bring traffic although the only certificate is ober's self-signed placeholder",
   },
 } as const;
 
@@ -20,7 +20,7 @@ export async function heldBack({ system, paths }: Node, config: Config | undefin
   if (!(await isHeldBack(system, paths))) return undefined;
   const place = config === undefined ? `${paths.certs}/` : certificatePlace(paths, config.certs);
   return {
-    reason: "the node serves and is not announced: its only certificate is the one that ober made itself",
+    reason: "the node serves and is not announced: its only certificate is ober's self-signed placeholder",
     fix: `put a certificate at ${place}, it is taken by itself; or ober start --self-signed`,
   };
 }

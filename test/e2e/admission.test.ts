@@ -71,7 +71,7 @@ describe("in BGP mode, under load", () => {
     const seen = await status(node);
     expect(seen).toMatchObject({ healthy: { ok: true }, vips: [{ announced: false, acknowledged: true }] });
     expect(seen.held?.reason).toContain("not announced");
-    expect(await why(node)).toContain("its only certificate is the one that ober made itself");
+    expect(await why(node)).toContain("its only certificate is ober's self-signed placeholder");
     expect(await doctor(node)).toContain("not announced");
     expect((await ober(node, ["metrics"])).stdout).toMatch(/^ober_held_back 1$/m);
     await node.exec(["systemctl", "kill", "--signal=KILL", "ober-http.service"]);

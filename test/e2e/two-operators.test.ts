@@ -49,7 +49,7 @@ test("an edit of ober.yaml while another's change is made is not overwritten", a
     await Bun.sleep((round % 20) * 50);
     await Bun.write(file, `${YAML}    health_check_interval: ${theirs}\n`);
     const { code, stderr } = await applying;
-    if (code === 1) expect(stderr).toContain("somebody has edited");
+    if (code === 1) expect(stderr).toContain("was edited in the meantime");
     expect(await file.text()).toContain(`${theirs}`);
     await ober(node, ["apply", "--yes"]);
     expect(await Bun.file(join(node.root, HAPROXY)).text()).toContain(`inter ${theirs}ms`);

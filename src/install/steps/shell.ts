@@ -21,7 +21,7 @@ function completions({ bashCompletion, zshCompletion, fishCompletion, link }: Pa
   };
 }
 
-/** Whether what is at `path` is ober's, or nothing: a file of somebody else's stays as it is. */
+/** Whether what is at `path` is ober's, or nothing: another owner's file stays as it is. */
 const isOurs = async (system: System, path: string): Promise<boolean> =>
   (await system.stat(path)) === undefined || isMarked((await system.read(path)) ?? "");
 

@@ -86,7 +86,7 @@ describe("a node that clients do not reach", () => {
       "is held back",
       ({ node }) => hold(node.system, paths),
       "held",
-      "its only certificate is the one that ober made itself",
+      "its only certificate is ober's self-signed placeholder",
       true,
       { ober_held_back: 1 },
     ],

@@ -128,7 +128,7 @@ describe("a start", () => {
     expect(await bringIntoService(one.node, teller, one.config)).toStartWith(
       "started, and held back: put a certificate",
     );
-    expect(teller.warnings[0]).toContain("the one that ober made itself");
+    expect(teller.warnings[0]).toContain("ober's self-signed placeholder");
     expect(await bringIntoService(one.node, heard(), one.config, { selfSigned: true })).toBe(IN_SERVICE);
     expect(await isHeldBack(one.node.system, paths)).toBe(false);
   });
