@@ -196,7 +196,7 @@ describe("the command line", () => {
     expect(await oberHere(args)).toMatchObject({ code, stderr });
   });
 
-  test.each(["--version --json", "health -qv", "--json constructor"])(
+  test.each(["completion bash", "health -qv", "--json constructor"])(
     "is the same in a process of its own: %s",
     async (words) => {
       const args = words.split(" ");
