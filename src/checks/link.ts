@@ -45,7 +45,8 @@ export async function checkLink(sight: Sight): Promise<Verdict> {
   );
   const verdict = linkVerdict(links);
   if (verdict.status !== "pass" || config.ha_mode !== "bgp" || (await hasWayOut(system))) return verdict;
-  return stops(fail("no default route: clients behind the router get no answer", routeFix(config)));
+  // Not an outage for sure: clients may all be in the networks of this machine.
+  return fail("no default route: clients behind the router get no answer", routeFix(config));
 }
 
 /** Whether any route leads out of this machine's own networks; a default route is one of them. In doubt there is one. */

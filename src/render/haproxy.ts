@@ -41,8 +41,12 @@ const RETRY_AFTER = "5";
 /** S3's answer to too many requests, as arguments of HAProxy's `return`: SDKs retry such a request later. */
 const SLOW_DOWN = `content-type application/xml string '<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>' hdr Retry-After ${RETRY_AFTER}`;
 
-/** What S3 answers when it is not there, as HAProxy's arguments of a reply: no RGW of the group takes requests. */
-const UNAVAILABLE = `content-type application/xml string '<?xml version="1.0" encoding="UTF-8"?><Error><Code>ServiceUnavailable</Code><Message>No gateway answers. Please try again.</Message></Error>' hdr Retry-After ${RETRY_AFTER}`;
+/**
+ * HAProxy's own 503 in a backend, as its arguments of a reply: S3's ServiceUnavailable while no RGW of the group answers, and SlowDown while they
+ * have too much to do.
+ */
+const unavailable = (group: string) =>
+  `content-type application/xml lf-string '<?xml version="1.0" encoding="UTF-8"?><Error><Code>%[nbsrv(${group}),bool,iif(SlowDown,ServiceUnavailable)]</Code><Message>Please try again later.</Message></Error>' hdr Retry-After ${RETRY_AFTER}`;
 
 /** Larger buffers gain nothing, and smaller ones cannot hold the headers that RGW accepts; see docs/decisions/haproxy-tuning.md. */
 const BUFFER_SIZES = [524_288, 262_144, 131_072, 65_536];
@@ -233,7 +237,7 @@ function backend(group: Backend, groups: readonly Backend[], nodes: number): str
     healthCheckHost: "127.0.0.1",
     healthCheckInterval: String(group.health_check_interval),
     slowDown: SLOW_DOWN,
-    unavailable: UNAVAILABLE,
+    unavailable: unavailable(group.name),
     retryAfter: RETRY_AFTER,
     states: indent(stateRules(group.health_check_path)),
     serverConnections: String(share(1)),

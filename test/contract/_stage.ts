@@ -301,5 +301,6 @@ export async function enterStage(start: () => Promise<void>): Promise<() => void
   await run(["ip", "link", "set", "eth1", "name", "eth0"]);
   await run(["ip", "link", "set", "eth0", "up"]);
   await run(["ip", "address", "add", `${OWN}/24`, "dev", "eth0"]);
+  await run(["ip", "route", "add", "default", "via", ROUTER]);
   return leave;
 }

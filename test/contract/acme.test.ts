@@ -217,7 +217,7 @@ describe("what goes wrong leaves the old certificate, and says what to do:", () 
     certs = { ...certs, acme_server: `${base}/dir` };
     expect((await renew({ force: true })).error).toContain(`the ACME server ${base}/dir failed with 503`);
     status = 429;
-    expect((await renew({ force: true })).error).toContain("the CA's rate limit is reached:  ");
+    expect((await renew({ force: true })).error).toContain("the CA's rate limit is reached: ");
     expect(state().failures).toBe(3);
     expect(Date.parse(state().retryAt ?? "") - Date.now()).toBeGreaterThan(172_000_000);
     expect(pem()).toBe(old);

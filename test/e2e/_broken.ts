@@ -494,7 +494,6 @@ export const BROKEN: readonly Broken[] = [
     what: "no default route",
     how: "ip route del default",
     first: ["link", /no default route: clients behind the router get no answer/],
-    why: /no default route/,
     mends: "ip route add default via 10.77.0.1",
     always: true,
   },
