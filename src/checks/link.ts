@@ -51,12 +51,9 @@ export async function checkLink(sight: Sight): Promise<Verdict> {
 
 /** Whether any route leads out of this machine's own networks; a default route is one of them. In doubt there is one. */
 async function hasWayOut(system: System): Promise<boolean> {
-  // Nearly every machine has a default route of IPv4; there may be many others.
-  for (const words of [
-    "-4 -json route show default",
-    "-4 -json route show table all",
-    "-6 -json route show table all",
-  ]) {
+  // Nearly every machine has a route by a gateway in its main table of IPv4, which the kernel tells without a program.
+  if (hasGateway((await system.read("/proc/net/route")) ?? "")) return true;
+  for (const words of ["-4 -json route show table all", "-6 -json route show table all"]) {
     const show = ["ip", ...words.split(" ")];
     const { code, stdout } = await system.run(show, { accept: [0, 1, 2, 127, 255] });
     if (code !== 0) return true;
@@ -70,6 +67,17 @@ async function hasWayOut(system: System): Promise<boolean> {
   return false;
 }
 
+/** Whether /proc/net/route (proc_pid_net(5)) has a route by a gateway, or a default route; its columns are interface, destination, gateway, flags. */
+export const hasGateway = (table: string): boolean =>
+  table
+    .split("\n")
+    .slice(1)
+    .some((line) => {
+      const [, destination, gateway, flags] = line.split("\t");
+      if (flags === undefined || (Number(`0x${flags}`) & RTF_REJECT) !== 0) return false;
+      return destination === "00000000" || gateway !== "00000000";
+    });
+
 /** The router that takes the routes is the way to the clients unless the site is built otherwise. */
 function routeFix({ bgp }: Config): string {
   const router = bgp.neighbors.find(isAddress) ?? "ROUTER";
@@ -77,6 +85,8 @@ function routeFix({ bgp }: Config): string {
 }
 
 const IFF_UP = 0x1;
+/** linux/route.h: a route that refuses. */
+const RTF_REJECT = 0x200;
 
 /** A node with one working interface may have others that do not work: only the failure of all is an outage. Pure. */
 export function linkVerdict(links: readonly Link[]): Verdict {

@@ -1,7 +1,7 @@
 /** Verdicts of conditions, each from literals. */
 import { describe, expect, test } from "bun:test";
 import { agreementVerdict } from "../../../src/checks/identity.ts";
-import { linkVerdict } from "../../../src/checks/link.ts";
+import { hasGateway, linkVerdict } from "../../../src/checks/link.ts";
 import { unconfirmedVerdict } from "../../../src/checks/node-files.ts";
 import { bfdVerdict, routeVerdict, sessionsVerdict } from "../../../src/checks/routing.ts";
 import { errorsIn, errorsSince, errorsVerdict, readingBefore, readingsWith } from "../../../src/checks/saturation.ts";
@@ -284,4 +284,15 @@ describe("errors of the RGWs", () => {
     expect(readingsWith([at(400), at(60)], at(0))).toEqual([at(60), at(0)]);
     expect(readingsWith([at(2)], at(0))).toEqual([at(2)]);
   });
+});
+
+test.each<[what: string, line: string, leads: boolean]>([
+  ["a default route", "eth0\t00000000\t01004D0A\t0003", true],
+  ["a default route of an interface", "tun0\t00000000\t00000000\t0001", true],
+  ["a route of the site", "eth0\t0000640A\t01004D0A\t0003", true],
+  ["the network of the interface", "eth0\t00004D0A\t00000000\t0001", false],
+  ["a default route that refuses", "*\t00000000\t00000000\t0200", false],
+  ["nothing", "", false],
+])("of the kernel's routes %s leads out: %p", (_what, line, leads) => {
+  expect(hasGateway(`Iface\tDestination\tGateway \tFlags\n${line}\n`)).toBe(leads);
 });
