@@ -114,7 +114,7 @@ describe("nodes with two networks", () => {
     );
     expect((await config(nodes[1], own, ["--force"])).code).toBe(0);
     const said = async () => (await ober(nodes[0], ["doctor", "--only", "identity"], { accept: [0, 1] })).stdout;
-    await until("the other node knows", async () => (await said()).includes("takes itself for 10.77.0.12"), 10_000);
+    await until("the other node knows", async () => (await said()).includes("calls itself 10.77.0.12"), 10_000);
     expect((await config(nodes[1], yaml(["n1", "n2"]), ["--force"])).code).toBe(0);
   }, 90_000);
 
