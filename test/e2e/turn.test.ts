@@ -235,7 +235,6 @@ describe("three nodes", () => {
         /bird rejected .*bfd\.conf/,
       ],
       ["a missing list of HAProxy's", config("haproxy/vips.lst"), () => undefined, /vips\.lst/],
-      ["an ober.yaml that is not YAML", config("ober.yaml"), (text) => `${text}\n  : [`, /ober\.yaml/],
       [
         "a unit without its command",
         "/etc/systemd/system/ober-bgp.service",
