@@ -86,7 +86,7 @@ describe("a living HAProxy", () => {
       ["10.99.0.2", "s3_b", false],
       ["10.99.0.3", "s3_b", false],
     ]);
-    expect(state.vips[1]?.cause).toBe("HAProxy answers 503");
+    expect(state.vips[1]?.cause).toBe("no RGW answers");
     expect(health.last(PREFIX)).toBe("announce");
     await haproxy.tell("set server s3_b/s3_b1 state ready");
     await health.saying("announce", "10.99.0.3/32");
