@@ -91,8 +91,11 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
   }
 
   async function clearFormer(): Promise<void> {
-    report.adopt(await formerSessions(options.stateFile, parent));
-    const former = await formerVips(options.stateFile, options.vips);
+    const [sessions, former] = await Promise.all([
+      formerSessions(options.stateFile, parent),
+      formerVips(options.stateFile, options.vips),
+    ]);
+    report.adopt(sessions);
     if (former.length > 0 && !stopped) dialog.clear(former, now());
   }
 

@@ -71,6 +71,8 @@ export function createReport(options: LoopOptions, dialog: Dialog, room: Room): 
   let lastProbe: { readonly at: number; readonly result: ProbeResult } | undefined;
   let beats = 0;
   let isOld = true;
+  /** Until the earlier process's state has been read, it stays: it says which routes are still to be withdrawn. */
+  let isOurs = false;
   let writtenAt = performance.now();
   let writing: Promise<void> | undefined;
   let noting: Promise<void> = Promise.resolve();
@@ -120,6 +122,7 @@ export function createReport(options: LoopOptions, dialog: Dialog, room: Room): 
       note({ at: since, kind: "session", vips: [], peer: neighbor, to: `BGP ${up ? "up" : "down"}`, cause });
     },
     adopt(states) {
+      isOurs = true;
       sessions.adopt(states);
       isOld = true;
     },
@@ -136,7 +139,7 @@ export function createReport(options: LoopOptions, dialog: Dialog, room: Room): 
       report.save(watches);
     },
     save(watches) {
-      if (!isOld || writing !== undefined || performance.now() - writtenAt < STATE_SPACING_MS) return;
+      if (!isOurs || !isOld || writing !== undefined || performance.now() - writtenAt < STATE_SPACING_MS) return;
       writing = write(watches).finally(() => {
         writing = undefined;
       });
@@ -145,7 +148,7 @@ export function createReport(options: LoopOptions, dialog: Dialog, room: Room): 
       await writing;
       // At a reload, ExaBGP starts the successor while this process still waits for its last answer.
       const { isWrittenByAnother } = await import("./state.ts");
-      if (!(await isWrittenByAnother(options.stateFile))) await write(watches);
+      if (isOurs && !(await isWrittenByAnother(options.stateFile))) await write(watches);
       await Promise.race([noting, Bun.sleep(LAST_NOTE_MS)]);
       await saying;
       await stderr.drained();
