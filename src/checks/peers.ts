@@ -8,10 +8,10 @@ import { several } from "../domain/foreign.ts";
 import { nodeAddresses } from "../domain/nodes.ts";
 import type { RgwState } from "../domain/rgw.ts";
 import { serversOfAName } from "../domain/server-state.ts";
-import { EVERY_VIP, SERVES_STALE } from "../domain/serves.ts";
+import { EVERY_VIP, IDENTITY_PATH, SERVES_STALE } from "../domain/serves.ts";
 import type { PeerWord, Turn } from "../domain/turn.ts";
 import { parseStat, requestsInFlight, type StatRow, serversOf } from "../haproxy/socket.ts";
-import { IDENTITY_PATH, type Identity, sectionHashes } from "../render/identity.ts";
+import { type Identity, sectionHashes } from "../render/identity.ts";
 import { type HttpText, httpText } from "../system/http.ts";
 import { parseGlobalMetrics, parseIdentity } from "../system/peer-words.ts";
 

@@ -9,6 +9,9 @@ export type Serves = {
   readonly vips: Readonly<Record<string, number>>;
 };
 
+/** Where a node's statistics port shows it, and who the node is. */
+export const IDENTITY_PATH = "/ober";
+
 /** Keys of the map. */
 export const SERVES_KEY = "serves";
 export const TURN_KEY = "turn";
@@ -23,21 +26,25 @@ export const SERVES_STALE = 10;
  * Undefined for anything else than such an answer.
  */
 export function servedIn(body: string): readonly string[] | undefined {
-  let said: unknown;
-  try {
-    said = JSON.parse(body);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
-  const { leaving, now, serves } = fieldsOf(said);
+  const { leaving, now, serves } = fieldsIn(body);
   if (typeof leaving !== "boolean" || typeof now !== "number") return undefined;
   const { at, vips } = fieldsOf(serves);
   if (leaving || typeof at !== "number" || now - at > SERVES_STALE) return [];
   return Object.keys(fieldsOf(vips));
 }
 
-const fieldsOf = (value: unknown) =>
+/** The fields of a text in JSON; none in anything else, such as half a file. For the health loop, which loads no schema. */
+export function fieldsIn(text: string): Readonly<Record<string, unknown>> {
+  try {
+    return fieldsOf(JSON.parse(text));
+  } catch (error) {
+    if (error instanceof SyntaxError) return {};
+    throw error;
+  }
+}
+
+/** The fields of a value that JSON gave; none in what has none. */
+export const fieldsOf = (value: unknown) =>
   (typeof value === "object" && value !== null ? value : {}) as Readonly<Record<string, unknown>>;
 
 /** The value: JSON without blanks, because a blank would end it. */

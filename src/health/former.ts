@@ -1,3 +1,4 @@
+import { fieldsIn, fieldsOf } from "../domain/serves.ts";
 import { readVip, type Vip } from "./options.ts";
 import type { SessionState } from "./sessions.ts";
 
@@ -6,16 +7,25 @@ const MOST_BYTES = 1024 * 1024;
 const MOST_VIPS = 1024;
 
 /**
- * VIPs that an earlier process of this node may have left announced and that are no longer ours, from its state file: ExaBGP
- * keeps the routes of a helper that it replaces, and does not read its last commands.
+ * What an earlier process of this node left in its state file: the VIPs that it may have left announced and that are not among `present`, because
+ * ExaBGP keeps the routes of a helper that it replaces and does not read its last commands; and the sessions that were up, if the same ExaBGP
+ * (process id `exabgp`) runs both, because it does not report them to the new helper. One look: the file is this process's afterwards.
  */
-export async function formerVips(stateFile: string, present: readonly Vip[]): Promise<readonly Vip[]> {
+export async function formerState(
+  stateFile: string,
+  { present, exabgp }: { readonly present: readonly Vip[]; readonly exabgp: number },
+): Promise<{ readonly vips: readonly Vip[]; readonly sessions: readonly SessionState[] }> {
+  const state = await contentOf(stateFile);
+  return { vips: formerIn(state, present), sessions: sessionsIn(state, exabgp) };
+}
+
+/** "" for a file that is missing or unreadable: it must not stop the loop. */
+async function contentOf(path: string): Promise<string> {
+  const file = Bun.file(path);
   try {
-    const file = Bun.file(stateFile);
-    return (await file.exists()) ? formerIn(await file.slice(0, MOST_BYTES).text(), present) : [];
+    return (await file.exists()) ? await file.slice(0, MOST_BYTES).text() : "";
   } catch (error) {
-    // An unreadable file counts as one without VIPs: it must not stop the loop.
-    if (error instanceof Error && "code" in error) return [];
+    if (error instanceof Error && "code" in error) return "";
     throw error;
   }
 }
@@ -29,40 +39,14 @@ export function formerIn(state: string, present: readonly Vip[]): readonly Vip[]
 
 /** The VIPs that the earlier process announced or had not finished withdrawing; none from another version's file, or half a file. */
 function addressesIn(state: string): readonly string[] {
-  const { vips, clearing } = parsed(state);
+  const { vips, clearing } = fieldsIn(state);
   const announced = Array.isArray(vips) ? vips.map((entry) => fieldsOf(entry)["vip"]) : [];
   return [...announced, ...(Array.isArray(clearing) ? clearing : [])].filter((value) => typeof value === "string");
 }
 
-/** The fields of a state file; none in half a file. */
-function parsed(state: string): Record<string, unknown> {
-  try {
-    return fieldsOf(JSON.parse(state));
-  } catch (error) {
-    if (error instanceof SyntaxError) return {};
-    throw error;
-  }
-}
-
-const fieldsOf = (value: unknown) =>
-  (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
-
-/**
- * The sessions that were up according to an earlier process, if the same ExaBGP (process id `exabgp`) runs both: it keeps them when it
- * replaces its helper, but does not report them to the new one.
- */
-export async function formerSessions(stateFile: string, exabgp: number): Promise<readonly SessionState[]> {
-  const file = Bun.file(stateFile);
-  try {
-    return (await file.exists()) ? sessionsIn(await file.slice(0, MOST_BYTES).text(), exabgp) : [];
-  } catch (error) {
-    if (error instanceof Error && "code" in error) return [];
-    throw error;
-  }
-}
-
+/** The sessions in a state file that were up, if the ExaBGP of process id `exabgp` runs both. */
 export function sessionsIn(state: string, exabgp: number): readonly SessionState[] {
-  const content = parsed(state);
+  const content = fieldsIn(state);
   if (content["exabgp"] !== exabgp || !Array.isArray(content["sessions"])) return [];
   return content["sessions"].flatMap((session) => {
     const { neighbor, state: word, since } = fieldsOf(session);

@@ -1,6 +1,6 @@
 import { guard } from "../domain/guard.ts";
 import { createDialog } from "./dialog.ts";
-import { formerSessions, formerVips } from "./former.ts";
+import { formerState } from "./former.ts";
 import type { LoopOptions } from "./options.ts";
 import { createPeers } from "./peers.ts";
 import { createPublisher } from "./publish.ts";
@@ -91,12 +91,9 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
   }
 
   async function clearFormer(): Promise<void> {
-    const [sessions, former] = await Promise.all([
-      formerSessions(options.stateFile, parent),
-      formerVips(options.stateFile, options.vips),
-    ]);
+    const { vips, sessions } = await formerState(options.stateFile, { present: options.vips, exabgp: parent });
     report.adopt(sessions);
-    if (former.length > 0 && !stopped) dialog.clear(former, now());
+    if (vips.length > 0 && !stopped) dialog.clear(vips, now());
   }
 
   async function feed(): Promise<void> {

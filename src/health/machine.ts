@@ -44,7 +44,7 @@ export function step(state: State, event: Event, policy: Policy): readonly [Stat
       return enter("up", streak, state, "HAProxy answers");
     }
     case "down": {
-      const streak = Math.max(Math.min(state.streak, 0) - 1, -policy.fall);
+      const streak = bad(state, policy);
       if (state.phase === "down" || streak > -policy.fall) return [{ ...state, streak }];
       return enter("down", streak, state, event.cause);
     }
@@ -56,7 +56,7 @@ export function step(state: State, event: Event, policy: Policy): readonly [Stat
     }
     case "starved": {
       if (!event.stays) return step(state, { type: "down", cause: event.cause }, policy);
-      const streak = Math.max(Math.min(state.streak, 0) - 1, -policy.fall);
+      const streak = bad(state, policy);
       if (state.phase === "starved" || streak > -policy.fall) return [{ ...state, streak }];
       return enter("starved", streak, state, `${event.cause}; no other node is known to serve`);
     }
@@ -84,6 +84,9 @@ export function step(state: State, event: Event, policy: Policy): readonly [Stat
 
 /** The streak after a good check. */
 const good = ({ streak }: State, { rise }: Policy) => Math.min(Math.max(streak, 0) + 1, rise);
+
+/** The streak after a failed one. */
+const bad = ({ streak }: State, { fall }: Policy) => Math.max(Math.min(streak, 0) - 1, -fall);
 
 /** Announced, and not preferred, for want of RGWs. */
 const isLastChoice = (phase: Phase) => phase === "scarce" || phase === "starved";

@@ -1,5 +1,5 @@
 import type { Sighting } from "../domain/guard.ts";
-import { servedIn } from "../domain/serves.ts";
+import { IDENTITY_PATH, servedIn } from "../domain/serves.ts";
 
 /** Asks the other nodes what they serve, over their statistics ports, for as long as the loop runs. */
 export type Peers = {
@@ -15,8 +15,8 @@ const ASK_MS = 1_000;
 /** More than a node says of 1,024 VIPs; what says more is not a node. */
 const LONGEST = 128 * 1024;
 
-/** `path` as in render/identity.ts, which this folder does not load. */
-export function createPeers(addresses: readonly string[], port: number, path = "/ober"): Peers {
+/** Peers at `addresses`, whose statistics ports all are `port`. */
+export function createPeers(addresses: readonly string[], port: number): Peers {
   const peers = addresses.map((address) => ({
     address,
     asking: false,
@@ -33,7 +33,7 @@ export function createPeers(addresses: readonly string[], port: number, path = "
       peers.forEach(async (peer, index) => {
         if (peer.asking || (beats + index) % BEATS !== 0) return;
         peer.asking = true;
-        const body = await ask(peer.address, port, path);
+        const body = await ask(peer.address, port);
         peer.asking = false;
         const serves = body === undefined ? undefined : servedIn(body);
         if (serves !== undefined) Object.assign(peer, { serves, answeredAt: performance.now() });
@@ -43,7 +43,7 @@ export function createPeers(addresses: readonly string[], port: number, path = "
 }
 
 /** The body of the answer by HTTP/1.0, which ends with its connection; undefined for any other, for too long a one and for none in time. Never throws. */
-function ask(address: string, port: number, path: string): Promise<string | undefined> {
+function ask(address: string, port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const decoder = new TextDecoder();
     let said = "";
@@ -62,7 +62,7 @@ function ask(address: string, port: number, path: string): Promise<string | unde
       socket: {
         open(socket) {
           if (done) socket.terminate();
-          else socket.write(`GET ${path} HTTP/1.0\r\nhost: ${address}\r\nuser-agent: ober\r\n\r\n`);
+          else socket.write(`GET ${IDENTITY_PATH} HTTP/1.0\r\nhost: ${address}\r\nuser-agent: ober\r\n\r\n`);
         },
         data(socket, chunk) {
           said += decoder.decode(chunk, { stream: true });

@@ -4,6 +4,7 @@ import type { Transition } from "./machine.ts";
 import type { LoopOptions } from "./options.ts";
 import type { ProbeResult } from "./probe.ts";
 import type { Room } from "./room.ts";
+import { isAnnounced } from "./routes.ts";
 import { createSessions, type SessionState } from "./sessions.ts";
 import type { HealthState, TransitionState } from "./state.ts";
 import { causeKind, LATENCY_BOUNDS_MS } from "./tally.ts";
@@ -218,7 +219,7 @@ export function createReport(options: LoopOptions, dialog: Dialog, room: Room): 
       return {
         vip: vip.address,
         group,
-        announced: ["up", "scarce", "starved", "leaving"].includes(state.phase),
+        announced: isAnnounced(state.phase),
         ...(state.phase === "scarce" ? { scarce: true as const } : {}),
         ...(state.phase === "starved" ? { starved: true as const } : {}),
         ...(state.phase === "leaving" ? { leaving: true as const } : {}),

@@ -8,8 +8,11 @@ export type Action = "announce" | "demote" | "withdraw";
 export function actionOf({ from, to }: Transition): Action | undefined {
   if (to === "up") return "announce";
   if (isDemoted(to)) return isDemoted(from) ? undefined : "demote";
-  return from === "up" || isDemoted(from) || from === "unknown" || to === "stopped" ? "withdraw" : undefined;
+  return isAnnounced(from) || from === "unknown" || to === "stopped" ? "withdraw" : undefined;
 }
+
+/** Whether the routes are announced in this phase, as good ones or as the last choice. */
+export const isAnnounced = (phase: Phase) => phase === "up" || isDemoted(phase);
 
 const isDemoted = (phase: Phase) => phase === "scarce" || phase === "starved" || phase === "leaving";
 

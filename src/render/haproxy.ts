@@ -7,9 +7,9 @@ import { type NodeFacts, POST_QUANTUM } from "../domain/facts.ts";
 import { certificatePlace, type Paths } from "../domain/paths.ts";
 import { isHealthPath } from "../domain/rgw.ts";
 import { furtherServers, isNamed, serversOfAName } from "../domain/server-state.ts";
-import { SERVES_KEY, TURN_KEY } from "../domain/serves.ts";
+import { IDENTITY_PATH, SERVES_KEY, TURN_KEY } from "../domain/serves.ts";
 import type { RenderedFile } from "./file.ts";
-import { IDENTITY_KEY, IDENTITY_PATH, identityText, SERVES_TEXT } from "./identity.ts";
+import { IDENTITY_KEY, identityText, SERVES_TEXT } from "./identity.ts";
 import { type ConnectionLimits, clusterSize, connectionLimits, groupsSharing, requestShare, SPARE } from "./limits.ts";
 import { fill, gate } from "./template.ts";
 

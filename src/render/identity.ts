@@ -27,8 +27,6 @@ export type Identity = {
   };
 };
 
-export const IDENTITY_PATH = "/ober";
-
 /**
  * The only key of the map with `Identity["node"]`. It is a map because HAProxy accepts new values without a reload: changes in sections of
  * `ober.yaml` that do not concern HAProxy must not cost a reload.

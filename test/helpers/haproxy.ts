@@ -1,6 +1,7 @@
 /** A HAProxy as everything but its clients meets it: the statistics port, and the runtime socket. */
 import { type AddressInfo, createServer, type ListenOptions, type Server } from "node:net";
-import { IDENTITY_PATH, type Identity } from "../../src/render/identity.ts";
+import { IDENTITY_PATH } from "../../src/domain/serves.ts";
+import type { Identity } from "../../src/render/identity.ts";
 
 export type FakeHaproxy = Disposable & {
   readonly port: number;
