@@ -1,4 +1,5 @@
 import { guard } from "../domain/guard.ts";
+import { canaryVip, createCanary } from "./canary.ts";
 import { createDialog } from "./dialog.ts";
 import { formerState } from "./former.ts";
 import type { LoopOptions } from "./options.ts";
@@ -40,17 +41,23 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
     if (error.code === "EPIPE") stop("ExaBGP closed the pipe", "gone");
     else fail(error);
   });
-  const dialog = createDialog(options.vips, stdout.write, () => room.has(STDOUT));
-  const report = createReport(options, dialog, room);
-  const peers = options.peers && createPeers(options.peers, options.url.port);
+  const own = options.canary === undefined ? undefined : canaryVip(options.canary);
+  const routes = own === undefined ? options.vips : [...options.vips, own];
+  const dialog = createDialog(routes, stdout.write, () => room.has(STDOUT));
+  const report = createReport(options, dialog, { room, canary: () => canary?.state });
+  const peers = createPeers(options.peers, options.url.port);
+  const canary =
+    own && createCanary(own, options, dialog, { said: () => peers.sightings, changed: () => report.changed() });
   const groups = [...new Set(options.vips.map(({ group }) => group))];
   const watches: readonly Watch[] = groups.map((group) =>
     createWatch(group, options, {
       stays({ vips }, lostAt) {
         const addresses = vips.map(({ address }) => address);
-        return peers !== undefined && guard(addresses, { lostAt, now: now() }, peers.sightings) === "stay";
+        return options.guarded && guard(addresses, { lostAt, now: now() }, peers.sightings) === "stay";
       },
-      checked(_watch, result) {
+      checked(watch, result) {
+        // One group's checks are enough: HAProxy answers for all.
+        if (watch.group === groups[0]) canary?.checked(watch.state.phase, result);
         report.checked(result);
         report.save(watches);
       },
@@ -65,7 +72,10 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
       },
     }),
   );
-  const publisher = createPublisher(options.map, dialog, () => report.hasSession);
+  const publisher = createPublisher(options.map, dialog, {
+    hasSession: () => report.hasSession,
+    canary: () => canary?.word,
+  });
   let attached = false;
   let stopped = false;
   let watchdog: Watchdog | undefined;
@@ -91,7 +101,7 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
   }
 
   async function clearFormer(): Promise<void> {
-    const { vips, sessions } = await formerState(options.stateFile, { present: options.vips, exabgp: parent });
+    const { vips, sessions } = await formerState(options.stateFile, { present: routes, exabgp: parent });
     report.adopt(sessions);
     if (vips.length > 0 && !stopped) dialog.clear(vips, now());
   }
@@ -139,7 +149,8 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
     dialog.tick(now());
     report.beat(watches);
     publisher.beat(watches);
-    peers?.beat();
+    peers.beat();
+    canary?.beat(report.hasSession);
     watchdog?.beat();
   }
 
@@ -149,6 +160,7 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
     stopped = true;
     clearInterval(beat);
     for (const watch of watches) watch.stop(cause);
+    canary?.stop();
     let patience: Timer | undefined;
     let longest: Timer | undefined;
     const end = () => {

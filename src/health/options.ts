@@ -35,12 +35,21 @@ export type LoopOptions = {
   readonly historyFile: string;
   /** Where to report what is served. */
   readonly map: MapPlace;
-  /** Addresses of the other nodes, which are asked whether they serve; undefined where a node that has lost its RGWs withdraws whatever they do. */
-  readonly peers: readonly string[] | undefined;
+  /** Addresses of the other nodes, which are asked what they serve. */
+  readonly peers: readonly string[];
+  /** Whether a node that has lost its RGWs stays announced where no other node serves. */
+  readonly guarded: boolean;
+  /** This node's canary address; undefined without one. */
+  readonly canary: string | undefined;
 };
 
-/** `prefix` is announced; `group` is the backend group that decides, "" for the whole node. */
-export type Vip = { readonly address: string; readonly prefix: string; readonly group: string };
+/** `prefix` is announced; `group` is the backend group that decides, "" for the whole node. `canary`: no VIP, see `canary.ts`. */
+export type Vip = {
+  readonly address: string;
+  readonly prefix: string;
+  readonly group: string;
+  readonly canary?: true;
+};
 
 /** The URL to check, in the parts that a raw HTTP/1.1 request needs. */
 export type Target = { readonly host: string; readonly port: number; readonly path: string; readonly text: string };
@@ -83,6 +92,7 @@ export function readOptions(words: readonly string[], executable: string): Healt
   };
   const vips: Vip[] = [];
   const peers: string[] = [];
+  let canary: string | undefined;
   let guarded = false;
   let once = false;
   let alive = false;
@@ -111,6 +121,10 @@ export function readOptions(words: readonly string[], executable: string): Healt
     if (name === "--peer") {
       if (readVip(value)?.group !== "") return problem(`--peer: '${value}' is not an address`);
       peers.push(value);
+    } else if (name === "--canary") {
+      const own = readVip(value);
+      if (own?.group !== "" || own.address.includes(":")) return problem(`--canary: '${value}' is not an IPv4 address`);
+      canary = value;
     } else if (name in numbers) {
       const key = name as keyof typeof DEFAULTS;
       const number = /^\d+$/.test(value) ? Number(value) : 0;
@@ -148,7 +162,9 @@ export function readOptions(words: readonly string[], executable: string): Healt
     stateFile: texts["--state"],
     historyFile: texts["--history"],
     map,
-    peers: guarded ? peers : undefined,
+    peers,
+    guarded,
+    canary,
   };
 }
 

@@ -6,7 +6,7 @@ import type { ProbeResult } from "./probe.ts";
 import type { Room } from "./room.ts";
 import { isAnnounced } from "./routes.ts";
 import { createSessions, type SessionState } from "./sessions.ts";
-import type { HealthState, TransitionState } from "./state.ts";
+import type { CanaryState, HealthState, TransitionState } from "./state.ts";
 import { causeKind, LATENCY_BOUNDS_MS } from "./tally.ts";
 import type { Watch } from "./watch.ts";
 import { createWriter } from "./writer.ts";
@@ -60,7 +60,11 @@ const VERBS = {
   stopped: "withdrawn",
 } as const;
 
-export function createReport(options: LoopOptions, dialog: Dialog, room: Room): Report {
+export function createReport(
+  options: LoopOptions,
+  dialog: Dialog,
+  { room, canary }: { readonly room: Room; readonly canary: () => CanaryState | undefined },
+): Report {
   const startedAt = new Date().toISOString();
   const counters = { probes: 0, failures: 0, transitions: 0 };
   const transitions: TransitionState[] = [];
@@ -135,6 +139,8 @@ export function createReport(options: LoopOptions, dialog: Dialog, room: Room): 
     },
     beat(watches) {
       for (const vip of options.vips) report.complain(vip.address, dialog.of(vip).problem);
+      for (const { node, address, reason } of canary()?.seen ?? [])
+        report.complain(`canary ${address} of ${node}`, reason && `cannot be fetched: ${reason}`);
       beats += 1;
       if (beats % BEATS_PER_STATE === 0) isOld = true;
       report.save(watches);
@@ -194,6 +200,7 @@ export function createReport(options: LoopOptions, dialog: Dialog, room: Room): 
   }
 
   function snapshot(watches: readonly Watch[]): HealthState {
+    const canaries = canary();
     return {
       pid: process.pid,
       exabgp: process.ppid,
@@ -209,6 +216,7 @@ export function createReport(options: LoopOptions, dialog: Dialog, room: Room): 
       causes,
       transitions,
       sessions: sessions.states,
+      ...(canaries === undefined ? {} : { canary: canaries }),
     };
   }
 

@@ -6,6 +6,7 @@ import type { NodeFacts } from "../domain/facts.ts";
 import { clusterAddresses } from "../domain/nodes.ts";
 import type { Paths } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
+import { ownCanary } from "./canary.ts";
 import type { RenderedFile } from "./file.ts";
 import { fill } from "./template.ts";
 
@@ -42,15 +43,17 @@ export function renderExabgp(config: Config, facts: NodeFacts, paths: Paths, sec
  */
 function healthCommand(config: Config, facts: NodeFacts, paths: Paths): string {
   const several = config.backends.length > 1;
+  const canary = ownCanary(config, facts);
+  const guarded = config.when_all_down === "announce";
   const argument = (vip: Vip) => (several ? `${vip.address}@${vip.backend}` : vip.address);
   return [
     paths.executable,
     "health",
     "--url",
     `http://127.0.0.1:${config.stats_port}/health`,
-    ...(config.when_all_down === "announce"
-      ? ["--guarded", ...otherNodes(config, facts).map((node) => `--peer ${node}`)]
-      : []),
+    ...(guarded ? ["--guarded"] : []),
+    ...(canary === undefined ? [] : [`--canary ${canary}`]),
+    ...(guarded || canary !== undefined ? otherNodes(config, facts).map((node) => `--peer ${node}`) : []),
     ...config.vips.map(argument),
   ].join(" ");
 }

@@ -7,7 +7,8 @@ import { type NodeFacts, POST_QUANTUM } from "../domain/facts.ts";
 import { certificatePlace, type Paths } from "../domain/paths.ts";
 import { isHealthPath } from "../domain/rgw.ts";
 import { furtherServers, isNamed, serversOfAName } from "../domain/server-state.ts";
-import { IDENTITY_PATH, SERVES_KEY, TURN_KEY } from "../domain/serves.ts";
+import { CANARY_PATH, CANARY_TEXT, IDENTITY_PATH, SERVES_KEY, TURN_KEY } from "../domain/serves.ts";
+import { ownCanary } from "./canary.ts";
 import type { RenderedFile } from "./file.ts";
 import { IDENTITY_KEY, identityText, SERVES_TEXT } from "./identity.ts";
 import { type ConnectionLimits, clusterSize, connectionLimits, groupsSharing, requestShare, SPARE } from "./limits.ts";
@@ -110,6 +111,7 @@ function haproxyConfig(config: Config, facts: HaproxyInput, paths: Paths): strin
       binds: indent(any(443).map((bind) => `${bind} name s3 ssl crt ${certificate} alpn http/1.1`)),
       plainBinds: indent(any(80)),
       routes: indent(routes(config)),
+      ...canaryRules(config, facts),
       health: indent(healthRules(config.backends)),
       identity: indent(identityRules(paths)),
       backends: config.backends.map((group) => backend(group, config.backends, nodes)).join(""),
@@ -203,6 +205,26 @@ function marksOf({
     typeof mark === "number" ? mark : Math.ceil((Number.parseInt(mark, 10) / 100) * servers.length);
   const low = count(min_servers);
   return low < 1 ? undefined : { low, high: Math.max(low, count(enough_servers)) };
+}
+
+/**
+ * The page of the canary address, for the other nodes' canary addresses and whoever may see the statistics. Nothing else is shown there: the
+ * routers know this address.
+ */
+function canaryRules(config: Config, facts: HaproxyInput): { readonly canaryFrom: string; readonly canary: string } {
+  const address = ownCanary(config, facts);
+  if (address === undefined) return { canaryFrom: "", canary: "" };
+  const page = `string "${CANARY_TEXT} ${facts.address}\\n"`;
+  return {
+    canaryFrom: indent([
+      "# This node's canary address (bgp.canary): the other nodes fetch one page from it, through the routers.",
+      `tcp-request connection accept if { dst ${address} } { src ${config.bgp.canary} }`,
+    ]),
+    canary: indent([
+      `http-request return status 200 content-type text/plain ${page} if { dst ${address} } { path ${CANARY_PATH} }`,
+      `http-request deny deny_status 404 if { dst ${address} }`,
+    ]),
+  };
 }
 
 /** The answer to other nodes at IDENTITY_PATH. HAProxy itself knows whether the node leaves traffic. */

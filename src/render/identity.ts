@@ -55,9 +55,10 @@ const DIGITS = 8;
 
 /** Hashes of the sections that should be equal on all nodes, without keys that naturally differ between nodes. */
 export function sectionHashes(config: Config): Readonly<Record<string, string>> {
-  const { router_id: _id, local_address: _address, ...bgp } = config.bgp;
+  const { router_id: _id, local_address: _address, canary, ...session } = config.bgp;
   const { interface: _interface, owners, ...vrrp } = config.keepalived;
   // Newer keys count only if they are set, so that nodes of two versions have the same hashes of the same file.
+  const bgp = { ...session, ...(canary === "" ? {} : { canary }) };
   const keepalived = { ...vrrp, ...(owners === "address" ? {} : { owners }) };
   const vips = config.vips.map(({ vrid, ...vip }) => ({ ...vip, ...(vrid === 0 ? {} : { vrid }) }));
   const backends = config.backends.map(({ min_servers, enough_servers, ...group }) => ({
@@ -65,8 +66,11 @@ export function sectionHashes(config: Config): Readonly<Record<string, string>> 
     ...(min_servers === 0 ? {} : { min_servers }),
     ...(enough_servers === 0 ? {} : { enough_servers }),
   }));
-  const { when_all_down, ...others } = config;
-  const guard = when_all_down === "announce" ? {} : { when_all_down };
+  const { when_all_down, rebalance, ...others } = config;
+  const guard = {
+    ...(when_all_down === "announce" ? {} : { when_all_down }),
+    ...(rebalance === "on" ? {} : { rebalance }),
+  };
   const shared: Record<string, unknown> = { ...others, ...guard, bgp, keepalived, vips, backends };
   return Object.fromEntries(
     Object.keys(shared)

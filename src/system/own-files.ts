@@ -5,6 +5,7 @@
 import { posix } from "node:path";
 import * as v from "valibot";
 import type { Paths } from "../domain/paths.ts";
+import { CANARY_FAULTS } from "../domain/serves.ts";
 import { OberError } from "../errors.ts";
 import type { HealthState } from "../health/state.ts";
 import { jsonAs } from "./json.ts";
@@ -23,6 +24,7 @@ const mapOf = <T extends v.GenericSchema>(value: T) => v.record(text, value);
 const file = v.looseObject({ path: text, content: text, mode: count });
 const before = mapOf(v.nullable(v.looseObject({ content: text, mode: count })));
 const generation = v.looseObject({ at: time, by: text, command: text, changed: texts, files: v.array(file) });
+const sighting = { node: text, ok: v.boolean(), since: time, reason: v.optional(v.picklist(CANARY_FAULTS)) };
 const transition = v.looseObject({ at: time, group: text, vips: texts, from: text, to: text, cause: text });
 
 /**
@@ -211,6 +213,15 @@ export const OWN_FILES = {
       latency: v.optional(v.looseObject({ counts: v.array(number), sumMs: number })),
       causes: v.optional(mapOf(number)),
       transitions: v.array(transition),
+      canary: v.optional(
+        v.looseObject({
+          address: text,
+          announced: v.boolean(),
+          trouble: v.optional(v.picklist(["sourceless", "routeless"])),
+          seen: v.array(v.looseObject({ ...sighting, address: text })),
+          seenBy: v.array(v.looseObject(sighting)),
+        }),
+      ),
       sessions: v.optional(
         v.array(
           v.looseObject({
