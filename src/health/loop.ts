@@ -44,7 +44,7 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
   const own = options.canary === undefined ? undefined : canaryVip(options.canary);
   const routes = own === undefined ? options.vips : [...options.vips, own];
   const dialog = createDialog(routes, stdout.write, () => room.has(STDOUT));
-  const report = createReport(options, dialog, { room, canary: () => canary?.state });
+  const report = createReport(options, dialog, room, () => canary?.state);
   const peers = createPeers(options.peers, options.url.port);
   const canary =
     own && createCanary(own, options, dialog, { said: () => peers.sightings, changed: () => report.changed() });

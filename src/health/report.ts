@@ -1,7 +1,7 @@
 import type { Dialog } from "./dialog.ts";
 import { appendHistory, type HistoryEntry } from "./history.ts";
 import type { Transition } from "./machine.ts";
-import type { LoopOptions } from "./options.ts";
+import type { LoopOptions, Vip } from "./options.ts";
 import type { ProbeResult } from "./probe.ts";
 import type { Room } from "./room.ts";
 import { isAnnounced } from "./routes.ts";
@@ -35,6 +35,13 @@ export type Report = {
   complain(about: string, trouble: string | undefined): void;
 };
 
+/** What the report asks about the announcements: ExaBGP's answers (dialog.ts), or the files that keepalived watches (tracks.ts). */
+export type Told = Pick<Dialog, "counters"> & {
+  of(vip: Vip): { readonly acknowledged: boolean; readonly problem: string | undefined };
+  /** VIPs of an earlier process whose withdrawal is not confirmed yet. */
+  readonly clearing: readonly Vip[];
+};
+
 /** How often to write the state even if nothing changes, so that a reader can tell a live process from a dead one. */
 const BEATS_PER_STATE = 5;
 /** A flapping server changes the file at most this often, and the first decision comes before the first file. */
@@ -48,7 +55,7 @@ const STDERR = 2;
 /** A write of this size fits whenever the descriptor is writable at all. */
 const LONGEST_LINE = 4_000;
 
-const VERBS = {
+const ROUTE_WORDS = {
   unknown: "undecided",
   up: "announced",
   scarce: "announced as the last choice",
@@ -60,11 +67,27 @@ const VERBS = {
   stopped: "withdrawn",
 } as const;
 
+/** keepalived decides who holds a VIP; the loop tells it what this node is good for. */
+const VRRP_WORDS = {
+  unknown: "undecided",
+  up: "healthy",
+  scarce: "healthy, with few RGWs",
+  starved: "unable to serve",
+  leaving: "healthy",
+  down: "unable to serve",
+  drained: "drained",
+  held: "held back",
+  stopped: "no longer checked",
+} as const;
+
 export function createReport(
   options: LoopOptions,
-  dialog: Dialog,
-  { room, canary }: { readonly room: Room; readonly canary: () => CanaryState | undefined },
+  told: Told,
+  room: Room,
+  canary: () => CanaryState | undefined = () => undefined,
 ): Report {
+  const isVrrp = options.track !== undefined;
+  const words = isVrrp ? VRRP_WORDS : ROUTE_WORDS;
   const startedAt = new Date().toISOString();
   const counters = { probes: 0, failures: 0, transitions: 0 };
   const transitions: TransitionState[] = [];
@@ -113,8 +136,8 @@ export function createReport(
       if (transitions.length > TRANSITIONS_KEPT) transitions.shift();
       latest.set(group, entry);
       isOld = true;
-      note({ at: entry.at, kind: "route", vips: addresses, to: VERBS[to], cause });
-      report.log(`${VERBS[to]} ${addresses.join(" ")}${group === "" ? "" : ` (group ${group})`}: ${cause}`);
+      note({ at: entry.at, kind: isVrrp ? "vrrp" : "route", vips: addresses, to: words[to], cause });
+      report.log(`${words[to]} ${addresses.join(" ")}${group === "" ? "" : ` (group ${group})`}: ${cause}`);
     },
     heard(line) {
       const heard = sessions.hear(line, new Date());
@@ -138,7 +161,7 @@ export function createReport(
       isOld = true;
     },
     beat(watches) {
-      for (const vip of options.vips) report.complain(vip.address, dialog.of(vip).problem);
+      for (const vip of options.vips) report.complain(vip.address, told.of(vip).problem);
       for (const { node, address, reason } of canary()?.seen ?? [])
         report.complain(`canary ${address} of ${node}`, reason && `cannot be fetched: ${reason}`);
       beats += 1;
@@ -203,15 +226,15 @@ export function createReport(
     const canaries = canary();
     return {
       pid: process.pid,
-      exabgp: process.ppid,
+      ...(isVrrp ? {} : { exabgp: process.ppid }),
       startedAt,
       updatedAt: new Date().toISOString(),
       stopped: watches.every(({ state }) => state.phase === "stopped"),
       url: options.url.text,
       vips: watches.flatMap(vipStates),
-      ...(dialog.clearing.length === 0 ? {} : { clearing: dialog.clearing.map(({ address }) => address) }),
+      ...(told.clearing.length === 0 ? {} : { clearing: told.clearing.map(({ address }) => address) }),
       ...(lastProbe === undefined ? {} : { lastProbe: probeState(lastProbe) }),
-      counters: { ...counters, ...dialog.counters },
+      counters: { ...counters, ...told.counters },
       latency,
       causes,
       transitions,
@@ -223,7 +246,7 @@ export function createReport(
   function vipStates({ group, vips, state }: Watch): HealthState["vips"] {
     const last = latest.get(group);
     return vips.map((vip) => {
-      const { acknowledged, problem } = dialog.of(vip);
+      const { acknowledged, problem } = told.of(vip);
       return {
         vip: vip.address,
         group,

@@ -42,10 +42,8 @@ export function renderExabgp(config: Config, facts: NodeFacts, paths: Paths, sec
  * does. With several groups, a VIP that is not in the first is judged by its own group's health.
  */
 function healthCommand(config: Config, facts: NodeFacts, paths: Paths): string {
-  const several = config.backends.length > 1;
   const canary = ownCanary(config, facts);
   const guarded = config.when_all_down === "announce";
-  const argument = (vip: Vip) => (several ? `${vip.address}@${vip.backend}` : vip.address);
   return [
     paths.executable,
     "health",
@@ -54,9 +52,15 @@ function healthCommand(config: Config, facts: NodeFacts, paths: Paths): string {
     ...(guarded ? ["--guarded"] : []),
     ...(canary === undefined ? [] : [`--canary ${canary}`]),
     ...(guarded || canary !== undefined ? otherNodes(config, facts).map((node) => `--peer ${node}`) : []),
-    ...config.vips.map(argument),
+    ...config.vips.map(judged(config)),
   ].join(" ");
 }
+
+/** A VIP as the health loop takes it: with several groups, with the one whose health decides. */
+export const judged =
+  ({ backends }: Config) =>
+  (vip: Vip): string =>
+    backends.length > 1 ? `${vip.address}@${vip.backend}` : vip.address;
 
 /** Addresses of the other nodes of the cluster. */
 const otherNodes = (config: Config, facts: NodeFacts) =>

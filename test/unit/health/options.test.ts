@@ -24,7 +24,15 @@ test("reads what ExaBGP's run line says", () => {
     peers: [],
     guarded: false,
     canary: undefined,
+    track: undefined,
   });
+});
+
+test("takes the files that keepalived watches, both or none", () => {
+  expect(read("--track /run/ober/w --hanging /run/ober/h --nodes 3 10.0.0.100")).toMatchObject({
+    track: { weight: "/run/ober/w", hanging: "/run/ober/h", nodes: 3, pidFile: "/run/ober-ha/keepalived.pid" },
+  });
+  expect(read("--track /run/ober/w 10.0.0.100")).toMatchObject({ problem: "`--track` and `--hanging` go together" });
 });
 
 test.each([

@@ -15,7 +15,7 @@ test("an earlier process's state stays until it has been read: it names routes t
   const report = createReport(
     options,
     createDialog(options.vips, () => {}),
-    { room: { load: async () => {}, has: () => true }, canary: () => undefined },
+    { load: async () => {}, has: () => true },
   );
   await report.close([]);
   expect(await Bun.file(file).text()).toBe(earlier);
