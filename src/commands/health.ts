@@ -37,6 +37,10 @@ export default defineCommand({
       valueHint: "ADDRESS",
       description: "Another node, which is asked what it serves; may be repeated",
     },
+    rebalance: {
+      type: "boolean",
+      description: "Close some connections after a response while a node that returned has fewer",
+    },
     canary: {
       type: "string",
       valueHint: "ADDRESS",

@@ -36,6 +36,9 @@ export const IDENTITY_PATH = "/ober";
 /** Keys of the map. */
 export const SERVES_KEY = "serves";
 export const TURN_KEY = "turn";
+/** Of a thousand responses, how many end their connection; and until when, in seconds since the epoch. See health/rebalance.ts. */
+export const SHED_KEY = "shed";
+export const SHED_UNTIL_KEY = "shed_until";
 /** Means every VIP: keepalived takes over any VIP that no other node holds. */
 export const EVERY_VIP = "*";
 
@@ -67,6 +70,28 @@ export function canaryIn(body: string): CanaryWord | undefined {
     return fault === undefined ? [] : [[of, fault] as const];
   });
   return { address, unseen: Object.fromEntries(faults) };
+}
+
+/** A node's clients, as its HAProxy counts them. */
+export type Load = {
+  /** Open connections. */
+  readonly connections: number;
+  /** Requests in the last second. */
+  readonly requests: number;
+  /** Seconds since the youngest of its VIPs is served. */
+  readonly age: number;
+};
+
+/** The load of a node that serves, in the same answer; undefined for any other, and where it does not say. */
+export function loadIn(body: string): Load | undefined {
+  const { leaving, now, serves, load } = fieldsIn(body);
+  const { at, vips } = fieldsOf(serves);
+  if (leaving !== false || typeof now !== "number" || typeof at !== "number" || now - at > SERVES_STALE)
+    return undefined;
+  const since = Object.values(fieldsOf(vips)).filter((time) => typeof time === "number");
+  const { connections, requests } = fieldsOf(load);
+  if (since.length === 0 || typeof connections !== "number" || typeof requests !== "number") return undefined;
+  return { connections, requests, age: Math.max(0, now - Math.max(...since)) };
 }
 
 /** The fields of a text in JSON; none in anything else, such as half a file. For the health loop, which loads no schema. */

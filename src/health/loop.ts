@@ -5,6 +5,7 @@ import { formerState } from "./former.ts";
 import type { LoopOptions } from "./options.ts";
 import { createPeers } from "./peers.ts";
 import { createPublisher } from "./publish.ts";
+import { createRebalance } from "./rebalance.ts";
 import { createReport } from "./report.ts";
 import { createRoom } from "./room.ts";
 import { actionOf } from "./routes.ts";
@@ -48,6 +49,9 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
   const peers = createPeers(options.peers, options.url.port);
   const canary =
     own && createCanary(own, options, dialog, { said: () => peers.sightings, changed: () => report.changed() });
+  const rebalance = options.rebalance
+    ? createRebalance(options.map, options.url.port, { said: () => peers.sightings, log: report.log })
+    : undefined;
   const groups = [...new Set(options.vips.map(({ group }) => group))];
   const watches: readonly Watch[] = groups.map((group) =>
     createWatch(group, options, {
@@ -151,6 +155,7 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
     publisher.beat(watches);
     peers.beat();
     canary?.beat(report.hasSession);
+    rebalance?.beat();
     watchdog?.beat();
   }
 

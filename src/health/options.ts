@@ -42,6 +42,8 @@ export type LoopOptions = {
   readonly peers: readonly string[];
   /** Whether a node that has lost its RGWs stays announced where no other node serves. */
   readonly guarded: boolean;
+  /** Whether connections are closed after a response while a node that returned has fewer than this one. */
+  readonly rebalance: boolean;
   /** This node's canary address; undefined without one. */
   readonly canary: string | undefined;
 };
@@ -115,13 +117,15 @@ export function readOptions(words: readonly string[], executable: string): Healt
   const peers: string[] = [];
   let canary: string | undefined;
   let guarded = false;
+  let rebalance = false;
   let once = false;
   let alive = false;
   let standsBy = false;
   for (let i = 0; i < words.length; i++) {
     const word = words[i] ?? "";
-    if (word === "--once" || word === "--alive" || word === "--stands-by" || word === "--guarded") {
+    if (["--once", "--alive", "--stands-by", "--guarded", "--rebalance"].includes(word)) {
       if (word === "--guarded") guarded = true;
+      else if (word === "--rebalance") rebalance = true;
       else if (word === "--once") once = true;
       else if (word === "--alive") alive = true;
       else standsBy = true;
@@ -189,6 +193,7 @@ export function readOptions(words: readonly string[], executable: string): Healt
     map,
     peers,
     guarded,
+    rebalance,
     canary,
     track,
   };

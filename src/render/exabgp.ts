@@ -43,6 +43,7 @@ export function renderExabgp(config: Config, facts: NodeFacts, paths: Paths, sec
  */
 function healthCommand(config: Config, facts: NodeFacts, paths: Paths): string {
   const canary = ownCanary(config, facts);
+  const rebalances = config.rebalance === "on";
   const guarded = config.when_all_down === "announce";
   return [
     paths.executable,
@@ -50,8 +51,9 @@ function healthCommand(config: Config, facts: NodeFacts, paths: Paths): string {
     "--url",
     `http://127.0.0.1:${config.stats_port}/health`,
     ...(guarded ? ["--guarded"] : []),
+    ...(rebalances ? ["--rebalance"] : []),
     ...(canary === undefined ? [] : [`--canary ${canary}`]),
-    ...(guarded || canary !== undefined ? otherNodes(config, facts).map((node) => `--peer ${node}`) : []),
+    ...(guarded || rebalances || canary !== undefined ? otherNodes(config, facts).map((node) => `--peer ${node}`) : []),
     ...config.vips.map(judged(config)),
   ].join(" ");
 }

@@ -3,7 +3,7 @@ import { sortedAddresses } from "../domain/address.ts";
 import type { ClusterWord } from "../domain/agreement.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { clusterAddresses } from "../domain/nodes.ts";
-import { SERVES_KEY, type Serves, TURN_KEY } from "../domain/serves.ts";
+import { SERVES_KEY, type Serves, SHED_KEY, SHED_UNTIL_KEY, TURN_KEY } from "../domain/serves.ts";
 import type { Turn } from "../domain/turn.ts";
 import { clusterInstances } from "./keepalived.ts";
 
@@ -34,7 +34,7 @@ export type Identity = {
 export const IDENTITY_KEY = "node";
 
 /** The other map, for values that change while HAProxy runs. After a start or a reload it is empty until they are set again. */
-export const SERVES_TEXT = `${SERVES_KEY} {}\n${TURN_KEY} {}\n`;
+export const SERVES_TEXT = `${SERVES_KEY} {}\n${TURN_KEY} {}\n${SHED_KEY} 0\n${SHED_UNTIL_KEY} 0\n`;
 
 /** The value: JSON without blanks, because a blank would end it. */
 export const identityText = (config: Config, facts: Pick<NodeFacts, "ober" | "address" | "resolved">): string =>

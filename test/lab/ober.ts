@@ -19,21 +19,24 @@ export type ClusterOptions = {
   readonly bfdIntervalMs?: number;
   readonly servers?: string;
   readonly handover?: "auto" | "always" | "off";
+  readonly canary?: string;
+  readonly rebalance?: "on" | "off";
 };
 
 /** The same text on every node; nothing in it says which node reads it. */
 export function oberYaml(nodes: readonly string[], options: ClusterOptions = {}): string {
   const { bfd = true, bfdIntervalMs = 50, servers = `rgw[1-3]:${STORAGE.port}`, handover = "auto" } = options;
+  const { canary, rebalance } = options;
   return `ha_mode: bgp
 nodes: [${nodes.join(", ")}]
-handover: ${handover}
+handover: ${handover}${rebalance === undefined ? "" : `\nrebalance: ${rebalance}`}
 bgp:
   local_as: ${NODE_AS}
   peer_as: ${ROUTER_AS}
   neighbors: [${SEGMENT.router}]
   hold_time: 3
   bfd_enabled: ${bfd}
-  bfd_interval_ms: ${bfdIntervalMs}
+  bfd_interval_ms: ${bfdIntervalMs}${canary === undefined ? "" : `\n  canary: ${canary}`}
 vips: [${VIP}]
 backends:
   - name: s3

@@ -23,6 +23,7 @@ test("reads what ExaBGP's run line says", () => {
     map: { socket: "/run/ober/haproxy.sock", map: "/opt/ober/etc/haproxy/serves.map" },
     peers: [],
     guarded: false,
+    rebalance: false,
     canary: undefined,
     track: undefined,
   });
@@ -41,6 +42,10 @@ test.each([
   ["--peer 10.0.0.2", ["10.0.0.2"], false],
 ])("takes %s as the nodes to ask", (flag, peers, guarded) => {
   expect(read(`${flag} 10.0.0.100`)).toMatchObject({ peers, guarded });
+});
+
+test("takes the wish to bring load back", () => {
+  expect(read("--rebalance 10.0.0.100")).toMatchObject({ rebalance: true, vips: [{ address: "10.0.0.100" }] });
 });
 
 test("takes a canary address, and no VIP by it", () => {
