@@ -40,37 +40,37 @@ const connectionsOf = async ({ address }: LabNode): Promise<number> => {
 };
 const spread = () => Promise.all(cluster.nodes.map(connectionsOf));
 
-test(
-  "200 clients that keep their connections are even within a minute after a node was away",
-  async () => {
-    const plan: KeepPlan = {
-      address: VIP,
-      port: 443,
-      serverName: VIP_NAME,
-      caFile: CA_FILE,
-      clients: CLIENTS,
-      pauseMs: 400,
-    };
-    const argv = inNamespace("client", [process.execPath, join(import.meta.dir, "../lab/keep-client.ts"), JSON.stringify(plan)]);
-    client = startDetached(argv, log());
-    const back = cluster.nodes[2] as LabNode;
-    await until("all clients are connected", async () => (await spread()).reduce((a, b) => a + b) >= CLIENTS - 2, 30_000);
-    await ober(back, ["drain"]);
-    await until("all clients are on the other nodes", async () => (await connectionsOf(back)) === 0, 30_000);
-    const before = report()?.opened ?? 0;
-    await ober(back, ["undrain"]);
-    const from = performance.now();
-    const isEven = async () => (await spread()).every((count) => Math.abs(count - MEAN) <= MEAN / 10);
-    await until("the clients are even", isEven, 60_000, 1_000);
-    measured("rebalance: 200 kept connections even within 10 % after a node is back", performance.now() - from);
-    const opened = (report()?.opened ?? 0) - before;
-    measured("rebalance: connections opened anew for it", opened, { unit: "connections" });
-    // Each that is closed goes to the node that is back once in three times.
-    expect(opened).toBeLessThan(CLIENTS);
-    if (ROUNDS > 1) await until("many requests", () => (report()?.requests ?? 0) >= REQUESTS, 240_000, 1_000);
-    await end(client, 5_000);
-    expect(report()?.failed).toEqual({});
-    measured("rebalance: requests without a failure", report()?.requests ?? 0, { unit: "requests" });
-  },
-  400_000,
-);
+test("200 clients that keep their connections are even within a minute after a node was away", async () => {
+  const plan: KeepPlan = {
+    address: VIP,
+    port: 443,
+    serverName: VIP_NAME,
+    caFile: CA_FILE,
+    clients: CLIENTS,
+    pauseMs: 400,
+  };
+  const argv = inNamespace("client", [
+    process.execPath,
+    join(import.meta.dir, "../lab/keep-client.ts"),
+    JSON.stringify(plan),
+  ]);
+  client = startDetached(argv, log());
+  const back = cluster.nodes[2] as LabNode;
+  await until("all clients are connected", async () => (await spread()).reduce((a, b) => a + b) >= CLIENTS - 2, 30_000);
+  await ober(back, ["drain"]);
+  await until("all clients are on the other nodes", async () => (await connectionsOf(back)) === 0, 30_000);
+  const before = report()?.opened ?? 0;
+  await ober(back, ["undrain"]);
+  const from = performance.now();
+  const isEven = async () => (await spread()).every((count) => Math.abs(count - MEAN) <= MEAN / 10);
+  await until("the clients are even", isEven, 60_000, 1_000);
+  measured("rebalance: 200 kept connections even within 10 % after a node is back", performance.now() - from);
+  const opened = (report()?.opened ?? 0) - before;
+  measured("rebalance: connections opened anew for it", opened, { unit: "connections" });
+  // Each that is closed goes to the node that is back once in three times.
+  expect(opened).toBeLessThan(CLIENTS);
+  if (ROUNDS > 1) await until("many requests", () => (report()?.requests ?? 0) >= REQUESTS, 240_000, 1_000);
+  await end(client, 5_000);
+  expect(report()?.failed).toEqual({});
+  measured("rebalance: requests without a failure", report()?.requests ?? 0, { unit: "requests" });
+}, 400_000);
