@@ -39,7 +39,7 @@ export type CanarySaid = {
 };
 
 /** Beats between two fetches of a canary: while all is well, and while it is in doubt. So a fault has its name after about 12 s, all deadlines included. */
-const CALM_BEATS = 4;
+const CALM_BEATS = 3;
 const DOUBT_BEATS = 1;
 /** So many failures in a row are a fault. */
 const FAILURES = 3;
@@ -88,7 +88,13 @@ export function createCanary(
   };
 
   const look = async (node: string, sighting: Sighting, address: string) => {
-    const fault = await faultOf({ node, address, port: options.url.port, source: vip.address });
+    const fault = await faultOf({
+      node,
+      address,
+      port: options.url.port,
+      source: vip.address,
+      doubted: sighting.failures > 0,
+    });
     trouble = fault === "sourceless" || fault === "routeless" ? fault : undefined;
     // Its node may have left meanwhile.
     if (sighting.address !== address || trouble !== undefined || fault === "left") return;
@@ -182,19 +188,28 @@ export function eventOf(phase: Phase, result: ProbeResult): Event | undefined {
 
 /** `sourceless` and `routeless`: this machine cannot ask at all. */
 type Outcome = CanaryFault | undefined | "left" | "sourceless" | "routeless";
-type Asked = { readonly node: string; readonly address: string; readonly port: number; readonly source: string };
+type Asked = {
+  readonly node: string;
+  readonly address: string;
+  readonly port: number;
+  readonly source: string;
+  readonly doubted: boolean;
+};
 
 /**
  * Fetches a canary from this node's own: so both ways lead through the routers, and no router tells this node of a shorter one. When it fails,
  * the node is asked at its own address: `left` where it says that it does not announce (any longer).
  */
-async function faultOf({ node, address, port, source }: Asked): Promise<Outcome> {
+async function faultOf({ node, address, port, source, doubted }: Asked): Promise<Outcome> {
   // Loaded with the first fetch, not before the first decision.
   const { fetchPage } = await import("./fetch.ts");
+  const askOwn = () => fetchPage({ address: node, port, path: IDENTITY_PATH }, CONFIRM_MS);
+  // One that failed before is asked for at both addresses at once, so that the fault has its name sooner.
+  const early = doubted ? askOwn() : undefined;
   const { body, failure } = await fetchPage({ address, port, path: CANARY_PATH }, ASK_MS, source);
   if (body !== undefined && body.trim() === `${CANARY_TEXT} ${node}`) return undefined;
   if (failure === "sourceless" || failure === "routeless") return failure;
-  const own = await fetchPage({ address: node, port, path: IDENTITY_PATH }, CONFIRM_MS);
+  const own = await (early ?? askOwn());
   return faultIn({ failure, own, address });
 }
 

@@ -57,7 +57,7 @@ describe("nodes with canary addresses", () => {
       own: true,
     },
     "a wrong next hop on the router": {
-      cause: () => filtered(`if net = ${ADDRESS}/32 then { bgp_next_hop = 10.77.0.99; accept; }`),
+      cause: () => filtered(`if net = ${ADDRESS}/32 then { gw = 10.77.0.99; accept; }`),
       mend: asMended,
       own: true,
     },
