@@ -23,7 +23,11 @@ export function stallTimers({ ha_mode, bgp, keepalived }: Pick<Config, "ha_mode"
       timers.push({ name: "BFD", ms: bgp.bfd_interval_ms * (bgp.bfd_multiplier - 1), key: "bgp.bfd_interval_ms" });
     }
   } else {
-    timers.push({ name: "VRRP", ms: Math.round(1000 * keepalived.advert_int * (2 + SKEW)), key: "keepalived.advert_int" });
+    timers.push({
+      name: "VRRP",
+      ms: Math.round(1000 * keepalived.advert_int * (2 + SKEW)),
+      key: "keepalived.advert_int",
+    });
   }
   return timers.sort((a, b) => a.ms - b.ms);
 }
@@ -67,7 +71,11 @@ function cpusIn(stat: string): ReadonlyMap<string, Times> {
   const lines = [...stat.matchAll(/^(cpu\d{1,5}) ([\d ]{1,400})/gm)];
   return new Map(
     lines.map(([, cpu = "", rest = ""]) => {
-      const times = rest.trim().split(" ").slice(0, FIELDS).map((text) => numberIn(text) ?? 0);
+      const times = rest
+        .trim()
+        .split(" ")
+        .slice(0, FIELDS)
+        .map((text) => numberIn(text) ?? 0);
       return [cpu, { steal: times[FIELDS - 1] ?? 0, all: times.reduce((sum, one) => sum + one, 0) }] as const;
     }),
   );

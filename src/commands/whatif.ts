@@ -98,10 +98,10 @@ export function whatifText(answer: Redundancy, { style }: Pick<Output, "style">)
 }
 
 function spareText({ spareNodes }: Redundancy, style: Output["style"]): string {
-  if (spareNodes === null) return `N+1: ${style.yellow("not known")}`;
-  if (spareNodes === 0) return `N+1: ${style.red("no")}, no node may fail`;
+  if (spareNodes === null) return `N+1 now: ${style.yellow("not known")}`;
+  if (spareNodes === 0) return `N+1 now: ${style.red("no")}, no node may fail`;
   const more = spareNodes === 1 ? "1 node may" : `${spareNodes} nodes may`;
-  return `N+1: ${style.green("yes")}, ${more} fail, whichever`;
+  return `N+1 now: ${style.green("yes")}, ${more} fail, whichever`;
 }
 
 function partText({ resource, load, capacity, percent }: Part): string {
@@ -133,7 +133,7 @@ function sourcesText({ nodes }: Redundancy): string {
       cpu === undefined ? "" : `${cpu / 1000}`,
     ];
   });
-  return table(["source", "measured in the last 7 days", "network", "connections", "CPUs of HAProxy's unit"], rows);
+  return table(["node", "measured, of 7 days", "network", "connections", "CPUs of HAProxy's unit"], rows);
 }
 
 const timeText = (minutes: number): string => (minutes < 120 ? `${minutes} min` : `${Math.floor(minutes / 60)} h`);

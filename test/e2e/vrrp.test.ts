@@ -109,8 +109,10 @@ for (const release of ROUNDS > 1 ? (["trixie", "bookworm"] as const) : (["bookwo
             "ober-ha.service",
             "ober-handover.service",
             "ober-http.service",
+            "ober-load.service",
             "ober-names.service",
             "ober-vip.service",
+            "ober-load.timer",
           ],
         ]);
       }

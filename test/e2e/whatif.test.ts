@@ -24,6 +24,8 @@ import {
 /** Little, so that the lab's two CPUs are not what limits. */
 const MBIT = 24;
 const OBJECT = 64 * 1024;
+/** Enough to keep two nodes busy, and always as many, so that what is done in a span is what was moved in it. */
+const AT_ONCE = 64;
 const SLOT_MS = 300_000;
 /** A minute of measurements counts, in readings of ten seconds. */
 const MEASURE_S = 85;
@@ -33,8 +35,8 @@ const throttle = (node: LabNode, verb: "replace" | "delete") => {
   return run(inNamespace(node.name, ["tc", "qdisc", verb, "dev", "eth0", "root", ...rate]), { accept: [0, 2] });
 };
 
-/** GETs through the VIP at a constant pace, each on any connection that is free. */
-async function pace(perSecond: number, seconds: number): Promise<PaceResult> {
+/** GETs through the VIP. */
+async function pace(how: Pick<PacePlan, "perSecond" | "seconds" | "atOnce" | "fresh">): Promise<PaceResult> {
   const plan: PacePlan = {
     address: VIP,
     port: 443,
@@ -43,12 +45,11 @@ async function pace(perSecond: number, seconds: number): Promise<PaceResult> {
     path: `/body/${OBJECT}`,
     timeoutMs: 60_000,
     wait: false,
-    perSecond,
-    seconds,
+    ...how,
   };
   const program = join(import.meta.dirname, "../lab/pace-client.ts");
   const words = inNamespace("client", [process.execPath, program, JSON.stringify(plan)]);
-  return JSON.parse((await run(words, { timeoutMs: 1000 * (seconds + 30) })).stdout) as PaceResult;
+  return JSON.parse((await run(words, { timeoutMs: 1000 * (how.seconds + 30) })).stdout) as PaceResult;
 }
 
 const whatif = async (node: LabNode, words: readonly string[]): Promise<Redundancy & { readonly code: number }> => {
@@ -86,7 +87,7 @@ describe("three nodes whose networks are throttled", () => {
       for (const node of cluster.nodes) await node.exec(["rm", "-f", "/run/ober/load.json", "/opt/ober/var/load.json"]);
       // About half of what three nodes carry.
       const perSecond = Math.round((0.5 * 3 * MBIT * 125_000) / OBJECT);
-      const calm = await pace(perSecond, MEASURE_S);
+      const calm = await pace({ perSecond, seconds: MEASURE_S, fresh: true });
 
       const all = await whatif(n1, []);
       const one = await whatif(n1, ["--down", "n3"]);
@@ -98,7 +99,7 @@ describe("three nodes whose networks are throttled", () => {
       // The real thing: one node out of traffic, and more than the others can carry.
       await ober(n3, ["stop"]);
       const [begin, end] = [8, 28];
-      const rush = await pace(Math.round((1.6 * predicted) / OBJECT), end);
+      const rush = await pace({ perSecond: Math.round((2 * predicted) / OBJECT), seconds: end, atOnce: AT_ONCE });
       const done = sum(rush.perSecond.slice(begin, end).map((second) => second["200"] ?? 0));
       const reached = (OBJECT * done) / (end - begin);
       await ober(n3, ["start"]);

@@ -11,9 +11,32 @@ const timing = (more: Partial<Config["bgp"]> = {}): Timing => ({
 
 describe("the shortest stall that a timer takes for a failure", () => {
   const cases: readonly (readonly [title: string, config: Timing, timers: readonly (readonly [string, number])[]])[] = [
-    ["the defaults", timing(), [["BFD", 200], ["the health loop", 450], ["the hold time", 2000]]],
-    ["no BFD", timing({ bfd_enabled: false, hold_time: 9 }), [["the health loop", 450], ["the hold time", 6000]]],
-    ["slow BFD", timing({ bfd_interval_ms: 300, bfd_multiplier: 5 }), [["the health loop", 450], ["BFD", 1200], ["the hold time", 2000]]],
+    [
+      "the defaults",
+      timing(),
+      [
+        ["BFD", 200],
+        ["the health loop", 450],
+        ["the hold time", 2000],
+      ],
+    ],
+    [
+      "no BFD",
+      timing({ bfd_enabled: false, hold_time: 9 }),
+      [
+        ["the health loop", 450],
+        ["the hold time", 6000],
+      ],
+    ],
+    [
+      "slow BFD",
+      timing({ bfd_interval_ms: 300, bfd_multiplier: 5 }),
+      [
+        ["the health loop", 450],
+        ["BFD", 1200],
+        ["the hold time", 2000],
+      ],
+    ],
     ["VRRP", { ...timing(), ha_mode: "keepalived" }, [["VRRP", 2648]]],
   ];
   test.each(cases)("%s", (_title, config, timers) => {
