@@ -32,7 +32,7 @@ export type Cluster = {
 };
 
 /** What limits a node. */
-export type Resource = "network" | "connections" | "cpu" | `requests to ${string}`;
+type Resource = "network" | "connections" | "cpu" | `requests to ${string}`;
 
 export type Part = {
   readonly resource: Resource;
@@ -43,7 +43,7 @@ export type Part = {
   readonly percent: number;
 };
 
-export type Remaining = {
+type Remaining = {
   readonly node: string;
   /** The highest part first. Resources whose capacity is unknown are absent. */
   readonly parts: readonly Part[];
