@@ -71,8 +71,11 @@ export function sectionHashes(config: Config): Readonly<Record<string, string>> 
     ...(enough_servers === 0 ? {} : { enough_servers }),
   }));
   // The network of one node may be slower than that of another.
-  const { when_all_down, capacity_gbit: _gbit, ...others } = config;
-  const guard = when_all_down === "announce" ? {} : { when_all_down };
+  const { when_all_down, hold_down, capacity_gbit: _gbit, ...others } = config;
+  const guard = {
+    ...(when_all_down === "announce" ? {} : { when_all_down }),
+    ...(hold_down === 300 ? {} : { hold_down }),
+  };
   const shared: Record<string, unknown> = { ...others, ...guard, bgp, keepalived, vips, backends };
   return Object.fromEntries(
     Object.keys(shared)

@@ -4,6 +4,7 @@
  */
 import { posix } from "node:path";
 import * as v from "valibot";
+import { LAST_CHOICES } from "../domain/guard.ts";
 import type { Paths } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
 import type { HealthState } from "../health/state.ts";
@@ -190,9 +191,8 @@ export const OWN_FILES = {
           vip: text,
           group: text,
           announced: v.boolean(),
-          scarce: v.optional(v.literal(true)),
-          starved: v.optional(v.literal(true)),
-          leaving: v.optional(v.literal(true)),
+          lastChoice: v.optional(v.picklist(LAST_CHOICES)),
+          heldDownUntil: v.optional(time),
           acknowledged: v.boolean(),
           since: time,
           cause: text,
