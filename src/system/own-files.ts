@@ -25,6 +25,7 @@ const file = v.looseObject({ path: text, content: text, mode: count });
 const before = mapOf(v.nullable(v.looseObject({ content: text, mode: count })));
 const generation = v.looseObject({ at: time, by: text, command: text, changed: texts, files: v.array(file) });
 const transition = v.looseObject({ at: time, group: text, vips: texts, from: text, to: text, cause: text });
+const slot = v.looseObject({ slot: count, bytes: number, connections: number, cpu: number, groups: mapOf(number) });
 
 /**
  * What to do with a damaged file.
@@ -237,6 +238,18 @@ export const OWN_FILES = {
       cause: text,
       by: v.optional(text),
       peer: v.optional(text),
+    }),
+  },
+  /** What the node has carried in the last week; see domain/load.ts. */
+  load: {
+    place: "load",
+    version: 1,
+    knew: "what the node carried in the last week",
+    remedy: IGNORED,
+    schema: v.looseObject({
+      slots: v.array(slot),
+      sums: v.optional(v.looseObject({ ...slot.entries, seconds: number })),
+      last: v.optional(v.looseObject({ uptime: number, bytes: number, cpuUs: v.optional(number) })),
     }),
   },
   /** Addresses by name. */
