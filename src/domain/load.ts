@@ -67,7 +67,7 @@ export type Kept = {
 /** Five minutes, as in the field's habit of 95th percentiles: a burst of one object is no load. */
 export const SLOT_S = 300;
 /** A longer gap has an unknown course. A shorter one is mostly noise. */
-const LONGEST_S = 60;
+const LONGEST_S = 90;
 const SHORTEST_S = 1;
 /** A slot counts with a minute of measurements. */
 const ENOUGH_S = 60;

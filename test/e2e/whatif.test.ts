@@ -27,8 +27,8 @@ const OBJECT = 64 * 1024;
 /** Enough to keep two nodes busy, and always as many, so that what is done in a span is what was moved in it. */
 const AT_ONCE = 64;
 const SLOT_MS = 300_000;
-/** A minute of measurements counts, in readings of ten seconds. */
-const MEASURE_S = 85;
+/** A minute of measurements counts, in readings of half a minute. */
+const MEASURE_S = 155;
 
 const throttle = (node: LabNode, verb: "replace" | "delete") => {
   const rate = verb === "replace" ? ["tbf", "rate", `${MBIT}mbit`, "burst", "64kb", "latency", "500ms"] : [];

@@ -120,23 +120,22 @@ function fault(nodes: readonly Node[], own: number, now: number): string | undef
   return undefined;
 }
 
-const HAPPENINGS: readonly ((nodes: readonly Node[], one: Truth, random: (bound: number) => number) => void)[] = [
-  (_, one) => void (one.haproxy = "dead"),
-  (_, one) => void (one.haproxy = "hangs"),
-  (_, one) => void (one.haproxy = "well"),
-  (_, one) => void (one.haproxy = "well"),
-  (_, one, random) => void (one.rgws = random(RGWS + 1)),
-  (_, one) => void (one.rgws = RGWS),
-  // The storage: what all nodes share.
-  (nodes) => nodes.forEach(({ truth }) => void (truth.rgws = 0)),
-  (nodes, _, random) => {
-    const left = 1 + random(RGWS);
-    for (const { truth } of nodes) truth.rgws = left;
-  },
-  (_, one) => void (one.drained = !one.drained),
-  (_, one) => void (one.drained = false),
-  (_, one) => void (one.cutOff = !one.cutOff),
-  (_, one) => void (one.cutOff = false),
+type Happening = (nodes: readonly Node[], one: Truth, random: (bound: number) => number) => Partial<Truth>;
+
+/** What becomes of one node, or of all: the storage is what they share. */
+const HAPPENINGS: readonly { readonly to: "one" | "all"; readonly what: Happening }[] = [
+  { to: "one", what: () => ({ haproxy: "dead" }) },
+  { to: "one", what: () => ({ haproxy: "hangs" }) },
+  { to: "one", what: () => ({ haproxy: "well" }) },
+  { to: "one", what: () => ({ haproxy: "well" }) },
+  { to: "one", what: (_nodes, _one, random) => ({ rgws: random(RGWS + 1) }) },
+  { to: "one", what: () => ({ rgws: RGWS }) },
+  { to: "all", what: () => ({ rgws: 0 }) },
+  { to: "all", what: (_nodes, _one, random) => ({ rgws: 1 + random(RGWS) }) },
+  { to: "one", what: (_nodes, one) => ({ drained: !one.drained }) },
+  { to: "one", what: () => ({ drained: false }) },
+  { to: "one", what: (_nodes, one) => ({ cutOff: !one.cutOff }) },
+  { to: "one", what: () => ({ cutOff: false }) },
 ];
 
 test(`${EVENTS} failures and repairs: what is announced is what the model says`, () => {
@@ -161,7 +160,11 @@ test(`${EVENTS} failures and repairs: what is announced is what the model says`,
       const quiet = [50, 500, 3_000, 12_000, 12_000, 400_000][random(6)] ?? 0;
       const victim = nodes[random(nodes.length)];
       const before = nodes.map(({ truth }) => JSON.stringify(truth));
-      if (victim) HAPPENINGS[random(HAPPENINGS.length)]?.(nodes, victim.truth, random);
+      const happening = HAPPENINGS[random(HAPPENINGS.length)];
+      if (victim !== undefined && happening !== undefined) {
+        const change = happening.what(nodes, victim.truth, random);
+        for (const { truth } of happening.to === "all" ? nodes : [victim]) Object.assign(truth, change);
+      }
       nodes.forEach((node, own) => {
         if (JSON.stringify(node.truth) !== before[own]) node.changedAt = now;
       });
