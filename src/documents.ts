@@ -11,6 +11,7 @@ import type { Drained } from "./haproxy/traffic.ts";
 import type { HistoryEntry } from "./health/history.ts";
 import type { ClusterStatus } from "./node/cluster.ts";
 import type { ListChange, PassAnswer } from "./node/lists.ts";
+import type { Redundancy } from "./node/redundancy.ts";
 import type { NodeStatus } from "./node/status.ts";
 import type { Versions } from "./node/versions.ts";
 import type { Why } from "./node/why.ts";
@@ -30,6 +31,7 @@ export type Documents = {
   status: NodeStatus;
   "status --all": ClusterStatus;
   why: { readonly vips: readonly Why[] };
+  whatif: Redundancy;
   doctor: Findings;
   test: Findings;
   logs: { readonly entries: readonly Readonly<Record<string, unknown>>[] };
@@ -77,6 +79,8 @@ export type Documents = {
   undrain: {
     readonly drained: false;
     readonly wasDrained: boolean;
+    /** It was the last choice because it failed again and again. */
+    readonly wasHeldDown: boolean;
     readonly changed: boolean;
     readonly service?: string;
   };

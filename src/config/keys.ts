@@ -31,7 +31,7 @@ import {
   truth,
   whole,
 } from "./keys/kinds.ts";
-import { isAdvertInterval, parseNetworks, parseServers, parseVipAddress, UNSET_AS } from "./schema/values.ts";
+import { isAdvertInterval, isGbit, parseNetworks, parseServers, parseVipAddress, UNSET_AS } from "./schema/values.ts";
 
 /** `since` of a key: the Python version had it, or it came with 1.0.0. */
 export const PYTHON = "the Python version";
@@ -134,6 +134,12 @@ export const KEYS = {
     says: "How long a node that came back must have served before another node may leave.",
     since: FIRST,
     example: 30,
+    ask: false,
+  }),
+  hold_down: key(whole(0, 3_600, { unit: seconds }), 300, {
+    says: "The longest time for which a node that fails again and again comes back as the last choice: 10 seconds after the third failure within ten minutes, twice as long after each further one, up to this. 0: never.",
+    since: FIRST,
+    example: 60,
     ask: false,
   }),
   when_all_down: key(
@@ -683,6 +689,17 @@ export const KEYS = {
     example: 0,
     ask: { message: "Most connections of one client address (0: no limit, for clients behind one NAT)" },
   }),
+  capacity_gbit: key(
+    { ...number(isGbit, { from: 0, to: 1600, what: "a number of Gbit/s", unit: "Gbit/s", note: "in steps of 0.001" }) },
+    0,
+    {
+      says: "How much a node's network carries in each direction, for ober whatif. Set it where the kernel does not know: virtual network cards, and machines whose host lets through less than the card.",
+      since: FIRST,
+      example: 10,
+      empty: "as the kernel says of the interface; unknown where it says nothing",
+      ask: false,
+    },
+  ),
   stats_allow: key(parsedList("a list of addresses or networks", parseNetworks), [], {
     says: "The networks that may see statistics and metrics.",
     since: FIRST,

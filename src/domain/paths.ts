@@ -100,6 +100,8 @@ export function pathsOf(prefix: string) {
     /** The history, in two halves. */
     history: under("var/history"),
     olderHistory: under("var/history.1"),
+    /** What the node has carried in the last week, some minutes old; the present state is in /run. */
+    load: under("var/load.json"),
     vrrpHandicap: under("var/vrrp-handicap"),
     passingHandicap: "/run/ober/vrrp-handicap",
     /** The last known addresses of names. */
@@ -119,13 +121,18 @@ export function pathsOf(prefix: string) {
     nameStates: "/run/ober/names.json",
     /** HAProxy's counters of the last minutes, by RGW. */
     errorCounters: "/run/ober/errors.json",
+    /** What the node has carried in the last week, and the counters of the last reading. */
+    loadNow: "/run/ober/load.json",
     /** Certificates that HAProxy loaded while running, by the digest of each file. */
     givenCertificates: "/run/ober/certificates.json",
     /** While this exists, HAProxy may stop at once: the command that stops it has waited for the transfers, or does not want to. */
     noWait: "/run/ober/no-wait",
     masterSocket: "/run/ober/master.sock",
     healthState: "/run/ober-bgp/health.json",
-    /** The same in VRRP mode, where the health loop is a unit of its own; and what it tells keepalived (health/tracks.ts). */
+    /** When the node failed (health/hold-down.ts), in each mode. */
+    losses: "/run/ober-bgp/losses",
+    vrrpLosses: "/run/ober-health/losses",
+    /** The state in VRRP mode, where the health loop is a unit of its own; and what it tells keepalived (health/tracks.ts). */
     vrrpHealthState: "/run/ober-health/health.json",
     vrrpWeight: "/run/ober/vrrp-weight",
     vrrpHanging: "/run/ober/vrrp-hanging",
@@ -209,6 +216,7 @@ export const OWNER: Readonly<Record<keyof Paths, Owner>> = {
   certificateNames: "state",
   history: "state",
   olderHistory: "state",
+  load: "state",
   vrrpHandicap: "state",
   passingHandicap: "run",
   knownNames: "state",
@@ -226,10 +234,13 @@ export const OWNER: Readonly<Record<keyof Paths, Owner>> = {
   masterSocket: "run",
   healthState: "run",
   vrrpHealthState: "run",
+  losses: "run",
+  vrrpLosses: "run",
   vrrpWeight: "run",
   vrrpHanging: "run",
   healthRun: "run",
   errorCounters: "run",
+  loadNow: "run",
   exabgpVersion: "run",
   exabgpReloads: "run",
   bfdSocket: "run",

@@ -4,6 +4,7 @@
  */
 import { posix } from "node:path";
 import * as v from "valibot";
+import { LAST_CHOICES } from "../domain/guard.ts";
 import type { Paths } from "../domain/paths.ts";
 import { CANARY_FAULTS } from "../domain/serves.ts";
 import { OberError } from "../errors.ts";
@@ -26,6 +27,7 @@ const before = mapOf(v.nullable(v.looseObject({ content: text, mode: count })));
 const generation = v.looseObject({ at: time, by: text, command: text, changed: texts, files: v.array(file) });
 const sighting = { node: text, ok: v.boolean(), since: time, reason: v.optional(v.picklist(CANARY_FAULTS)) };
 const transition = v.looseObject({ at: time, group: text, vips: texts, from: text, to: text, cause: text });
+const slot = v.looseObject({ slot: count, bytes: number, connections: number, cpu: number, groups: mapOf(number) });
 
 /**
  * What to do with a damaged file.
@@ -191,9 +193,8 @@ export const OWN_FILES = {
           vip: text,
           group: text,
           announced: v.boolean(),
-          scarce: v.optional(v.literal(true)),
-          starved: v.optional(v.literal(true)),
-          leaving: v.optional(v.literal(true)),
+          lastChoice: v.optional(v.picklist(LAST_CHOICES)),
+          heldDownUntil: v.optional(time),
           acknowledged: v.boolean(),
           since: time,
           cause: text,
@@ -248,6 +249,18 @@ export const OWN_FILES = {
       cause: text,
       by: v.optional(text),
       peer: v.optional(text),
+    }),
+  },
+  /** What the node has carried in the last week; see domain/load.ts. */
+  load: {
+    place: "load",
+    version: 1,
+    knew: "what the node carried in the last week",
+    remedy: IGNORED,
+    schema: v.looseObject({
+      slots: v.array(slot),
+      sums: v.optional(v.looseObject({ ...slot.entries, seconds: number })),
+      last: v.optional(v.looseObject({ uptime: number, bytes: number, cpuUs: v.optional(number) })),
     }),
   },
   /** Addresses by name. */

@@ -100,6 +100,7 @@ describe("a good file", () => {
       nodes: [],
       handover: "auto",
       settle_time: 5,
+      hold_down: 300,
       when_all_down: "announce",
       rebalance: "on",
       bgp: {
@@ -142,6 +143,7 @@ describe("a good file", () => {
       tls: { min_version: "1.2", curves: [] },
       max_connections: 25_000,
       max_connections_per_client: 500,
+      capacity_gbit: 0,
       stats_allow: [],
     });
   });
@@ -155,11 +157,13 @@ describe("a good file", () => {
       nodes: [],
       handover: "auto",
       settle_time: 5,
+      hold_down: 300,
       when_all_down: "announce",
       rebalance: "on",
       tls: { min_version: "1.2", curves: [] },
       max_connections: 25_000,
       max_connections_per_client: 500,
+      capacity_gbit: 0,
       stats_allow: [],
       bgp: { ...rest.bgp, bfd_interval_ms: 100, bfd_multiplier: 3, canary: "" },
       certs: { ...rest.certs, ...NEW_CERTS },
@@ -253,7 +257,7 @@ describe("a good file", () => {
 });
 
 const TOP_KEYS =
-  "the keys here are ha_mode, nodes, handover, settle_time, when_all_down, rebalance, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, stats_allow, install_path, venv_path";
+  "the keys here are ha_mode, nodes, handover, settle_time, hold_down, when_all_down, rebalance, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, capacity_gbit, stats_allow, install_path, venv_path";
 
 const problems = (input: unknown) => {
   try {

@@ -39,7 +39,10 @@ test.each([
   ["ober -q dr", ["drain"]],
   ["ober doctor --o", ["--only"]],
   ["ober logs --service b", ["bfd", "bgp"]],
-  ["ober logs --service ", ["vip", "handover", "http", "names", "certs", "renew", "health", "bfd", "bgp", "ha", "all"]],
+  [
+    "ober logs --service ",
+    ["vip", "handover", "http", "names", "certs", "renew", "load", "health", "bfd", "bgp", "ha", "all"],
+  ],
   ["ober drain --reason -", []],
   ["ober nonsense --", []],
 ])("bash completes '%s'", (line, words) => {
@@ -67,6 +70,6 @@ describe("the man page", () => {
       stdin: Buffer.from(manPage(commands, "1.0")),
     });
     expect(stderr.toString()).toBe("");
-    expect(stdout.toString().includes("Take a drained node back into traffic.")).toBe(true);
+    expect(stdout.toString().includes("Take a drained node back into traffic,")).toBe(true);
   });
 });
