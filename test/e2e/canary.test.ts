@@ -5,7 +5,7 @@ import type { CanaryState } from "../../src/health/state.ts";
 import type { LabNode } from "../lab/lab.ts";
 import { cutCable, mendCable } from "../lab/network.ts";
 import { ober } from "../lab/ober.ts";
-import { NODE_AS, ROUTER_AS, SEGMENT, SHARED_DIRECTORY } from "../lab/places.ts";
+import { SHARED_DIRECTORY } from "../lab/places.ts";
 import { until } from "../lab/process.ts";
 import { birdc } from "../lab/router.ts";
 import { type Cluster, measured, ROUNDS, runningCluster } from "./_cluster.ts";
@@ -58,17 +58,6 @@ describe("nodes with canary addresses", () => {
     },
     "a wrong next hop on the router": {
       cause: () => filtered(`if net = ${ADDRESS}/32 then { gw = 10.77.0.99; accept; }`),
-      mend: asMended,
-      own: true,
-    },
-    "a session without IPv4 unicast": {
-      cause: () =>
-        bird(
-          good.replace(
-            /protocol bgp n2 from node.*\n/,
-            `protocol bgp n2 { local ${SEGMENT.router} as ${ROUTER_AS}; neighbor ${cluster.addresses[1]} as ${NODE_AS}; hold time 9; connect delay time 1; ipv6 { import none; export none; }; }\n`,
-          ),
-        ),
       mend: asMended,
       own: true,
     },
