@@ -7,6 +7,8 @@ export type Serves = {
   readonly at: number;
   /** Since when each VIP is served: announced to a router that has a session, or, under "*", with keepalived on standby. */
   readonly vips: Readonly<Record<string, number>>;
+  /** Present while a VIP is announced as the last choice: the node draws no clients, and nobody makes room for them. */
+  readonly last?: true;
   /** Only while the canary address is announced to a router that has a session. */
   readonly canary?: CanaryWord;
 };
@@ -82,11 +84,11 @@ export type Load = {
   readonly age: number;
 };
 
-/** The load of a node that serves, in the same answer; undefined for any other, and where it does not say. */
+/** The load of a node that serves, in the same answer; undefined for any other, for the last choice, and where it does not say. */
 export function loadIn(body: string): Load | undefined {
   const { leaving, now, serves, load } = fieldsIn(body);
-  const { at, vips } = fieldsOf(serves);
-  if (leaving !== false || typeof now !== "number" || typeof at !== "number" || now - at > SERVES_STALE)
+  const { at, vips, last } = fieldsOf(serves);
+  if (last === true || leaving !== false || typeof now !== "number" || typeof at !== "number" || now - at > SERVES_STALE)
     return undefined;
   const since = Object.values(fieldsOf(vips)).filter((time) => typeof time === "number");
   const { connections, requests } = fieldsOf(load);

@@ -1,5 +1,6 @@
 import { type CanaryWord, SERVES_KEY, type Serves, servesText } from "../domain/serves.ts";
 import type { Dialog } from "./dialog.ts";
+import { lastChoiceOf } from "./machine.ts";
 import { type MapPlace, setMapKey } from "./serves.ts";
 import type { Watch } from "./watch.ts";
 
@@ -73,5 +74,6 @@ function served(
       if (!since.has(vip.address)) since.set(vip.address, seen.at);
     }
   }
-  return { at: seen.at, vips: Object.fromEntries(since) };
+  const isLast = seen.watches.some(({ state }) => lastChoiceOf(state.phase) !== undefined);
+  return { at: seen.at, vips: Object.fromEntries(since), ...(isLast ? { last: true as const } : {}) };
 }

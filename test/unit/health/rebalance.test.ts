@@ -74,5 +74,6 @@ test("a node's load is read from what it says while it serves", () => {
   expect(loadIn(body({ now: 200 }))).toBeUndefined();
   expect(loadIn(body({ load: undefined }))).toBeUndefined();
   expect(loadIn(body({ serves: { at: 99, vips: {} } }))).toBeUndefined();
+  expect(loadIn(body({ serves: { at: 99, vips: { "10.0.0.1": 70 }, last: true } }))).toBeUndefined();
   expect(loadIn("")).toBeUndefined();
 });
