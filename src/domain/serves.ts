@@ -88,7 +88,13 @@ export type Load = {
 export function loadIn(body: string): Load | undefined {
   const { leaving, now, serves, load } = fieldsIn(body);
   const { at, vips, last } = fieldsOf(serves);
-  if (last === true || leaving !== false || typeof now !== "number" || typeof at !== "number" || now - at > SERVES_STALE)
+  if (
+    last === true ||
+    leaving !== false ||
+    typeof now !== "number" ||
+    typeof at !== "number" ||
+    now - at > SERVES_STALE
+  )
     return undefined;
   const since = Object.values(fieldsOf(vips)).filter((time) => typeof time === "number");
   const { connections, requests } = fieldsOf(load);
