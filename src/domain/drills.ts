@@ -16,6 +16,8 @@ type Drill = {
   readonly lasts: boolean;
   /** It takes the node out of traffic, so another one must serve. */
   readonly leaves: boolean;
+  /** When the others notice cannot be seen on the node itself. */
+  readonly blind?: true;
   /** How long clients can be sent to this node in vain, in BGP mode; without BFD where that differs. */
   readonly gone?: { readonly bfd: Promised; readonly plain: Promised };
   /** How long clients of a VIP have no answer in keepalived mode, with an advertisement each second. */
@@ -66,6 +68,7 @@ export const DRILLS = {
     modes: ["bgp"],
     lasts: true,
     leaves: true,
+    blind: true,
     gone: both({ row: "ExaBGP stopped (SIGSTOP): gone", ms: 2810 }),
     returns: { row: "ExaBGP stopped (SIGSTOP): back", ms: 7448 },
   },
@@ -95,6 +98,7 @@ export const DRILLS = {
     modes: ["bgp", "keepalived"],
     lasts: true,
     leaves: true,
+    blind: true,
     gone: {
       bfd: { row: "cable cut, BFD at 3 x 50 ms: gone", ms: 156 },
       plain: { row: "cable cut, no BFD: gone", ms: 2714 },
@@ -198,11 +202,7 @@ export function inSeconds(ms: number): string {
 export type Expected = { readonly withBfd: number; readonly without: number };
 
 /** Undefined where nothing was measured. `advertInt`: seconds between keepalived's advertisements. Pure. */
-export function expectedOf(
-  name: DrillName,
-  mode: "bgp" | "keepalived",
-  advertInt = 1,
-): Expected | undefined {
+export function expectedOf(name: DrillName, mode: "bgp" | "keepalived", advertInt = 1): Expected | undefined {
   const { gone, vrrp } = drillOf(name);
   if (mode === "bgp") return gone === undefined ? undefined : { withBfd: gone.bfd.ms, without: gone.plain.ms };
   if (vrrp === undefined) return undefined;
