@@ -122,6 +122,7 @@ export const DRILLS = {
     modes: ["bgp", "keepalived"],
     lasts: true,
     leaves: true,
+    blind: true,
   },
   reboot: {
     title: "the machine reboots",

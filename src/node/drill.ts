@@ -10,7 +10,7 @@ import { type DrillName, type DrillResult, drillOf, LOOK_MS, type Seen, timesOf 
 import { takesRequests } from "../domain/rgw.ts";
 import { firstServer } from "../domain/server-state.ts";
 import { UNIT, unitsOf } from "../domain/units.ts";
-import { OberError, orWarn } from "../errors.ts";
+import { OberError, orUndefined, orWarn } from "../errors.ts";
 import { serversOf, showStat } from "../haproxy/socket.ts";
 import { localAddresses } from "../system/addresses.ts";
 import { onInterrupt } from "../system/interrupts.ts";
@@ -146,7 +146,8 @@ export async function runDrill(
   }
 }
 
-async function failAndReturn(
+/** The same for a node that has its turn and has been looked at. */
+export async function failAndReturn(
   node: Node,
   teller: Teller,
   config: Config,
@@ -181,17 +182,16 @@ async function failAndReturn(
     }
     await startGuard(node, record.seconds);
     teller.progress(lasts ? `${drillOf(drill).title}, for ${seconds} s` : drillOf(drill).title);
-    // While nothing comes in or goes out, names do not resolve, and a look would hang.
-    const sees = drill !== "link-down";
-    if (sees) watch.begin();
     const failedAt = system.clock.now();
     const lift = await makeFailure(node, teller, config, { record, link });
-    if (lasts) await system.clock.sleep(Math.max(0, failedAt + seconds * 1000 - system.clock.now()));
+    const rest = Math.max(0, failedAt + seconds * 1000 - system.clock.now());
+    // While nothing comes in or goes out, names do not resolve, and a look would hang.
+    if (drill === "link-down") await system.clock.sleep(rest);
+    else if (lasts) await watch.until(() => false, rest);
     else await watch.until((seen) => seen.some(({ served }) => !served), NOTICED_MS);
     const healedAt = lasts ? system.clock.now() : undefined;
     await lift();
     await endFailure(system, paths, record);
-    if (!sees) watch.begin();
     teller.progress("waiting until the node is back");
     const back = await watch.until((seen) => isSettled(seen, system.clock.now()), BACK_WITHIN_MS);
     const times = timesOf(watch.seen(), failedAt, healedAt);
@@ -209,7 +209,6 @@ async function failAndReturn(
     );
     throw error;
   } finally {
-    watch.end();
     forget();
     if (drill !== "reboot") await stopGuard(system);
   }
@@ -289,42 +288,26 @@ async function looker(node: Node, config: Config): Promise<() => Promise<boolean
 /** As many changes are remembered: a node that comes and goes with each look for minutes has shown enough. */
 const MOST_SEEN = 10_000;
 
-/** Looks at the node again and again, and remembers when that changed. */
+/** Looks at the node again and again while something is waited for, and remembers when it changed. */
 function createWatch({ clock }: System, look: () => Promise<boolean>) {
   const seen: Seen[] = [];
-  let over = false;
-  let running = false;
-  const loop = async () => {
-    while (!over) {
-      const at = clock.now();
-      // A program that fails while its unit is down is an answer.
-      const served = await look().catch((error: unknown) => {
-        if (error instanceof OberError) return false;
-        throw error;
-      });
-      if (over) return;
-      if (seen.at(-1)?.served !== served && seen.length < MOST_SEEN) seen.push({ at, served });
-      await clock.sleep(LOOK_MS);
-    }
+  const glance = async () => {
+    const at = clock.now();
+    // A program that fails while its unit is down is an answer.
+    const served = (await orUndefined(look)) ?? false;
+    if (seen.at(-1)?.served !== served && seen.length < MOST_SEEN) seen.push({ at, served });
   };
   return {
-    begin() {
-      if (running) return;
-      running = true;
-      void loop();
-    },
-    end() {
-      over = true;
-    },
     seen: (): readonly Seen[] => seen,
     /** Returns whether it became true in time. */
     async until(condition: (seen: readonly Seen[]) => boolean, withinMs: number): Promise<boolean> {
       const deadline = clock.now() + withinMs;
-      while (!condition(seen)) {
-        if (clock.now() > deadline) return false;
+      for (;;) {
+        await glance();
+        if (condition(seen)) return true;
+        if (clock.now() >= deadline) return false;
         await clock.sleep(LOOK_MS);
       }
-      return true;
     },
   };
 }
