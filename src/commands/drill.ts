@@ -210,9 +210,9 @@ async function observeVip(out: Output, vip: string, given: ObserveGiven): Promis
   const forget = onFirstInterrupt(() => {
     over = true;
   });
-  const { samples, durationMs } = await observe(system.clock, request, () => over);
+  const { samples, durationMs, lateMs } = await observe(system.clock, request, () => over);
   forget();
-  const seen = judgedObservation(samples, durationMs);
+  const seen = judgedObservation(samples, durationMs, lateMs);
   // Clients that are spread over nodes are answered by others meanwhile: the way of those that are not counts.
   const longest = Math.max(seen.longestGapMs, seen.newPathMs ?? 0);
   const remark = drill === undefined ? undefined : compared(longest, expectedOf(drill, "bgp"));

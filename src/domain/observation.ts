@@ -43,6 +43,8 @@ export type NodeSeen = {
 
 export type Observation = {
   readonly durationMs: number;
+  /** The longest time for which the observing machine itself did nothing: every other time is as uncertain as that. */
+  readonly lateMs: number;
   readonly requests: number;
   readonly failed: number;
   /** Answered, but so late that a packet was lost. */
@@ -70,7 +72,7 @@ export type Observation = {
 };
 
 /** Judges all samples of an observation that took `durationMs`, in any order. */
-export function judgedObservation(given: readonly Sample[], durationMs: number): Observation {
+export function judgedObservation(given: readonly Sample[], durationMs: number, lateMs = 0): Observation {
   const samples = [...given].sort((a, b) => a.at - b.at);
   const gap = longestGap(samples, durationMs);
   const trouble = longestTrouble(samples, durationMs);
@@ -80,6 +82,7 @@ export function judgedObservation(given: readonly Sample[], durationMs: number):
   const columnMs = Math.max(100, Math.ceil(durationMs / MOST_COLUMNS / 100) * 100);
   return {
     durationMs: Math.round(durationMs),
+    lateMs: Math.round(lateMs),
     requests: samples.length,
     failed: samples.filter(isFailed).length,
     slow: samples.filter(isSlow).length,

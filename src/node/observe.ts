@@ -30,7 +30,7 @@ export async function observe(
   clock: Clock,
   request: ObserveRequest,
   over: () => boolean = () => false,
-): Promise<{ readonly samples: readonly Sample[]; readonly durationMs: number }> {
+): Promise<{ readonly samples: readonly Sample[]; readonly durationMs: number; readonly lateMs: number }> {
   const { rate, seconds, upload } = request;
   await firstAnswer(request);
   const kinds: readonly Kind[] = upload === undefined ? ["new", "kept"] : ["new", "kept", "put"];
@@ -47,7 +47,9 @@ export async function observe(
   };
   const all = rate * seconds;
   let sent = 0;
+  let lateMs = 0;
   while (sent < all && !over()) {
+    const looked = elapsed();
     const due = Math.min(all, Math.floor((elapsed() * rate) / 1000) + 1);
     for (; sent < due; sent++) {
       const kind = kinds[sent % kinds.length] ?? "new";
@@ -59,13 +61,14 @@ export async function observe(
       flights.add(flight);
     }
     await clock.sleep(TICK_MS);
+    lateMs = Math.max(lateMs, elapsed() - looked - TICK_MS);
   }
   const durationMs = elapsed();
   // Each has its deadline.
   await Promise.all(flights);
   for (const lane of kept) lane.close();
   if (upload !== undefined) await once(request, uploadText(request, upload, "DELETE"));
-  return { samples, durationMs };
+  return { samples, durationMs, lateMs };
 }
 
 /** An error of the server's, or none at all, is a failure; a refusal of this request (403, 404) is an answer. */

@@ -5,6 +5,9 @@ import { table } from "./table.ts";
 
 const KIND_WORDS = { new: "new connections", kept: "kept connections", put: "uploads" } as const;
 
+/** An observer that is later than this says so. */
+const LATE_MS = 150;
+
 /** The report in lines; `remark` compares it with what was promised. */
 export function observationText(seen: Observation, width: number, remark?: string): string {
   const kinds = seen.kinds
@@ -32,6 +35,9 @@ export function observationText(seen: Observation, width: number, remark?: strin
     `time line, ${inSeconds(each)} a character: . answered, ~ slow, x some failed, X all failed`,
     columns.map(glyph).join(""),
     ...(remark === undefined ? [] : [remark]),
+    ...(seen.lateMs < LATE_MS
+      ? []
+      : [`this machine was itself busy for up to ${inSeconds(seen.lateMs)}: the times are as uncertain as that; use a lower --rate`]),
   ].join("\n");
 }
 
