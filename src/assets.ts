@@ -4,8 +4,11 @@ import ttlRules from "../assets/exabgp/ttl.nft" with { type: "text" };
 import haproxyBackend from "../assets/haproxy/backend.cfg" with { type: "text" };
 import haproxyConfig from "../assets/haproxy/haproxy.cfg" with { type: "text" };
 import journald from "../assets/journald/journald@ober.conf" with { type: "text" };
+import keepalivedHanging from "../assets/keepalived/hanging.conf" with { type: "text" };
 import keepalivedInstance from "../assets/keepalived/instance.conf" with { type: "text" };
 import keepalivedConfig from "../assets/keepalived/keepalived.conf" with { type: "text" };
+import keepalivedScripts from "../assets/keepalived/scripts.conf" with { type: "text" };
+import keepalivedTrack from "../assets/keepalived/track.conf" with { type: "text" };
 import handoverRules from "../assets/network/handover.nft" with { type: "text" };
 import vipScript from "../assets/network/ober-vip.sh" with { type: "text" };
 import routerBird from "../assets/router/bird.conf" with { type: "text" };
@@ -20,6 +23,7 @@ import certsPath from "../assets/systemd/ober-certs.path" with { type: "text" };
 import certsUnit from "../assets/systemd/ober-certs.service" with { type: "text" };
 import haUnit from "../assets/systemd/ober-ha.service" with { type: "text" };
 import handoverUnit from "../assets/systemd/ober-handover.service" with { type: "text" };
+import healthUnit from "../assets/systemd/ober-health.service" with { type: "text" };
 import httpUnit from "../assets/systemd/ober-http.service" with { type: "text" };
 import metricsService from "../assets/systemd/ober-metrics.service" with { type: "text" };
 import metricsTimer from "../assets/systemd/ober-metrics.timer" with { type: "text" };
@@ -45,6 +49,7 @@ export const assets: Readonly<Record<AssetName, string>> = {
   bgpUnit,
   bfdUnit,
   haUnit,
+  healthUnit,
   namesUnit,
   certsPath,
   certsUnit,
@@ -54,6 +59,9 @@ export const assets: Readonly<Record<AssetName, string>> = {
   metricsTimer,
   keepalivedConfig,
   keepalivedInstance,
+  keepalivedScripts,
+  keepalivedTrack,
+  keepalivedHanging,
   routerBird,
   routerEos,
   routerFrr,
@@ -77,6 +85,7 @@ type AssetName =
   | "bgpUnit"
   | "bfdUnit"
   | "haUnit"
+  | "healthUnit"
   | "namesUnit"
   | "certsPath"
   | "certsUnit"
@@ -86,6 +95,9 @@ type AssetName =
   | "metricsTimer"
   | "keepalivedConfig"
   | "keepalivedInstance"
+  | "keepalivedScripts"
+  | "keepalivedTrack"
+  | "keepalivedHanging"
   | "routerBird"
   | "routerEos"
   | "routerFrr"

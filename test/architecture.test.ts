@@ -209,6 +209,6 @@ describe("the import graph of health", () => {
     expect(inputs).toContain("src/health/probe.ts");
     // And what the nodes tell each other, and what follows from it, which their side and haproxy.cfg need as well.
     const others = inputs.filter((file) => !file.startsWith("src/health/")).sort();
-    expect(others).toEqual(["src/domain/guard.ts", "src/domain/serves.ts"]);
+    expect(others).toEqual(["src/domain/guard.ts", "src/domain/serves.ts", "src/domain/track.ts"]);
   });
 });

@@ -78,6 +78,8 @@ export async function validate(
     paths.serverState,
     // keepalived 2.3.3 crashes, or runs for ever, over a tracked file whose directory is missing, as it is before HAProxy first starts.
     paths.passingHandicap,
+    paths.vrrpWeight,
+    paths.vrrpHanging,
   ];
   await system.makeDirectory(posix.dirname(staged(paths.serverState)), 0o700);
   await system.writeAtomic(

@@ -10,7 +10,7 @@ const GLOBAL_FLAGS: ReadonlySet<string> = new Set(["--json", "--quiet", "-q", "-
 export default defineCommand({
   meta: {
     name: "health",
-    description: "Watch HAProxy and tell ExaBGP which VIPs to announce; started by ExaBGP and keepalived",
+    description: "Watch HAProxy, and tell ExaBGP which VIPs to announce, or keepalived what this node is good for",
   },
   args: {
     vips: {
@@ -44,6 +44,14 @@ export default defineCommand({
       valueHint: "FILE",
       description: "While this file exists, no VIP is announced: there is no real certificate",
     },
+    track: {
+      type: "string",
+      valueHint: "FILE",
+      description: "VRRP mode: what keepalived adds to its priorities; of a group: FILE.GROUP",
+    },
+    hanging: { type: "string", valueHint: "FILE", description: "VRRP mode: whether HAProxy hangs" },
+    nodes: { type: "string", valueHint: "N", description: "VRRP mode: how many nodes there are" },
+    keepalivedPid: { type: "string", valueHint: "FILE", description: "VRRP mode: keepalived's process id" },
     history: { type: "string", valueHint: "FILE", description: "Where to record events for `ober history`" },
     socket: {
       type: "string",

@@ -255,6 +255,19 @@ export const KEYS = {
         ask: false,
       },
     ),
+    check: key(
+      choice({
+        loop: "the resident health loop, which leaves an HAProxy that hangs within a second",
+        script: "two programs that keepalived starts every two seconds, as in older clusters",
+      }),
+      "loop",
+      {
+        says: "What tells keepalived whether HAProxy can serve.",
+        since: FIRST,
+        example: "script",
+        ask: false,
+      },
+    ),
     use_multicast: key(truth, false, {
       says: "Send VRRP adverts by multicast instead of to each peer.",
       since: PYTHON,

@@ -110,6 +110,7 @@ export function pathsOf(prefix: string) {
     run: "/run/ober",
     bgpRun: "/run/ober-bgp",
     bfdRun: "/run/ober-bfd",
+    healthRun: "/run/ober-health",
     /** Package files examined before installation, and apt's lists of offline packages. */
     bootstrapRun: "/run/ober-bootstrap",
     offlineRun: OFFLINE_STATE,
@@ -127,6 +128,10 @@ export function pathsOf(prefix: string) {
     noWait: "/run/ober/no-wait",
     masterSocket: "/run/ober/master.sock",
     healthState: "/run/ober-bgp/health.json",
+    /** The same in VRRP mode, where the health loop is a unit of its own; and what it tells keepalived (health/tracks.ts). */
+    vrrpHealthState: "/run/ober-health/health.json",
+    vrrpWeight: "/run/ober/vrrp-weight",
+    vrrpHanging: "/run/ober/vrrp-hanging",
     exabgpVersion: EXABGP_VERSION,
     /** When ExaBGP was last told to reload. */
     exabgpReloads: "/run/ober-bgp/reloads.json",
@@ -225,6 +230,10 @@ export const OWNER: Readonly<Record<keyof Paths, Owner>> = {
   noWait: "run",
   masterSocket: "run",
   healthState: "run",
+  vrrpHealthState: "run",
+  vrrpWeight: "run",
+  vrrpHanging: "run",
+  healthRun: "run",
   errorCounters: "run",
   exabgpVersion: "run",
   exabgpReloads: "run",

@@ -11,6 +11,7 @@ export const UNIT = {
   renew: "ober-renew.timer",
   renewRun: "ober-renew.service",
   bfd: "ober-bfd.service",
+  health: "ober-health.service",
   bgp: "ober-bgp.service",
   ha: "ober-ha.service",
   metrics: "ober-metrics.timer",
@@ -50,6 +51,7 @@ export const UNITS = [
     starts: UNIT.certsRun,
   },
   { service: "renew", name: UNIT.renew, title: "renewal of certificates", onChange: "restart", starts: UNIT.renewRun },
+  { service: "health", name: UNIT.health, title: "health loop", onChange: "restart" },
   { service: "bfd", name: UNIT.bfd, title: "BFD", onChange: "restart", traffic: true, packages: ["bird2", "bird"] },
   { service: "bgp", name: UNIT.bgp, title: "BGP (ExaBGP)", onChange: "restart", traffic: true, packages: ["exabgp"] },
   {
@@ -104,7 +106,7 @@ export const unitOfPackage = (name: string): UnitName | undefined =>
 export type UnitChoice = {
   readonly ha_mode: "bgp" | "keepalived";
   readonly bgp: { readonly bfd_enabled: boolean };
-  readonly keepalived: { readonly peers: readonly string[] };
+  readonly keepalived: { readonly peers: readonly string[]; readonly check: "loop" | "script" };
   readonly nodes: readonly string[];
   readonly handover: "auto" | "always" | "off";
   readonly certs: { readonly acme_enabled: boolean };
@@ -123,6 +125,8 @@ export function unitsOf(config: UnitChoice): readonly UnitName[] {
     [UNIT.names]: config.backends.some(({ servers }) => servers.some(({ host }) => !parseAddress(host))),
     [UNIT.certs]: true,
     [UNIT.renew]: config.certs.acme_enabled,
+    // In BGP mode ExaBGP runs the health loop.
+    [UNIT.health]: !bgp && config.keepalived.check === "loop",
     [UNIT.bfd]: bgp && config.bgp.bfd_enabled,
     [UNIT.bgp]: bgp,
     [UNIT.ha]: !bgp,

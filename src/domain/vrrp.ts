@@ -3,18 +3,13 @@
  * the addresses of the VIPs and of the nodes: not on the order in a file, the host, or the time.
  */
 import { parseAddress } from "./address.ts";
+import { CHECK_WEIGHT } from "./track.ts";
 
 /** A VIP's place in VRRP: its VRID, and the nodes in the order in which they take it over, the owner first. */
 export type VrrpInstance = { readonly vip: string; readonly vrid: number; readonly nodes: readonly string[] };
 
 const OWNER_PRIORITY = 100;
 const FIRST_BACKUP_PRIORITY = 90;
-
-/**
- * The number that a failed check subtracts from a priority. The owner is then below every healthy backup. If the checks
- * of all nodes fail, the order is unchanged, and one node keeps the VIP.
- */
-export const CHECK_WEIGHT = -50;
 
 /** Up to this many nodes, every priority stays above zero after the check's weight is subtracted. */
 export const MOST_VRRP_NODES = FIRST_BACKUP_PRIORITY + CHECK_WEIGHT + 1;

@@ -1,4 +1,5 @@
 import type { MapPlace } from "./serves.ts";
+import type { TrackPlace } from "./tracks.ts";
 
 /**
  * The arguments of `ober health`, read without citty: keepalived starts `health --once` every two seconds, ExaBGP's start
@@ -35,8 +36,17 @@ export type LoopOptions = {
   readonly historyFile: string;
   /** Where to report what is served. */
   readonly map: MapPlace;
+  /** Where to tell keepalived, in VRRP mode; undefined where ExaBGP runs the loop and is told. */
+  readonly track: TrackOptions | undefined;
   /** Addresses of the other nodes, which are asked whether they serve; undefined where a node that has lost its RGWs withdraws whatever they do. */
   readonly peers: readonly string[] | undefined;
+};
+
+export type TrackOptions = TrackPlace & {
+  /** How many nodes the cluster has: what puts a node behind all others. */
+  readonly nodes: number;
+  /** Where keepalived writes its process id. */
+  readonly pidFile: string;
 };
 
 /** `prefix` is announced; `group` is the backend group that decides, "" for the whole node. */
@@ -50,6 +60,7 @@ export type OptionsProblem = { readonly problem: string; readonly hint: string }
 
 const DEFAULT_URL = "http://127.0.0.1:8404/health";
 const DEFAULT_STATE_FILE = "/run/ober-bgp/health.json";
+const KEEPALIVED_PID = "/run/ober-ha/keepalived.pid";
 const HAPROXY_SOCKET = "/run/ober/haproxy.sock";
 
 /** keepalived ends its script after one second; answering earlier keeps the reason in the log. */
@@ -60,8 +71,14 @@ const ONCE_TIMEOUT_MS = 800;
  * under a millisecond, so three misses of 150 ms each in a row are not a hiccup. Five checks a second cost a few thousandths
  * of a core; a crash does not wait for them.
  */
-const DEFAULTS = { "--interval-ms": 200, "--timeout-ms": 150, "--rise": 2, "--fall": 3 } as const;
-const LIMITS = { "--interval-ms": 60_000, "--timeout-ms": 60_000, "--rise": 100, "--fall": 100 } as const;
+const DEFAULTS = { "--interval-ms": 200, "--timeout-ms": 150, "--rise": 2, "--fall": 3, "--nodes": 1 } as const;
+const LIMITS = {
+  "--interval-ms": 60_000,
+  "--timeout-ms": 60_000,
+  "--rise": 100,
+  "--fall": 100,
+  "--nodes": 255,
+} as const;
 
 /** Reads the words after `health`; returns a problem unless the command line is complete and known. */
 export function readOptions(words: readonly string[], executable: string): HealthOptions | OptionsProblem {
@@ -70,6 +87,7 @@ export function readOptions(words: readonly string[], executable: string): Healt
     "--timeout-ms": undefined,
     "--rise": undefined,
     "--fall": undefined,
+    "--nodes": undefined,
   };
   const texts = {
     "--url": DEFAULT_URL,
@@ -80,6 +98,9 @@ export function readOptions(words: readonly string[], executable: string): Healt
     "--history": `${varOf(executable)}/history`,
     "--socket": HAPROXY_SOCKET,
     "--map": `${prefixOf(executable)}/etc/haproxy/serves.map`,
+    "--track": "",
+    "--hanging": "",
+    "--keepalived-pid": KEEPALIVED_PID,
   };
   const vips: Vip[] = [];
   const peers: string[] = [];
@@ -133,6 +154,10 @@ export function readOptions(words: readonly string[], executable: string): Healt
     return { once, alive, url, timeoutMs, map: standsBy ? map : undefined, hold: texts["--hold"] };
   }
   if (alive || standsBy) return problem(`\`--${alive ? "alive" : "stands-by"}\` goes with \`--once\``);
+  const place = { weight: texts["--track"], hanging: texts["--hanging"] };
+  if ((place.weight === "") !== (place.hanging === "")) return problem("`--track` and `--hanging` go together");
+  const track =
+    place.weight === "" ? undefined : { ...place, nodes: numbers["--nodes"] ?? 1, pidFile: texts["--keepalived-pid"] };
   if (vips.length === 0)
     return problem("no VIP given", "give the VIPs to announce, or `--once` to check this node once");
   return {
@@ -149,6 +174,7 @@ export function readOptions(words: readonly string[], executable: string): Healt
     historyFile: texts["--history"],
     map,
     peers: guarded ? peers : undefined,
+    track,
   };
 }
 

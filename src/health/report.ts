@@ -1,7 +1,7 @@
 import type { Dialog } from "./dialog.ts";
 import { appendHistory, type HistoryEntry } from "./history.ts";
 import type { Transition } from "./machine.ts";
-import type { LoopOptions } from "./options.ts";
+import type { LoopOptions, Vip } from "./options.ts";
 import type { ProbeResult } from "./probe.ts";
 import type { Room } from "./room.ts";
 import { isAnnounced } from "./routes.ts";
@@ -35,6 +35,13 @@ export type Report = {
   complain(about: string, trouble: string | undefined): void;
 };
 
+/** What the report asks about the announcements: ExaBGP's answers (dialog.ts), or the files that keepalived watches (tracks.ts). */
+export type Told = Pick<Dialog, "counters"> & {
+  of(vip: Vip): { readonly acknowledged: boolean; readonly problem: string | undefined };
+  /** VIPs of an earlier process whose withdrawal is not confirmed yet. */
+  readonly clearing: readonly Vip[];
+};
+
 /** How often to write the state even if nothing changes, so that a reader can tell a live process from a dead one. */
 const BEATS_PER_STATE = 5;
 /** A flapping server changes the file at most this often, and the first decision comes before the first file. */
@@ -48,7 +55,7 @@ const STDERR = 2;
 /** A write of this size fits whenever the descriptor is writable at all. */
 const LONGEST_LINE = 4_000;
 
-const VERBS = {
+const ROUTE_WORDS = {
   unknown: "undecided",
   up: "announced",
   scarce: "announced as the last choice",
@@ -60,7 +67,22 @@ const VERBS = {
   stopped: "withdrawn",
 } as const;
 
-export function createReport(options: LoopOptions, dialog: Dialog, room: Room): Report {
+/** keepalived decides who holds a VIP; the loop tells it what this node is good for. */
+const VRRP_WORDS = {
+  unknown: "undecided",
+  up: "healthy",
+  scarce: "healthy, with few RGWs",
+  starved: "unable to serve",
+  leaving: "healthy",
+  down: "unable to serve",
+  drained: "drained",
+  held: "held back",
+  stopped: "no longer checked",
+} as const;
+
+export function createReport(options: LoopOptions, told: Told, room: Room): Report {
+  const isVrrp = options.track !== undefined;
+  const words = isVrrp ? VRRP_WORDS : ROUTE_WORDS;
   const startedAt = new Date().toISOString();
   const counters = { probes: 0, failures: 0, transitions: 0 };
   const transitions: TransitionState[] = [];
@@ -109,8 +131,8 @@ export function createReport(options: LoopOptions, dialog: Dialog, room: Room): 
       if (transitions.length > TRANSITIONS_KEPT) transitions.shift();
       latest.set(group, entry);
       isOld = true;
-      note({ at: entry.at, kind: "route", vips: addresses, to: VERBS[to], cause });
-      report.log(`${VERBS[to]} ${addresses.join(" ")}${group === "" ? "" : ` (group ${group})`}: ${cause}`);
+      note({ at: entry.at, kind: isVrrp ? "vrrp" : "route", vips: addresses, to: words[to], cause });
+      report.log(`${words[to]} ${addresses.join(" ")}${group === "" ? "" : ` (group ${group})`}: ${cause}`);
     },
     heard(line) {
       const heard = sessions.hear(line, new Date());
@@ -134,7 +156,7 @@ export function createReport(options: LoopOptions, dialog: Dialog, room: Room): 
       isOld = true;
     },
     beat(watches) {
-      for (const vip of options.vips) report.complain(vip.address, dialog.of(vip).problem);
+      for (const vip of options.vips) report.complain(vip.address, told.of(vip).problem);
       beats += 1;
       if (beats % BEATS_PER_STATE === 0) isOld = true;
       report.save(watches);
@@ -196,15 +218,15 @@ export function createReport(options: LoopOptions, dialog: Dialog, room: Room): 
   function snapshot(watches: readonly Watch[]): HealthState {
     return {
       pid: process.pid,
-      exabgp: process.ppid,
+      ...(isVrrp ? {} : { exabgp: process.ppid }),
       startedAt,
       updatedAt: new Date().toISOString(),
       stopped: watches.every(({ state }) => state.phase === "stopped"),
       url: options.url.text,
       vips: watches.flatMap(vipStates),
-      ...(dialog.clearing.length === 0 ? {} : { clearing: dialog.clearing.map(({ address }) => address) }),
+      ...(told.clearing.length === 0 ? {} : { clearing: told.clearing.map(({ address }) => address) }),
       ...(lastProbe === undefined ? {} : { lastProbe: probeState(lastProbe) }),
-      counters: { ...counters, ...dialog.counters },
+      counters: { ...counters, ...told.counters },
       latency,
       causes,
       transitions,
@@ -215,7 +237,7 @@ export function createReport(options: LoopOptions, dialog: Dialog, room: Room): 
   function vipStates({ group, vips, state }: Watch): HealthState["vips"] {
     const last = latest.get(group);
     return vips.map((vip) => {
-      const { acknowledged, problem } = dialog.of(vip);
+      const { acknowledged, problem } = told.of(vip);
       return {
         vip: vip.address,
         group,

@@ -11,6 +11,10 @@ export async function runHealth(options: HealthOptions): Promise<number> {
   if (!options.once) {
     // With the umask that ExaBGP gives its children, only root could read the state, which has no secrets.
     process.umask(0o022);
+    if (options.track !== undefined) {
+      const { runTrackLoop } = await import("./track-loop.ts");
+      return runTrackLoop(options, options.track);
+    }
     const { runLoop } = await import("./loop.ts");
     return runLoop(options);
   }
@@ -19,7 +23,7 @@ export async function runHealth(options: HealthOptions): Promise<number> {
   prober.close();
   if (result.ok && options.map && !(await Bun.file(options.hold).exists())) {
     const { sayStandsBy } = await import("./stands-by.ts");
-    await sayStandsBy(options.map);
+    await sayStandsBy(options.map, process.ppid);
   }
   if (result.ok || (options.alive && result.kind !== "timeout")) return 0;
   process.stderr.write(`${result.reason}\n`);

@@ -14,6 +14,9 @@ export type Watchdog = {
   beat(): void;
 };
 
+/** What shows that the chain works: ExaBGP's answers (dialog.ts), or the files that keepalived watches (tracks.ts). */
+type Provable = Pick<Dialog, "counters" | "proven" | "sound">;
+
 /** A watchdog that uses the socket at `path`. `complain` gets problems with it, or undefined. */
 export async function createWatchdog(
   path: string,
@@ -21,7 +24,7 @@ export async function createWatchdog(
     dialog,
     watches,
     complain,
-  }: { dialog: Dialog; watches: readonly Watch[]; complain: (trouble: string | undefined) => void },
+  }: { dialog: Provable; watches: readonly Watch[]; complain: (trouble: string | undefined) => void },
 ): Promise<Watchdog> {
   const { openNotify } = await import("./notify.ts");
   return watchdogOver(openNotify(path), { dialog, watches, complain });
@@ -33,7 +36,7 @@ export function watchdogOver(
     dialog,
     watches,
     complain,
-  }: { dialog: Dialog; watches: readonly Pick<Watch, "checks">[]; complain: (trouble: string | undefined) => void },
+  }: { dialog: Provable; watches: readonly Pick<Watch, "checks">[]; complain: (trouble: string | undefined) => void },
 ): Watchdog {
   let ready = false;
   let hungry = false;

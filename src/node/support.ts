@@ -74,6 +74,7 @@ export async function machinePieces(
     paths.config,
     ...generatedPaths(paths),
     paths.healthState,
+    paths.vrrpHealthState,
     paths.drainFlag,
     paths.hold,
     "/etc/os-release",
@@ -90,7 +91,12 @@ export async function machinePieces(
   return all.filter(({ text }) => text !== "");
 }
 
-const OWN_JSON = (paths: Paths): readonly string[] => [paths.healthState, paths.drainFlag, paths.hold];
+const OWN_JSON = (paths: Paths): readonly string[] => [
+  paths.healthState,
+  paths.vrrpHealthState,
+  paths.drainFlag,
+  paths.hold,
+];
 
 const generatedLine = () => directiveLine(directivesOf(Object.values(assets)));
 

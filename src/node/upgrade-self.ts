@@ -217,9 +217,9 @@ async function replace(
   if ((await unitState(system, UNIT.bgp)).active === "active") {
     await systemctl(system, "reload", UNIT.bgp);
   }
-  // So is what follows names; a node without names has no such unit.
-  if ((await unitState(system, UNIT.names)).active === "active") {
-    await systemctl(system, "restart", UNIT.names);
+  // So are what follows names and the health loop of VRRP mode, whose restart moves no VIP. Not every node has these units.
+  for (const unit of [UNIT.names, UNIT.health]) {
+    if ((await unitState(system, unit)).active === "active") await systemctl(system, "restart", unit);
   }
 }
 

@@ -41,8 +41,6 @@ export function renderExabgp(config: Config, facts: NodeFacts, paths: Paths, sec
  * does. With several groups, a VIP that is not in the first is judged by its own group's health.
  */
 function healthCommand(config: Config, facts: NodeFacts, paths: Paths): string {
-  const several = config.backends.length > 1;
-  const argument = (vip: Vip) => (several ? `${vip.address}@${vip.backend}` : vip.address);
   return [
     paths.executable,
     "health",
@@ -51,9 +49,15 @@ function healthCommand(config: Config, facts: NodeFacts, paths: Paths): string {
     ...(config.when_all_down === "announce"
       ? ["--guarded", ...otherNodes(config, facts).map((node) => `--peer ${node}`)]
       : []),
-    ...config.vips.map(argument),
+    ...config.vips.map(judged(config)),
   ].join(" ");
 }
+
+/** A VIP as the health loop takes it: with several groups, with the one whose health decides. */
+export const judged =
+  ({ backends }: Config) =>
+  (vip: Vip): string =>
+    backends.length > 1 ? `${vip.address}@${vip.backend}` : vip.address;
 
 /** Addresses of the other nodes of the cluster. */
 const otherNodes = (config: Config, facts: NodeFacts) =>

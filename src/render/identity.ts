@@ -56,9 +56,13 @@ const DIGITS = 8;
 /** Hashes of the sections that should be equal on all nodes, without keys that naturally differ between nodes. */
 export function sectionHashes(config: Config): Readonly<Record<string, string>> {
   const { router_id: _id, local_address: _address, ...bgp } = config.bgp;
-  const { interface: _interface, owners, ...vrrp } = config.keepalived;
+  const { interface: _interface, owners, check, ...vrrp } = config.keepalived;
   // Newer keys count only if they are set, so that nodes of two versions have the same hashes of the same file.
-  const keepalived = { ...vrrp, ...(owners === "address" ? {} : { owners }) };
+  const keepalived = {
+    ...vrrp,
+    ...(owners === "address" ? {} : { owners }),
+    ...(check === "loop" ? {} : { check }),
+  };
   const vips = config.vips.map(({ vrid, ...vip }) => ({ ...vip, ...(vrid === 0 ? {} : { vrid }) }));
   const backends = config.backends.map(({ min_servers, enough_servers, ...group }) => ({
     ...group,

@@ -4,7 +4,8 @@ import { inSubnet } from "../domain/address.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { nodeAddresses } from "../domain/nodes.ts";
 import type { Paths } from "../domain/paths.ts";
-import { CHECK_WEIGHT, MOST_VRRP_NODES, priorityOf, type VrrpInstance, vrrpInstances } from "../domain/vrrp.ts";
+import { CHECK_WEIGHT, weightFile } from "../domain/track.ts";
+import { MOST_VRRP_NODES, priorityOf, type VrrpInstance, vrrpInstances } from "../domain/vrrp.ts";
 import { OberError } from "../errors.ts";
 import type { RenderedFile } from "./file.ts";
 import { fill } from "./template.ts";
@@ -14,11 +15,10 @@ export function renderKeepalived(config: Config, facts: NodeFacts, paths: Paths)
   const unicast = !config.keepalived.use_multicast;
   const content = fill(assets.keepalivedConfig, {
     config: paths.config,
-    check: `${paths.executable} health --once --url http://127.0.0.1:${config.stats_port}/health`,
     routerId: `ober_${facts.hostname}`,
     // Accept only peers: VRRP 3 has no authentication, so this and the firewall keep strangers out.
     unicastCheck: unicast ? "    vrrp_check_unicast_src" : "",
-    weight: String(CHECK_WEIGHT),
+    checks: config.keepalived.check === "script" ? scripts(config, paths) : tracks(config, paths),
     handicapFile: paths.vrrpHandicap,
     passingHandicapFile: paths.passingHandicap,
     holdFile: paths.hold,
@@ -27,6 +27,49 @@ export function renderKeepalived(config: Config, facts: NodeFacts, paths: Paths)
       .join(""),
   });
   return { path: paths.keepalivedConfig, content, mode: 0o644 };
+}
+
+/** Two programs that keepalived itself starts every two seconds. */
+const scripts = (config: Config, paths: Paths) =>
+  fill(assets.keepalivedScripts, {
+    check: `${paths.executable} health --once --url http://127.0.0.1:${config.stats_port}/health`,
+    weight: String(CHECK_WEIGHT),
+  });
+
+/** The files of the resident health loop (health/tracks.ts). */
+function tracks(config: Config, paths: Paths): string {
+  const files = trackedFiles(config, paths);
+  return [
+    ...[...files].map(([group, file]) => fill(assets.keepalivedTrack, { name: trackName(group), file })),
+    fill(assets.keepalivedHanging, { file: paths.vrrpHanging }),
+  ].join("");
+}
+
+/** The file of each group whose health decides about VIPs, "" for the node as a whole. */
+export const trackedFiles = (config: Config, paths: Pick<Paths, "vrrpWeight">): ReadonlyMap<string, string> =>
+  new Map(
+    config.vips.map((vip) => {
+      const group = groupOf(config, vip.backend);
+      return [group, weightFile(paths.vrrpWeight, group)];
+    }),
+  );
+
+const groupOf = ({ backends }: Config, backend: string) => (backends.length > 1 ? backend : "");
+const trackName = (group: string) => (group === "" ? "haproxy" : `haproxy_${group}`);
+
+/** What an instance is judged by. The last node in the order keeps the VIP even if HAProxy hangs on all nodes: there a hang has a weight. */
+function checksOf(
+  { vip, nodes }: VrrpInstance,
+  { config, facts }: { readonly config: Config; readonly facts: NodeFacts },
+): { readonly scripts: string; readonly tracked: string } {
+  const isLast = nodes.at(-1) === facts.address;
+  if (config.keepalived.check === "script") {
+    const lines = ["track_script {", "    chk_haproxy", `    chk_hanging${isLast ? " weight -1" : ""}`, "}"];
+    return { scripts: lines.map((line) => `    ${line}`).join("\n"), tracked: "" };
+  }
+  const backend = config.vips.find(({ address }) => address === vip)?.backend ?? "";
+  const names = [trackName(groupOf(config, backend)), `hanging${isLast ? " weight -1" : ""}`];
+  return { scripts: "", tracked: names.map((name) => `        ${name}`).join("\n") };
 }
 
 /** Addresses of all nodes of the cluster: the peers, sorted, and this node even if it is not listed. */
@@ -99,14 +142,12 @@ function renderInstance(
     // keepalived appends: INSTANCE, the name, the new state, the priority.
     notify: `${paths.executable} notify --vip ${instance.vip}`,
     advertInt: String(config.keepalived.advert_int),
+    ...checksOf(instance, { config, facts }),
     // With an empty list of peers keepalived falls back to multicast and logs an error.
     unicast:
       unicast && peers.length > 0
         ? [`unicast_src_ip ${facts.address}`, ...peerLines].map((line) => `    ${line}`).join("\n")
         : "",
-    // The last node in the order keeps the VIP even if HAProxy hangs on all nodes. A weight of -1 does that; keepalived
-    // ends if a script is not used at all.
-    hanging: instance.nodes.at(-1) === facts.address ? "chk_hanging weight -1" : "chk_hanging",
     vip: instance.vip,
   });
 }

@@ -2,10 +2,12 @@ import { assets } from "../assets.ts";
 import type { Config } from "../config/schema.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { certificatePlace, type Paths } from "../domain/paths.ts";
+import { CHECK_WEIGHT } from "../domain/track.ts";
 import { startedBy, type TriggeredName, UNIT, type UnitName, unitsOf } from "../domain/units.ts";
 import { atLeast } from "../domain/version.ts";
-import { sessionsOf } from "./exabgp.ts";
+import { judged, sessionsOf } from "./exabgp.ts";
 import type { RenderedFile } from "./file.ts";
+import { clusterNodes, trackedFiles } from "./keepalived.ts";
 import { fill } from "./template.ts";
 
 /** The units of this node. */
@@ -43,6 +45,13 @@ function unitText(name: UnitName | TriggeredName, config: Config, facts: NodeFac
       return assets.renewTimer;
     case UNIT.renewRun:
       return fill(assets.renewUnit, { executable, prefix: paths.prefix });
+    case UNIT.health:
+      return fill(assets.healthUnit, {
+        command: healthCommand(config, facts, paths),
+        files: [...trackedFiles(config, paths).values()].join(" "),
+        unable: String(CHECK_WEIGHT),
+        var: paths.var,
+      });
     case UNIT.bfd:
       return fill(assets.bfdUnit, { bfdConfig: paths.bfdConfig, bfdSocket: paths.bfdSocket });
     case UNIT.bgp:
@@ -63,6 +72,17 @@ function unitText(name: UnitName | TriggeredName, config: Config, facts: NodeFac
     default:
       return name satisfies never;
   }
+}
+
+/** The health loop of VRRP mode, with everything that it needs: it reads no YAML, and `ps` shows what it does. */
+function healthCommand(config: Config, facts: NodeFacts, paths: Paths): string {
+  return [
+    `${paths.executable} health`,
+    `--track ${paths.vrrpWeight} --hanging ${paths.vrrpHanging}`,
+    `--state ${paths.vrrpHealthState} --nodes ${clusterNodes(config, facts).length}`,
+    `--url http://127.0.0.1:${config.stats_port}/health`,
+    ...config.vips.map(judged(config)),
+  ].join(" ");
 }
 
 /** Groups whose servers follow their names. */

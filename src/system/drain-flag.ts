@@ -1,5 +1,5 @@
 import type { Paths } from "../domain/paths.ts";
-import { CHECK_WEIGHT } from "../domain/vrrp.ts";
+import { CHECK_WEIGHT } from "../domain/track.ts";
 import { OberError } from "../errors.ts";
 import type { System } from "./system.ts";
 

@@ -8,6 +8,8 @@ export const LOOP_SILENT_MS = 15_000;
 
 /** The health loop's last state; undefined if the loop has not run since boot, or if the file is damaged. */
 export async function readHealthState(system: System, paths: Paths): Promise<HealthState | undefined> {
-  const text = await system.read(paths.healthState);
-  return text === undefined ? undefined : parseHealthState(text);
+  // One for each mode; a node that changed its mode has both, and the loop of the former one has ended.
+  const texts = await Promise.all([paths.healthState, paths.vrrpHealthState].map((path) => system.read(path)));
+  const states = texts.flatMap((text) => (text === undefined ? [] : (parseHealthState(text) ?? [])));
+  return states.sort((one, other) => Date.parse(other.updatedAt) - Date.parse(one.updatedAt))[0];
 }

@@ -55,6 +55,7 @@ const PYTHON_FILE = {
     enabled: true,
     peers: ["192.168.1.11", "192.168.1.12"],
     interface: "",
+    check: "loop",
     use_multicast: false,
     advert_int: 1,
   },
@@ -112,7 +113,7 @@ describe("a good file", () => {
         bfd_interval_ms: 100,
         bfd_multiplier: 3,
       },
-      keepalived: { peers: [], interface: "", owners: "address", use_multicast: false, advert_int: 1 },
+      keepalived: { peers: [], interface: "", owners: "address", check: "loop", use_multicast: false, advert_int: 1 },
       vips: [{ address: "10.0.0.100", family: 4, interface: "lo-vip", backend: "s3", vrid: 0 }],
       backends: [
         {
@@ -159,7 +160,7 @@ describe("a good file", () => {
       stats_allow: [],
       bgp: { ...rest.bgp, bfd_interval_ms: 100, bfd_multiplier: 3 },
       certs: { ...rest.certs, ...NEW_CERTS },
-      keepalived: { ...vrrp, owners: "address" },
+      keepalived: { ...vrrp, owners: "address", check: "loop" },
       vips: [{ address: "10.0.0.100", family: 4, interface: "lo-vip", backend: "s3_backend", vrid: 0 }],
       backends: [
         { ...PYTHON_FILE.backends[0], servers: [{ host: "rgw1", port: 7480 }], max_requests: 1024, ...NEW_GROUP },

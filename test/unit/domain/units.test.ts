@@ -4,7 +4,7 @@ import { type UnitChoice, unitsOf } from "../../../src/domain/units.ts";
 const config: UnitChoice = {
   ha_mode: "bgp",
   bgp: { bfd_enabled: false },
-  keepalived: { peers: [] },
+  keepalived: { peers: [], check: "loop" },
   nodes: [],
   handover: "auto",
   certs: { acme_enabled: false },
@@ -22,11 +22,16 @@ const cases: readonly [what: string, choice: Partial<UnitChoice>, units: string]
   ["other nodes are known", { nodes: ["n1", "n2"] }, "vip handover http certs.path bgp"],
   ["the handover is off", { nodes: ["n1", "n2"], handover: "off" }, "vip http certs.path bgp"],
   ["an RGW is named", { backends: [{ servers: [{ host: "rgw1" }] }] }, "vip http names certs.path bgp"],
-  ["keepalived without peers", { ha_mode: "keepalived" }, "http certs.path ha"],
+  ["keepalived without peers", { ha_mode: "keepalived" }, "http certs.path health ha"],
   [
     "keepalived with peers",
-    { ha_mode: "keepalived", keepalived: { peers: ["n2"] } },
-    "vip handover http certs.path ha",
+    { ha_mode: "keepalived", keepalived: { peers: ["n2"], check: "loop" } },
+    "vip handover http certs.path health ha",
+  ],
+  [
+    "keepalived that checks by itself",
+    { ha_mode: "keepalived", keepalived: { peers: [], check: "script" } },
+    "http certs.path ha",
   ],
 ];
 test.each(cases)("units in start order: %s", (_what, choice, units) => {

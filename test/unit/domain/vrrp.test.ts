@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { CHECK_WEIGHT, MOST_VRRP_NODES, priorityOf, vrrpInstances } from "../../../src/domain/vrrp.ts";
+import { CHECK_WEIGHT } from "../../../src/domain/track.ts";
+import { MOST_VRRP_NODES, priorityOf, vrrpInstances } from "../../../src/domain/vrrp.ts";
 
 const nodesOf = (count: number) => Array.from({ length: count }, (_, i) => `10.0.0.${11 + i}`);
 const vipsOf = (count: number) => Array.from({ length: count }, (_, i) => `10.1.0.${1 + i}`);

@@ -22,7 +22,15 @@ test("reads what ExaBGP's run line says", () => {
     historyFile: "/opt/ober/var/history",
     map: { socket: "/run/ober/haproxy.sock", map: "/opt/ober/etc/haproxy/serves.map" },
     peers: undefined,
+    track: undefined,
   });
+});
+
+test("takes the files that keepalived watches, both or none", () => {
+  expect(read("--track /run/ober/w --hanging /run/ober/h --nodes 3 10.0.0.100")).toMatchObject({
+    track: { weight: "/run/ober/w", hanging: "/run/ober/h", nodes: 3, pidFile: "/run/ober-ha/keepalived.pid" },
+  });
+  expect(read("--track /run/ober/w 10.0.0.100")).toMatchObject({ problem: "`--track` and `--hanging` go together" });
 });
 
 test.each([

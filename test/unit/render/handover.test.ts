@@ -35,6 +35,7 @@ describe("the peers", () => {
     peers: ["n1", "n2"],
     interface: "",
     owners: "address" as const,
+    check: "loop" as const,
     use_multicast: false,
     advert_int: 1,
   };

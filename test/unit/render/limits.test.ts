@@ -58,6 +58,7 @@ test.each([
     peers: [...peers],
     interface: "",
     owners: "address" as const,
+    check: "loop" as const,
     use_multicast: false,
     advert_int: 1,
   };
