@@ -37,7 +37,9 @@ export function observationText(seen: Observation, width: number, remark?: strin
     ...(remark === undefined ? [] : [remark]),
     ...(seen.lateMs < LATE_MS
       ? []
-      : [`this machine was itself busy for up to ${inSeconds(seen.lateMs)}: the times are as uncertain as that; use a lower --rate`]),
+      : [
+          `this machine was itself busy for up to ${inSeconds(seen.lateMs)}: the times are as uncertain as that; use a lower --rate`,
+        ]),
   ].join("\n");
 }
 
