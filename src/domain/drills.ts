@@ -28,7 +28,7 @@ type Drill = {
 
 const both = (promised: Promised) => ({ bfd: promised, plain: promised });
 
-export const DRILLS = {
+const DRILLS = {
   "haproxy-crash": {
     title: "HAProxy crashes",
     does: "kills HAProxy with SIGKILL; its connections end",

@@ -2,7 +2,7 @@
 import { oneLine, printable } from "./foreign.ts";
 
 /** `new`: a connection of its own; `kept`: one of many on a connection; `put`: an upload on a connection of its own. */
-export const KINDS = ["new", "kept", "put"] as const;
+const KINDS = ["new", "kept", "put"] as const;
 export type Kind = (typeof KINDS)[number];
 
 /** One request. Times in milliseconds, from the begin of the observation. */
@@ -19,7 +19,7 @@ export type Sample = {
 /** All requests of an observation are kept, so there may not be more. */
 export const MOST_SAMPLES = 100_000;
 /** A request whose first packet was lost has its answer after a second, when the kernel sends it again (RFC 6298). */
-export const SLOW_MS = 900;
+const SLOW_MS = 900;
 /** Trouble that is further apart has another cause. */
 const APART_MS = 3_000;
 /** How long before and after the trouble it is asked who answers. */
@@ -31,7 +31,7 @@ const LONGEST_WORD = 80;
 
 export type Column = { readonly atMs: number; readonly ok: number; readonly slow: number; readonly failed: number };
 
-export type NodeSeen = {
+type NodeSeen = {
   readonly node: string;
   readonly answers: number;
   readonly firstMs: number;

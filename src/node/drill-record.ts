@@ -25,7 +25,7 @@ const TABLE = "ober_drill";
 const NFT = "/usr/sbin/nft";
 
 /** As many results are kept. */
-export const MOST_RESULTS = 100;
+const MOST_RESULTS = 100;
 
 /** A machine that was told to reboot and has not done so after this time does not reboot any more. */
 const REBOOT_MS = 15 * 60_000;

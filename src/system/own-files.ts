@@ -123,7 +123,7 @@ export const OWN_FILES = {
     place: "drillRecord",
     version: 1,
     knew: "which failure an interrupted drill had made",
-    remedy: { kind: "rebuilt", type: () => "ober recover" },
+    remedy: { kind: "restored", type: () => "ober recover" },
     schema: v.looseObject({
       version: v.literal(1),
       number: count,
