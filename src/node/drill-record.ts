@@ -8,7 +8,7 @@ import { bootId } from "../change/transaction.ts";
 import type { DrillName, DrillResult } from "../domain/drills.ts";
 import type { Paths } from "../domain/paths.ts";
 import { UNIT } from "../domain/units.ts";
-import { orUndefined } from "../errors.ts";
+import { OberError, orUndefined } from "../errors.ts";
 import { haproxyCommand } from "../haproxy/socket.ts";
 import { type OwnFile, parseOwn, writeOwn } from "../system/own-files.ts";
 import type { System } from "../system/system.ts";
@@ -132,7 +132,7 @@ export async function endFailure(
         await system.run(["systemctl", "start", "--no-block", UNIT.bfd], { accept: [0, 1, 4, 5] });
       return true;
     case "link-down":
-      await system.run([NFT, `add table netdev ${TABLE}; delete table netdev ${TABLE}`], { accept: [0, 1, 127] });
+      await letPackets(system);
       return true;
     case "rgw-down":
       return useServers(system, paths, servers);
@@ -171,7 +171,28 @@ export async function silence(system: System, link: string): Promise<void> {
     return chain(name, hook);
   });
   // One transaction: all of it or nothing.
-  await system.run([NFT, [`add table netdev ${TABLE}`, ...rules].join("; ")]);
+  const { code, stderr } = await system.run([NFT, [`add table netdev ${TABLE}`, ...rules].join("; ")], {
+    accept: [0, 1],
+  });
+  if (code === 0) return;
+  throw new OberError(`this node cannot drop the packets of ${link}: ${stderr.trim()}`, {
+    hint: "link-down needs Linux 5.16 and nftables 1.0.1 or later; pull the cable instead",
+  });
+}
+
+async function letPackets(system: System): Promise<void> {
+  if ((await system.stat(NFT)) === undefined) return;
+  // Added first, so that the command succeeds without one too.
+  const { code, stderr } = await system.run([NFT, `add table netdev ${TABLE}; delete table netdev ${TABLE}`], {
+    accept: [0, 1],
+  });
+  if (code === 0) return;
+  // A kernel that knows no such table has none.
+  const { stdout } = await system.run([NFT, "list", "tables"], { accept: [0, 1] });
+  if (!stdout.includes(TABLE)) return;
+  throw new OberError(`nft does not remove the table ${TABLE}, which drops every packet: ${stderr.trim()}`, {
+    hint: `nft delete table netdev ${TABLE}`,
+  });
 }
 
 /** Takes RGWs out of HAProxy's use until they are used again. */

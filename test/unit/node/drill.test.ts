@@ -46,6 +46,8 @@ async function node() {
     return run(argv, options);
   };
   for (const directory of ["/proc/1", "/proc/sys/kernel/random"]) await system.makeDirectory(directory);
+  await system.makeDirectory("/usr/sbin");
+  await system.writeAtomic("/usr/sbin/nft", "");
   await system.writeAtomic(BOOT, "boot-1\n");
   return {
     ...serving,
