@@ -95,6 +95,8 @@ export type Documents = {
   undrain: {
     readonly drained: false;
     readonly wasDrained: boolean;
+    /** It was the last choice because it failed again and again. */
+    readonly wasHeldDown: boolean;
     readonly changed: boolean;
     readonly service?: string;
   };

@@ -3,6 +3,7 @@
 import { inSubnet } from "../domain/address.ts";
 import { ago } from "../domain/age.ts";
 import { several } from "../domain/foreign.ts";
+import type { LastChoice } from "../domain/guard.ts";
 import { UNIT } from "../domain/units.ts";
 import { orUndefined } from "../errors.ts";
 import { TELLING } from "../health/sessions.ts";
@@ -113,6 +114,12 @@ export function routesVerdict(
     );
   }
   const away = state.vips.filter(({ announced }) => !announced);
+  const damped = state.vips.filter(({ lastChoice }) => lastChoice === "damped");
+  if (damped.length > 0)
+    return warn(
+      alike(damped, ({ cause }) => cause),
+      LAST_CHOICE_FIX.damped,
+    );
   if (away.length === 0) return pass("all announced and acknowledged");
   const text = alike(away, ({ cause }) => `withdrawn: ${cause}`);
   return drained ? pass(text) : stops(warn(text, "ober why"));
@@ -134,6 +141,14 @@ function alike(vips: readonly VipState[], text: (vip: VipState) => string): stri
 /** Longer lists are shown as a number. */
 const NAMED = 4;
 
+/** What to do about a route that is the last choice; nothing for what ober wants so, or what the RGWs' own check says. */
+const LAST_CHOICE_FIX = {
+  scarce: "ober status: bring the RGWs back that do not answer",
+  damped: "ober history shows each failure; when its cause is mended: ober undrain",
+  starved: undefined,
+  leaving: undefined,
+} as const satisfies Readonly<Record<LastChoice, string | undefined>>;
+
 /** The route of one VIP, with the evidence. Pure. */
 export function routeVerdict(state: HealthState | undefined, address: string, now: number): Verdict {
   const trouble = loopTrouble(state, now);
@@ -149,12 +164,11 @@ export function routeVerdict(state: HealthState | undefined, address: string, no
     const problem = vip.problem ?? vip.cause;
     return stops(fail(`ExaBGP does not acknowledge the route: ${problem}`, RESTART));
   }
-  if (vip.scarce)
-    return warn(
-      `announced ${when} as the last choice: ${vip.cause}${probe}`,
-      "ober status: bring the RGWs back that do not answer",
-    );
-  if (vip.leaving || vip.starved) return pass(`announced ${when} as the last choice: ${vip.cause}${probe}`);
+  if (vip.lastChoice !== undefined) {
+    const text = `announced ${when} as the last choice: ${vip.cause}${probe}`;
+    const fix = LAST_CHOICE_FIX[vip.lastChoice];
+    return fix === undefined ? pass(text) : warn(text, fix);
+  }
   if (vip.announced) return pass(`announced ${when}, acknowledged by ExaBGP${probe}`);
   return stops(warn(`withdrawn ${when}: ${vip.cause}${probe}`, "ober doctor"));
 }

@@ -31,6 +31,11 @@ export default defineCommand({
     timeoutMs: { type: "string", valueHint: "MS", description: "How long one check waits for its answer" },
     rise: { type: "string", valueHint: "N", description: "Good checks in a row before an announcement" },
     fall: { type: "string", valueHint: "N", description: "Failed checks in a row before a withdrawal" },
+    holdDown: {
+      type: "string",
+      valueHint: "SECONDS",
+      description: "The longest time as the last choice after failures again and again; absent: never",
+    },
     guarded: { type: "boolean", description: "Without an RGW, stay announced while no other node serves" },
     peer: {
       type: "string",

@@ -346,14 +346,16 @@ function silence(answers: boolean | undefined): string {
 }
 
 function routeWord(
-  { vip, announced, scarce, starved, leaving, acknowledged }: NodeStatus["vips"][number],
+  { vip, announced, lastChoice, heldDownUntil, acknowledged }: NodeStatus["vips"][number],
   service: NodeStatus["service"],
   good: (ok: boolean, text: string) => string,
 ): string {
   const lost = service.some((one) => one.vip === vip && one.reason === "bgp");
   if (lost && announced) return good(false, "announced to no router");
-  if ((scarce || starved) && acknowledged) return good(false, "announced as the last choice");
-  if (leaving && acknowledged) return good(true, "announced as the last choice");
+  if (lastChoice !== null && acknowledged) {
+    const left = heldDownUntil === null ? "" : ` for ${age(Date.parse(heldDownUntil) - Date.now())} more`;
+    return good(lastChoice === "leaving", `announced as the last choice${left}`);
+  }
   if (announced) return good(acknowledged, acknowledged ? "announced" : "announced, not confirmed");
   return good(false, acknowledged ? "withdrawn" : "not announced");
 }

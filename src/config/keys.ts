@@ -132,6 +132,12 @@ export const KEYS = {
     example: 30,
     ask: false,
   }),
+  hold_down: key(whole(0, 3_600, { unit: seconds }), 300, {
+    says: "The longest time for which a node that fails again and again comes back as the last choice: 10 seconds after the third failure within ten minutes, twice as long after each further one, up to this. 0: never.",
+    since: FIRST,
+    example: 60,
+    ask: false,
+  }),
   when_all_down: key(
     choice({
       announce:

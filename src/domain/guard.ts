@@ -4,6 +4,10 @@
  * A fault that all nodes share is no reason to withdraw: clients would run into time-outs on the way to nowhere, where HAProxy answers 503 at once.
  */
 
+/** Why routes are announced so that routers prefer any other node: few RGWs, none, failures again and again, or a drain that is about to follow. */
+export const LAST_CHOICES = ["scarce", "starved", "damped", "leaving"] as const;
+export type LastChoice = (typeof LAST_CHOICES)[number];
+
 /** What another node last said of the VIPs that it serves. */
 export type Sighting = {
   /** When it answered, in milliseconds by this node's clock that only goes forward; undefined while it never has. */

@@ -128,7 +128,10 @@ export function pathsOf(prefix: string) {
     noWait: "/run/ober/no-wait",
     masterSocket: "/run/ober/master.sock",
     healthState: "/run/ober-bgp/health.json",
-    /** The same in VRRP mode, where the health loop is a unit of its own; and what it tells keepalived (health/tracks.ts). */
+    /** When the node failed (health/hold-down.ts), in each mode. */
+    losses: "/run/ober-bgp/losses",
+    vrrpLosses: "/run/ober-health/losses",
+    /** The state in VRRP mode, where the health loop is a unit of its own; and what it tells keepalived (health/tracks.ts). */
     vrrpHealthState: "/run/ober-health/health.json",
     vrrpWeight: "/run/ober/vrrp-weight",
     vrrpHanging: "/run/ober/vrrp-hanging",
@@ -231,6 +234,8 @@ export const OWNER: Readonly<Record<keyof Paths, Owner>> = {
   masterSocket: "run",
   healthState: "run",
   vrrpHealthState: "run",
+  losses: "run",
+  vrrpLosses: "run",
   vrrpWeight: "run",
   vrrpHanging: "run",
   healthRun: "run",

@@ -1,13 +1,14 @@
 import { guard } from "../domain/guard.ts";
 import { createDialog } from "./dialog.ts";
 import { formerState } from "./former.ts";
+import { createLosses, lossesFile } from "./hold-down.ts";
 import type { LoopOptions } from "./options.ts";
 import { createPeers } from "./peers.ts";
 import { createPublisher } from "./publish.ts";
 import { createReport } from "./report.ts";
 import { createRoom } from "./room.ts";
 import { actionOf } from "./routes.ts";
-import { createWatch, type Watch } from "./watch.ts";
+import { createWatch, type Watch, type WatchListener } from "./watch.ts";
 import { createWatchdog, type Watchdog } from "./watchdog.ts";
 import { createWriter } from "./writer.ts";
 
@@ -44,27 +45,27 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
   const report = createReport(options, dialog, room);
   const peers = options.peers && createPeers(options.peers, options.url.port);
   const groups = [...new Set(options.vips.map(({ group }) => group))];
-  const watches: readonly Watch[] = groups.map((group) =>
-    createWatch(group, options, {
-      stays({ vips }, lostAt) {
-        const addresses = vips.map(({ address }) => address);
-        return peers !== undefined && guard(addresses, { lostAt, now: now() }, peers.sightings) === "stay";
-      },
-      checked(_watch, result) {
-        report.checked(result);
-        report.save(watches);
-      },
-      entered(watch, transition) {
-        // Tell ExaBGP before anything else.
-        const action = actionOf(transition);
-        const last = transition.to === "stopped" ? "last" : undefined;
-        if (action !== undefined) dialog.tell(watch.vips, action, now(), last);
-        report.entered(watch, transition);
-        publisher.changed(watches);
-        attach();
-      },
-    }),
-  );
+  const losses = createLosses(lossesFile(options.stateFile), options.longestHoldDownMs);
+  const listener: WatchListener = {
+    stays({ vips }, lostAt) {
+      const addresses = vips.map(({ address }) => address);
+      return peers !== undefined && guard(addresses, { lostAt, now: now() }, peers.sightings) === "stay";
+    },
+    checked(_watch, result) {
+      report.checked(result);
+      report.save(watches);
+    },
+    entered(watch, transition) {
+      // Tell ExaBGP before anything else.
+      const action = actionOf(transition);
+      const last = transition.to === "stopped" ? "last" : undefined;
+      if (action !== undefined) dialog.tell(watch.vips, action, now(), last);
+      report.entered(watch, transition);
+      publisher.changed(watches);
+      attach();
+    },
+  };
+  const watches: readonly Watch[] = groups.map((group) => createWatch(group, options, { listener, losses }));
   const publisher = createPublisher(options.map, dialog, () => report.hasSession);
   let attached = false;
   let stopped = false;

@@ -1,3 +1,5 @@
+import { LAST_CHOICES, type LastChoice } from "../domain/guard.ts";
+
 /**
  * When to announce and when to withdraw. Pure: the loop passes in one event for each check and carries out the
  * transitions.
@@ -5,13 +7,17 @@
  * The first phase is "unknown": so the first decision is always a transition, which clears a route that an earlier process
  * left in ExaBGP (ExaBGP keeps the routes of a process that died).
  */
-export type Phase = "unknown" | "up" | "scarce" | "starved" | "leaving" | "down" | "drained" | "held" | "stopped";
+export type Phase = "unknown" | "up" | LastChoice | "down" | "drained" | "held" | "stopped";
+
+export const lastChoiceOf = (phase: Phase): LastChoice | undefined => LAST_CHOICES.find((one) => one === phase);
 
 export type Event =
   | { readonly type: "up" }
   | { readonly type: "down"; readonly cause: string }
   /** The check is good, and fewer RGWs answer than the node needs to carry its share: routers shall prefer others as long as there are any. */
   | { readonly type: "scarce"; readonly cause: string }
+  /** The check is good, and the node failed again and again: hold-down.ts. */
+  | { readonly type: "damped"; readonly cause: string }
   /** HAProxy answers, and no RGW does. `stays`: as far as is known, no other node serves either; see domain/guard.ts. */
   | { readonly type: "starved"; readonly cause: string; readonly stays: boolean }
   /** HAProxy is certainly gone: no counting. */
@@ -48,11 +54,12 @@ export function step(state: State, event: Event, policy: Policy): readonly [Stat
       if (state.phase === "down" || streak > -policy.fall) return [{ ...state, streak }];
       return enter("down", streak, state, event.cause);
     }
-    case "scarce": {
+    case "scarce":
+    case "damped": {
       const streak = good(state, policy);
       const isAnnounced = state.phase === "up" || isLastChoice(state.phase);
-      if (state.phase === "scarce" || (streak < policy.rise && !isAnnounced)) return [{ ...state, streak }];
-      return enter("scarce", streak, state, event.cause);
+      if (state.phase === event.type || (streak < policy.rise && !isAnnounced)) return [{ ...state, streak }];
+      return enter(event.type, streak, state, event.cause);
     }
     case "starved": {
       if (!event.stays) return step(state, { type: "down", cause: event.cause }, policy);
@@ -71,7 +78,7 @@ export function step(state: State, event: Event, policy: Policy): readonly [Stat
     case "leaving":
       if (state.phase === "leaving") return [{ ...state, streak: policy.rise }];
       // A VIP that is not announced is not announced just to leave.
-      if (state.phase !== "up" && state.phase !== "scarce") {
+      if (state.phase !== "up" && state.phase !== "scarce" && state.phase !== "damped") {
         return step(state, { type: "drained", cause: event.cause }, policy);
       }
       return enter("leaving", policy.rise, state, event.cause);
@@ -89,7 +96,7 @@ const good = ({ streak }: State, { rise }: Policy) => Math.min(Math.max(streak, 
 const bad = ({ streak }: State, { fall }: Policy) => Math.max(Math.min(streak, 0) - 1, -fall);
 
 /** Announced, and not preferred, for want of RGWs. */
-const isLastChoice = (phase: Phase) => phase === "scarce" || phase === "starved";
+const isLastChoice = (phase: Phase) => phase === "scarce" || phase === "starved" || phase === "damped";
 
 function enter(phase: Phase, streak: number, { phase: from }: State, cause: string): readonly [State, Transition] {
   return [

@@ -31,6 +31,8 @@ export type LoopOptions = {
   readonly drainFlags: readonly string[];
   /** While this file exists, the node serves but is not announced; see `drain.ts`. */
   readonly hold: string;
+  /** The longest time (milliseconds) that a node which fails again and again is the last choice; 0: never. */
+  readonly longestHoldDownMs: number;
   readonly stateFile: string;
   /** The history, which survives reboots; see `history.ts`. */
   readonly historyFile: string;
@@ -71,13 +73,21 @@ const ONCE_TIMEOUT_MS = 800;
  * under a millisecond, so three misses of 150 ms each in a row are not a hiccup. Five checks a second cost a few thousandths
  * of a core; a crash does not wait for them.
  */
-const DEFAULTS = { "--interval-ms": 200, "--timeout-ms": 150, "--rise": 2, "--fall": 3, "--nodes": 1 } as const;
+const DEFAULTS = {
+  "--interval-ms": 200,
+  "--timeout-ms": 150,
+  "--rise": 2,
+  "--fall": 3,
+  "--nodes": 1,
+  "--hold-down": 0,
+} as const;
 const LIMITS = {
   "--interval-ms": 60_000,
   "--timeout-ms": 60_000,
   "--rise": 100,
   "--fall": 100,
   "--nodes": 255,
+  "--hold-down": 3_600,
 } as const;
 
 /** Reads the words after `health`; returns a problem unless the command line is complete and known. */
@@ -88,6 +98,7 @@ export function readOptions(words: readonly string[], executable: string): Healt
     "--rise": undefined,
     "--fall": undefined,
     "--nodes": undefined,
+    "--hold-down": undefined,
   };
   const texts = {
     "--url": DEFAULT_URL,
@@ -157,7 +168,9 @@ export function readOptions(words: readonly string[], executable: string): Healt
   const place = { weight: texts["--track"], hanging: texts["--hanging"] };
   if ((place.weight === "") !== (place.hanging === "")) return problem("`--track` and `--hanging` go together");
   const track =
-    place.weight === "" ? undefined : { ...place, nodes: numbers["--nodes"] ?? 1, pidFile: texts["--keepalived-pid"] };
+    place.weight === ""
+      ? undefined
+      : { ...place, nodes: numbers["--nodes"] ?? DEFAULTS["--nodes"], pidFile: texts["--keepalived-pid"] };
   if (vips.length === 0)
     return problem("no VIP given", "give the VIPs to announce, or `--once` to check this node once");
   return {
@@ -170,6 +183,7 @@ export function readOptions(words: readonly string[], executable: string): Healt
     fall: numbers["--fall"] ?? DEFAULTS["--fall"],
     drainFlags: [texts["--passing-drain-flag"], texts["--drain-flag"]],
     hold: texts["--hold"],
+    longestHoldDownMs: (numbers["--hold-down"] ?? DEFAULTS["--hold-down"]) * 1000,
     stateFile: texts["--state"],
     historyFile: texts["--history"],
     map,

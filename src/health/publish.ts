@@ -52,10 +52,12 @@ function served(
 ): Serves {
   for (const { state, vips } of seen.watches) {
     for (const vip of vips) {
-      const serves =
-        seen.session && (state.phase === "up" || state.phase === "scarce") && seen.dialog.of(vip).acknowledged;
-      if (!serves) since.delete(vip.address);
-      else if (!since.has(vip.address)) since.set(vip.address, seen.at);
+      const counts = state.phase === "up" || state.phase === "scarce" || state.phase === "damped";
+      const serves = seen.session && counts && seen.dialog.of(vip).acknowledged;
+      // One that failed again and again serves, and no node leaves on the strength of it.
+      if (!serves || state.phase === "damped") since.delete(vip.address);
+      if (!serves) continue;
+      if (!since.has(vip.address)) since.set(vip.address, seen.at);
     }
   }
   return { at: seen.at, vips: Object.fromEntries(since) };

@@ -1,6 +1,6 @@
 import type { Dialog } from "./dialog.ts";
 import { appendHistory, type HistoryEntry } from "./history.ts";
-import type { Transition } from "./machine.ts";
+import { lastChoiceOf, type Transition } from "./machine.ts";
 import type { LoopOptions, Vip } from "./options.ts";
 import type { ProbeResult } from "./probe.ts";
 import type { Room } from "./room.ts";
@@ -60,6 +60,7 @@ const ROUTE_WORDS = {
   up: "announced",
   scarce: "announced as the last choice",
   starved: "announced as the last choice",
+  damped: "announced as the last choice",
   leaving: "announced as the last choice",
   down: "withdrawn",
   drained: "drained",
@@ -73,6 +74,7 @@ const VRRP_WORDS = {
   up: "healthy",
   scarce: "healthy, with few RGWs",
   starved: "unable to serve",
+  damped: "healthy, as the last choice",
   leaving: "healthy",
   down: "unable to serve",
   drained: "drained",
@@ -234,17 +236,17 @@ export function createReport(options: LoopOptions, told: Told, room: Room): Repo
     };
   }
 
-  function vipStates({ group, vips, state }: Watch): HealthState["vips"] {
+  function vipStates({ group, vips, state, heldDownUntil }: Watch): HealthState["vips"] {
     const last = latest.get(group);
+    const lastChoice = lastChoiceOf(state.phase);
     return vips.map((vip) => {
       const { acknowledged, problem } = told.of(vip);
       return {
         vip: vip.address,
         group,
         announced: isAnnounced(state.phase),
-        ...(state.phase === "scarce" ? { scarce: true as const } : {}),
-        ...(state.phase === "starved" ? { starved: true as const } : {}),
-        ...(state.phase === "leaving" ? { leaving: true as const } : {}),
+        ...(lastChoice === undefined ? {} : { lastChoice }),
+        ...(heldDownUntil === undefined ? {} : { heldDownUntil: new Date(heldDownUntil).toISOString() }),
         acknowledged,
         since: last?.at ?? startedAt,
         cause: state.phase === "stopped" ? "health process ended" : (last?.cause ?? "not checked yet"),

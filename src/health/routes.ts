@@ -1,4 +1,4 @@
-import type { Phase, Transition } from "./machine.ts";
+import { lastChoiceOf, type Phase, type Transition } from "./machine.ts";
 import type { Vip } from "./options.ts";
 
 /** `demote` announces as the last choice. */
@@ -14,7 +14,7 @@ export function actionOf({ from, to }: Transition): Action | undefined {
 /** Whether the routes are announced in this phase, as good ones or as the last choice. */
 export const isAnnounced = (phase: Phase) => phase === "up" || isDemoted(phase);
 
-const isDemoted = (phase: Phase) => phase === "scarce" || phase === "starved" || phase === "leaving";
+const isDemoted = (phase: Phase) => lastChoiceOf(phase) !== undefined;
 
 /** GRACEFUL_SHUTDOWN (RFC 8326) and, for routers that do not know it, the worst metric. */
 const LAST_CHOICE = " med 4294967295 community [ 65535:0 ]";

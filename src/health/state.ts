@@ -1,3 +1,4 @@
+import type { LastChoice } from "../domain/guard.ts";
 import { renameFile } from "./libc.ts";
 import type { SessionState } from "./sessions.ts";
 
@@ -49,12 +50,10 @@ export type VipState = {
   readonly group: string;
   /** ober wants this VIP announced. */
   readonly announced: boolean;
-  /** Announced as the last choice, because the node is about to be drained. */
-  readonly leaving?: true;
-  /** It is announced as the last choice, because fewer RGWs answer than `min_servers`. */
-  readonly scarce?: true;
-  /** It is announced as the last choice, because no RGW answers and no other node is known to serve: clients get 503. */
-  readonly starved?: true;
+  /** Why it is announced as the last choice; absent where it is not. */
+  readonly lastChoice?: LastChoice;
+  /** Until when it is the last choice because it failed again and again. */
+  readonly heldDownUntil?: string;
   /** ExaBGP confirmed ober's present wish. */
   readonly acknowledged: boolean;
   readonly since: string;

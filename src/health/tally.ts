@@ -5,7 +5,8 @@ export const LATENCY_BOUNDS_MS = [0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 150] as
 /** The cause of a transition as one of a few words, for counting: its text contains times and names. */
 export function causeKind({ to, cause }: { readonly to: string; readonly cause: string }): string {
   if (to === "up") return "recovered";
-  if (to === "scarce" || to === "starved" || to === "drained" || to === "held" || to === "stopped") return to;
+  if (to === "scarce" || to === "starved" || to === "damped" || to === "drained" || to === "held" || to === "stopped")
+    return to;
   if (cause.startsWith("no RGW")) return "starved";
   if (cause.startsWith("no answer")) return "timeout";
   if (cause.startsWith("nothing listens")) return "refused";

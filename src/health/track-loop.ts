@@ -1,11 +1,12 @@
 import { SERVES_KEY } from "../domain/serves.ts";
+import { createLosses, lossesFile } from "./hold-down.ts";
 import type { LoopOptions, TrackOptions } from "./options.ts";
 import type { ProbeResult, Servers } from "./probe.ts";
 import { createReport } from "./report.ts";
 import { createRoom } from "./room.ts";
 import { setMapKey } from "./serves.ts";
 import { createTracks } from "./tracks.ts";
-import { createWatch, type Watch } from "./watch.ts";
+import { createWatch, type Watch, type WatchListener } from "./watch.ts";
 import { createWatchdog, type Watchdog } from "./watchdog.ts";
 import { weightOf } from "./weight.ts";
 
@@ -47,22 +48,22 @@ function start(options: LoopOptions, track: TrackOptions, resolve: (code: number
   );
   /** Checks of each group in a row that HAProxy did not answer, and what it last said of the RGWs. */
   const seen = new Map(groups.map((group) => [group, { silent: 0, servers: undefined as Servers | undefined }]));
-  const watches: readonly Watch[] = groups.map((group) =>
-    createWatch(group, options, {
-      // keepalived itself has one node keep the VIP where none can serve.
-      stays: () => false,
-      checked(watch, result) {
-        note(watch, result);
-        tell(watch);
-        report.checked(result);
-        report.save(watches);
-      },
-      entered(watch, transition) {
-        tell(watch);
-        report.entered(watch, transition);
-      },
-    }),
-  );
+  const losses = createLosses(lossesFile(options.stateFile), options.longestHoldDownMs);
+  const listener: WatchListener = {
+    // keepalived itself has one node keep the VIP where none can serve.
+    stays: () => false,
+    checked(watch, result) {
+      note(watch, result);
+      tell(watch);
+      report.checked(result);
+      report.save(watches);
+    },
+    entered(watch, transition) {
+      tell(watch);
+      report.entered(watch, transition);
+    },
+  };
+  const watches: readonly Watch[] = groups.map((group) => createWatch(group, options, { listener, losses }));
   let stopped = false;
   let watchdog: Watchdog | undefined;
   let beat: Timer | undefined;

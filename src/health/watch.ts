@@ -1,13 +1,17 @@
 import { drainCause, HELD_CAUSE, isDrained, isHeld, isSoft } from "./drain.ts";
+import type { Losses } from "./hold-down.ts";
 import { type Event, INITIAL, type State, step, type Transition } from "./machine.ts";
 import { type LoopOptions, targetOf, type Vip } from "./options.ts";
 import { createProber, NO_RGW, type ProbeResult, type Servers } from "./probe.ts";
+import { isAnnounced } from "./routes.ts";
 
 /** Checks one backend group continually, and passes on the transitions of its VIPs. */
 export type Watch = {
   readonly group: string;
   readonly vips: readonly Vip[];
   readonly state: State;
+  /** Until when it is the last choice because it failed again and again (milliseconds since the epoch); undefined where it is not. */
+  readonly heldDownUntil: number | undefined;
   /** Completed checks. */
   readonly checks: number;
   /** Checks until `stop`. Rejects for bugs only. */
@@ -33,12 +37,17 @@ const LOSS_SPACING_MS = 10;
 /** How many checks may follow each other without pause while nothing is decided. */
 const HASTY_CHECKS = 10;
 
-export function createWatch(group: string, options: LoopOptions, listener: WatchListener): Watch {
+export function createWatch(
+  group: string,
+  options: LoopOptions,
+  { listener, losses }: { readonly listener: WatchListener; readonly losses: Losses },
+): Watch {
   const prober = createProber(targetOf(options.url, group), onLost);
   let state = INITIAL;
   let cause = "";
   let checks = 0;
   let stopped = false;
+  let heldDownUntil: number | undefined;
   /** Since when no RGW has answered; undefined while one does. */
   let starvedAt: number | undefined;
   let lostAt = Number.NEGATIVE_INFINITY;
@@ -50,10 +59,14 @@ export function createWatch(group: string, options: LoopOptions, listener: Watch
     get state() {
       return state;
     },
+    get heldDownUntil() {
+      return heldDownUntil;
+    },
     get checks() {
       return checks;
     },
     async follow() {
+      await losses.load();
       while (!stopped) {
         const startedAt = performance.now();
         const result = await check();
@@ -81,6 +94,8 @@ export function createWatch(group: string, options: LoopOptions, listener: Watch
     state = next;
     if (transition === undefined) return;
     cause = transition.cause;
+    // What was taken out on purpose is drained by then.
+    if (transition.to === "down" && isAnnounced(transition.from)) losses.lost(group);
     listener.entered(watch, transition);
   }
 
@@ -100,13 +115,16 @@ export function createWatch(group: string, options: LoopOptions, listener: Watch
 
   async function eventOf(result: ProbeResult): Promise<Event> {
     if (await isDrained(options.drainFlags)) {
-      const leaves = ["up", "scarce", "leaving"].includes(state.phase) && (await isSoft(options.drainFlags));
+      const leaves = ["up", "scarce", "damped", "leaving"].includes(state.phase) && (await isSoft(options.drainFlags));
       const type = leaves ? "leaving" : "drained";
       if (!leaves || result.ok) {
         return { type, cause: state.phase === type ? cause : await drainCause(options.drainFlags) };
       }
     }
     if (await isHeld(options.hold)) return { type: "held", cause: HELD_CAUSE };
+    const held = result.ok ? await losses.held(group) : undefined;
+    heldDownUntil = held?.until;
+    if (held !== undefined) return { type: "damped", cause: held.cause };
     if (result.ok) return scarcity(result.servers) ?? { type: "up" };
     if (result.reason === NO_RGW) {
       return { type: "starved", cause: "no RGW answers", stays: listener.stays(watch, starvedAt ?? performance.now()) };

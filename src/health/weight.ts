@@ -16,6 +16,8 @@ export function weightOf(phase: Phase, servers: Servers | undefined, nodes: numb
     case "down":
     case "starved":
       return CHECK_WEIGHT;
+    case "damped":
+      return -span(nodes);
     case "scarce":
       return scarceWeight(servers, nodes);
     case "up":

@@ -59,8 +59,13 @@ export async function finishDrill(
     const numbers = await resultNumbers(system, paths);
     for (const old of numbers.slice(0, -MOST_RESULTS)) await system.remove(`${paths.drills}/${old}.json`);
   });
-  await system.remove(paths.drillRecord);
+  await forget(system, paths);
   return result;
+}
+
+/** A failure on purpose does not count for `hold_down`. What was counted before it is forgotten too: nothing tells the two apart. */
+async function forget(system: System, paths: Paths): Promise<void> {
+  for (const path of [paths.losses, paths.vrrpLosses, paths.drillRecord]) await system.remove(path);
 }
 
 /** The results that are kept, oldest first; damaged ones are left out. */
@@ -93,7 +98,7 @@ export async function endCutOffDrill({ system, paths }: Node): Promise<DrillName
   if (record === "damaged") {
     for (const drill of ["haproxy-hang", "exabgp-hang", "bfd-down", "link-down", "drain"] as const)
       await endFailure(system, paths, { drill, servers: [] });
-    await system.remove(paths.drillRecord);
+    await forget(system, paths);
     return record;
   }
   const { drill } = record;
@@ -104,8 +109,7 @@ export async function endCutOffDrill({ system, paths }: Node): Promise<DrillName
   if (!ended) return undefined;
   const outcome = drill === "reboot" && !sameBoot ? "rebooted" : "cut-off";
   // It had ended by itself, and only the record was left.
-  if ((await system.stat(`${paths.drills}/${record.number}.json`)) !== undefined)
-    await system.remove(paths.drillRecord);
+  if ((await system.stat(`${paths.drills}/${record.number}.json`)) !== undefined) await forget(system, paths);
   else await finishDrill(system, paths, record, { outcome, goneMs: null, backMs: null });
   return drill;
 }

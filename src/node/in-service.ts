@@ -92,7 +92,7 @@ export function announcedTo(
   for (const vip of vips) {
     const route = state.vips.find((one) => one.vip === vip);
     if (route === undefined) return { ok: false, because: `the health loop does not know ${vip} yet` };
-    if (!route.announced || route.leaving || route.starved) {
+    if (!route.announced || route.lastChoice === "leaving" || route.lastChoice === "starved") {
       return { ok: false, because: `${vip} is not announced: ${route.cause}` };
     }
     if (!route.acknowledged) {

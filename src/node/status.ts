@@ -5,6 +5,7 @@ import { type Neighbor, withWords } from "../checks/neighbors.ts";
 import { type Errors, NO_SHARES, type Saturation } from "../checks/saturation.ts";
 import type { VrrpView } from "../checks/vrrp.ts";
 import type { Config } from "../config/schema.ts";
+import type { LastChoice } from "../domain/guard.ts";
 import { type NameStates, nameRemark } from "../domain/names.ts";
 import { type RgwState, rgwState } from "../domain/rgw.ts";
 import { firstServer } from "../domain/server-state.ts";
@@ -82,12 +83,13 @@ type VipStatus = {
   readonly backend: string;
   readonly onInterface: boolean;
   readonly announced: boolean;
-  /** It is announced as the last choice, because fewer RGWs answer than min_servers. */
-  readonly scarce: boolean;
-  /** It is announced as the last choice, because no RGW answers and no other node is known to serve. */
-  readonly starved: boolean;
-  /** It is announced as the last choice, because the node is about to leave. */
-  readonly leaving: boolean;
+  /**
+   * Why it is announced as the last choice: fewer RGWs answer than min_servers (scarce), none and no other node is known to serve (starved), it
+   * failed again and again (damped), or the node is about to leave (leaving); null where it is not.
+   */
+  readonly lastChoice: LastChoice | null;
+  /** Until when it is the last choice because it failed again and again; null where it is not. */
+  readonly heldDownUntil: string | null;
   readonly acknowledged: boolean;
   readonly since: string | undefined;
   readonly cause: string;
@@ -235,9 +237,8 @@ function vipStatus(
     backend: vip.backend,
     onInterface: local.has(vip.address),
     announced: said?.announced === true,
-    scarce: said?.scarce === true,
-    starved: said?.starved === true,
-    leaving: said?.leaving === true,
+    lastChoice: said?.lastChoice ?? null,
+    heldDownUntil: said?.heldDownUntil ?? null,
     acknowledged: said?.acknowledged === true,
     since: said?.since,
     cause: said === undefined ? "the health loop does not run" : (said.problem ?? said.cause),

@@ -93,6 +93,12 @@ export async function drainNode(
 export const isDrainAsked = async ({ system, paths }: Node): Promise<boolean> =>
   (await readDrainFlag(system, paths)) !== undefined;
 
+/** Whether the node is the last choice because it failed again and again. */
+export async function isHeldDown({ system, paths }: Node): Promise<boolean> {
+  const state = await readHealthState(system, paths);
+  return state?.vips.some(({ lastChoice }) => lastChoice === "damped") === true;
+}
+
 /** Whether an operator drains the node, and not only softly. */
 const isDrainedForGood = async (system: System, paths: Paths): Promise<boolean> =>
   (await isOperatorsDrain(system, paths)) && !saysSoft((await readDrainFlag(system, paths)) ?? "");
@@ -115,20 +121,25 @@ async function heldVips(node: Node, config: Config): Promise<readonly string[]> 
 }
 
 /**
- * Ends a drain. Returns whether there was one and, where the node is started, what is true of the routers or the segment now; throws an
+ * Ends a drain, and the hold-down after failures. Returns whether there was one and, where the node is started, what is true of the routers or the segment now; throws an
  * OberError when traffic does not come.
  */
 export async function undrainNode(
   node: Node,
   teller: Teller,
   config: Config,
-): Promise<{ readonly wasDrained: boolean; readonly service?: string }> {
+): Promise<{ readonly wasDrained: boolean; readonly wasHeldDown: boolean; readonly service?: string }> {
   const { system, paths } = node;
   const wasDrained = await isDrainAsked(node);
+  const wasHeldDown = await isHeldDown(node);
+  for (const path of [paths.losses, paths.vrrpLosses]) await system.remove(path);
   await liftDrain(node, teller);
-  if (!wasDrained || !(await bringsTraffic(node, config)) || (await isHeldBack(system, paths))) return { wasDrained };
+  const before = { wasDrained, wasHeldDown };
+  if (!(wasDrained || wasHeldDown) || !(await bringsTraffic(node, config)) || (await isHeldBack(system, paths))) {
+    return before;
+  }
   teller.progress(config.ha_mode === "bgp" ? "announcing the routes" : "taking the VIPs back");
-  return { wasDrained, service: await awaitService(node, teller, config) };
+  return { ...before, service: await awaitService(node, teller, config) };
 }
 
 /** Connections are kept again before traffic comes: a process that is killed in between leaves no node that ends them all. */
@@ -216,5 +227,6 @@ const isWithdrawn = (state: HealthState | undefined) =>
 
 /** A VIP whose group is dead is not announced, and need not leave. */
 const isLeaving = (state: HealthState | undefined) =>
-  state?.vips.every(({ announced, leaving, acknowledged }) => acknowledged && announced === (leaving === true)) ===
-  true;
+  state?.vips.every(
+    ({ announced, lastChoice, acknowledged }) => acknowledged && announced === (lastChoice === "leaving"),
+  ) === true;

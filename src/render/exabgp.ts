@@ -49,9 +49,14 @@ function healthCommand(config: Config, facts: NodeFacts, paths: Paths): string {
     ...(config.when_all_down === "announce"
       ? ["--guarded", ...otherNodes(config, facts).map((node) => `--peer ${node}`)]
       : []),
+    ...holdDown(config),
     ...config.vips.map(judged(config)),
   ].join(" ");
 }
+
+/** The health loop's words for `hold_down`. */
+export const holdDown = ({ hold_down: seconds }: Config): readonly string[] =>
+  seconds === 0 ? [] : [`--hold-down ${seconds}`];
 
 /** A VIP as the health loop takes it: with several groups, with the one whose health decides. */
 export const judged =

@@ -69,8 +69,11 @@ export function sectionHashes(config: Config): Readonly<Record<string, string>> 
     ...(min_servers === 0 ? {} : { min_servers }),
     ...(enough_servers === 0 ? {} : { enough_servers }),
   }));
-  const { when_all_down, ...others } = config;
-  const guard = when_all_down === "announce" ? {} : { when_all_down };
+  const { when_all_down, hold_down, ...others } = config;
+  const guard = {
+    ...(when_all_down === "announce" ? {} : { when_all_down }),
+    ...(hold_down === 300 ? {} : { hold_down }),
+  };
   const shared: Record<string, unknown> = { ...others, ...guard, bgp, keepalived, vips, backends };
   return Object.fromEntries(
     Object.keys(shared)

@@ -5,7 +5,7 @@ import { certificatePlace, type Paths } from "../domain/paths.ts";
 import { CHECK_WEIGHT } from "../domain/track.ts";
 import { startedBy, type TriggeredName, UNIT, type UnitName, unitsOf } from "../domain/units.ts";
 import { atLeast } from "../domain/version.ts";
-import { judged, sessionsOf } from "./exabgp.ts";
+import { holdDown, judged, sessionsOf } from "./exabgp.ts";
 import type { RenderedFile } from "./file.ts";
 import { clusterNodes, trackedFiles } from "./keepalived.ts";
 import { fill } from "./template.ts";
@@ -81,6 +81,7 @@ function healthCommand(config: Config, facts: NodeFacts, paths: Paths): string {
     `--track ${paths.vrrpWeight} --hanging ${paths.vrrpHanging}`,
     `--state ${paths.vrrpHealthState} --nodes ${clusterNodes(config, facts).length}`,
     `--url http://127.0.0.1:${config.stats_port}/health`,
+    ...holdDown(config),
     ...config.vips.map(judged(config)),
   ].join(" ");
 }

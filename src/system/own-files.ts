@@ -5,6 +5,7 @@
 import { posix } from "node:path";
 import * as v from "valibot";
 import { DRILL_NAMES } from "../domain/drills.ts";
+import { LAST_CHOICES } from "../domain/guard.ts";
 import type { Paths } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
 import type { HealthState } from "../health/state.ts";
@@ -233,9 +234,8 @@ export const OWN_FILES = {
           vip: text,
           group: text,
           announced: v.boolean(),
-          scarce: v.optional(v.literal(true)),
-          starved: v.optional(v.literal(true)),
-          leaving: v.optional(v.literal(true)),
+          lastChoice: v.optional(v.picklist(LAST_CHOICES)),
+          heldDownUntil: v.optional(time),
           acknowledged: v.boolean(),
           since: time,
           cause: text,

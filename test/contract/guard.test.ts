@@ -62,7 +62,10 @@ describe("a node whose RGWs are all gone", () => {
     await health.saying("announce", PREFIX);
     await until("the others were asked", () => two.answers > 0);
     await haproxy.tell("set server s3_b/s3_b1 state maint");
-    const state = await health.stateWith("the loss", ({ vips }) => vips[0]?.starved === true && vips[0].acknowledged);
+    const state = await health.stateWith(
+      "the loss",
+      ({ vips }) => vips[0]?.lastChoice === "starved" && vips[0].acknowledged,
+    );
     expect(state.vips[0]).toMatchObject({ announced: true, cause: "no RGW answers; no other node is known to serve" });
     expect(health.lines.at(-1)?.text).toBe(
       `announce route ${PREFIX} next-hop self med 4294967295 community [ 65535:0 ]`,
@@ -75,7 +78,7 @@ describe("a node whose RGWs are all gone", () => {
     );
     expect(health.lines.filter(({ text }) => text.startsWith("withdraw"))).toEqual([]);
     await haproxy.tell("set server s3_b/s3_b1 state ready");
-    await health.stateWith("service", ({ vips }) => vips[0]?.announced === true && vips[0].starved === undefined);
+    await health.stateWith("service", ({ vips }) => vips[0]?.announced === true && vips[0].lastChoice === undefined);
     expect(health.log).toContain(`announced ${VIP} (group s3_b): HAProxy answers`);
   }, 40_000);
 
@@ -95,7 +98,7 @@ describe("a node whose RGWs are all gone", () => {
     expect(performance.now() - lostAt).toBeGreaterThan(CONFIRMED_MS);
     // The other loses its RGWs as well: now nobody serves, and withdrawing has helped nobody.
     one.vips = [];
-    await health.stateWith("the way back", ({ vips }) => vips[0]?.starved === true, 10_000);
+    await health.stateWith("the way back", ({ vips }) => vips[0]?.lastChoice === "starved", 10_000);
   }, 40_000);
 
   test("withdraws as before when no other node can be asked", async () => {
@@ -120,7 +123,7 @@ describe("a node whose RGWs are all gone", () => {
     await health.saying("announce", PREFIX);
     await until("the other was asked", () => one.answers > 0);
     await haproxy.tell("set server s3_b/s3_b1 state maint");
-    await health.stateWith("the loss", ({ vips }) => vips[0]?.starved === true);
+    await health.stateWith("the loss", ({ vips }) => vips[0]?.lastChoice === "starved");
     one[Symbol.dispose]();
     await health.saying("withdraw", PREFIX, FRESH_MS + 5_000);
   }, 40_000);
@@ -132,7 +135,7 @@ describe("a node whose RGWs are all gone", () => {
     await using health = start();
     await health.saying("announce", PREFIX);
     await haproxy.tell("set server s3_b/s3_b1 state maint");
-    await health.stateWith("the loss", ({ vips }) => vips[0]?.starved === true && vips[0].acknowledged);
+    await health.stateWith("the loss", ({ vips }) => vips[0]?.lastChoice === "starved" && vips[0].acknowledged);
     expect(health.lines.filter(({ text }) => text.startsWith("withdraw"))).toEqual([]);
   }, 40_000);
 });

@@ -178,14 +178,14 @@ describe("with BFD, a node leaves the router's kernel in time and comes back by 
     const at = now();
     await on([node], cut);
     measured("one node below min_servers: gone", await watch.gone(address, at, ALL_RGWS_DEAD_MS + 2_000));
-    expect(await routeOf(node)).toMatchObject({ announced: true, scarce: true });
+    expect(await routeOf(node)).toMatchObject({ announced: true, lastChoice: "scarce" });
     await on(
       nodes.filter((one) => one !== node),
       cut,
     );
     measured("every node below min_servers: shared again", await watch.settled(addresses, now(), BACK_WITHIN_MS));
     await on(nodes, "nft delete table ip evil");
-    const isScarce = async (one: LabNode) => (await routeOf(one)).scarce;
+    const isScarce = async (one: LabNode) => (await routeOf(one)).lastChoice === "scarce";
     await until("every node is as good as any", async () => !(await any(nodes, isScarce)), BACK_WITHIN_MS, 200);
     for (const one of nodes) await on([one], `mv /root/kept.yaml ${yaml} && ober apply --yes -q`);
     await watch.settled(addresses, now(), BACK_WITHIN_MS);
@@ -275,14 +275,14 @@ function killed(process: Parameters<typeof signal>[0]): number {
   return at;
 }
 
-type Route = { readonly announced: boolean; readonly scarce: boolean; readonly starved: boolean };
+type Route = { readonly announced: boolean; readonly lastChoice: string | null };
 
 /** What the node's health loop says of the VIP. */
 async function routeOf(node: LabNode): Promise<Route> {
   const { stdout } = await ober(node, ["status", "--json"], { accept: [0, 1] });
   return (JSON.parse(stdout) as { vips: readonly [Route] }).vips[0];
 }
-const isStarved = async (node: LabNode) => (await routeOf(node)).starved;
+const isStarved = async (node: LabNode) => (await routeOf(node)).lastChoice === "starved";
 const each = async <T>(all: readonly T[], holds: (one: T) => Promise<boolean>) =>
   (await Promise.all(all.map(holds))).every((it) => it);
 const any = async <T>(all: readonly T[], holds: (one: T) => Promise<boolean>) =>

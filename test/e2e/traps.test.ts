@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import type { LabNode } from "../lab/lab.ts";
 import { inNamespace } from "../lab/network.ts";
+import { ober } from "../lab/ober.ts";
 import { namespaceOf, VIP } from "../lab/places.ts";
 import { becomes, isAlive, run, signal, until } from "../lab/process.ts";
 import { now } from "../lab/route-watch.ts";
@@ -14,7 +15,7 @@ describe("a node is not left silently wrong", () => {
   let cluster: Cluster;
   let node: LabNode;
   beforeAll(async () => {
-    cluster = await runningCluster();
+    cluster = await runningCluster({ holdDown: 300 });
     node = cluster.lab.node("n1");
   }, 300_000);
   afterAll(() => cluster?.watch.stop());
@@ -70,14 +71,39 @@ describe("a node is not left silently wrong", () => {
     await cluster.watch.settled(cluster.addresses, now(), 20_000);
   }, 60_000);
 
+  test("when HAProxy dies again and again: it comes back as the last choice, for a time that grows", async () => {
+    const others = cluster.addresses.filter((address) => address !== node.address);
+    for (const left of [0, 0, 10]) {
+      const main = await node.mainProcessOf("ober-http.service");
+      signal(main, "SIGKILL");
+      await until("that HAProxy is gone", () => !isAlive(main), 2_000);
+      const at = now();
+      await until("the node serves again", async () => (await routeOf(node))?.announced === true, 20_000, 100);
+      if (left === 0) await cluster.watch.settled(cluster.addresses, at, 20_000);
+    }
+    expect(await routeOf(node)).toMatchObject({ announced: true, lastChoice: "damped" });
+    await cluster.watch.settled(others, now(), 2_000);
+    const held = now();
+    await cluster.watch.settled(cluster.addresses, held, 15_000);
+    measured("HAProxy killed three times: preferred again", now() - held);
+    signal(await node.mainProcessOf("ober-http.service"), "SIGKILL");
+    await until("that it is held down", async () => (await routeOf(node))?.lastChoice === "damped", 20_000, 100);
+    const { stdout } = await ober(node, ["undrain"]);
+    expect(stdout).toContain("back in traffic");
+    await cluster.watch.settled(cluster.addresses, now(), 5_000);
+  }, 120_000);
+
   test("when HAProxy dies ten times in a row: everything still comes back", async () => {
     for (let round = 0; round < 10; round++) {
       const main = await until("HAProxy runs", () => node.mainProcessOf("ober-http.service"), 10_000, 50);
       signal(main, "SIGKILL");
       await until("that HAProxy is gone", () => !isAlive(main), 2_000);
     }
-    const back = await cluster.watch.settled(cluster.addresses, now(), 30_000);
-    measured("HAProxy killed ten times in a row: back", back);
+    const at = now();
+    await until("the node serves again", async () => (await routeOf(node))?.announced === true, 30_000, 100);
+    await ober(node, ["undrain"]);
+    await cluster.watch.settled(cluster.addresses, at, 30_000);
+    measured("HAProxy killed ten times in a row: back", now() - at);
     for (const unit of ["ober-http.service", "ober-bgp.service", "ober-bfd.service"]) {
       expect((await node.exec(["systemctl", "is-active", unit])).stdout.trim()).toBe("active");
     }
@@ -130,6 +156,13 @@ describe("a node is not left silently wrong", () => {
     }
   }, 20_000);
 });
+
+/** What the node's health loop says of the VIP; undefined while it says nothing. */
+async function routeOf(node: LabNode): Promise<{ announced: boolean; lastChoice?: string } | undefined> {
+  const { stdout } = await node.exec(["cat", "/run/ober-bgp/health.json"], { accept: [0, 1] });
+  const { vips, stopped } = JSON.parse(stdout || "{}");
+  return stopped === true ? undefined : vips?.[0];
+}
 
 function commandOf(pid: number): string {
   return readFileSync(`/proc/${pid}/cmdline`, "latin1");

@@ -19,14 +19,23 @@ export type ClusterOptions = {
   readonly bfdIntervalMs?: number;
   readonly servers?: string;
   readonly handover?: "auto" | "always" | "off";
+  /** Off where a test does not ask for it: a test makes the same node fail again and again. */
+  readonly holdDown?: number;
 };
 
 /** The same text on every node; nothing in it says which node reads it. */
 export function oberYaml(nodes: readonly string[], options: ClusterOptions = {}): string {
-  const { bfd = true, bfdIntervalMs = 50, servers = `rgw[1-3]:${STORAGE.port}`, handover = "auto" } = options;
+  const {
+    holdDown = 0,
+    bfd = true,
+    bfdIntervalMs = 50,
+    servers = `rgw[1-3]:${STORAGE.port}`,
+    handover = "auto",
+  } = options;
   return `ha_mode: bgp
 nodes: [${nodes.join(", ")}]
 handover: ${handover}
+hold_down: ${holdDown}
 bgp:
   local_as: ${NODE_AS}
   peer_as: ${ROUTER_AS}
@@ -47,6 +56,7 @@ export type VrrpOptions = {
   readonly advertInt?: number;
   readonly vips?: readonly string[];
   readonly multicast?: boolean;
+  readonly check?: string;
 };
 
 /** The same for keepalived mode; the VIPs are addresses of the nodes' segment. */
@@ -55,14 +65,17 @@ export function vrrpYaml(nodes: readonly string[], options: VrrpOptions = {}): s
     advertInt = 1,
     vips = SEGMENT_VIPS,
     multicast = false,
+    check = "loop",
     servers = `rgw[1-3]:${STORAGE.port}`,
     handover = "auto",
   } = options;
   return `ha_mode: keepalived
 handover: ${handover}
+hold_down: 0
 keepalived:
   peers: [${nodes.join(", ")}]
   advert_int: ${advertInt}
+  check: ${check}
   use_multicast: ${multicast}
 vips: [${vips.join(", ")}]
 backends:

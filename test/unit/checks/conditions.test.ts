@@ -129,7 +129,7 @@ describe("the route of a VIP", () => {
     ({ stopped: false, updatedAt: before(1), vips: [{ ...vip, ...patch }], ...more }) as unknown as HealthState;
   test.each<[HealthState | undefined, string, string]>([
     [state({}), "pass", "announced 1 min ago, acknowledged by ExaBGP"],
-    [state({ leaving: true }), "pass", "announced 1 min ago as the last choice: HAProxy answers"],
+    [state({ lastChoice: "leaving" }), "pass", "announced 1 min ago as the last choice: HAProxy answers"],
     [state({ announced: false, cause: "HAProxy answers 503" }), "warn", "withdrawn 1 min ago: HAProxy answers 503"],
     [state({ acknowledged: false, problem: "refused" }), "fail", "ExaBGP does not acknowledge the route: refused"],
     [state({}, { stopped: true, updatedAt: before(120) }), "fail", "the health loop ended 2 min ago"],

@@ -100,6 +100,7 @@ describe("a good file", () => {
       nodes: [],
       handover: "auto",
       settle_time: 5,
+      hold_down: 300,
       when_all_down: "announce",
       bgp: {
         local_as: 65001,
@@ -153,6 +154,7 @@ describe("a good file", () => {
       nodes: [],
       handover: "auto",
       settle_time: 5,
+      hold_down: 300,
       when_all_down: "announce",
       tls: { min_version: "1.2", curves: [] },
       max_connections: 25_000,
@@ -250,7 +252,7 @@ describe("a good file", () => {
 });
 
 const TOP_KEYS =
-  "the keys here are ha_mode, nodes, handover, settle_time, when_all_down, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, stats_allow, install_path, venv_path";
+  "the keys here are ha_mode, nodes, handover, settle_time, hold_down, when_all_down, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, stats_allow, install_path, venv_path";
 
 const problems = (input: unknown) => {
   try {

@@ -18,6 +18,7 @@ test("reads what ExaBGP's run line says", () => {
     fall: 3,
     drainFlags: ["/run/ober/drain", "/opt/ober/var/drain"],
     hold: "/opt/ober/var/hold",
+    longestHoldDownMs: 0,
     stateFile: "/run/ober-bgp/health.json",
     historyFile: "/opt/ober/var/history",
     map: { socket: "/run/ober/haproxy.sock", map: "/opt/ober/etc/haproxy/serves.map" },

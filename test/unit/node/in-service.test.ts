@@ -41,7 +41,7 @@ describe("a node in BGP mode is in service", () => {
     ],
     [
       "the route is the last choice",
-      state(route({ leaving: true, cause: "drained by root" })),
+      state(route({ lastChoice: "leaving", cause: "drained by root" })),
       [router(true)],
       "10.9.9.1 is not announced: drained by root",
     ],

@@ -78,7 +78,7 @@ describe("an undrain", () => {
     const node = await servingNode(BGP);
     using _ = node.system;
     expect(await isDrainAsked(node)).toBe(false);
-    expect(await undrainNode(node, heard(), BGP)).toEqual({ wasDrained: false });
+    expect(await undrainNode(node, heard(), BGP)).toEqual({ wasDrained: false, wasHeldDown: false });
   });
 
   test("of a node that is stopped ends the drain and waits for nothing", async () => {
@@ -86,7 +86,7 @@ describe("an undrain", () => {
     using _ = node.system;
     node.system.active.clear();
     await drainNode(node, heard(), BGP, REASON);
-    expect(await undrainNode(node, heard(), BGP)).toEqual({ wasDrained: true });
+    expect(await undrainNode(node, heard(), BGP)).toEqual({ wasDrained: true, wasHeldDown: false });
     expect([await isDrainAsked(node), node.system.clock.now()]).toEqual([false, 0]);
   });
 });
@@ -127,7 +127,7 @@ describe("a soft drain", () => {
       await sleep(ms);
       if (!saysSoft((await readDrainFlag(node.system, paths)) ?? "")) return;
       const state = JSON.parse((await node.system.read(paths.healthState)) ?? "");
-      for (const vip of state.vips) Object.assign(vip, { announced: true, leaving: true, acknowledged: true });
+      for (const vip of state.vips) Object.assign(vip, { announced: true, lastChoice: "leaving", acknowledged: true });
       await node.system.writeAtomic(paths.healthState, JSON.stringify(state));
     };
     const teller = heard();

@@ -67,7 +67,7 @@ test("a node leaves, comes back and stops with a broken ober.yaml", async () => 
   await drainNode(node, heard(), config, { reason: "", soft: false });
   expect(await isDrained(node, config)).toBe(true);
   node.system.active.delete("ober-bgp.service");
-  expect(await undrainNode(node, heard(), config)).toEqual({ wasDrained: true });
+  expect(await undrainNode(node, heard(), config)).toEqual({ wasDrained: true, wasHeldDown: false });
   await leaveAndStop(node, heard(), { timeoutMs: 0, force: true, config });
   expect(await isStopped(node, config)).toBe(true);
 });

@@ -67,6 +67,6 @@ describe("the man page", () => {
       stdin: Buffer.from(manPage(commands, "1.0")),
     });
     expect(stderr.toString()).toBe("");
-    expect(stdout.toString().includes("Take a drained node back into traffic.")).toBe(true);
+    expect(stdout.toString().includes("Take a drained node back into traffic,")).toBe(true);
   });
 });
