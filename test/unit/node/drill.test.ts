@@ -1,5 +1,5 @@
 /** A drill leaves the node as it was, wherever its process or the machine dies. */
-import { describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { parseConfig } from "../../../src/config/schema.ts";
 import type { DrillName } from "../../../src/domain/drills.ts";
 import { UNIT } from "../../../src/domain/units.ts";
@@ -69,6 +69,19 @@ async function node() {
     },
   };
 }
+
+/** A process that died has no handlers of signals left; here it is the test's own. */
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+let handlers: (readonly [(typeof SIGNALS)[number], readonly unknown[]])[] = [];
+beforeEach(() => {
+  handlers = SIGNALS.map((signal) => [signal, process.listeners(signal)]);
+});
+afterEach(() => {
+  for (const [signal, listeners] of handlers) {
+    process.removeAllListeners(signal);
+    for (const listener of listeners) process.on(signal, listener as () => void);
+  }
+});
 
 const REQUEST = { target: undefined, seconds: 2, waitMs: undefined, servers: [] };
 
