@@ -82,7 +82,7 @@ export const SYMPTOMS: Readonly<Record<string, readonly Symptom[]>> = {
       seen: "everything is slow",
       why: "The node is at its limit of connections, or one CPU does all the network's work.",
       ask: "status",
-      ids: ["saturation", "network-queues", "sysctl", "descriptors"],
+      ids: ["saturation", "network-queues", "steal", "sysctl", "descriptors"],
     },
   ],
   "What a node shows": [

@@ -25,6 +25,8 @@ import haUnit from "../assets/systemd/ober-ha.service" with { type: "text" };
 import handoverUnit from "../assets/systemd/ober-handover.service" with { type: "text" };
 import healthUnit from "../assets/systemd/ober-health.service" with { type: "text" };
 import httpUnit from "../assets/systemd/ober-http.service" with { type: "text" };
+import loadUnit from "../assets/systemd/ober-load.service" with { type: "text" };
+import loadTimer from "../assets/systemd/ober-load.timer" with { type: "text" };
 import metricsService from "../assets/systemd/ober-metrics.service" with { type: "text" };
 import metricsTimer from "../assets/systemd/ober-metrics.timer" with { type: "text" };
 import namesUnit from "../assets/systemd/ober-names.service" with { type: "text" };
@@ -55,6 +57,8 @@ export const assets: Readonly<Record<AssetName, string>> = {
   certsUnit,
   renewTimer,
   renewUnit,
+  loadTimer,
+  loadUnit,
   metricsService,
   metricsTimer,
   keepalivedConfig,
@@ -73,6 +77,8 @@ type AssetName =
   | "haproxyConfig"
   | "haproxyBackend"
   | "exabgpConfig"
+  | "loadTimer"
+  | "loadUnit"
   | "ttlRules"
   | "bfdConfig"
   | "vipScript"

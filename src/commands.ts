@@ -121,6 +121,11 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     examples: ["status", "status --watch", "status --all"],
   },
   why: { load: () => import("./commands/why.ts"), group: "look", examples: ["why", "why 10.0.0.100"] },
+  whatif: {
+    load: () => import("./commands/whatif.ts"),
+    group: "look",
+    examples: ["whatif", "whatif --down n1,n2", "whatif --down rgw1:7480"],
+  },
   doctor: {
     load: () => import("./commands/doctor.ts"),
     group: "look",
@@ -142,6 +147,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   completion: { load: () => import("./commands/completion.ts"), group: "shell", examples: ["completion bash"] },
   man: { load: () => import("./commands/man.ts"), group: "shell", examples: ["man | man -l -"] },
   health: { load: () => import("./commands/health.ts"), group: "internal", examples: [] },
+  load: { load: () => import("./commands/load.ts"), group: "internal", examples: [] },
   notify: { load: () => import("./commands/notify.ts"), group: "internal", examples: [] },
   recover: { load: () => import("./commands/recover.ts"), group: "internal", examples: [] },
 };

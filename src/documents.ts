@@ -13,6 +13,7 @@ import type { Drained } from "./haproxy/traffic.ts";
 import type { HistoryEntry } from "./health/history.ts";
 import type { ClusterStatus } from "./node/cluster.ts";
 import type { ListChange, PassAnswer } from "./node/lists.ts";
+import type { Redundancy } from "./node/redundancy.ts";
 import type { NodeStatus } from "./node/status.ts";
 import type { Versions } from "./node/versions.ts";
 import type { Why } from "./node/why.ts";
@@ -32,6 +33,7 @@ export type Documents = {
   status: NodeStatus;
   "status --all": ClusterStatus;
   why: { readonly vips: readonly Why[] };
+  whatif: Redundancy;
   doctor: Findings;
   test: Findings;
   logs: { readonly entries: readonly Readonly<Record<string, unknown>>[] };

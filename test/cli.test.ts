@@ -19,6 +19,8 @@ const WRONG_USAGE: Record<string, readonly [args: string, error: string]> = {
   certs: ["lst", "error: `ober certs` does not know 'lst'"],
   status: ["--wach", "error: unknown flag --wach of `ober status`"],
   why: ["10.0.0.1 10.0.0.2", "error: `ober why` does not take '10.0.0.2'"],
+  whatif: ["n1", "error: `ober whatif` does not take 'n1'"],
+  load: ["--interface eth0 --gbit none", "error: --gbit 'none' is not a number above 0"],
   start: ["now", "error: `ober start` does not take 'now'"],
   stop: ["--timeout", "error: --timeout needs a value"],
   drain: ["--weight", "error: unknown flag --weight of `ober drain`"],

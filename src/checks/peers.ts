@@ -5,6 +5,7 @@ import { type ClusterWord, disagreements } from "../domain/agreement.ts";
 import { OWN_VERSION } from "../domain/build.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { several } from "../domain/foreign.ts";
+import { LOAD_PATH, type Load } from "../domain/load.ts";
 import { nodeAddresses } from "../domain/nodes.ts";
 import type { RgwState } from "../domain/rgw.ts";
 import { serversOfAName } from "../domain/server-state.ts";
@@ -13,7 +14,7 @@ import type { PeerWord, Turn } from "../domain/turn.ts";
 import { parseStat, requestsInFlight, type StatRow, serversOf } from "../haproxy/socket.ts";
 import { type Identity, sectionHashes } from "../render/identity.ts";
 import { type HttpText, httpText } from "../system/http.ts";
-import { parseGlobalMetrics, parseIdentity } from "../system/peer-words.ts";
+import { parseGlobalMetrics, parseIdentity, parseLoad } from "../system/peer-words.ts";
 
 /** A node of the cluster as `ober.yaml` names it. */
 export type ClusterNode = { readonly node: string; readonly address: string; readonly own: boolean };
@@ -191,6 +192,26 @@ export function peerStatus(
     differs: said === undefined ? [] : differences(sectionHashes(config), said.node.config),
   };
 }
+
+/** What a node says of itself and of its load; each is undefined where it does not. */
+export type PeerLoad = PeerWords & { readonly load: Load | undefined };
+
+/** Asks all nodes what they carry, at once; each has `timeoutMs`. */
+export const askLoads = (
+  members: readonly ClusterNode[],
+  port: number,
+  timeoutMs: number,
+): Promise<readonly PeerLoad[]> =>
+  Promise.all(
+    members.map(async (member) => {
+      const address = member.own ? ownMember().address : member.address;
+      const [said, load] = await Promise.all([
+        askIdentity(address, port, timeoutMs),
+        httpText(address, port, LOAD_PATH, { timeoutMs }),
+      ]);
+      return { member, said, load: load.status === 200 ? parseLoad(load.body) : undefined };
+    }),
+  );
 
 const askIdentity = async (address: string, port: number, timeoutMs: number): Promise<Identity | undefined> =>
   identityIn(await httpText(address, port, IDENTITY_PATH, { timeoutMs }));

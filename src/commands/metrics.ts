@@ -6,6 +6,7 @@ import { orUndefined, UsageError } from "../errors.ts";
 import { metricsOf } from "../node/metrics.ts";
 import { installMetrics, removeMetrics } from "../node/metrics-timer.ts";
 import { isRoot, thisNode, thisNodeAsRoot } from "../node/node.ts";
+import { clusterNow, redundancyOf } from "../node/redundancy.ts";
 import { lookAt } from "../node/sight.ts";
 import { requireConfig, statusOf } from "../node/status.ts";
 import { sectionHashes } from "../render/identity.ts";
@@ -13,6 +14,9 @@ import { requireSystemd } from "../system/systemd.ts";
 import { type OutputFlags, output } from "../ui/output.ts";
 import { exposition } from "../ui/prometheus.ts";
 import { changeArgs, globalArgs } from "../ui/shared-args.ts";
+
+/** As long as the other questions to peers of a quick look take. */
+const PEER_MS = 300;
 
 export default defineCommand({
   meta: { name: "metrics", description: "Print ober's own metrics in Prometheus format" },
@@ -31,10 +35,13 @@ export default defineCommand({
     const node = await thisNode();
     await requireSystemd(node.system);
     const sight = lookAt({ ...node, isRoot: isRoot() });
+    // A node that is down costs this time, at once with all else; a node without others has no redundancy.
+    const redundancy = orUndefined(async () => redundancyOf(await clusterNow(sight, { timeoutMs: PEER_MS }), []));
     const status = await statusOf(sight);
     const changed = (await orUndefined(sight.drift))?.length;
     const sections = sectionHashes((await requireConfig(sight)).config);
-    const metrics = metricsOf({ status, version: OWN_VERSION, commit: OWN_COMMIT, drift: changed, sections });
+    const facts = { status, version: OWN_VERSION, commit: OWN_COMMIT, drift: changed, sections };
+    const metrics = metricsOf({ ...facts, redundancy: await redundancy });
     const text = exposition(metrics);
     if (args.out !== undefined) return node.system.writeAtomic(resolve(args.out), text, { mode: 0o644 });
     await output(args).result({ metrics } satisfies Documents["metrics"], text.trimEnd());

@@ -30,7 +30,7 @@ import {
   truth,
   whole,
 } from "./keys/kinds.ts";
-import { isAdvertInterval, parseNetworks, parseServers, parseVipAddress, UNSET_AS } from "./schema/values.ts";
+import { isAdvertInterval, isGbit, parseNetworks, parseServers, parseVipAddress, UNSET_AS } from "./schema/values.ts";
 
 /** `since` of a key: the Python version had it, or it came with 1.0.0. */
 export const PYTHON = "the Python version";
@@ -665,6 +665,17 @@ export const KEYS = {
     example: 0,
     ask: { message: "Most connections of one client address (0: no limit, for clients behind one NAT)" },
   }),
+  capacity_gbit: key(
+    { ...number(isGbit, { from: 0, to: 1600, what: "a number of Gbit/s", unit: "Gbit/s", note: "in steps of 0.001" }) },
+    0,
+    {
+      says: "How much a node's network carries in each direction, for ober whatif. Set it where the kernel does not know: virtual network cards, and machines whose host lets through less than the card.",
+      since: FIRST,
+      example: 10,
+      empty: "as the kernel says of the interface; unknown where it says nothing",
+      ask: false,
+    },
+  ),
   stats_allow: key(parsedList("a list of addresses or networks", parseNetworks), [], {
     says: "The networks that may see statistics and metrics.",
     since: FIRST,

@@ -103,6 +103,8 @@ export function pathsOf(prefix: string) {
     /** The history, in two halves. */
     history: under("var/history"),
     olderHistory: under("var/history.1"),
+    /** What the node has carried in the last week, some minutes old; the present state is in /run. */
+    load: under("var/load.json"),
     vrrpHandicap: under("var/vrrp-handicap"),
     passingHandicap: "/run/ober/vrrp-handicap",
     /** The last known addresses of names. */
@@ -122,6 +124,8 @@ export function pathsOf(prefix: string) {
     nameStates: "/run/ober/names.json",
     /** HAProxy's counters of the last minutes, by RGW. */
     errorCounters: "/run/ober/errors.json",
+    /** What the node has carried in the last week, and the counters of the last reading. */
+    loadNow: "/run/ober/load.json",
     /** Certificates that HAProxy loaded while running, by the digest of each file. */
     givenCertificates: "/run/ober/certificates.json",
     /** While this exists, HAProxy may stop at once: the command that stops it has waited for the transfers, or does not want to. */
@@ -217,6 +221,7 @@ export const OWNER: Readonly<Record<keyof Paths, Owner>> = {
   certificateNames: "state",
   history: "state",
   olderHistory: "state",
+  load: "state",
   vrrpHandicap: "state",
   passingHandicap: "run",
   knownNames: "state",
@@ -240,6 +245,7 @@ export const OWNER: Readonly<Record<keyof Paths, Owner>> = {
   vrrpHanging: "run",
   healthRun: "run",
   errorCounters: "run",
+  loadNow: "run",
   exabgpVersion: "run",
   exabgpReloads: "run",
   bfdSocket: "run",

@@ -1,9 +1,3 @@
-/** Whether the operator has taken this node out of traffic: `ober drain` creates one of the files, `ober undrain` removes it. */
-export async function isDrained(flags: readonly string[]): Promise<boolean> {
-  for (const flag of flags) if (await Bun.file(flag).exists()) return true;
-  return false;
-}
-
 /**
  * Why a healthy node is not announced: the file at `hold` exists while its only certificate is ober's self-signed placeholder. The
  * file contains a number, for keepalived.
@@ -14,33 +8,32 @@ export function isHeld(hold: string): Promise<boolean> {
   return Bun.file(hold).exists();
 }
 
-/** Whether the node stays announced as the last choice for now; `"soft": true` in the flag. */
-export async function isSoft(flags: readonly string[]): Promise<boolean> {
-  return saysSoft(await contentOf(flags));
-}
-
 export const saysSoft = (text: string): boolean => /"soft":\s*true/.test(text);
 
-/** The reason, in one line, from the flag's content: `{"by", "at", "reason"}`, each optional, or empty. */
-export async function drainCause(flags: readonly string[]): Promise<string> {
-  return causeOf(await contentOf(flags));
-}
-
-/** The content of the first flag that exists. */
-async function contentOf(flags: readonly string[]): Promise<string> {
-  try {
-    for (const flag of flags) {
-      const file = Bun.file(flag);
-      if (await file.exists()) return await file.slice(0, 4096).text();
-    }
-    return "";
-  } catch (error) {
-    // Just undrained, or unreadable for the user as which ExaBGP runs us: only the file's existence matters.
-    if (error instanceof Error && "code" in error) return "";
-    throw error;
+/**
+ * The operator's drain; undefined where the node is in traffic. `ober drain` creates one of the files, `ober undrain` removes it. `soft`: the node stays
+ * announced as the last choice for now (`"soft": true` in the file). `cause` is one line, from the content `{"by", "at", "reason"}`, each optional, or empty.
+ */
+export async function drainIn(
+  flags: readonly string[],
+): Promise<{ readonly soft: boolean; readonly cause: string } | undefined> {
+  for (const flag of flags) {
+    const file = Bun.file(flag);
+    if (!(await file.exists())) continue;
+    const text = await file
+      .slice(0, 4096)
+      .text()
+      .catch((error: Error) => {
+        // Unreadable for the user as which ExaBGP runs us, or undrained this moment: the file's existence matters.
+        if ("code" in error) return "";
+        throw error;
+      });
+    return { soft: saysSoft(text), cause: causeOf(text) };
   }
+  return undefined;
 }
 
+/** "drained by root at 12:00: disks". */
 export function causeOf(text: string): string {
   const { by, at, reason } = drainFields(text);
   return `drained${by ? ` by ${by}` : ""}${at ? ` at ${at}` : ""}${reason ? `: ${reason}` : ""}`;

@@ -24,7 +24,7 @@ export function heldDownUntil(losses: readonly number[], longestMs: number, now:
 }
 
 /** What a transition is called for: "failed 4 times within 10 minutes: the last choice until 21:03:10 UTC". */
-export function heldDownCause(count: number, until: number): string {
+function heldDownCause(count: number, until: number): string {
   return `failed ${count} times within 10 minutes: the last choice until ${new Date(until).toISOString().slice(11, 19)} UTC; \`ober undrain\` ends it`;
 }
 

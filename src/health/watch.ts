@@ -1,8 +1,9 @@
-import { drainCause, HELD_CAUSE, isDrained, isHeld, isSoft } from "./drain.ts";
+import { drainIn, isHeld } from "./drain.ts";
 import type { Losses } from "./hold-down.ts";
+import { judge, type Seen } from "./judge.ts";
 import { type Event, INITIAL, type State, step, type Transition } from "./machine.ts";
 import { type LoopOptions, targetOf, type Vip } from "./options.ts";
-import { createProber, NO_RGW, type ProbeResult, type Servers } from "./probe.ts";
+import { createProber, NO_RGW, type ProbeResult } from "./probe.ts";
 import { isAnnounced } from "./routes.ts";
 
 /** Checks one backend group continually, and passes on the transitions of its VIPs. */
@@ -44,7 +45,6 @@ export function createWatch(
 ): Watch {
   const prober = createProber(targetOf(options.url, group), onLost);
   let state = INITIAL;
-  let cause = "";
   let checks = 0;
   let stopped = false;
   let heldDownUntil: number | undefined;
@@ -71,7 +71,7 @@ export function createWatch(
         const startedAt = performance.now();
         const result = await check();
         starvedAt = !result.ok && result.reason === NO_RGW ? (starvedAt ?? performance.now()) : undefined;
-        const event = await eventOf(result);
+        const event = await look(result);
         if (stopped) return;
         checks += 1;
         advance(event);
@@ -93,7 +93,6 @@ export function createWatch(
     const [next, transition] = step(state, event, options);
     state = next;
     if (transition === undefined) return;
-    cause = transition.cause;
     // What was taken out on purpose is drained by then.
     if (transition.to === "down" && isAnnounced(transition.from)) losses.lost(group);
     listener.entered(watch, transition);
@@ -113,33 +112,18 @@ export function createWatch(
     }
   }
 
-  async function eventOf(result: ProbeResult): Promise<Event> {
-    if (await isDrained(options.drainFlags)) {
-      const leaves = ["up", "scarce", "damped", "leaving"].includes(state.phase) && (await isSoft(options.drainFlags));
-      const type = leaves ? "leaving" : "drained";
-      if (!leaves || result.ok) {
-        return { type, cause: state.phase === type ? cause : await drainCause(options.drainFlags) };
-      }
-    }
-    if (await isHeld(options.hold)) return { type: "held", cause: HELD_CAUSE };
+  async function look(result: ProbeResult): Promise<Event> {
+    const drain = await drainIn(options.drainFlags);
     const held = result.ok ? await losses.held(group) : undefined;
     heldDownUntil = held?.until;
-    if (held !== undefined) return { type: "damped", cause: held.cause };
-    if (result.ok) return scarcity(result.servers) ?? { type: "up" };
-    if (result.reason === NO_RGW) {
-      return { type: "starved", cause: "no RGW answers", stays: listener.stays(watch, starvedAt ?? performance.now()) };
-    }
-    return { type: result.kind === "refused" ? "dead" : "down", cause: result.reason };
-  }
-
-  function scarcity(servers: Servers | undefined): Event | undefined {
-    if (servers === undefined) return undefined;
-    const { alive, low, high } = servers;
-    if (alive >= (state.phase === "scarce" ? high : low)) return undefined;
-    return {
-      type: "scarce",
-      cause: `${alive} RGW${alive === 1 ? " answers" : "s answer"}, fewer than ${low} (min_servers)`,
+    const seen: Seen = {
+      result,
+      drain,
+      held: await isHeld(options.hold),
+      damped: held?.cause,
+      stays: () => listener.stays(watch, starvedAt ?? performance.now()),
     };
+    return judge(seen, state.phase);
   }
 
   /** The sentinel: HAProxy closed the idle connection, because it died or reloads. Check at once. */

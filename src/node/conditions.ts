@@ -39,6 +39,7 @@ import { checkBfd, checkBgp, checkRoutes, checkVipNetworks } from "../checks/rou
 import { checkErrors, checkSaturation } from "../checks/saturation.ts";
 import { checkFirewall, checkVrrp, checkVrrpCluster } from "../checks/segment.ts";
 import { checkBackends, checkDrained, checkHaproxy, checkHeld, checkUnits, checkVips } from "../checks/service.ts";
+import { checkSteal } from "../checks/stalls.ts";
 import { ConfigError, OberError, orUndefined } from "../errors.ts";
 import { requireSupportedOs } from "../packages/os.ts";
 import { SYSTEMD_IS_HERE } from "../system/systemd.ts";
@@ -173,6 +174,7 @@ export const CONDITIONS: readonly Condition[] = [
   },
   { id: "metrics", title: "metrics for Prometheus", of: "node", ...SYSTEMD, ...DEEP, judge: checkMetrics },
   { id: "sysctl", title: "kernel tuning", of: "node", judge: checkSysctl },
+  { id: "steal", title: "CPU time taken by the host", of: "node", ...DEEP, judge: checkSteal },
   { id: "network-queues", title: "queues of the network cards", of: "node", ...DEEP, judge: checkQueues },
   { id: "descriptors", title: "file descriptors", of: "node", ...SYSTEMD, judge: checkDescriptors },
   {

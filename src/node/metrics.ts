@@ -2,6 +2,7 @@ import { type Finding, isTrouble } from "../checks/check.ts";
 import { type RgwState, takesRequests } from "../domain/rgw.ts";
 import { LATENCY_BOUNDS_MS } from "../health/tally.ts";
 import type { Histogram, Metric, Sample } from "../ui/prometheus.ts";
+import type { Redundancy } from "./redundancy.ts";
 import type { Question } from "./sight.ts";
 import type { NodeStatus } from "./status.ts";
 
@@ -13,6 +14,8 @@ export type MetricFacts = {
   readonly drift: number | undefined;
   /** Hashes of the sections of `ober.yaml` that should be equal on all nodes. */
   readonly sections: Readonly<Record<string, string>>;
+  /** How many more nodes and RGWs may fail; undefined where it is not known, and on a node without others. */
+  readonly redundancy?: Pick<Redundancy, "spareNodes" | "spareRgws"> | undefined;
 };
 
 /** "stops": it keeps clients from reaching a VIP. */
@@ -24,7 +27,14 @@ function severityOf(finding: Finding): (typeof SEVERITIES)[number] | undefined {
 }
 
 /** ober's own metrics. HAProxy has its own at /metrics of the statistics port. Pure. */
-export function metricsOf({ status, version, commit, drift, sections }: MetricFacts): readonly (Metric | Histogram)[] {
+export function metricsOf({
+  status,
+  version,
+  commit,
+  drift,
+  sections,
+  redundancy,
+}: MetricFacts): readonly (Metric | Histogram)[] {
   const { loop } = status;
   /** A value that could not be determined is left out: no number is better than a wrong one. */
   const unless = (question: Question, samples: readonly Sample[]): readonly Sample[] =>
@@ -178,6 +188,18 @@ export function metricsOf({ status, version, commit, drift, sections }: MetricFa
       "backend_servers",
       "RGWs of the group.",
       status.backends.map(({ name, servers }) => ({ labels: { backend: name }, value: servers.length })),
+    ),
+    gauge(
+      "redundancy_nodes",
+      "How many more nodes may fail, whichever they are, until the rest cannot carry the peaks of the last week.",
+      one(redundancy?.spareNodes ?? undefined),
+    ),
+    gauge(
+      "redundancy_rgws",
+      "How many more RGWs of the group may fail until the rest cannot take the requests of the last week's peak.",
+      (redundancy?.spareRgws ?? []).flatMap(({ group, spare }) =>
+        spare === null ? [] : [{ labels: { backend: group }, value: spare }],
+      ),
     ),
     gauge("client_connections", "Connections of clients.", known(status.clients.connections)),
     gauge("client_connections_limit", "Connections of clients that the node takes.", known(status.clients.limit)),

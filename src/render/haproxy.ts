@@ -4,6 +4,7 @@ import type { Backend, Config, Server } from "../config/schema.ts";
 import { familyOf } from "../domain/address.ts";
 import { writeAllowList } from "../domain/allow-list.ts";
 import { type NodeFacts, POST_QUANTUM } from "../domain/facts.ts";
+import { LOAD_KEY, LOAD_PATH } from "../domain/load.ts";
 import { certificatePlace, type Paths } from "../domain/paths.ts";
 import { isHealthPath } from "../domain/rgw.ts";
 import { furtherServers, isNamed, serversOfAName } from "../domain/server-state.ts";
@@ -216,7 +217,8 @@ function identityRules({ leavingList, identityMap, servesMap }: Paths): readonly
   ].join(",");
   const say = (leaving: boolean, condition: string) =>
     `http-request return status 200 content-type application/json lf-string '{"leaving":${leaving},${said}}' if { path ${IDENTITY_PATH} }${condition}`;
-  return [say(true, ` { dst -f ${leavingList} }`), say(false, "")];
+  const load = `http-request return status 200 content-type application/json lf-string '${value(LOAD_KEY, servesMap)}' if { path ${LOAD_PATH} }`;
+  return [say(true, ` { dst -f ${leavingList} }`), say(false, ""), load];
 }
 
 function backend(group: Backend, groups: readonly Backend[], nodes: number): string {

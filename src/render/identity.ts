@@ -2,6 +2,7 @@ import type { Config } from "../config/schema.ts";
 import { sortedAddresses } from "../domain/address.ts";
 import type { ClusterWord } from "../domain/agreement.ts";
 import type { NodeFacts } from "../domain/facts.ts";
+import { LOAD_KEY } from "../domain/load.ts";
 import { clusterAddresses } from "../domain/nodes.ts";
 import { SERVES_KEY, type Serves, TURN_KEY } from "../domain/serves.ts";
 import type { Turn } from "../domain/turn.ts";
@@ -34,7 +35,7 @@ export type Identity = {
 export const IDENTITY_KEY = "node";
 
 /** The other map, for values that change while HAProxy runs. After a start or a reload it is empty until they are set again. */
-export const SERVES_TEXT = `${SERVES_KEY} {}\n${TURN_KEY} {}\n`;
+export const SERVES_TEXT = `${SERVES_KEY} {}\n${TURN_KEY} {}\n${LOAD_KEY} {}\n`;
 
 /** The value: JSON without blanks, because a blank would end it. */
 export const identityText = (config: Config, facts: Pick<NodeFacts, "ober" | "address" | "resolved">): string =>
@@ -69,7 +70,8 @@ export function sectionHashes(config: Config): Readonly<Record<string, string>> 
     ...(min_servers === 0 ? {} : { min_servers }),
     ...(enough_servers === 0 ? {} : { enough_servers }),
   }));
-  const { when_all_down, hold_down, ...others } = config;
+  // The network of one node may be slower than that of another.
+  const { when_all_down, hold_down, capacity_gbit: _gbit, ...others } = config;
   const guard = {
     ...(when_all_down === "announce" ? {} : { when_all_down }),
     ...(hold_down === 300 ? {} : { hold_down }),

@@ -45,6 +45,15 @@ function unitText(name: UnitName | TriggeredName, config: Config, facts: NodeFac
       return assets.renewTimer;
     case UNIT.renewRun:
       return fill(assets.renewUnit, { executable, prefix: paths.prefix });
+    case UNIT.load:
+      return assets.loadTimer;
+    case UNIT.loadRun:
+      return fill(assets.loadUnit, {
+        executable,
+        var: paths.var,
+        interface: facts.interface,
+        capacity: config.capacity_gbit === 0 ? "" : ` --gbit ${config.capacity_gbit}`,
+      });
     case UNIT.health:
       return fill(assets.healthUnit, {
         command: healthCommand(config, facts, paths),

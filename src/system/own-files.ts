@@ -29,6 +29,7 @@ const drillName = v.picklist(DRILL_NAMES);
 const haMode = v.picklist(["bgp", "keepalived"]);
 const bfdState = v.picklist(["off", "up", "down"]);
 const transition = v.looseObject({ at: time, group: text, vips: texts, from: text, to: text, cause: text });
+const slot = v.looseObject({ slot: count, bytes: number, connections: number, cpu: number, groups: mapOf(number) });
 
 /**
  * What to do with a damaged file.
@@ -281,6 +282,18 @@ export const OWN_FILES = {
       cause: text,
       by: v.optional(text),
       peer: v.optional(text),
+    }),
+  },
+  /** What the node has carried in the last week; see domain/load.ts. */
+  load: {
+    place: "load",
+    version: 1,
+    knew: "what the node carried in the last week",
+    remedy: IGNORED,
+    schema: v.looseObject({
+      slots: v.array(slot),
+      sums: v.optional(v.looseObject({ ...slot.entries, seconds: number })),
+      last: v.optional(v.looseObject({ uptime: number, bytes: number, cpuUs: v.optional(number) })),
     }),
   },
   /** Addresses by name. */

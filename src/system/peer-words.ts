@@ -5,6 +5,7 @@
 import * as v from "valibot";
 import { isAddress } from "../domain/address.ts";
 import { isoTime, numberIn, oneLine } from "../domain/foreign.ts";
+import { type Load, loadOf } from "../domain/load.ts";
 import type { Identity } from "../render/identity.ts";
 import { jsonAs } from "./json.ts";
 
@@ -84,6 +85,31 @@ export function parseIdentity(body: string): Identity | undefined {
     ...said,
     node: { ...node, ...(cluster === undefined ? {} : { cluster: wordOf(cluster) }) },
   } as Identity;
+}
+
+/** HAProxy's buffer holds no more. */
+const LONGEST_SLOTS = 65_536;
+const MOST_GROUPS = 64;
+
+const amount = v.pipe(v.number(), v.finite(), v.minValue(0));
+const load = v.object({
+  at: seconds,
+  capacity: v.object({
+    clients: amount,
+    cpu: v.optional(amount),
+    mbit: v.optional(amount),
+    said: v.optional(v.picklist(["kernel", "capacity_gbit"])),
+    mtu: v.pipe(amount, v.minValue(100)),
+  }),
+  groups: v.pipe(v.array(word), v.maxLength(MOST_GROUPS)),
+  last: v.pipe(v.number(), v.integer()),
+  slots: v.pipe(v.string(), v.maxLength(LONGEST_SLOTS)),
+});
+
+/** A node's answer at LOAD_PATH; undefined if it does not match the schema, as that of a node with an older ober, or that has not measured yet. */
+export function parseLoad(body: string): Load | undefined {
+  const said = jsonAs(load, body);
+  return said === undefined ? undefined : loadOf(said);
 }
 
 const wordOf = ({ owners, ...rest }: v.InferOutput<typeof cluster>) => ({

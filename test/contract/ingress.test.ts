@@ -9,9 +9,11 @@ import { statSync } from "node:fs";
 import { hostname } from "node:os";
 import { replaceLists } from "../../src/change/allow-lists.ts";
 import { turnWord } from "../../src/checks/peers.ts";
+import { LOAD_KEY, LOAD_PATH, type Load, loadText } from "../../src/domain/load.ts";
 import { SERVES_KEY, TURN_KEY } from "../../src/domain/serves.ts";
 import { setMapKey } from "../../src/health/serves.ts";
 import { IDENTITY_KEY, type Identity } from "../../src/render/identity.ts";
+import { parseLoad } from "../../src/system/peer-words.ts";
 import { selfSigned } from "../helpers/certificate.ts";
 import { run, until } from "../lab/process.ts";
 import {
@@ -529,6 +531,28 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
       await replaceLists(ingress.files, ingress.socket, [{ ...leaving, before: leaving.after, after: [] }]);
       expect((await request(get())).head).not.toMatch(/^connection: close$/im);
       expect(await says()).toBe(false);
+    });
+
+    test("a week of what the node carries is told, and read as it was", async () => {
+      const groups = { s3: 1000, archive: 1000 };
+      const slots = Array.from({ length: 2016 }, (_, i) => ({
+        slot: 5_900_000 + i,
+        bytes: 12_000_000_000 + 1000 * i,
+        connections: 25_000,
+        cpu: 16_000,
+        groups,
+      }));
+      const load: Load = { at: 1, capacity: { clients: 25_000, mbit: 100_000, said: "kernel", mtu: 9000 }, slots };
+      const place = { socket: ingress.socket, map: ingress.paths.servesMap };
+      const told = async () => {
+        const { body } = await request(get(LOAD_PATH), { to: "127.0.0.1", port: STATS_PORT });
+        return parseLoad(body.toString());
+      };
+      expect(await told()).toBeUndefined();
+      expect(await setMapKey(place, LOAD_KEY, loadText(load))).toBe(true);
+      const found = await told();
+      expect(found?.slots.length).toBeGreaterThan(1_800);
+      expect(found).toEqual({ ...load, slots: slots.slice(-(found?.slots.length ?? 0)) });
     });
 
     test("the runtime socket is for root and its group", () => {

@@ -108,9 +108,12 @@ for (const release of ROUNDS > 1 ? (["trixie", "bookworm"] as const) : (["bookwo
           ...[
             "ober-ha.service",
             "ober-handover.service",
+            "ober-health.service",
             "ober-http.service",
+            "ober-load.service",
             "ober-names.service",
             "ober-vip.service",
+            "ober-load.timer",
           ],
         ]);
       }

@@ -199,6 +199,11 @@ export const OWN: Readonly<Record<keyof typeof OWN_FILES, string>> = {
   health: HEALTH,
   history: HISTORY.split("\n")[0] ?? "",
   names: json({ "rgw1.example": { addresses: ["10.0.0.1"], at: "2026-01-01T12:00:00Z" } }),
+  load: json({
+    slots: [{ slot: 5_900_000, bytes: 1, connections: 2, cpu: 3, groups: { s3: 4 } }],
+    sums: { slot: 5_900_001, bytes: 1, connections: 2, cpu: 3, groups: { s3: 4 }, seconds: 60 },
+    last: { uptime: 5, bytes: 1, cpuUs: 7 },
+  }),
   nameStates: json({ "rgw1.example": { address: "10.0.0.1", at: "2026-01-01T12:00:00Z" } }),
   reloads: json([1_767_268_800]),
   certificateNames: json({ names: ["s3.example.org"], since: "2026-01-01T12:00:00Z", before: [] }),

@@ -18,6 +18,10 @@ export type PacePlan = {
   readonly timeoutMs: number;
   /** Whether the requests that run at the end are waited for. */
   readonly wait: boolean;
+  /** Begins none while this many run: then the answers set the pace. */
+  readonly atOnce?: number;
+  /** A connection for each request, so that ECMP spreads them evenly. */
+  readonly fresh?: boolean;
 };
 
 export type PaceResult = {
@@ -73,7 +77,7 @@ if (import.meta.main) {
     const socket = kept ?? (await open());
     const request = `GET ${plan.path} HTTP/1.1\r\nHost: ${plan.serverName}\r\n\r\n`;
     const answer = await readAnswer(socket, request);
-    if (/^connection: close/im.test(answer.text)) socket.destroy();
+    if (plan.fresh || /^connection: close/im.test(answer.text)) socket.destroy();
     else idle.push(socket);
     return answer;
   };
@@ -83,6 +87,7 @@ if (import.meta.main) {
     if (at > plan.seconds * 1000) return void finish();
     // After a pause of this process the missed requests are begun at once: the pace holds.
     for (; started < (at / 1000) * plan.perSecond; started++) {
+      if (running.size >= (plan.atOnce ?? Number.POSITIVE_INFINITY)) continue;
       const one = ask();
       running.add(one);
       one.finally(() => running.delete(one));

@@ -101,6 +101,12 @@ export function parseNetworks(lists: string | readonly string[]): string[] {
 
 const article = (word: string) => (/^[IU]/i.test(word) ? "an" : "a");
 
+/** Up to 1.6 Tbit/s, in Mbit/s or more; 0 leaves it to the kernel. */
+export function isGbit(input: unknown): input is number {
+  if (typeof input !== "number" || !(input >= 0 && input <= 1600)) return false;
+  return Math.abs(input * 1000 - Math.round(input * 1000)) < 1e-6;
+}
+
 /** keepalived counts advertisement intervals in hundredths of a second (VRRP version 3). */
 export function isAdvertInterval(input: unknown): input is number {
   if (typeof input !== "number" || !(input >= 0.05 && input <= 40)) return false;

@@ -141,6 +141,7 @@ describe("a good file", () => {
       tls: { min_version: "1.2", curves: [] },
       max_connections: 25_000,
       max_connections_per_client: 500,
+      capacity_gbit: 0,
       stats_allow: [],
     });
   });
@@ -159,6 +160,7 @@ describe("a good file", () => {
       tls: { min_version: "1.2", curves: [] },
       max_connections: 25_000,
       max_connections_per_client: 500,
+      capacity_gbit: 0,
       stats_allow: [],
       bgp: { ...rest.bgp, bfd_interval_ms: 100, bfd_multiplier: 3 },
       certs: { ...rest.certs, ...NEW_CERTS },
@@ -252,7 +254,7 @@ describe("a good file", () => {
 });
 
 const TOP_KEYS =
-  "the keys here are ha_mode, nodes, handover, settle_time, hold_down, when_all_down, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, stats_allow, install_path, venv_path";
+  "the keys here are ha_mode, nodes, handover, settle_time, hold_down, when_all_down, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, capacity_gbit, stats_allow, install_path, venv_path";
 
 const problems = (input: unknown) => {
   try {

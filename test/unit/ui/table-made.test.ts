@@ -39,7 +39,10 @@ test.each([
   ["ober -q dr", ["drain", "drill"]],
   ["ober doctor --o", ["--only"]],
   ["ober logs --service b", ["bfd", "bgp"]],
-  ["ober logs --service ", ["vip", "handover", "http", "names", "certs", "renew", "health", "bfd", "bgp", "ha", "all"]],
+  [
+    "ober logs --service ",
+    ["vip", "handover", "http", "names", "certs", "renew", "load", "health", "bfd", "bgp", "ha", "all"],
+  ],
   ["ober drain --reason -", []],
   ["ober nonsense --", []],
 ])("bash completes '%s'", (line, words) => {
