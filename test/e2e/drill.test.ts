@@ -77,10 +77,7 @@ describe("on a cluster in BGP mode", () => {
       const at = now();
       const { result, seen } = await drilled(node, words, seconds);
       expect(result).toMatchObject({ drill: words[0], outcome: "done" });
-    // Of these the node itself knows that it was gone.
-    const noticed = ["haproxy-hang", "haproxy-crash", "exabgp-crash", "bfd-down"].includes(result.drill);
-    expect([result.drill, result.goneMs !== null]).toEqual([result.drill, noticed]);
-    if (result.goneMs !== null) measured(`drill ${words[0]}: gone, by the node's own knowledge`, result.goneMs);
+      if (result.goneMs !== null) measured(`drill ${words[0]}: gone, by the node's own knowledge`, result.goneMs);
       measured(`drill ${words[0]}: longest time to the new path, as observed`, seen.newPathMs ?? 0);
       measured(`drill ${words[0]}: back, by the node's own knowledge`, result.backMs ?? 0);
       expect(seen.requests).toBe(40 * seconds);
