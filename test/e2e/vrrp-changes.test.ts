@@ -5,6 +5,7 @@ import { configure, install, ober, vrrpYaml } from "../lab/ober.ts";
 import { VIP } from "../lab/places.ts";
 import { becomes, signal, until } from "../lab/process.ts";
 import { now } from "../lab/route-watch.ts";
+import { RESOLUTION_MS } from "../lab/vip-watch.ts";
 import { CLUSTER_NODES, clusterYaml, measured, ROUNDS, SPARE_NODE, sharedLab } from "./_cluster.ts";
 import { differences, type Snapshot, snapshot } from "./_snapshot.ts";
 import {
@@ -20,10 +21,9 @@ import {
 } from "./_vrrp.ts";
 
 const ADVERT_MS = 1000;
-const RESOLUTION_MS = 50;
 const NEW_VIP = "10.77.0.104";
 /** Changes by `ober apply`; OBER_ROUNDS multiplies them. */
-const APPLIES = 10 * ROUNDS;
+const APPLIES = 4 * ROUNDS;
 
 describe("when no node is healthy", () => {
   let cluster: VrrpCluster;

@@ -5,11 +5,10 @@ import type { LabNode } from "../lab/lab.ts";
 import { configure, ober, vrrpYaml } from "../lab/ober.ts";
 import { signal } from "../lab/process.ts";
 import { now } from "../lab/route-watch.ts";
+import { RESOLUTION_MS } from "../lab/vip-watch.ts";
 import { CLUSTER_NODES, measured, ROUNDS } from "./_cluster.ts";
 import { darkness, measureGaps, oneHolder, ownedBy, settled, type VrrpCluster, vrrpCluster } from "./_vrrp.ts";
 
-/** The neighbour fetches every 50 ms; what it sees of a gap is longer than the gap by that much at most. */
-const RESOLUTION_MS = 50;
 /** The owner announces its VIPs this often; a client that heard another master last is put right by it. */
 const ANNOUNCED_EVERY_MS = 1_000;
 const BACK_WITHIN_MS = 30_000;
