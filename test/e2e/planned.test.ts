@@ -65,7 +65,17 @@ describe("under a constant load of new requests", () => {
   test("`ober stop` does not wait for a client that keeps its connection busy", async () => {
     const { lab, nodes, addresses, watch } = cluster;
     const url = `https://${VIP_NAME}/swift/healthcheck?[1-${KEPT_REQUESTS}]`;
-    const curl = ["curl", "-sS", ...PACE, "--cacert", "/lab/ca.pem", "-o", "/dev/null", "-w", "%{http_code} %{num_connects}\\n"];
+    const curl = [
+      "curl",
+      "-sS",
+      ...PACE,
+      "--cacert",
+      "/lab/ca.pem",
+      "-o",
+      "/dev/null",
+      "-w",
+      "%{http_code} %{num_connects}\\n",
+    ];
     const client = lab.client([...curl, url], { timeoutMs: 60_000 });
     const ports = async (node: LabNode) => {
       const { stdout } = await node.exec(["ss", "-Htn", "state", "established", "sport = :443"]);
