@@ -2,6 +2,7 @@
 
 import { inSubnet } from "../domain/address.ts";
 import { ago } from "../domain/age.ts";
+import { canariesOf } from "../domain/canary.ts";
 import { several } from "../domain/foreign.ts";
 import type { LastChoice } from "../domain/guard.ts";
 import { UNIT } from "../domain/units.ts";
@@ -177,14 +178,17 @@ export function routeVerdict(state: HealthState | undefined, address: string, no
 export async function checkVipNetworks(sight: Sight): Promise<Verdict> {
   const [config, place] = [await sight.config(), await sight.place()];
   if (config?.ha_mode !== "bgp" || place === undefined) return skip("not in BGP mode");
-  const inside = config.vips.flatMap(({ address }) =>
+  const inside = [
+    ...config.vips.map(({ address }) => address),
+    ...(config.bgp.canary === "" ? [] : canariesOf(config.bgp.canary, 1)),
+  ].flatMap((address) =>
     place.networks.filter((network) => inSubnet(address, network)).map((network) => `${address} is in ${network}`),
   );
   return inside.length === 0
     ? pass("in no network of this machine")
     : warn(
         `${inside.join(", ")}: machines of that segment look for it by ARP and find nothing`,
-        "choose VIPs outside of the nodes' networks in ober.yaml, then: ober apply",
+        "choose VIPs and canary addresses outside of the nodes' networks in ober.yaml, then: ober apply",
       );
 }
 

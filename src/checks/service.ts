@@ -10,6 +10,7 @@ import { type StatRow, serversOf } from "../haproxy/socket.ts";
 import { drainFields } from "../health/drain.ts";
 import type { ProbeResult } from "../health/probe.ts";
 import type { Sight } from "../node/sight.ts";
+import { ownCanary } from "../render/canary.ts";
 import { STOPPING } from "../system/drain-flag.ts";
 import type { UnitState } from "../system/systemd.ts";
 import { fail, pass, skip, stops, type Trouble, type Verdict, warn } from "./check.ts";
@@ -243,6 +244,11 @@ export async function checkVips(sight: Sight, vip?: string): Promise<Verdict> {
       .map((own) => [own.address, own.interface] as const),
   );
   const wanted = config.vips.map(({ address }) => address).filter((address) => vip === undefined || address === vip);
+  const place = vip === undefined ? await orUndefined(sight.place) : undefined;
+  const canary = place && ownCanary(config, place);
+  if (canary !== undefined && wanted.every((address) => local.has(address))) {
+    return vipsVerdict([...wanted, canary], local, sight.paths?.vipScript ?? "");
+  }
   const verdict = vipsVerdict(wanted, local, sight.paths?.vipScript ?? "");
   return verdict.status === "fail" && config.ha_mode === "bgp" ? stops(verdict) : verdict;
 }

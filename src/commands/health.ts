@@ -40,7 +40,16 @@ export default defineCommand({
     peer: {
       type: "string",
       valueHint: "ADDRESS",
-      description: "With --guarded: another node, which is asked; may be repeated",
+      description: "Another node, which is asked what it serves; may be repeated",
+    },
+    rebalance: {
+      type: "boolean",
+      description: "Close some connections after a response while a node that returned has fewer",
+    },
+    canary: {
+      type: "string",
+      valueHint: "ADDRESS",
+      description: "This node's canary address: announced while HAProxy answers, and the peers' are fetched from it",
     },
     drainFlag: { type: "string", valueHint: "FILE", description: "While this file exists, every VIP is withdrawn" },
     passingDrainFlag: { type: "string", valueHint: "FILE", description: "The same, if the disk cannot be written to" },

@@ -4,6 +4,7 @@
  */
 import * as v from "valibot";
 import { type Family, parseAddress, specialUse } from "../domain/address.ts";
+import { parseCanaryNetwork } from "../domain/canary.ts";
 import { expandHostList } from "../domain/hostlist.ts";
 import { INTERFACE_NAME } from "../domain/interface-name.ts";
 import { quote } from "../domain/quote.ts";
@@ -79,6 +80,9 @@ function ownAddress(family?: Family) {
   });
 }
 
+const canary = parsedText("an IPv4 network such as 10.0.1.0/28", (input) =>
+  input === "" ? "" : parseCanaryNetwork(input),
+);
 const holdTime = whole(3, 65_535, { unit: "seconds" });
 const tlsVersion = choice({ "1.2": "TLS 1.2 and 1.3", "1.3": "TLS 1.3 only" });
 const curve = choice({
@@ -149,6 +153,19 @@ export const KEYS = {
       says: "What a node in BGP mode does that has lost all RGWs, and knows of no other node that serves. Where another one serves, it withdraws.",
       since: FIRST,
       example: "withdraw",
+      ask: false,
+    },
+  ),
+  rebalance: key(
+    choice({
+      on: "for some minutes after a node returned, nodes with more connections than their share close some after a response",
+      off: "never",
+    }),
+    "on",
+    {
+      says: "Whether load comes back to a node that returned or joined: clients that keep their connections open would stay on the other nodes. BGP mode.",
+      since: FIRST,
+      example: "off",
       ask: false,
     },
   ),
@@ -230,6 +247,13 @@ export const KEYS = {
       since: FIRST,
       example: 5,
       ask: { message: "BFD: packets that may be lost in a row", when: { bfd_enabled: true } },
+    }),
+    canary: key(canary, "", {
+      says: "A network from which each node announces one address of its own, which the other nodes fetch through the routers every few seconds: so a fault of the routing is named. The routers' filters must let it in (ober router-config).",
+      since: FIRST,
+      example: "10.0.1.0/28",
+      empty: "no such addresses",
+      ask: false,
     }),
   }),
   keepalived: section(PYTHON, "Keepalived mode. The peers are the ingress nodes; an empty interface is detected.", {

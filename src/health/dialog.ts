@@ -111,7 +111,9 @@ export function createDialog(vips: readonly Vip[], write: (text: string) => void
   let turn = 0;
 
   const all = () => [...topics.values()];
-  const own = () => all().filter(({ former }) => !former);
+  // A canary proves nothing of the VIPs: ober neither waits for it nor restarts for it.
+  const counted = () => all().filter(({ vip }) => vip.canary !== true);
+  const own = () => counted().filter(({ former }) => !former);
   const underWay = () => waiting.reduce((count, { late }) => (late ? count : count + 1), 0);
 
   /** The command, recorded as a question; "" if ExaBGP has more unread than is safe. */
@@ -275,9 +277,9 @@ export function createDialog(vips: readonly Vip[], write: (text: string) => void
     },
     sound() {
       const failed = (topic: Topic) => topic.failures >= FAILURES_ALLOWED;
-      if (all().some(({ wish }) => wish === undefined)) return false;
-      if (all().some((topic) => topic.wish === "withdraw" && failed(topic))) return false;
-      const announced = all().filter(({ wish }) => isShown(wish));
+      if (counted().some(({ wish }) => wish === undefined)) return false;
+      if (counted().some((topic) => topic.wish === "withdraw" && failed(topic))) return false;
+      const announced = counted().filter(({ wish }) => isShown(wish));
       return announced.length === 0 || !announced.every(failed);
     },
     get clearing() {

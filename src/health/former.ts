@@ -39,9 +39,11 @@ export function formerIn(state: string, present: readonly Vip[]): readonly Vip[]
 
 /** The VIPs that the earlier process announced or had not finished withdrawing; none from another version's file, or half a file. */
 function addressesIn(state: string): readonly string[] {
-  const { vips, clearing } = fieldsIn(state);
+  const { vips, clearing, canary } = fieldsIn(state);
   const announced = Array.isArray(vips) ? vips.map((entry) => fieldsOf(entry)["vip"]) : [];
-  return [...announced, ...(Array.isArray(clearing) ? clearing : [])].filter((value) => typeof value === "string");
+  return [...announced, fieldsOf(canary)["address"], ...(Array.isArray(clearing) ? clearing : [])].filter(
+    (value) => typeof value === "string",
+  );
 }
 
 /** The sessions in a state file that were up, if the ExaBGP of process id `exabgp` runs both. */

@@ -1,10 +1,12 @@
 import { guard } from "../domain/guard.ts";
+import { canaryVip, createCanary } from "./canary.ts";
 import { createDialog } from "./dialog.ts";
 import { formerState } from "./former.ts";
 import { createLosses, lossesFile } from "./hold-down.ts";
 import type { LoopOptions } from "./options.ts";
 import { createPeers } from "./peers.ts";
 import { createPublisher } from "./publish.ts";
+import { createRebalance } from "./rebalance.ts";
 import { createReport } from "./report.ts";
 import { createRoom } from "./room.ts";
 import { actionOf } from "./routes.ts";
@@ -41,17 +43,26 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
     if (error.code === "EPIPE") stop("ExaBGP closed the pipe", "gone");
     else fail(error);
   });
-  const dialog = createDialog(options.vips, stdout.write, () => room.has(STDOUT));
-  const report = createReport(options, dialog, room);
-  const peers = options.peers && createPeers(options.peers, options.url.port);
+  const own = options.canary === undefined ? undefined : canaryVip(options.canary);
+  const routes = own === undefined ? options.vips : [...options.vips, own];
+  const dialog = createDialog(routes, stdout.write, () => room.has(STDOUT));
+  const report = createReport(options, dialog, room, () => canary?.state);
+  const peers = createPeers(options.peers, options.url.port);
+  const canary =
+    own && createCanary(own, options, dialog, { said: () => peers.sightings, changed: () => report.changed() });
+  const rebalance = options.rebalance
+    ? createRebalance(options.map, options.url.port, { said: () => peers.sightings, log: report.log })
+    : undefined;
   const groups = [...new Set(options.vips.map(({ group }) => group))];
   const losses = createLosses(lossesFile(options.stateFile), options.longestHoldDownMs);
   const listener: WatchListener = {
     stays({ vips }, lostAt) {
       const addresses = vips.map(({ address }) => address);
-      return peers !== undefined && guard(addresses, { lostAt, now: now() }, peers.sightings) === "stay";
+      return options.guarded && guard(addresses, { lostAt, now: now() }, peers.sightings) === "stay";
     },
-    checked(_watch, result) {
+    checked(watch, result) {
+      // One group's checks are enough: HAProxy answers for all.
+      if (watch.group === groups[0]) canary?.checked(watch.state.phase, result);
       report.checked(result);
       report.save(watches);
     },
@@ -66,7 +77,10 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
     },
   };
   const watches: readonly Watch[] = groups.map((group) => createWatch(group, options, { listener, losses }));
-  const publisher = createPublisher(options.map, dialog, () => report.hasSession);
+  const publisher = createPublisher(options.map, dialog, {
+    hasSession: () => report.hasSession,
+    canary: () => canary?.word,
+  });
   let attached = false;
   let stopped = false;
   let watchdog: Watchdog | undefined;
@@ -92,7 +106,7 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
   }
 
   async function clearFormer(): Promise<void> {
-    const { vips, sessions } = await formerState(options.stateFile, { present: options.vips, exabgp: parent });
+    const { vips, sessions } = await formerState(options.stateFile, { present: routes, exabgp: parent });
     report.adopt(sessions);
     if (vips.length > 0 && !stopped) dialog.clear(vips, now());
   }
@@ -140,7 +154,9 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
     dialog.tick(now());
     report.beat(watches);
     publisher.beat(watches);
-    peers?.beat();
+    peers.beat();
+    canary?.beat(report.hasSession);
+    rebalance?.beat();
     watchdog?.beat();
   }
 
@@ -150,6 +166,7 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
     stopped = true;
     clearInterval(beat);
     for (const watch of watches) watch.stop(cause);
+    canary?.stop();
     let patience: Timer | undefined;
     let longest: Timer | undefined;
     const end = () => {

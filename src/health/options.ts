@@ -40,8 +40,14 @@ export type LoopOptions = {
   readonly map: MapPlace;
   /** Where to tell keepalived, in VRRP mode; undefined where ExaBGP runs the loop and is told. */
   readonly track: TrackOptions | undefined;
-  /** Addresses of the other nodes, which are asked whether they serve; undefined where a node that has lost its RGWs withdraws whatever they do. */
-  readonly peers: readonly string[] | undefined;
+  /** Addresses of the other nodes, which are asked what they serve. */
+  readonly peers: readonly string[];
+  /** Whether a node that has lost its RGWs stays announced where no other node serves. */
+  readonly guarded: boolean;
+  /** Whether connections are closed after a response while a node that returned has fewer than this one. */
+  readonly rebalance: boolean;
+  /** This node's canary address; undefined without one. */
+  readonly canary: string | undefined;
 };
 
 export type TrackOptions = TrackPlace & {
@@ -51,8 +57,13 @@ export type TrackOptions = TrackPlace & {
   readonly pidFile: string;
 };
 
-/** `prefix` is announced; `group` is the backend group that decides, "" for the whole node. */
-export type Vip = { readonly address: string; readonly prefix: string; readonly group: string };
+/** `prefix` is announced; `group` is the backend group that decides, "" for the whole node. `canary`: no VIP, see `canary.ts`. */
+export type Vip = {
+  readonly address: string;
+  readonly prefix: string;
+  readonly group: string;
+  readonly canary?: true;
+};
 
 /** The URL to check, in the parts that a raw HTTP/1.1 request needs. */
 export type Target = { readonly host: string; readonly port: number; readonly path: string; readonly text: string };
@@ -115,14 +126,17 @@ export function readOptions(words: readonly string[], executable: string): Healt
   };
   const vips: Vip[] = [];
   const peers: string[] = [];
+  let canary: string | undefined;
   let guarded = false;
+  let rebalance = false;
   let once = false;
   let alive = false;
   let standsBy = false;
   for (let i = 0; i < words.length; i++) {
     const word = words[i] ?? "";
-    if (word === "--once" || word === "--alive" || word === "--stands-by" || word === "--guarded") {
+    if (["--once", "--alive", "--stands-by", "--guarded", "--rebalance"].includes(word)) {
       if (word === "--guarded") guarded = true;
+      else if (word === "--rebalance") rebalance = true;
       else if (word === "--once") once = true;
       else if (word === "--alive") alive = true;
       else standsBy = true;
@@ -143,6 +157,10 @@ export function readOptions(words: readonly string[], executable: string): Healt
     if (name === "--peer") {
       if (readVip(value)?.group !== "") return problem(`--peer: '${value}' is not an address`);
       peers.push(value);
+    } else if (name === "--canary") {
+      const own = readVip(value);
+      if (own?.group !== "" || own.address.includes(":")) return problem(`--canary: '${value}' is not an IPv4 address`);
+      canary = value;
     } else if (name in numbers) {
       const key = name as keyof typeof DEFAULTS;
       const number = /^\d+$/.test(value) ? Number(value) : 0;
@@ -187,7 +205,10 @@ export function readOptions(words: readonly string[], executable: string): Healt
     stateFile: texts["--state"],
     historyFile: texts["--history"],
     map,
-    peers: guarded ? peers : undefined,
+    peers,
+    guarded,
+    rebalance,
+    canary,
     track,
   };
 }

@@ -1,10 +1,12 @@
 import type { Sighting } from "../domain/guard.ts";
-import { IDENTITY_PATH, servedIn } from "../domain/serves.ts";
+import { type CanaryWord, canaryIn, IDENTITY_PATH, type Load, loadIn, servedIn } from "../domain/serves.ts";
+import type { CanarySaid } from "./canary.ts";
+import type { LoadSaid } from "./rebalance.ts";
 
 /** Asks the other nodes what they serve, over their statistics ports, for as long as the loop runs. */
 export type Peers = {
   /** What each last said. */
-  readonly sightings: readonly Sighting[];
+  readonly sightings: readonly (Sighting & CanarySaid & LoadSaid)[];
   /** To be called each second: asks those whose turn it is. */
   beat(): void;
 };
@@ -22,6 +24,8 @@ export function createPeers(addresses: readonly string[], port: number): Peers {
     asking: false,
     answeredAt: undefined as number | undefined,
     serves: [] as readonly string[],
+    canary: undefined as CanaryWord | undefined,
+    load: undefined as Load | undefined,
   }));
   let beats = 0;
   return {
@@ -36,7 +40,8 @@ export function createPeers(addresses: readonly string[], port: number): Peers {
         const body = await ask(peer.address, port);
         peer.asking = false;
         const serves = body === undefined ? undefined : servedIn(body);
-        if (serves !== undefined) Object.assign(peer, { serves, answeredAt: performance.now() });
+        if (body === undefined || serves === undefined) return;
+        Object.assign(peer, { serves, canary: canaryIn(body), load: loadIn(body), answeredAt: performance.now() });
       });
     },
   };

@@ -1,4 +1,4 @@
-import { SERVES_KEY, type Serves, servesText } from "../domain/serves.ts";
+import { type CanaryWord, SERVES_KEY, type Serves, servesText } from "../domain/serves.ts";
 import type { Dialog } from "./dialog.ts";
 import { type MapPlace, setMapKey } from "./serves.ts";
 import type { Watch } from "./watch.ts";
@@ -14,7 +14,11 @@ export type Publisher = {
 };
 
 /** `hasSession` tells whether any router has a session: without one no router gets a route, even if ExaBGP acknowledged it. */
-export function createPublisher(place: MapPlace, dialog: Dialog, hasSession: () => boolean): Publisher {
+export function createPublisher(
+  place: MapPlace,
+  dialog: Dialog,
+  { hasSession, canary }: { readonly hasSession: () => boolean; readonly canary: () => CanaryWord | undefined },
+): Publisher {
   const since = new Map<string, number>();
   let told = "";
   let telling: Promise<unknown> | undefined;
@@ -22,19 +26,25 @@ export function createPublisher(place: MapPlace, dialog: Dialog, hasSession: () 
   const say = (serves: Serves) => {
     // One request to HAProxy at a time: while it hangs nothing piles up, and the next beat publishes the state of that moment.
     if (telling !== undefined) return;
-    told = Object.keys(serves.vips).join(" ");
+    told = gistOf(serves);
     telling = setMapKey(place, SERVES_KEY, servesText(serves)).finally(() => {
       telling = undefined;
     });
   };
 
+  const now = (watches: readonly Watch[]): Serves => {
+    const word = canary();
+    const serves = served(since, { watches, dialog, session: hasSession(), at: seconds() });
+    return word === undefined ? serves : { ...serves, canary: word };
+  };
+
   return {
     changed(watches) {
-      const serves = served(since, { watches, dialog, session: hasSession(), at: seconds() });
-      if (Object.keys(serves.vips).join(" ") !== told) say(serves);
+      const serves = now(watches);
+      if (gistOf(serves) !== told) say(serves);
     },
     beat(watches) {
-      say(served(since, { watches, dialog, session: hasSession(), at: seconds() }));
+      say(now(watches));
     },
     async close() {
       await telling;
@@ -42,6 +52,9 @@ export function createPublisher(place: MapPlace, dialog: Dialog, hasSession: () 
     },
   };
 }
+
+/** What the others must learn at once. */
+const gistOf = ({ vips, canary }: Serves) => `${Object.keys(vips).join(" ")} ${JSON.stringify(canary ?? {})}`;
 
 const seconds = () => Math.floor(Date.now() / 1000);
 

@@ -6,7 +6,7 @@ import type { ProbeResult } from "./probe.ts";
 import type { Room } from "./room.ts";
 import { isAnnounced } from "./routes.ts";
 import { createSessions, type SessionState } from "./sessions.ts";
-import type { HealthState, TransitionState } from "./state.ts";
+import type { CanaryState, HealthState, TransitionState } from "./state.ts";
 import { causeKind, LATENCY_BOUNDS_MS } from "./tally.ts";
 import type { Watch } from "./watch.ts";
 import { createWriter } from "./writer.ts";
@@ -82,7 +82,12 @@ const VRRP_WORDS = {
   stopped: "no longer checked",
 } as const;
 
-export function createReport(options: LoopOptions, told: Told, room: Room): Report {
+export function createReport(
+  options: LoopOptions,
+  told: Told,
+  room: Room,
+  canary: () => CanaryState | undefined = () => undefined,
+): Report {
   const isVrrp = options.track !== undefined;
   const words = isVrrp ? VRRP_WORDS : ROUTE_WORDS;
   const startedAt = new Date().toISOString();
@@ -159,6 +164,8 @@ export function createReport(options: LoopOptions, told: Told, room: Room): Repo
     },
     beat(watches) {
       for (const vip of options.vips) report.complain(vip.address, told.of(vip).problem);
+      for (const { node, address, reason } of canary()?.seen ?? [])
+        report.complain(`canary ${address} of ${node}`, reason && `cannot be fetched: ${reason}`);
       beats += 1;
       if (beats % BEATS_PER_STATE === 0) isOld = true;
       report.save(watches);
@@ -218,6 +225,7 @@ export function createReport(options: LoopOptions, told: Told, room: Room): Repo
   }
 
   function snapshot(watches: readonly Watch[]): HealthState {
+    const canaries = canary();
     return {
       pid: process.pid,
       ...(isVrrp ? {} : { exabgp: process.ppid }),
@@ -233,6 +241,7 @@ export function createReport(options: LoopOptions, told: Told, room: Room): Repo
       causes,
       transitions,
       sessions: sessions.states,
+      ...(canaries === undefined ? {} : { canary: canaries }),
     };
   }
 

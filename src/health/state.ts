@@ -1,4 +1,5 @@
 import type { LastChoice } from "../domain/guard.ts";
+import type { CanaryFault } from "../domain/serves.ts";
 import { renameFile } from "./libc.ts";
 import type { SessionState } from "./sessions.ts";
 
@@ -40,6 +41,8 @@ export type HealthState = {
   readonly causes?: Readonly<Record<string, number>>;
   /** The newest last, 20 at most. */
   readonly transitions: readonly TransitionState[];
+  /** Canary addresses; absent where `bgp.canary` is not set. */
+  readonly canary?: CanaryState;
   /** ExaBGP's reports on its sessions since the process began; none for a session that was up before. */
   readonly sessions?: readonly SessionState[];
 };
@@ -60,6 +63,27 @@ export type VipState = {
   readonly cause: string;
   /** Why there is no acknowledgement; absent if there is one, or if it is not overdue. */
   readonly problem?: string;
+};
+
+export type CanaryState = {
+  /** This node's own. */
+  readonly address: string;
+  readonly announced: boolean;
+  /** Why this machine cannot fetch the others': it has not its own canary address, or no route to theirs. */
+  readonly trouble?: "sourceless" | "routeless";
+  /** The other nodes' canaries as this node last fetched them; only of those that announce one, while this node announces its own. */
+  readonly seen: readonly (CanarySighting & { readonly address: string })[];
+  /** What the other nodes say of this node's. */
+  readonly seenBy: readonly CanarySighting[];
+};
+
+export type CanarySighting = {
+  /** The other node's own address. */
+  readonly node: string;
+  readonly ok: boolean;
+  readonly since: string;
+  /** Absent while it is fetched. */
+  readonly reason?: CanaryFault;
 };
 
 export type TransitionState = {

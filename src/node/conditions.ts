@@ -4,6 +4,7 @@
  */
 import { checkAddresses } from "../checks/addresses.ts";
 import { checkServerNames } from "../checks/backends.ts";
+import { checkCanary } from "../checks/canary.ts";
 import { type Finding, fail, isTrouble, judged, pass, SLOW_FIX, skip, type Verdict, warn } from "../checks/check.ts";
 import { checkHandover } from "../checks/handover.ts";
 import { checkAgreement, checkIdentity, checkNames } from "../checks/identity.ts";
@@ -134,6 +135,13 @@ export const CONDITIONS: readonly Condition[] = [
   },
   { id: "bgp", title: "BGP sessions", of: "vip", ...SYSTEMD, after: ["link", "units"], judge: checkBgp },
   { id: "bfd", title: "BFD sessions", of: "vip", ...SYSTEMD, after: ["link", "bgp"], judge: checkBfd },
+  {
+    id: "canary",
+    title: "canary addresses",
+    of: "vip",
+    after: ["link", "units", "drained", "haproxy", "routes", "bgp"],
+    judge: checkCanary,
+  },
   {
     id: "vrrp",
     title: "VRRP",

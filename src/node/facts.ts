@@ -4,6 +4,7 @@ import {
   bitsOf,
   familyOf,
   formatNetwork,
+  inSubnet,
   isAddress,
   parseAddress,
   parseNetwork,
@@ -209,9 +210,11 @@ type Known = {
 async function decide(
   system: System,
   config: Config,
-  { resolved, given, local }: Known,
+  { resolved, given, local: all }: Known,
 ): Promise<Pick<NodeFacts, "address" | "interface" | "routes" | "resolved">> {
   const bgp = config.ha_mode === "bgp";
+  // A canary address is ober's, as VIPs are, and never the node's identity.
+  const local = all.filter(({ address }) => !inSubnet(address, config.bgp.canary));
   const routers = bgp ? routerAddresses(config, resolved) : {};
   const isHere = given.address === undefined || local.some(({ address }) => address === given.address);
   const routes = await waysTo(system, config, { routers: Object.values(routers).flat(), given, isHere });

@@ -1,5 +1,6 @@
 import { type Finding, isTrouble } from "../checks/check.ts";
 import { type RgwState, takesRequests } from "../domain/rgw.ts";
+import type { CanarySighting } from "../health/state.ts";
 import { LATENCY_BOUNDS_MS } from "../health/tally.ts";
 import type { Histogram, Metric, Sample } from "../ui/prometheus.ts";
 import type { Redundancy } from "./redundancy.ts";
@@ -25,6 +26,9 @@ function severityOf(finding: Finding): (typeof SEVERITIES)[number] | undefined {
   if (!isTrouble(finding)) return undefined;
   return finding.stops ? "stops" : finding.status;
 }
+
+const canaries = (sightings: readonly CanarySighting[] = []): readonly Sample[] =>
+  sightings.map(({ node, ok }) => ({ labels: { node }, value: ok ? 1 : 0 }));
 
 /** ober's own metrics. HAProxy has its own at /metrics of the statistics port. Pure. */
 export function metricsOf({
@@ -172,6 +176,16 @@ export function metricsOf({
       status.neighbors
         .filter(({ bfd }) => !["off", "needs root", "not known"].includes(bfd))
         .map(({ neighbor, bfd }) => ({ labels: { neighbor }, value: flag(bfd === "Up") })),
+    ),
+    gauge(
+      "canary_fetched",
+      "Whether this node fetches the canary address of another node through the routers.",
+      canaries(loop?.canary?.seen),
+    ),
+    gauge(
+      "canary_fetched_by",
+      "Whether another node fetches this node's canary address through the routers.",
+      canaries(loop?.canary?.seenBy),
     ),
     inState("backend_servers_up", "RGWs of the group that take requests, busy ones included.", takesRequests),
     inState(

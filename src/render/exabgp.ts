@@ -6,6 +6,7 @@ import type { NodeFacts } from "../domain/facts.ts";
 import { clusterAddresses } from "../domain/nodes.ts";
 import type { Paths } from "../domain/paths.ts";
 import { OberError } from "../errors.ts";
+import { ownCanary } from "./canary.ts";
 import type { RenderedFile } from "./file.ts";
 import { fill } from "./template.ts";
 
@@ -41,14 +42,18 @@ export function renderExabgp(config: Config, facts: NodeFacts, paths: Paths, sec
  * does. With several groups, a VIP that is not in the first is judged by its own group's health.
  */
 function healthCommand(config: Config, facts: NodeFacts, paths: Paths): string {
+  const canary = ownCanary(config, facts);
+  const rebalances = config.rebalance === "on";
+  const guarded = config.when_all_down === "announce";
   return [
     paths.executable,
     "health",
     "--url",
     `http://127.0.0.1:${config.stats_port}/health`,
-    ...(config.when_all_down === "announce"
-      ? ["--guarded", ...otherNodes(config, facts).map((node) => `--peer ${node}`)]
-      : []),
+    ...(guarded ? ["--guarded"] : []),
+    ...(rebalances ? ["--rebalance"] : []),
+    ...(canary === undefined ? [] : [`--canary ${canary}`]),
+    ...(guarded || rebalances || canary !== undefined ? otherNodes(config, facts).map((node) => `--peer ${node}`) : []),
     ...holdDown(config),
     ...config.vips.map(judged(config)),
   ].join(" ");

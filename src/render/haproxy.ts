@@ -8,7 +8,16 @@ import { LOAD_KEY, LOAD_PATH } from "../domain/load.ts";
 import { certificatePlace, type Paths } from "../domain/paths.ts";
 import { isHealthPath } from "../domain/rgw.ts";
 import { furtherServers, isNamed, serversOfAName } from "../domain/server-state.ts";
-import { IDENTITY_PATH, SERVES_KEY, TURN_KEY } from "../domain/serves.ts";
+import {
+  CANARY_PATH,
+  CANARY_TEXT,
+  IDENTITY_PATH,
+  SERVES_KEY,
+  SHED_KEY,
+  SHED_UNTIL_KEY,
+  TURN_KEY,
+} from "../domain/serves.ts";
+import { ownCanary } from "./canary.ts";
 import type { RenderedFile } from "./file.ts";
 import { IDENTITY_KEY, identityText, SERVES_TEXT } from "./identity.ts";
 import { type ConnectionLimits, clusterSize, connectionLimits, groupsSharing, requestShare, SPARE } from "./limits.ts";
@@ -103,6 +112,7 @@ function haproxyConfig(config: Config, facts: HaproxyInput, paths: Paths): strin
       backendHttpList: paths.backendHttpList,
       statsList: paths.statsList,
       leavingList: paths.leavingList,
+      shedding: indent(rebalances(config) ? sheddingRules(paths) : []),
       statsPort: String(config.stats_port),
       tlsVersion: config.tls.min_version,
       curves: curves(config.tls.curves, facts.haproxy.features),
@@ -111,8 +121,9 @@ function haproxyConfig(config: Config, facts: HaproxyInput, paths: Paths): strin
       binds: indent(any(443).map((bind) => `${bind} name s3 ssl crt ${certificate} alpn http/1.1`)),
       plainBinds: indent(any(80)),
       routes: indent(routes(config)),
+      ...canaryRules(config, facts),
       health: indent(healthRules(config.backends)),
-      identity: indent(identityRules(paths)),
+      identity: indent(identityRules(paths, rebalances(config))),
       backends: config.backends.map((group) => backend(group, config.backends, nodes)).join(""),
     }),
     facts.haproxy,
@@ -206,19 +217,66 @@ function marksOf({
   return low < 1 ? undefined : { low, high: Math.max(low, count(enough_servers)) };
 }
 
-/** The answer to other nodes at IDENTITY_PATH. HAProxy itself knows whether the node leaves traffic. */
-function identityRules({ leavingList, identityMap, servesMap }: Paths): readonly string[] {
+/**
+ * The page of the canary address, for the other nodes' canary addresses and whoever may see the statistics. Nothing else is shown there: the
+ * routers know this address.
+ */
+function canaryRules(config: Config, facts: HaproxyInput): { readonly canaryFrom: string; readonly canary: string } {
+  const address = ownCanary(config, facts);
+  if (address === undefined) return { canaryFrom: "", canary: "" };
+  const page = `string "${CANARY_TEXT} ${facts.address}\\n"`;
+  return {
+    canaryFrom: indent([
+      "# This node's canary address (bgp.canary): the other nodes fetch one page from it, through the routers.",
+      `tcp-request connection accept if { dst ${address} } { src ${config.bgp.canary} }`,
+    ]),
+    canary: indent([
+      `http-request return status 200 content-type text/plain ${page} if { dst ${address} } { path ${CANARY_PATH} }`,
+      `http-request deny deny_status 404 if { dst ${address} }`,
+    ]),
+  };
+}
+
+/** The clients' connections and their requests in the last second, by TLS and plain. */
+const LOAD = (() => {
+  const sum = (of: string) => `%[${of}(ober_s3_plain),add(txn.${of})]`;
+  return `"load":{"connections":${sum("fe_conn")},"requests":${sum("fe_req_rate")}}`;
+})();
+/** HAProxy adds numbers of variables only. */
+const LOAD_RULES = ["fe_conn", "fe_req_rate"].map(
+  (of) => `http-request set-var(txn.${of}) ${of}(ober_s3) if { path ${IDENTITY_PATH} }`,
+);
+
+/** Whether load is brought to a node that returned. In keepalived mode a VIP's clients are where the VIP is. */
+const rebalances = ({ ha_mode, rebalance }: Config) => ha_mode === "bgp" && rebalance === "on";
+
+/** Ends the connection after a share of the responses, as the health loop says and for as long; the values are numbers in a map of texts. */
+function sheddingRules({ servesMap }: Paths): readonly string[] {
+  const value = (key: string) => `str(${key}),map(${servesMap})`;
+  const isOn = "{ var(txn.shed) -m found }";
+  const isDrawn = "{ rand(1000),add(txn.shed) ge 1000 }";
+  return [
+    "# While a node that returned has fewer connections than this one (rebalance): of a thousand responses so many end theirs.",
+    `http-after-response set-var(txn.shed) ${value(SHED_KEY)} if { ${value(SHED_KEY)},add(0) gt 0 }`,
+    `http-after-response set-var(txn.now) date if ${isOn}`,
+    `http-after-response set-header Connection close if ${isOn} ${isDrawn} { ${value(SHED_UNTIL_KEY)},sub(txn.now) gt 0 }`,
+  ];
+}
+
+/** The answer to other nodes at IDENTITY_PATH. HAProxy itself knows whether the node leaves traffic, and its `load`. */
+function identityRules({ leavingList, identityMap, servesMap }: Paths, load: boolean): readonly string[] {
   const value = (key: string, map: string) => `%[str(${key}),map(${map})]`;
   const said = [
     `"now":%[date]`,
     `"serves":${value(SERVES_KEY, servesMap)}`,
     `"turn":${value(TURN_KEY, servesMap)}`,
+    ...(load ? [LOAD] : []),
     `"node":${value(IDENTITY_KEY, identityMap)}`,
   ].join(",");
   const say = (leaving: boolean, condition: string) =>
     `http-request return status 200 content-type application/json lf-string '{"leaving":${leaving},${said}}' if { path ${IDENTITY_PATH} }${condition}`;
-  const load = `http-request return status 200 content-type application/json lf-string '${value(LOAD_KEY, servesMap)}' if { path ${LOAD_PATH} }`;
-  return [say(true, ` { dst -f ${leavingList} }`), say(false, ""), load];
+  const history = `http-request return status 200 content-type application/json lf-string '${value(LOAD_KEY, servesMap)}' if { path ${LOAD_PATH} }`;
+  return [...(load ? LOAD_RULES : []), say(true, ` { dst -f ${leavingList} }`), say(false, ""), history];
 }
 
 function backend(group: Backend, groups: readonly Backend[], nodes: number): string {

@@ -4,7 +4,7 @@ import type { ClusterWord } from "../domain/agreement.ts";
 import type { NodeFacts } from "../domain/facts.ts";
 import { LOAD_KEY } from "../domain/load.ts";
 import { clusterAddresses } from "../domain/nodes.ts";
-import { SERVES_KEY, type Serves, TURN_KEY } from "../domain/serves.ts";
+import { SERVES_KEY, type Serves, SHED_KEY, SHED_UNTIL_KEY, TURN_KEY } from "../domain/serves.ts";
 import type { Turn } from "../domain/turn.ts";
 import { clusterInstances } from "./keepalived.ts";
 
@@ -35,7 +35,7 @@ export type Identity = {
 export const IDENTITY_KEY = "node";
 
 /** The other map, for values that change while HAProxy runs. After a start or a reload it is empty until they are set again. */
-export const SERVES_TEXT = `${SERVES_KEY} {}\n${TURN_KEY} {}\n${LOAD_KEY} {}\n`;
+export const SERVES_TEXT = `${SERVES_KEY} {}\n${TURN_KEY} {}\n${LOAD_KEY} {}\n${SHED_KEY} 0\n${SHED_UNTIL_KEY} 0\n`;
 
 /** The value: JSON without blanks, because a blank would end it. */
 export const identityText = (config: Config, facts: Pick<NodeFacts, "ober" | "address" | "resolved">): string =>
@@ -56,9 +56,10 @@ const DIGITS = 8;
 
 /** Hashes of the sections that should be equal on all nodes, without keys that naturally differ between nodes. */
 export function sectionHashes(config: Config): Readonly<Record<string, string>> {
-  const { router_id: _id, local_address: _address, ...bgp } = config.bgp;
+  const { router_id: _id, local_address: _address, canary, ...session } = config.bgp;
   const { interface: _interface, owners, check, ...vrrp } = config.keepalived;
   // Newer keys count only if they are set, so that nodes of two versions have the same hashes of the same file.
+  const bgp = { ...session, ...(canary === "" ? {} : { canary }) };
   const keepalived = {
     ...vrrp,
     ...(owners === "address" ? {} : { owners }),
@@ -71,10 +72,11 @@ export function sectionHashes(config: Config): Readonly<Record<string, string>> 
     ...(enough_servers === 0 ? {} : { enough_servers }),
   }));
   // The network of one node may be slower than that of another.
-  const { when_all_down, hold_down, capacity_gbit: _gbit, ...others } = config;
+  const { when_all_down, rebalance, hold_down, capacity_gbit: _gbit, ...others } = config;
   const guard = {
     ...(when_all_down === "announce" ? {} : { when_all_down }),
     ...(hold_down === 300 ? {} : { hold_down }),
+    ...(rebalance === "on" ? {} : { rebalance }),
   };
   const shared: Record<string, unknown> = { ...others, ...guard, bgp, keepalived, vips, backends };
   return Object.fromEntries(

@@ -34,7 +34,7 @@ export function render({ config, facts, paths, secrets }: RenderInput): readonly
   const files = [
     ...renderHaproxy(config, facts, paths),
     ...(bgp ? [renderExabgp(config, facts, paths, secrets)] : []),
-    ...(bgp || handover ? [renderVipScript(config, paths)] : []),
+    ...(bgp || handover ? [renderVipScript(config, facts, paths)] : []),
     ...(handover ? [renderHandover(config, facts, paths)] : []),
     ...(bgp && config.bgp.bfd_enabled ? [renderBfd(config, facts, paths)] : []),
     ...(bgp && config.bgp.ttl_security ? [renderTtl(config, facts, paths)] : []),

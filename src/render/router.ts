@@ -1,5 +1,6 @@
 import { assets } from "../assets.ts";
 import type { Config } from "../config/schema.ts";
+import { canariesOf } from "../domain/canary.ts";
 import { fill, gateFeatures } from "./template.ts";
 
 export const VENDORS = ["frr", "bird", "junos", "eos", "nxos"] as const;
@@ -51,7 +52,7 @@ const DIALECTS: Readonly<Record<Vendor, Dialect>> = {
 const LEAST_LIMIT = 128;
 
 /**
- * The upstream router's configuration: sessions, ECMP, BFD, a filter for exactly these VIPs, and timers that let a node return
+ * The upstream router's configuration: sessions, ECMP, BFD, a filter for exactly these VIPs and the nodes' canary addresses, and timers that let a node return
  * within seconds. FRR's and BIRD's are proven by the tests; the others are written from the vendors' manuals.
  */
 export function renderRouter(
@@ -67,7 +68,9 @@ export function renderRouter(
     bgp.local_as === bgp.peer_as ? "ibgp" : "ebgp",
     multihop ? "multihop" : "onlink",
   ];
-  const networks = vips.map(({ address }) => `${address}/32`);
+  const canaries = bgp.canary === "" ? [] : canariesOf(bgp.canary, nodes.length);
+  const own = vips.map(({ address }) => `${address}/32`);
+  const networks = [...own, ...canaries.map((address) => `${address}/32`)];
   const values: Readonly<Record<string, string>> = {
     router,
     routerAs: String(bgp.peer_as),
@@ -77,11 +80,11 @@ export function renderRouter(
     bfdMs: String(bgp.bfd_interval_ms),
     bfdIdleMs: String(Math.max(300, bgp.bfd_interval_ms)),
     bfdMultiplier: String(bgp.bfd_multiplier),
-    limit: String(Math.max(LEAST_LIMIT, 2 * vips.length)),
+    limit: String(Math.max(LEAST_LIMIT, 2 * networks.length)),
     nodePrefixes: nodes.map((node) => `set policy-options prefix-list OBER-NODES ${node}/32`).join("\n"),
     vipsWithComma: networks.join(", "),
     prefixes: prefix === undefined ? "" : networks.map(prefix).join("\n"),
-    resilient: networks.map((vip) => `! ip hardware fib ecmp resilience ${vip} capacity 64 redundancy 4`).join("\n"),
+    resilient: own.map((vip) => `! ip hardware fib ecmp resilience ${vip} capacity 64 redundancy 4`).join("\n"),
     nodes: nodes.map(node).join("\n").replaceAll("{{nodeAs}}", String(bgp.local_as)),
   };
   const text = gateFeatures(template, features);

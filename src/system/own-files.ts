@@ -7,6 +7,7 @@ import * as v from "valibot";
 import { DRILL_NAMES } from "../domain/drills.ts";
 import { LAST_CHOICES } from "../domain/guard.ts";
 import type { Paths } from "../domain/paths.ts";
+import { CANARY_FAULTS } from "../domain/serves.ts";
 import { OberError } from "../errors.ts";
 import type { HealthState } from "../health/state.ts";
 import { jsonAs } from "./json.ts";
@@ -28,6 +29,7 @@ const generation = v.looseObject({ at: time, by: text, command: text, changed: t
 const drillName = v.picklist(DRILL_NAMES);
 const haMode = v.picklist(["bgp", "keepalived"]);
 const bfdState = v.picklist(["off", "up", "down"]);
+const sighting = { node: text, ok: v.boolean(), since: time, reason: v.optional(v.picklist(CANARY_FAULTS)) };
 const transition = v.looseObject({ at: time, group: text, vips: texts, from: text, to: text, cause: text });
 const slot = v.looseObject({ slot: count, bytes: number, connections: number, cpu: number, groups: mapOf(number) });
 
@@ -256,6 +258,15 @@ export const OWN_FILES = {
       latency: v.optional(v.looseObject({ counts: v.array(number), sumMs: number })),
       causes: v.optional(mapOf(number)),
       transitions: v.array(transition),
+      canary: v.optional(
+        v.looseObject({
+          address: text,
+          announced: v.boolean(),
+          trouble: v.optional(v.picklist(["sourceless", "routeless"])),
+          seen: v.array(v.looseObject({ ...sighting, address: text })),
+          seenBy: v.array(v.looseObject(sighting)),
+        }),
+      ),
       sessions: v.optional(
         v.array(
           v.looseObject({

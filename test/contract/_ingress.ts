@@ -24,6 +24,9 @@ export const NETWORK = "10.77.0.0/24";
 export const INSIDE = "10.77.0.50";
 export const OUTSIDE = "10.88.0.2";
 export const STATS_PORT = 8404;
+/** The canary address of the node, and another node's. */
+export const CANARY = "10.99.1.1";
+export const OTHER_CANARY = "10.99.1.2";
 /** Addresses of eight servers of the first group, and of one of the second. */
 export const SERVERS = Array.from({ length: 8 }, (_, index) => `10.66.0.${11 + index}`);
 export const ARCHIVE = "10.66.1.11";
@@ -44,7 +47,7 @@ const CLONE_NEWNET = 0x40000000;
 export async function enterNetwork(trees: readonly ParserTree[]): Promise<() => void> {
   for (const tree of trees) await parserSystem(tree);
   const { leave } = await newNetwork();
-  for (const address of [...VIPS, NODE, INSIDE, OUTSIDE, ...SERVERS, ARCHIVE]) {
+  for (const address of [...VIPS, NODE, INSIDE, OUTSIDE, CANARY, OTHER_CANARY, ...SERVERS, ARCHIVE]) {
     await run(["ip", "address", "add", `${address}/32`, "dev", "lo"]);
   }
   await run(["sysctl", "-q", "net.ipv4.ip_local_port_range=1024 65535", "net.core.somaxconn=65535"]);
@@ -99,7 +102,7 @@ export async function startIngress(tree: ParserTree, options: IngressOptions = {
   const paths = { ...pathsOf(prefix), haproxySocket: `${prefix}/haproxy.sock` } as ReturnType<typeof pathsOf>;
   const config = parseConfig(
     parseYaml(
-      `bgp: {local_as: 65001, peer_as: 65000, neighbors: [10.77.0.1]}
+      `bgp: {local_as: 65001, peer_as: 65000, neighbors: [10.77.0.1], canary: 10.99.1.0/28}
 vips: [${VIPS[0]}, {address: ${VIPS[1]}, backend: archive}]
 backends:
   - {name: s3, servers: [${(options.servers ?? SERVERS.slice(0, 1)).map((server) => `"${server}:${SERVER_PORT}"`).join(", ")}]${options.tls ? `, tls: true, ca_file: ${prefix}/ca.pem, sni: ${options.tls.sni}` : ""}${options.group ? `, ${options.group}` : ""}}

@@ -10,7 +10,7 @@ import { hostname } from "node:os";
 import { replaceLists } from "../../src/change/allow-lists.ts";
 import { turnWord } from "../../src/checks/peers.ts";
 import { LOAD_KEY, LOAD_PATH, type Load, loadText } from "../../src/domain/load.ts";
-import { SERVES_KEY, TURN_KEY } from "../../src/domain/serves.ts";
+import { CANARY_PATH, CANARY_TEXT, SERVES_KEY, SHED_KEY, SHED_UNTIL_KEY, TURN_KEY } from "../../src/domain/serves.ts";
 import { setMapKey } from "../../src/health/serves.ts";
 import { IDENTITY_KEY, type Identity } from "../../src/render/identity.ts";
 import { parseLoad } from "../../src/system/peer-words.ts";
@@ -18,11 +18,13 @@ import { selfSigned } from "../helpers/certificate.ts";
 import { run, until } from "../lab/process.ts";
 import {
   ARCHIVE,
+  CANARY,
   DESCRIPTORS,
   enterNetwork,
   INSIDE,
   type Ingress,
   NODE,
+  OTHER_CANARY,
   OUTSIDE,
   SERVERS,
   STATS_PORT,
@@ -531,6 +533,58 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
       await replaceLists(ingress.files, ingress.socket, [{ ...leaving, before: leaving.after, after: [] }]);
       expect((await request(get())).head).not.toMatch(/^connection: close$/im);
       expect(await says()).toBe(false);
+    });
+
+    test("ends connections after a share of the responses, as long as it is told, and says how many it has", async () => {
+      const place = { socket: ingress.socket, map: ingress.paths.servesMap };
+      const kept = async () => {
+        // One after the other: so many handshakes at once would outlast the shortened times.
+        const answers = [];
+        for (let one = 0; one < 100; one++) answers.push(await request(get()));
+        expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
+        return answers.filter(({ head }) => !/^connection: close$/im.test(head)).length;
+      };
+      expect(await kept()).toBe(100);
+      const now = Math.floor(Date.now() / 1000);
+      await setMapKey(place, SHED_KEY, "300");
+      expect(await kept()).toBe(100);
+      await setMapKey(place, SHED_UNTIL_KEY, String(now + 60));
+      const share = await kept();
+      expect(share).toBeGreaterThan(40);
+      expect(share).toBeLessThan(95);
+      const plain = await request(get(), { port: 80, from: NODE });
+      expect(plain.status).toBeGreaterThan(0);
+      await setMapKey(place, SHED_UNTIL_KEY, String(now - 1));
+      expect(await kept()).toBe(100);
+      await setMapKey(place, SHED_UNTIL_KEY, String(now + 60));
+      await setMapKey(place, SHED_KEY, "0");
+      expect(await kept()).toBe(100);
+
+      const held = await Promise.all([dial(), dial(), dial({ port: 80 })]);
+      const load = async () => {
+        const { body } = await request(get("/ober"), { to: "127.0.0.1", port: STATS_PORT });
+        return JSON.parse(body.toString()).load;
+      };
+      await until("three connections are counted", async () => (await load()).connections === 3, 10_000);
+      expect((await load()).requests).toBeGreaterThanOrEqual(0);
+      for (const socket of held) socket.destroy();
+    });
+
+    test("the canary address shows one page, to other nodes' canaries and to monitoring, and nothing else", async () => {
+      const at = (path: string, from: string, port = STATS_PORT) => request(get(path), { to: CANARY, port, from });
+      for (const from of [OTHER_CANARY, INSIDE]) {
+        const { status, body } = await at(CANARY_PATH, from);
+        expect([status, body.toString()]).toEqual([200, `${CANARY_TEXT} ${NODE}\n`]);
+        for (const path of ["/stats", "/metrics", "/ober", "/health", "/"]) {
+          expect((await at(path, from)).status).toBe(404);
+        }
+      }
+      const refused = async (asked: Promise<{ status: number }>) => asked.then(({ status }) => status).catch(() => 0);
+      expect(await refused(at(CANARY_PATH, OUTSIDE))).toBe(0);
+      // It is no VIP.
+      expect(await refused(at("/", OUTSIDE, 80))).toBe(0);
+      // Another node's canary may see the canary's page only.
+      expect(await refused(request(get("/stats"), { to: NODE, port: STATS_PORT, from: OTHER_CANARY }))).toBe(0);
     });
 
     test("a week of what the node carries is told, and read as it was", async () => {

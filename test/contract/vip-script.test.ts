@@ -42,6 +42,7 @@ async function script(places: readonly Place[], mode: "bgp" | "keepalived" = "bg
   });
   const { content } = renderVipScript(
     { ...config, ha_mode: mode, vips },
+    { address: "10.77.0.11", resolved: {} },
     { ...paths, vipRecords: join(directory, "records") as typeof paths.vipRecords },
   );
   const file = join(directory, "ober-vip");

@@ -14,7 +14,14 @@ const PLAIN = {
 };
 const FULL = {
   ...PLAIN,
-  bgp: { ...PLAIN.bgp, hold_time: 9, bfd_enabled: true, bfd_interval_ms: 50, ttl_security: true },
+  bgp: {
+    ...PLAIN.bgp,
+    hold_time: 9,
+    bfd_enabled: true,
+    bfd_interval_ms: 50,
+    ttl_security: true,
+    canary: "10.0.2.0/29",
+  },
   vips: ["10.0.1.100", "10.0.1.101"],
 };
 

@@ -19,6 +19,8 @@ export type ClusterOptions = {
   readonly bfdIntervalMs?: number;
   readonly servers?: string;
   readonly handover?: "auto" | "always" | "off";
+  readonly canary?: string;
+  readonly rebalance?: "on" | "off";
   /** Off where a test does not ask for it: a test makes the same node fail again and again. */
   readonly holdDown?: number;
 };
@@ -31,10 +33,12 @@ export function oberYaml(nodes: readonly string[], options: ClusterOptions = {})
     bfdIntervalMs = 50,
     servers = `rgw[1-3]:${STORAGE.port}`,
     handover = "auto",
+    canary,
+    rebalance,
   } = options;
   return `ha_mode: bgp
 nodes: [${nodes.join(", ")}]
-handover: ${handover}
+handover: ${handover}${rebalance === undefined ? "" : `\nrebalance: ${rebalance}`}
 hold_down: ${holdDown}
 bgp:
   local_as: ${NODE_AS}
@@ -42,7 +46,7 @@ bgp:
   neighbors: [${SEGMENT.router}]
   hold_time: 3
   bfd_enabled: ${bfd}
-  bfd_interval_ms: ${bfdIntervalMs}
+  bfd_interval_ms: ${bfdIntervalMs}${canary === undefined ? "" : `\n  canary: ${canary}`}
 vips: [${VIP}]
 backends:
   - name: s3

@@ -1,4 +1,5 @@
-import { type Address, familyOf } from "../../domain/address.ts";
+import { type Address, familyOf, inSubnet } from "../../domain/address.ts";
+import { canaryRoom } from "../../domain/canary.ts";
 import { quote } from "../../domain/quote.ts";
 import { MOST_SERVERS, serversInHaproxy } from "../../domain/server-state.ts";
 import type { ConfigProblem } from "../../errors.ts";
@@ -29,6 +30,7 @@ export function contradictions(output: unknown): ConfigProblem[] {
     ...vipProblems(vips, backends),
     ...backendProblems(backends),
     ...contradictingAddresses(placesIn(output, vips, backends)),
+    ...canaryProblems(output, vips),
     ...certificateProblems(output["certs"]),
   ];
 }
@@ -43,6 +45,28 @@ function bgpProblems(bgp: unknown): ConfigProblem[] {
     })),
     ...(isEmptyList(bgp["neighbors"])
       ? [{ path: "bgp.neighbors", message: "must have at least one router in BGP mode" }]
+      : []),
+  ];
+}
+
+/** A canary's network has no other address in it, and one for each node. */
+function canaryProblems({ bgp, nodes }: Record<string, unknown>, vips: readonly Entry[]): ConfigProblem[] {
+  const network = isMapping(bgp) ? bgp["canary"] : undefined;
+  if (!isMapping(bgp) || typeof network !== "string" || network === "") return [];
+  const problem = (message: string) => ({ path: "bgp.canary", message });
+  const names = (value: unknown) => (Array.isArray(value) ? value.filter((name) => typeof name === "string") : []);
+  const inside = [
+    ...vips.flatMap(({ entry }) => addressOf(entry)?.text ?? []).map((address) => ({ address, what: "a VIP" })),
+    ...names(bgp["neighbors"]).map((address) => ({ address, what: "a router" })),
+    ...names(nodes).map((address) => ({ address, what: "a node" })),
+  ].find(({ address }) => inSubnet(address, network));
+  const [count, room] = [names(nodes).length, canaryRoom(network)];
+  return [
+    ...(inside === undefined
+      ? []
+      : [problem(`${network} contains ${inside.address}, ${inside.what}: write a network that nothing uses`)]),
+    ...(count > room
+      ? [problem(`${network} has addresses for ${room} nodes, not for ${count}: write a larger network`)]
       : []),
   ];
 }

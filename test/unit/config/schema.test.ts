@@ -102,6 +102,7 @@ describe("a good file", () => {
       settle_time: 5,
       hold_down: 300,
       when_all_down: "announce",
+      rebalance: "on",
       bgp: {
         local_as: 65001,
         peer_as: 65000,
@@ -113,6 +114,7 @@ describe("a good file", () => {
         bfd_enabled: true,
         bfd_interval_ms: 100,
         bfd_multiplier: 3,
+        canary: "",
       },
       keepalived: { peers: [], interface: "", owners: "address", check: "loop", use_multicast: false, advert_int: 1 },
       vips: [{ address: "10.0.0.100", family: 4, interface: "lo-vip", backend: "s3", vrid: 0 }],
@@ -157,12 +159,13 @@ describe("a good file", () => {
       settle_time: 5,
       hold_down: 300,
       when_all_down: "announce",
+      rebalance: "on",
       tls: { min_version: "1.2", curves: [] },
       max_connections: 25_000,
       max_connections_per_client: 500,
       capacity_gbit: 0,
       stats_allow: [],
-      bgp: { ...rest.bgp, bfd_interval_ms: 100, bfd_multiplier: 3 },
+      bgp: { ...rest.bgp, bfd_interval_ms: 100, bfd_multiplier: 3, canary: "" },
       certs: { ...rest.certs, ...NEW_CERTS },
       keepalived: { ...vrrp, owners: "address", check: "loop" },
       vips: [{ address: "10.0.0.100", family: 4, interface: "lo-vip", backend: "s3_backend", vrid: 0 }],
@@ -254,7 +257,7 @@ describe("a good file", () => {
 });
 
 const TOP_KEYS =
-  "the keys here are ha_mode, nodes, handover, settle_time, hold_down, when_all_down, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, capacity_gbit, stats_allow, install_path, venv_path";
+  "the keys here are ha_mode, nodes, handover, settle_time, hold_down, when_all_down, rebalance, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, capacity_gbit, stats_allow, install_path, venv_path";
 
 const problems = (input: unknown) => {
   try {

@@ -22,7 +22,10 @@ test("reads what ExaBGP's run line says", () => {
     stateFile: "/run/ober-bgp/health.json",
     historyFile: "/opt/ober/var/history",
     map: { socket: "/run/ober/haproxy.sock", map: "/opt/ober/etc/haproxy/serves.map" },
-    peers: undefined,
+    peers: [],
+    guarded: false,
+    rebalance: false,
+    canary: undefined,
     track: undefined,
   });
 });
@@ -35,11 +38,24 @@ test("takes the files that keepalived watches, both or none", () => {
 });
 
 test.each([
-  ["--guarded", []],
-  ["--guarded --peer 10.0.0.2 --peer=10.0.0.3", ["10.0.0.2", "10.0.0.3"]],
-  ["--peer 10.0.0.2", undefined],
-])("takes %s as the nodes to ask", (flag, peers) => {
-  expect(read(`${flag} 10.0.0.100`)).toMatchObject({ peers });
+  ["--guarded", [], true],
+  ["--guarded --peer 10.0.0.2 --peer=10.0.0.3", ["10.0.0.2", "10.0.0.3"], true],
+  ["--peer 10.0.0.2", ["10.0.0.2"], false],
+])("takes %s as the nodes to ask", (flag, peers, guarded) => {
+  expect(read(`${flag} 10.0.0.100`)).toMatchObject({ peers, guarded });
+});
+
+test("takes the wish to bring load back", () => {
+  expect(read("--rebalance 10.0.0.100")).toMatchObject({ rebalance: true, vips: [{ address: "10.0.0.100" }] });
+});
+
+test("takes a canary address, and no VIP by it", () => {
+  expect(read("--canary 10.0.1.1 10.0.0.100")).toMatchObject({ canary: "10.0.1.1", vips: [{ address: "10.0.0.100" }] });
+  for (const wrong of ["n1", "2001:db8::1", "10.0.1.1@s3", "10.0.1.256"]) {
+    expect(read(`--canary ${wrong} 10.0.0.100`)).toMatchObject({
+      problem: `--canary: '${wrong}' is not an IPv4 address`,
+    });
+  }
 });
 
 test("refuses a peer that is not an address", () => {

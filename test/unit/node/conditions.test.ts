@@ -56,6 +56,7 @@ describe("the list", () => {
       "routes",
       "bgp",
       "bfd",
+      "canary",
       "vrrp",
     ]);
   });
