@@ -99,6 +99,17 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     examples: ["drain --wait --reason 'new disk'"],
   },
   undrain: { load: () => import("./commands/undrain.ts"), group: "traffic", examples: ["undrain"] },
+  drill: {
+    load: () => import("./commands/drill.ts"),
+    group: "traffic",
+    examples: [
+      "drill haproxy-hang --seconds 20",
+      "drill rgw-down rgw1 --yes",
+      "drill link-down 10",
+      "drill --observe 10.0.0.100 --host s3.example.org --of link-down --svg drill.svg",
+      "drill --list",
+    ],
+  },
   restart: {
     load: () => import("./commands/restart.ts"),
     group: "traffic",

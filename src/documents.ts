@@ -5,7 +5,9 @@ import type { Generation } from "./change/generations.ts";
 import type { Finding } from "./checks/check.ts";
 import type { DnsRecord } from "./commands/dns.ts";
 import type { KeyValue } from "./config/edit.ts";
+import type { DrillName, DrillResult } from "./domain/drills.ts";
 import type { NameState } from "./domain/names.ts";
+import type { Observation } from "./domain/observation.ts";
 import type { ConfigProblem } from "./errors.ts";
 import type { Drained } from "./haproxy/traffic.ts";
 import type { HistoryEntry } from "./health/history.ts";
@@ -76,6 +78,22 @@ export type Documents = {
   drain:
     | { readonly drained: true; readonly changed: boolean; readonly left?: number }
     | { readonly waited: boolean; readonly left?: number };
+  /** `result` is null with --dry-run, and for a reboot, whose result is kept when the machine is back. */
+  drill: {
+    readonly drill: DrillName;
+    readonly result: DrillResult | null;
+    /** What the result means, beside what was measured and the results before it. */
+    readonly remarks: readonly string[];
+    readonly changed: boolean;
+  };
+  "drill --list": { readonly results: readonly DrillResult[] };
+  "drill --show": { readonly result: DrillResult; readonly remarks: readonly string[] };
+  "drill --observe": Observation & {
+    readonly address: string;
+    readonly port: number;
+    /** With --of: the longest time without an answer beside what was measured of that drill. */
+    readonly remark: string | null;
+  };
   undrain: {
     readonly drained: false;
     readonly wasDrained: boolean;

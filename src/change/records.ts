@@ -66,7 +66,7 @@ export function errorFor({ name, file, kind, text }: Trouble, paths: Paths): Obe
 /** Files that are whole JSON documents, and ober's state; the history's lines are judged one by one where they are read. */
 const recordNames = (): readonly OwnName[] =>
   (Object.keys(OWN_FILES) as OwnName[]).filter(
-    (name) => OWNER[OWN_FILES[name].place] === "state" && name !== "history",
+    (name) => OWNER[OWN_FILES[name].place] === "state" && name !== "history" && name !== "drillResult",
   );
 
 async function filesOf(system: System, paths: Paths, name: OwnName): Promise<readonly string[]> {

@@ -6,6 +6,7 @@ import type { Examined } from "../certificates/pem.ts";
 import { diffText } from "../change/diff.ts";
 import { hasUnits, recordTroubles } from "../change/records.ts";
 import type { Pending } from "../change/transaction.ts";
+import { ago } from "../domain/age.ts";
 import { several } from "../domain/foreign.ts";
 import { METRICS_SERVICE, METRICS_TIMER, UNIT } from "../domain/units.ts";
 import { orUndefined } from "../errors.ts";
@@ -13,7 +14,7 @@ import { haproxyAsker } from "../haproxy/verdict.ts";
 import type { Sight } from "../node/sight.ts";
 import { generatedPaths } from "../render/index.ts";
 import { metricsFileOf } from "../render/metrics.ts";
-import { OWN_FILES } from "../system/own-files.ts";
+import { OWN_FILES, type OwnFile } from "../system/own-files.ts";
 import { steeredBy } from "../system/steered.ts";
 import type { System } from "../system/system.ts";
 import { fail, pass, skip, stops, type Verdict, warn } from "./check.ts";
@@ -111,9 +112,22 @@ export async function checkUnconfirmed({ paths, isRoot, change, now }: Sight): P
 
 /** Pure. */
 export function unconfirmedVerdict(
-  { state, upgrade }: { readonly state: Pending | undefined; readonly upgrade: boolean },
+  {
+    state,
+    upgrade,
+    drill,
+  }: {
+    readonly state: Pending | undefined;
+    readonly upgrade: boolean;
+    readonly drill?: OwnFile<"drill"> | "damaged";
+  },
   now: number,
 ): Verdict {
+  if (drill === "damaged") return warn("a failure drill is under way, or was cut off", "ober recover");
+  if (drill !== undefined) {
+    const since = ago(now - Date.parse(drill.at));
+    return warn(`the failure drill ${drill.drill} by ${drill.by}, ${since}: under way, or cut off`, "ober recover");
+  }
   if (upgrade) return warn("an upgrade of packages was cut off, or is under way", "ober upgrade");
   if (!state) return pass("none");
   const { unconfirmed } = state;

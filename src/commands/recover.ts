@@ -5,13 +5,15 @@ import { liftStaleDrain } from "../change/leaving.ts";
 import { waiting } from "../change/transaction.ts";
 import type { Documents } from "../documents.ts";
 import { placesOfWork } from "../domain/paths.ts";
-import { OberError, orUndefined } from "../errors.ts";
+import { OberError, orUndefined, UsageError } from "../errors.ts";
 import { removeWhole } from "../install/remove.ts";
+import { guardDrill } from "../node/drill.ts";
+import { endCutOffDrill } from "../node/drill-record.ts";
 import { currentConfig, type Node, thisNodeAsRoot } from "../node/node.ts";
 import { endTrial } from "../node/upgrade-self.ts";
 import { impatient } from "../system/impatient.ts";
 import { isLocked, withLock } from "../system/lock.ts";
-import { output } from "../ui/output.ts";
+import { type Output, output } from "../ui/output.ts";
 import { globalArgs } from "../ui/shared-args.ts";
 
 export default defineCommand({
@@ -19,9 +21,17 @@ export default defineCommand({
     name: "recover",
     description: "Restore the old files after an interrupted change; run by the units at start",
   },
-  args: { ...globalArgs },
+  args: {
+    ...globalArgs,
+    drill: {
+      type: "string",
+      valueHint: "SECONDS",
+      description: "Wait until a failure drill of this length is over or its command has died, and end it",
+    },
+  },
   async run({ args }) {
     const out = output(args);
+    if (args.drill !== undefined) return guard(out, args.drill);
     const { restored, said } = await within(RECOVER_MS, recoverNode(out.warn));
     await out.result({ restored, changed: restored.length > 0 } satisfies Documents["recover"], said);
   },
@@ -62,13 +72,32 @@ async function recoverNode(
   const restored = await withLock(paths.prefix, "recover", async () => {
     // The machine lost power while a command held traffic off: no process is left to let it return.
     await liftStaleDrain(system, paths);
+    const drill = await endCutOffDrill({ system, paths });
     const executable = await endTrial({ ...node, system });
-    const restored = [...(executable === undefined ? [] : [executable]), ...((await recover({ system, paths })) ?? [])];
+    const restored = [
+      ...(drill === undefined ? [] : [paths.drillRecord]),
+      ...(executable === undefined ? [] : [executable]),
+      ...((await recover({ system, paths })) ?? []),
+    ];
     for (const path of placesOfWork(paths)) await removeWhole(system, path);
     return restored;
   });
   if (restored.length === 0) return nothing("nothing to recover");
+  const drillOnly = restored.length === 1 && restored[0] === paths.drillRecord;
+  if (drillOnly) return { restored, said: "a failure drill was cut off; the node is as it was" };
   return { restored, said: `a change was cut off; put back ${restored.join(", ")}` };
+}
+
+/** What systemd runs beside a drill; see node/drill.ts. */
+async function guard(out: Output, given: string): Promise<void> {
+  if (!/^\d{1,3}$/.test(given)) throw new UsageError(`--drill "${given}" is not a number of seconds`);
+  const node = await thisNodeAsRoot();
+  const ended = await guardDrill({ ...node, system: impatient(node.system, PROGRAM_MS) }, Number(given));
+  const restored = ended === undefined ? [] : [node.paths.drillRecord];
+  await out.result(
+    { restored, changed: restored.length > 0 } satisfies Documents["recover"],
+    ended === undefined ? "the drill is over" : "a failure drill was cut off; the node is as it was",
+  );
 }
 
 /** A certificate may be on a disk that hangs. HAProxy's start must not wait for it here. */

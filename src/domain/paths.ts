@@ -88,6 +88,9 @@ export function pathsOf(prefix: string) {
     /** Package files of an upgrade in progress. */
     upgrade: under("var/upgrade"),
     upgradeRecord: under("var/upgrade/record.json"),
+    /** The failure drill that is under way, and the results of earlier ones. */
+    drillRecord: under("var/drill.json"),
+    drills: under("var/drills"),
     drainFlag: under("var/drain"),
     /** The same until the next boot, if the disk cannot be written to. */
     passingDrainFlag: "/run/ober/drain",
@@ -209,6 +212,8 @@ export const OWNER: Readonly<Record<keyof Paths, Owner>> = {
   offlineArchive: "state",
   upgrade: "state",
   upgradeRecord: "state",
+  drillRecord: "state",
+  drills: "state",
   drainFlag: "state",
   passingDrainFlag: "run",
   hold: "state",

@@ -74,14 +74,24 @@ export function createLosses(file: string, longestMs: number): Losses {
     },
     lost(group) {
       if (longestMs === 0) return;
-      byGroup.set(group, [...(byGroup.get(group) ?? []), Date.now()].slice(-KEPT));
-      writing = writing.then(write);
+      const now = Date.now();
+      byGroup.set(group, [...(byGroup.get(group) ?? []), now].slice(-KEPT));
+      writing = writing.then(async () => {
+        // Somebody has removed the file: what was lost before that is forgotten.
+        if (isWritten && !(await Bun.file(file).exists()))
+          for (const [each, times] of byGroup)
+            byGroup.set(
+              each,
+              times.filter((at) => at >= now),
+            );
+        await write();
+      });
     },
     async held(group) {
+      await writing;
       const times = byGroup.get(group) ?? [];
       const until = heldDownUntil(times, longestMs, Date.now());
       if (until === undefined) return undefined;
-      await writing;
       if (isWritten && !(await Bun.file(file).exists())) {
         byGroup.clear();
         return undefined;

@@ -19,6 +19,7 @@ const RECORDED: Readonly<Record<string, readonly string[]>> = {
   // HAProxy's unit runs this as it stops.
   drain: ["--only-wait"],
   undrain: [],
+  drill: ["--list", "--show", "--observe", "--dry-run"],
   restart: [],
   upgrade: ["--check-only"],
 };

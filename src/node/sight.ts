@@ -45,6 +45,7 @@ import { findPrograms } from "../system/programs.ts";
 import type { System } from "../system/system.ts";
 import { type UnitState, unitStates } from "../system/systemd.ts";
 import { heldBack } from "./admission.ts";
+import { drillUnderWay } from "./drill-record.ts";
 import { gatherPlace } from "./facts.ts";
 import { type WorkingConfig, workingConfig } from "./working-config.ts";
 
@@ -318,7 +319,8 @@ export function lookAt(host: Host, { thorough = false, questionMs = QUESTION_MS,
           waiting(node.system, node.paths, new Date(now)),
         ]);
         const upgrade = (await node.system.stat(node.paths.upgradeRecord)) !== undefined;
-        return { state, confirm, upgrade };
+        const drill = await drillUnderWay(node.system, node.paths);
+        return { state, confirm, upgrade, ...(drill === undefined ? {} : { drill }) };
       }),
     /** Generated files that are not as they were left. */
     drift: () => here("files", async (node) => (isRoot ? drift(node.system, node.paths) : undefined)),

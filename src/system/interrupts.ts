@@ -52,3 +52,28 @@ export function onInterrupt(undo: () => Promise<void>): () => void {
   };
   return forget;
 }
+
+/**
+ * Calls `act` instead of ending the process at the first Ctrl-C (or `kill`, or lost session); the second one ends it. Until the returned function
+ * is called. For work whose result so far is worth something.
+ */
+export function onFirstInterrupt(act: () => void): () => void {
+  const held = SIGNALS.map((signal) => {
+    const listeners = process.listeners(signal);
+    const first = () => {
+      forget();
+      act();
+    };
+    process.removeAllListeners(signal);
+    process.on(signal, first);
+    return { signal, listeners, first };
+  });
+  const forget = () => {
+    for (const { signal, listeners, first } of held) {
+      if (!process.listeners(signal).includes(first)) continue;
+      process.off(signal, first);
+      for (const listener of listeners) process.on(signal, listener as () => void);
+    }
+  };
+  return forget;
+}

@@ -4,6 +4,7 @@
  */
 import { posix } from "node:path";
 import * as v from "valibot";
+import { DRILL_NAMES } from "../domain/drills.ts";
 import { LAST_CHOICES } from "../domain/guard.ts";
 import type { Paths } from "../domain/paths.ts";
 import { CANARY_FAULTS } from "../domain/serves.ts";
@@ -25,6 +26,9 @@ const mapOf = <T extends v.GenericSchema>(value: T) => v.record(text, value);
 const file = v.looseObject({ path: text, content: text, mode: count });
 const before = mapOf(v.nullable(v.looseObject({ content: text, mode: count })));
 const generation = v.looseObject({ at: time, by: text, command: text, changed: texts, files: v.array(file) });
+const drillName = v.picklist(DRILL_NAMES);
+const haMode = v.picklist(["bgp", "keepalived"]);
+const bfdState = v.picklist(["off", "up", "down"]);
 const sighting = { node: text, ok: v.boolean(), since: time, reason: v.optional(v.picklist(CANARY_FAULTS)) };
 const transition = v.looseObject({ at: time, group: text, vips: texts, from: text, to: text, cause: text });
 const slot = v.looseObject({ slot: count, bytes: number, connections: number, cpu: number, groups: mapOf(number) });
@@ -116,6 +120,46 @@ export const OWN_FILES = {
       edited: v.optional(v.boolean()),
       generation: v.optional(count),
       unconfirmed: v.optional(v.looseObject({ until: time, bootId: text, generation })),
+    }),
+  },
+  /** The failure drill under way. */
+  drill: {
+    place: "drillRecord",
+    version: 1,
+    knew: "which failure an interrupted drill had made",
+    remedy: { kind: "restored", type: () => "ober recover" },
+    schema: v.looseObject({
+      version: v.literal(1),
+      number: count,
+      drill: drillName,
+      target: v.optional(text),
+      seconds: count,
+      at: time,
+      by: text,
+      mode: haMode,
+      bfd: bfdState,
+      bootId: text,
+      servers: v.optional(v.array(v.looseObject({ backend: text, server: text })), []),
+    }),
+  },
+  /** A directory of results, `N.json` each. */
+  drillResult: {
+    place: "drills",
+    version: 1,
+    knew: "the result of a drill",
+    remedy: IGNORED,
+    schema: v.looseObject({
+      number: count,
+      drill: drillName,
+      target: v.optional(text),
+      seconds: count,
+      at: time,
+      by: text,
+      mode: haMode,
+      bfd: bfdState,
+      outcome: v.picklist(["done", "interrupted", "cut-off", "rebooted", "not-back"]),
+      goneMs: v.nullable(number),
+      backMs: v.nullable(number),
     }),
   },
   /** The packages of an upgrade in progress. */

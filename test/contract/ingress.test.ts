@@ -6,6 +6,7 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { statSync } from "node:fs";
+import { hostname } from "node:os";
 import { replaceLists } from "../../src/change/allow-lists.ts";
 import { turnWord } from "../../src/checks/peers.ts";
 import { LOAD_KEY, LOAD_PATH, type Load, loadText } from "../../src/domain/load.ts";
@@ -102,6 +103,17 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
   test("3 answers over TLS on both VIPs, each from its own group", async () => {
     expect((await request(get())).body.toString()).toBe("ok");
     expect((await request(get(), { to: VIPS[1] })).body.toString()).toBe("ar");
+  });
+
+  test("3 says which node answers to those who ask, whoever answers, and to nobody else", async () => {
+    const asked = "X-Ober-Observe: 1\r\n";
+    const said = `x-ober-node: ${hostname()}`;
+    expect((await request(get("/", asked))).head.toLowerCase()).toContain(said);
+    expect((await request(get("/", asked), { to: VIPS[1] })).head.toLowerCase()).toContain(said);
+    // HAProxy's own answer: a redirect.
+    const redirect = await request(get("/", asked), { port: 80, from: OUTSIDE });
+    expect([redirect.status, redirect.head.toLowerCase().includes(said)]).toEqual([308, true]);
+    expect((await request(get())).head.toLowerCase()).not.toContain("x-ober-node");
   });
 
   test("4 speaks http/1.1 to a client that offers h2", async () => {

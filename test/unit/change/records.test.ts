@@ -111,8 +111,8 @@ async function node(name: OwnName, content: string | undefined) {
   await system.symlink(paths.executable, paths.link);
   await write("/etc/x", "x");
   for (const each of NAMES) {
-    // A change or an upgrade under way is none of a healthy node's.
-    if (each !== name && ["transaction", "upgrade"].includes(each)) continue;
+    // A change, an upgrade or a drill under way is none of a healthy node's.
+    if (each !== name && ["transaction", "upgrade", "drill"].includes(each)) continue;
     const text = each === name ? content : OWN[each];
     if (text !== undefined) await write(fileOf(each), text);
   }
@@ -134,6 +134,8 @@ async function ask(command: (system: System) => Promise<unknown>, system: System
 function mayFail(name: OwnName, what: string): readonly string[] {
   const all = Object.keys(COMMANDS).filter((label) => !/^(status|why|every)/.test(label));
   if (what === "of an older ober" || OWN_FILES[name].remedy.kind === "ignored") return [];
+  // Of a damaged record of a drill it is known that there was one, and that is enough to end it.
+  if (name === "drill") return what === "of a newer ober" ? ["bootstrap"] : [];
   if (what !== "missing") return all;
   if (name === "generation") return ["rollback: a generation"];
   return name === "journal" || name === "owned" ? ["uninstall: before anything"] : [];

@@ -77,6 +77,21 @@ describe("the file of losses", () => {
     expect(readFileSync(file, "utf8").trim().split("\n")).toHaveLength(1);
   });
 
+  test("where somebody removes it before the third loss, that one counts as the first", async () => {
+    using directory = temporaryDirectory();
+    const file = join(directory.path, "losses");
+    const losses = createLosses(file, 300_000);
+    await losses.load();
+    for (let i = 0; i < 2; i++) losses.lost("s3");
+    await losses.held("s3");
+    rmSync(file);
+    // Those of before are of another millisecond.
+    await Bun.sleep(2);
+    losses.lost("s3");
+    expect(await losses.held("s3")).toBeUndefined();
+    expect(readFileSync(file, "utf8").trim().split("\n")).toHaveLength(1);
+  });
+
   test("is not believed where it says nonsense", async () => {
     using directory = temporaryDirectory();
     const file = join(directory.path, "losses");

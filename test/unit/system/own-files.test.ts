@@ -41,7 +41,7 @@ describe.each(NAMES)("%s", (name) => {
     expect(parseOwn(name, content)).toBeUndefined();
     const error = errorOf(() => readOwn(name, content, paths));
     expect(error.message).toBe(`${paths[OWN_FILES[name].place]} ${message}`);
-    expect(error.hint).toMatch(/^(ober bootstrap \/opt\/ober|rm (-r )?\/\S+( && ober \w+( --yes)?)*)$/);
+    expect(error.hint).toMatch(/^(ober recover|ober bootstrap \/opt\/ober|rm (-r )?\/\S+( && ober \w+( --yes)?)*)$/);
     expect(error.exitCode).toBe(1);
   });
 

@@ -36,7 +36,7 @@ COMP_WORDS=(${array}); COMP_CWORD=${words.length - 1}; COMPREPLY=(); _ober; prin
 test.each([
   ["ober hist", ["history"]],
   ["ober hea", []],
-  ["ober -q dr", ["drain"]],
+  ["ober -q dr", ["drain", "drill"]],
   ["ober doctor --o", ["--only"]],
   ["ober logs --service b", ["bfd", "bgp"]],
   [
