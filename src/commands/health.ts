@@ -36,6 +36,7 @@ export default defineCommand({
       valueHint: "SECONDS",
       description: "The longest time as the last choice after failures again and again; absent: never",
     },
+    haproxyPid: { type: "string", valueHint: "FILE", description: "HAProxy's process id" },
     guarded: { type: "boolean", description: "Without an RGW, stay announced while no other node serves" },
     peer: {
       type: "string",

@@ -33,6 +33,8 @@ export type Losses = {
   /** Reads what an earlier process counted. Call once, before the first decision. */
   load(): Promise<void>;
   lost(group: string): void;
+  /** Resolves when what was counted is in the file. */
+  written(): Promise<unknown>;
   /** Until when the group is held down, and why; undefined where it is not. Forgets all losses once somebody has removed the file. */
   held(group: string): Promise<{ readonly until: number; readonly cause: string } | undefined>;
 };
@@ -87,6 +89,7 @@ export function createLosses(file: string, longestMs: number): Losses {
         await write();
       });
     },
+    written: () => writing,
     async held(group) {
       await writing;
       const times = byGroup.get(group) ?? [];

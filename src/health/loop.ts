@@ -3,13 +3,14 @@ import { canaryVip, createCanary } from "./canary.ts";
 import { createDialog } from "./dialog.ts";
 import { formerState } from "./former.ts";
 import { createLosses, lossesFile } from "./hold-down.ts";
+import { lastLook } from "./last-look.ts";
 import type { LoopOptions } from "./options.ts";
 import { createPeers } from "./peers.ts";
 import { createPublisher } from "./publish.ts";
 import { createRebalance } from "./rebalance.ts";
 import { createReport } from "./report.ts";
 import { createRoom } from "./room.ts";
-import { actionOf } from "./routes.ts";
+import { actionOf, isAnnounced } from "./routes.ts";
 import { createWatch, type Watch, type WatchListener } from "./watch.ts";
 import { createWatchdog, type Watchdog } from "./watchdog.ts";
 import { createWriter } from "./writer.ts";
@@ -165,6 +166,7 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
     if (stopped) return;
     stopped = true;
     clearInterval(beat);
+    const announced = watches.filter(({ state }) => isAnnounced(state.phase)).map(({ group }) => group);
     for (const watch of watches) watch.stop(cause);
     canary?.stop();
     let patience: Timer | undefined;
@@ -173,7 +175,8 @@ function start(options: LoopOptions, resolve: (code: number) => void): void {
       goodbye = () => {};
       clearTimeout(patience);
       clearTimeout(longest);
-      const closing = Promise.all([stdout.drained(), report.close(watches), publisher.close()]);
+      const look = lastLook(announced, losses, { url: options.url, pidFile: options.haproxyPidFile });
+      const closing = Promise.all([stdout.drained(), report.close(watches), publisher.close(), look]);
       Promise.race([closing, Bun.sleep(CLOSING_MS)]).then(() => resolve(code), fail);
     };
     if (exabgp === "gone") {

@@ -33,6 +33,8 @@ export type LoopOptions = {
   readonly hold: string;
   /** The longest time (milliseconds) that a node which fails again and again is the last choice; 0: never. */
   readonly longestHoldDownMs: number;
+  /** Where HAProxy writes its process id. */
+  readonly haproxyPidFile: string;
   readonly stateFile: string;
   /** The history, which survives reboots; see `history.ts`. */
   readonly historyFile: string;
@@ -74,6 +76,7 @@ export type OptionsProblem = { readonly problem: string; readonly hint: string }
 const DEFAULT_URL = "http://127.0.0.1:8404/health";
 const DEFAULT_STATE_FILE = "/run/ober-bgp/health.json";
 const KEEPALIVED_PID = "/run/ober-ha/keepalived.pid";
+const HAPROXY_PID = "/run/ober/haproxy.pid";
 const HAPROXY_SOCKET = "/run/ober/haproxy.sock";
 
 /** keepalived ends its script after one second; answering earlier keeps the reason in the log. */
@@ -120,6 +123,7 @@ export function readOptions(words: readonly string[], executable: string): Healt
     "--history": `${varOf(executable)}/history`,
     "--socket": HAPROXY_SOCKET,
     "--map": `${prefixOf(executable)}/etc/haproxy/serves.map`,
+    "--haproxy-pid": HAPROXY_PID,
     "--track": "",
     "--hanging": "",
     "--keepalived-pid": KEEPALIVED_PID,
@@ -202,6 +206,7 @@ export function readOptions(words: readonly string[], executable: string): Healt
     drainFlags: [texts["--passing-drain-flag"], texts["--drain-flag"]],
     hold: texts["--hold"],
     longestHoldDownMs: (numbers["--hold-down"] ?? DEFAULTS["--hold-down"]) * 1000,
+    haproxyPidFile: texts["--haproxy-pid"],
     stateFile: texts["--state"],
     historyFile: texts["--history"],
     map,

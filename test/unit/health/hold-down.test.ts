@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createLosses, heldDownUntil, lossesIn } from "../../../src/health/hold-down.ts";
+import { lastLook } from "../../../src/health/last-look.ts";
 import { temporaryDirectory } from "../../helpers/health.ts";
 
 const NOW = 1_800_000_000_000;
@@ -99,5 +100,35 @@ describe("the file of losses", () => {
     const losses = createLosses(file, 300_000);
     await losses.load();
     expect(await losses.held("s3")).toBeUndefined();
+  });
+});
+
+describe("the last look of a loop that ends", () => {
+  const url = { host: "127.0.0.1", port: 1, path: "/health", text: "http://127.0.0.1:1/health" };
+  const counted = async (pid: string | undefined, answers: boolean, groups: readonly string[] = ["s3"]) => {
+    using directory = temporaryDirectory();
+    const pidFile = join(directory.path, "haproxy.pid");
+    if (pid !== undefined) writeFileSync(pidFile, `${pid}\n`);
+    using server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response("up\n") });
+    const target = answers ? { ...url, port: server.port ?? 0 } : url;
+    const file = join(directory.path, "losses");
+    await lastLook(groups, createLosses(file, 300_000), { url: target, pidFile });
+    return existsSync(file);
+  };
+
+  test("counts an HAProxy whose process is gone, even while its worker still answers", async () => {
+    expect(await counted("4194999", true)).toBe(true);
+  });
+
+  test("counts one that refuses connections", async () => {
+    expect(await counted(undefined, false)).toBe(true);
+  });
+
+  test("counts nothing while HAProxy lives: the loop was ended on purpose", async () => {
+    expect(await counted(`${process.pid}`, true)).toBe(false);
+  });
+
+  test("counts nothing where nothing was announced", async () => {
+    expect(await counted("4194999", false, [])).toBe(false);
   });
 });

@@ -19,6 +19,7 @@ test("reads what ExaBGP's run line says", () => {
     drainFlags: ["/run/ober/drain", "/opt/ober/var/drain"],
     hold: "/opt/ober/var/hold",
     longestHoldDownMs: 0,
+    haproxyPidFile: "/run/ober/haproxy.pid",
     stateFile: "/run/ober-bgp/health.json",
     historyFile: "/opt/ober/var/history",
     map: { socket: "/run/ober/haproxy.sock", map: "/opt/ober/etc/haproxy/serves.map" },
