@@ -9,7 +9,7 @@ import { inNamespace } from "../lab/network.ts";
 import { ober } from "../lab/ober.ts";
 import { LOG_DIRECTORY, VIP, VIP_NAME } from "../lab/places.ts";
 import { end, type ProcessRecord, run, startDetached, until } from "../lab/process.ts";
-import { type Cluster, measured, ROUNDS, runningCluster, SERVERS, startBackends } from "./_cluster.ts";
+import { type Cluster, measured, ROUNDS, runningCluster, SERVERS, sharedLab, startBackends } from "./_cluster.ts";
 
 const CLIENTS = 200;
 const MEAN = CLIENTS / 3;
@@ -21,8 +21,8 @@ let client: ProcessRecord | undefined;
 const log = () => join(LOG_DIRECTORY, "keep-client.log");
 
 beforeAll(async () => {
+  await startBackends(await sharedLab());
   cluster = await runningCluster({ servers: SERVERS });
-  await startBackends(cluster.lab);
 }, 300_000);
 afterAll(async () => {
   if (client !== undefined) await end(client, 5_000);
