@@ -1,11 +1,9 @@
 import { SERVES_KEY } from "../domain/serves.ts";
 import { createLosses, lossesFile } from "./hold-down.ts";
-import { lastLook } from "./last-look.ts";
 import type { LoopOptions, TrackOptions } from "./options.ts";
 import type { ProbeResult, Servers } from "./probe.ts";
 import { createReport } from "./report.ts";
 import { createRoom } from "./room.ts";
-import { isAnnounced } from "./routes.ts";
 import { setMapKey } from "./serves.ts";
 import { createTracks } from "./tracks.ts";
 import { createWatch, type Watch, type WatchListener } from "./watch.ts";
@@ -131,11 +129,9 @@ function start(options: LoopOptions, track: TrackOptions, resolve: (code: number
     if (stopped) return;
     stopped = true;
     clearInterval(beat);
-    const able = watches.filter(({ state }) => isAnnounced(state.phase)).map(({ group }) => group);
     for (const watch of watches) watch.stop(cause);
-    const look = lastLook(able, losses, { url: options.url, pidFile: options.haproxyPidFile });
     const silence = setMapKey(options.map, SERVES_KEY, "{}");
-    const closing = Promise.all([tracks.written(), report.close(watches), silence, look]);
+    const closing = Promise.all([tracks.written(), report.close(watches), silence, losses.written()]);
     Promise.race([closing, Bun.sleep(CLOSING_MS)]).then(() => resolve(code), fail);
   }
 
