@@ -75,7 +75,7 @@ describe("when no node is healthy", () => {
     const { nodes, owners, watch } = cluster;
     const at = now();
     for (const node of nodes) for (const process of node.processesOf("ober-http.service")) signal(process, "SIGKILL");
-    measured("VRRP every 1 s, HAProxy killed on all nodes: no answer", await darkness(watch, VIPS, at));
+    measured("VRRP every 1 s, HAProxy killed on all nodes: no answer", await darkness(watch, VIPS, at, 25_000));
     await settled(nodes, owners, 20_000);
   }, 60_000);
 });
