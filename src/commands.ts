@@ -99,6 +99,11 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     examples: ["drain --wait --reason 'new disk'"],
   },
   undrain: { load: () => import("./commands/undrain.ts"), group: "traffic", examples: ["undrain"] },
+  rgw: {
+    load: () => import("./commands/rgw.ts"),
+    group: "traffic",
+    examples: ["rgw", "rgw drain rgw1 --wait --reason 'new disks'", "rgw undrain rgw1", "rgw weight rgw2:7480 50"],
+  },
   drill: {
     load: () => import("./commands/drill.ts"),
     group: "traffic",

@@ -14,6 +14,7 @@ import type { HistoryEntry } from "./health/history.ts";
 import type { ClusterStatus } from "./node/cluster.ts";
 import type { ListChange, PassAnswer } from "./node/lists.ts";
 import type { Redundancy } from "./node/redundancy.ts";
+import type { RgwChanged, RgwList } from "./node/rgw.ts";
 import type { NodeStatus } from "./node/status.ts";
 import type { Versions } from "./node/versions.ts";
 import type { Why } from "./node/why.ts";
@@ -75,6 +76,12 @@ export type Documents = {
   /** `service`: the present state at the routers or on the segment. Also of `restart`. */
   start: { readonly started: readonly string[]; readonly service: string; readonly changed: boolean };
   stop: { readonly stopped: true; readonly changed: boolean } & Drained;
+  /** Of `rgw` and `rgw list`. */
+  rgw: RgwList;
+  "rgw drain": RgwChanged | RgwTyped;
+  "rgw undrain": RgwChanged | RgwTyped;
+  "rgw weight": RgwChanged | RgwTyped;
+  "rgw disable": RgwChanged | RgwTyped;
   drain:
     | { readonly drained: true; readonly changed: boolean; readonly left?: number }
     | { readonly waited: boolean; readonly left?: number };
@@ -132,6 +139,11 @@ export type Documents = {
 };
 
 type Findings = { readonly findings: readonly Finding[] };
+/** With --all: what to type, one line for each node of the cluster. Nothing is changed. */
+type RgwTyped = {
+  readonly type: readonly { readonly node: string; readonly command: string }[];
+  readonly changed: false;
+};
 type Restored = { readonly restored: readonly string[]; readonly changed: boolean };
 type GenerationSummary = Pick<Generation, "number" | "at" | "by" | "command" | "changed">;
 

@@ -25,6 +25,7 @@ const WRONG_USAGE: Record<string, readonly [args: string, error: string]> = {
   stop: ["--timeout", "error: --timeout needs a value"],
   drain: ["--weight", "error: unknown flag --weight of `ober drain`"],
   undrain: ["n1", "error: `ober undrain` does not take 'n1'"],
+  rgw: ["drian rgw1", "error: `ober rgw` does not know 'drian'"],
   drill: ["haproxy-hung", "error: there is no drill 'haproxy-hung'"],
   restart: ["--reload", "error: unknown flag --reload of `ober restart`"],
   logs: ["--service ntp", "error: --service does not know 'ntp'"],

@@ -3,7 +3,9 @@
 import type { Config } from "../config/schema.ts";
 import { age, ago } from "../domain/age.ts";
 import { several } from "../domain/foreign.ts";
-import { type NamedState, type RgwState, statesText, takesRequests, verbOf } from "../domain/rgw.ts";
+import { type NamedState, statesText, takesRequests, verbOf } from "../domain/rgw.ts";
+import { staleWishes, type Wish } from "../domain/rgw-wishes.ts";
+import { firstServer } from "../domain/server-state.ts";
 import { UNIT, unitsOf } from "../domain/units.ts";
 import { orUndefined } from "../errors.ts";
 import { type StatRow, serversOf } from "../haproxy/socket.ts";
@@ -177,19 +179,35 @@ export async function checkBackends(sight: Sight, vip?: string): Promise<Verdict
   const groups = config.backends.map(({ name }) => name).filter((name) => group === undefined || name === group);
   const rows = (await sight.rows()) ?? [];
   if (rows.length === 0) return warn("HAProxy says nothing of its servers", "ober logs --service http");
+  const wishes = (await orUndefined(sight.wishes)) ?? [];
+  const stale = vip === undefined ? staleWishes(wishes, config.backends) : [];
   return sight.memo(`backends ${vip === undefined} ${groups.join()}`, () =>
-    backendsVerdict(groups, rows, { counted: vip !== undefined }),
+    backendsVerdict(groups, rows, { counted: vip !== undefined, wishes, stale }),
   );
 }
 
-/** `counted`: shows how many of each group take requests, as evidence. Pure. */
+/**
+ * `counted`: shows how many of each group take requests, as evidence. `wishes` are what operators want of single RGWs; `stale` those for RGWs that
+ * ober.yaml no longer has. Pure.
+ */
 export function backendsVerdict(
   groups: readonly string[],
   rows: readonly StatRow[],
-  { counted = false }: { readonly counted?: boolean } = {},
+  {
+    counted = false,
+    wishes = [],
+    stale: [stale] = [],
+  }: { readonly counted?: boolean; readonly wishes?: readonly Wish[]; readonly stale?: readonly Wish[] } = {},
 ): Verdict {
-  const all = groups.map((name) => ({ name, servers: serversOf(rows, name) }));
+  const all = groups.map((name) => ({ name, servers: serversOf(rows, name, wishes) }));
   const text = statesText(all.flatMap(({ servers }) => servers));
+  if (text === "" && stale !== undefined) {
+    const { server, group } = stale;
+    return warn(
+      `${server} of ${group} is not in ober.yaml any more, and what ${stale.by} wants of it is still kept`,
+      `ober rgw undrain ${server} --group ${group}`,
+    );
+  }
   if (text === "")
     return pass(all.map(({ name, servers }) => `${servers.length} of ${servers.length} in ${name}`).join(", "));
   const dead = all.filter(({ servers }) => servers.length > 0 && !servers.some(({ state }) => takesRequests(state)));
@@ -197,13 +215,14 @@ export function backendsVerdict(
     const verb = dead.some(({ servers }) => verbOf(servers) === "answer") ? "answers" : "takes requests";
     const trouble = fail(
       `no RGW of ${dead.map(({ name }) => name).join(", ")} ${verb}: ${text}`,
-      noWay(all) ?? "start the RGWs; what each of them answers: ober test",
+      noWay(all) ??
+        (dead.every(({ servers }) => servers.every(({ state }) => state === "drained")) ? byHand(dead) : undefined) ??
+        "start the RGWs; what each of them answers: ober test",
     );
     // One dead group of several does not affect the VIPs of the others.
     return dead.length === all.length ? stops(trouble) : trouble;
   }
-  const states = all.flatMap(({ servers }) => servers.map(({ state }) => state));
-  return warn(counted ? `${all.map(countText).join(", ")}; ${text}` : text, noWay(all) ?? rgwFix(states));
+  return warn(counted ? `${all.map(countText).join(", ")}; ${text}` : text, noWay(all) ?? rgwFix(all));
 }
 
 type Group = { readonly name: string; readonly servers: readonly NamedState[] };
@@ -225,11 +244,22 @@ const countText = ({ name, servers }: Group): string =>
   `${servers.filter(({ state }) => takesRequests(state)).length} of ${servers.length} in ${name} ${verbOf(servers)}`;
 
 /** The worst first: out, busy, taken out on purpose. */
-function rgwFix(states: readonly RgwState[]): string {
+function rgwFix(groups: readonly Group[]): string {
+  const states = groups.flatMap(({ servers }) => servers.map(({ state }) => state));
   if (states.includes("out")) return "start that RGW; what each of them answers: ober test";
   if (states.includes("busy"))
     return "more RGWs, or a larger rgw_max_concurrent_requests, and max_requests in ober.yaml";
-  return "when the work is done, remove the file of rgw_healthcheck_disabling_path there";
+  return byHand(groups) ?? "when the work is done, remove the file of rgw_healthcheck_disabling_path there";
+}
+
+/** What brings an RGW back that was taken out in HAProxy, by `ober rgw` or on its socket; undefined if none was. */
+function byHand(groups: readonly Group[]): string | undefined {
+  for (const { name: group, servers } of groups) {
+    const server = servers.find(({ state, status }) => state === "drained" && /^(MAINT|DRAIN)/.test(status));
+    if (server !== undefined)
+      return `when the work is done: ober rgw undrain ${firstServer(server.name)} --group ${group}`;
+  }
+  return undefined;
 }
 
 export async function checkVips(sight: Sight, vip?: string): Promise<Verdict> {

@@ -107,6 +107,8 @@ export function pathsOf(prefix: string) {
     load: under("var/load.json"),
     vrrpHandicap: under("var/vrrp-handicap"),
     passingHandicap: "/run/ober/vrrp-handicap",
+    /** What operators have asked of single RGWs. */
+    rgwWishes: under("var/rgws.json"),
     /** The last known addresses of names. */
     knownNames: under("var/names.json"),
     run: "/run/ober",
@@ -224,6 +226,7 @@ export const OWNER: Readonly<Record<keyof Paths, Owner>> = {
   load: "state",
   vrrpHandicap: "state",
   passingHandicap: "run",
+  rgwWishes: "state",
   knownNames: "state",
   run: "run",
   bgpRun: "run",

@@ -1,5 +1,6 @@
 /** The states of an RGW, as HAProxy's checks see them. Pure. */
 import { several } from "./foreign.ts";
+import { type Wish, wishText } from "./rgw-wishes.ts";
 
 /**
  * `serves`; `busy`: at its own limit of requests, still in the pool; `drained`: taken out on purpose, finishes its requests; `out`: failed.
@@ -15,14 +16,19 @@ type ServerRow = Readonly<Record<string, string>>;
 /** radosgw's answer at `rgw_max_concurrent_requests`: 498 for Swift's paths, 503 for others. */
 const BUSY_CODES = ["498", "503"];
 
-/** The state of a server and, unless it serves, the reason. The checks are those of `stateRules` in render/haproxy.ts. */
-export function rgwState(row: ServerRow): { readonly state: RgwState; readonly reason: string } {
+/**
+ * The state of a server and, unless it serves, the reason. The checks are those of `stateRules` in render/haproxy.ts. `wish` is the operator's who
+ * has taken it out with `ober rgw`.
+ */
+export function rgwState(row: ServerRow, wish?: Wish): { readonly state: RgwState; readonly reason: string } {
   const { status = "", check_code: code = "" } = row;
   // A star precedes the last result while the next check runs.
   const check = (row["check_status"] ?? "").replace(/^\* /, "");
   const said = [row["check_desc"], row["last_chk"]].filter((part) => part).join(": ");
   if (status === "MAINT (resolution)") return { state: "out", reason: "its name did not resolve when HAProxy started" };
-  if (/^(MAINT|DRAIN)/.test(status)) return { state: "drained", reason: "taken out by hand on HAProxy's socket" };
+  if (/^(MAINT|DRAIN)/.test(status)) {
+    return { state: "drained", reason: wish === undefined ? "taken out by hand on HAProxy's socket" : wishText(wish) };
+  }
   if (check === "L7OKC" || status.startsWith("NOLB")) {
     return { state: "drained", reason: "taken out by its own file (rgw_healthcheck_disabling_path)" };
   }

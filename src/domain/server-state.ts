@@ -4,6 +4,7 @@
  */
 import { parseAddress } from "./address.ts";
 import { PLACEHOLDER, servingAddresses } from "./names.ts";
+import { WEIGHTS, type Wish, wishesFor } from "./rgw-wishes.ts";
 
 /** A server of haproxy.cfg. `host` is an address, or the name that ober resolves. */
 export type ConfiguredServer = {
@@ -133,13 +134,17 @@ function byName(servers: readonly ConfiguredServer[]): readonly (readonly Config
 /**
  * The file for these servers. `addressesOf` returns the addresses of a name, none if it has never resolved: its first server then has the
  * placeholder and is down until it gets an address. `live` is the HAProxy that a reload replaces: an operator's changes to a server (drain,
- * maintenance, weight) stay, and a server that was down stays down until its checks pass.
+ * maintenance, weight) stay, and a server that was down stays down until its checks pass. `wishes` are those that operators have had kept; they
+ * go before what the running HAProxy has.
  */
 export function serverStateFile(
   servers: readonly ConfiguredServer[],
   addressesOf: (name: string) => readonly string[],
   live: readonly LiveServer[] = [],
+  wishes: readonly Wish[] = [],
 ): string {
+  const wishOf = ({ backend: group, name }: ConfiguredServer) =>
+    wishesFor(wishes, { group, server: firstServer(name) });
   const before = new Map(live.map((server) => [keyOf(server), server]));
   const named = new Map(
     byName(servers.filter(isNamed)).flatMap((group) => {
@@ -157,12 +162,14 @@ export function serverStateFile(
   const lines = servers.flatMap((server) => {
     const known = before.get(keyOf(server));
     const place = named.get(server);
-    if (place === undefined) return known === undefined ? [] : [stateLine(server, server.host, known)];
+    const wish = wishOf(server);
+    const isPlain = known === undefined && wish.out === undefined && wish.weight === undefined;
+    if (place === undefined) return isPlain ? [] : [stateLine(server, server.host, known, wish)];
     const { address, further, wasFurther } = place;
     if (address === undefined && further) return [unusedLine(server)];
     // An unneeded server was in maintenance for that reason, not by an operator's wish.
     const asked = known !== undefined && wasFurther && isIdle(known) ? undefined : known;
-    return [stateLine(server, address ?? PLACEHOLDER, asked)];
+    return [stateLine(server, address ?? PLACEHOLDER, asked, wish)];
   });
   return `1\n# Written by ober: names of servers and their addresses\n${lines.map((line) => `${line}\n`).join("")}`;
 }
@@ -182,18 +189,28 @@ const LONG_AGO = 86_400;
 
 /** In maintenance, so that it is neither checked nor counted. HAProxy would log a line for each that was down or (2.6) starting before. */
 const unusedLine = (server: ConfiguredServer): string =>
-  lineOf(server, PLACEHOLDER, [RUNNING, FORCED_MAINTENANCE, 1, 1, 0, 1, 0, 0]);
+  lineOf(server, PLACEHOLDER, [RUNNING, FORCED_MAINTENANCE, WEIGHTS.usual, WEIGHTS.usual, 0, 1, 0, 0]);
 
-function stateLine(server: ConfiguredServer, address: string, live: LiveServer | undefined): string {
+function stateLine(
+  server: ConfiguredServer,
+  address: string,
+  live: LiveServer | undefined,
+  { out, weight }: ReturnType<typeof wishesFor>,
+): string {
   const same = live?.address === address;
+  // One without an address is down already, and in maintenance it would be taken for an unneeded one.
+  const wished = address === PLACEHOLDER ? undefined : out?.wish;
+  const asked = wished === undefined ? live?.adminState : wished === "disable" ? FORCED_MAINTENANCE : FORCED_DRAIN;
   // HAProxy accepts one of the two, and refuses a line with both.
-  const forced = live?.adminState ?? 0;
+  const forced = asked ?? 0;
   const admin = forced & FORCED_MAINTENANCE ? FORCED_MAINTENANCE : forced & FORCED_DRAIN;
   const down = address === PLACEHOLDER || (same && live.opState === STOPPED && admin !== FORCED_MAINTENANCE);
   // "Starting" since long ago, one good check short: up at once, and out at the first failed check, as without a file. "Running"
   // would need three of them. Seen with 2.6, 3.0, 3.2 and 3.4.
   const [state, since, health] = down ? [STOPPED, 0, 0] : [STARTING, LONG_AGO, 1];
-  const weights = [live?.weight ?? 1, live?.configuredWeight ?? 1];
+  // HAProxy takes the weight if haproxy.cfg still has the one that is named with it.
+  const usual = live?.configuredWeight ?? WEIGHTS.usual;
+  const weights = weight?.weight === undefined ? [live?.weight ?? usual, usual] : [weight.weight, WEIGHTS.usual];
   // Check status 1 is "INI", not checked yet.
   return lineOf(server, address, [state, admin, ...weights, since, 1, 0, health]);
 }

@@ -14,9 +14,11 @@ import {
   togetherInLines,
 } from "../domain/names.ts";
 import type { Paths } from "../domain/paths.ts";
+import { type Wish, wishesFor, wishOrders } from "../domain/rgw-wishes.ts";
 import {
   type ConfiguredServer,
   configuredServers,
+  firstServer,
   isUnsettled,
   type LiveServer,
   namesOf,
@@ -27,12 +29,16 @@ import {
 } from "../domain/server-state.ts";
 import { orUndefined } from "../errors.ts";
 import { askNames, askTogether, keepNames, knownNames, readBounded } from "../system/resolve.ts";
+import { readWishes } from "../system/rgw-wishes.ts";
 import type { System } from "../system/system.ts";
 import { haproxyCommand } from "./socket.ts";
 
 type Place = {
   readonly system: System;
-  readonly paths: Pick<Paths, "haproxyConfig" | "haproxySocket" | "serverState" | "nameStates" | "knownNames">;
+  readonly paths: Pick<
+    Paths,
+    "haproxyConfig" | "haproxySocket" | "serverState" | "nameStates" | "knownNames" | "rgwWishes"
+  >;
 };
 
 /** How long a start waits for names with a known address; later answers are applied while HAProxy runs. */
@@ -68,28 +74,33 @@ export async function nameStates({
 
 /**
  * Writes the file from which HAProxy reads the addresses of its named servers at its next start or reload. An address comes from DNS; if DNS does
- * not answer, from the running HAProxy or from earlier; otherwise it is the placeholder. Returns lines for the log. Needs root. Throws an
- * OberError only if the file cannot be written.
+ * not answer, from the running HAProxy or from earlier; otherwise it is the placeholder. What operators have asked of single RGWs is in the file
+ * too. Returns lines for the log. Needs root. Throws an OberError only if the file cannot be written.
  */
 export async function prepareNames(place: Place, now: Date): Promise<readonly string[]> {
   const { system, paths } = place;
-  const [servers, live = [], kept] = await Promise.all([
+  const [servers, live = [], kept, { wishes, flaw }] = await Promise.all([
     serversNow(place),
     liveServers(place),
     knownNames(system, paths),
+    readWishes(system, paths),
   ]);
   const known = withInUse(servers, live, kept, now);
   const names = namesOf(servers);
   const answers = await askNames(system, names, (name) => (known.has(name) ? START_KNOWN_MS : START_MS));
   const learned = learn(known, answers, now.toISOString());
-  await writeState(place, stateFile(servers, learned, live));
+  await writeState(place, stateFile(servers, learned, live, wishes));
   const states = new Map(names.map((name) => [name, stateOf(name, learned, answers.get(name))]));
   const said = await remember(place, { states, kept, learned });
   const troubled = names.flatMap((name) => {
     const remark = nameRemark(states.get(name) ?? {}, now.getTime());
     return remark === undefined ? [] : [{ name, remark }];
   });
-  return [...said, ...togetherInLines(troubled)];
+  const ignored =
+    flaw === undefined
+      ? []
+      : [`RGWs that operators took out serve if HAProxy has restarted: ${paths.rgwWishes} ${flaw.text}`];
+  return [...ignored, ...said, ...togetherInLines(troubled)];
 }
 
 /** Addresses that the running HAProxy has and the file of names lacks or has differently: the disk may have been full. */
@@ -112,8 +123,12 @@ function withInUse(
   return known;
 }
 
-const stateFile = (servers: readonly ConfiguredServer[], known: KnownNames, live: readonly LiveServer[] | undefined) =>
-  serverStateFile(servers, (name) => known.get(name)?.addresses ?? [], live);
+const stateFile = (
+  servers: readonly ConfiguredServer[],
+  known: KnownNames,
+  live: readonly LiveServer[] | undefined,
+  wishes: readonly Wish[],
+) => serverStateFile(servers, (name) => known.get(name)?.addresses ?? [], live, wishes);
 
 /** Writes the file, and tries once more if that fails: a start and the look that it interrupts may write at once. */
 async function writeState({ system, paths }: Place, content: string): Promise<void> {
@@ -164,11 +179,12 @@ export type Wanted = {
 /** Resolves the names that need it, keeps their addresses, and gives those of servers to HAProxy. */
 export async function lookOnce(place: Place, wanted: Wanted, now: Date): Promise<Look> {
   const { system, paths } = place;
-  const [servers, live, kept, before] = await Promise.all([
+  const [servers, live, kept, before, { wishes }] = await Promise.all([
     serversNow(place),
     liveServers(place),
     knownNames(system, paths),
     nameStates(place),
+    readWishes(system, paths),
   ]);
   if (live === undefined) return { taken: [], remarks: [], open: true };
   const names = namesOf(servers);
@@ -183,11 +199,11 @@ export async function lookOnce(place: Place, wanted: Wanted, now: Date): Promise
     addressesFor(name, nothingInUse, { answers, learned, unconfirmed: wanted.unconfirmed });
   const taken: Look["taken"][number][] = [];
   for (const server of serversToTakeIn({ servers, live, ...wanted, addressesOf })) {
-    taken.push({ ...server, ...(await give(place, server)) });
+    taken.push({ ...server, ...(await give(place, server, wishes)) });
   }
   const states = new Map(names.map((name) => [name, stateOf(name, learned, answers.get(name), before.get(name))]));
   const remarks = await remember(place, { states, kept, learned });
-  if (taken.length > 0) await renew(place, servers, learned);
+  if (taken.length > 0) await renew(place, servers, learned, wishes);
   const open =
     names.some((name) => states.get(name)?.problem !== undefined) ||
     unknown.some((name) => !learned.has(name)) ||
@@ -230,7 +246,7 @@ function addressesFor(
 }
 
 /** Gives a server its address, which its checks then use. See HAProxy's management guide, "set server". */
-async function give({ paths }: Place, server: TakeIn): Promise<{ refused?: string }> {
+async function give({ paths }: Place, server: TakeIn, wishes: readonly Wish[]): Promise<{ refused?: string }> {
   const { backend, name, address, port, fromMaintenance } = server;
   const say = (command: string) => orUndefined(() => haproxyCommand(paths.haproxySocket, command));
   const target = `${backend}/${name}`;
@@ -238,12 +254,21 @@ async function give({ paths }: Place, server: TakeIn): Promise<{ refused?: strin
   const said = await say(`set server ${target} addr ${address} port ${port}`);
   if (said === undefined || !/changed from|no need to change/.test(said))
     return { refused: said?.trim() ?? "HAProxy does not answer" };
-  if (fromMaintenance) await say(`set server ${target} state ready`);
+  if (address === PLACEHOLDER) return {};
+  // An address that a name has got is as far out as the name's others.
+  const rgw = { group: backend, server: firstServer(name) };
+  if (fromMaintenance && wishesFor(wishes, rgw).out === undefined) await say(`set server ${target} state ready`);
+  for (const order of wishOrders(wishes, rgw, name)) await say(order);
   return {};
 }
 
 /** Keeps HAProxy's server states on the disk, so that a manual reload finds them. */
-async function renew(place: Place, servers: readonly ConfiguredServer[], learned: KnownNames): Promise<void> {
+async function renew(
+  place: Place,
+  servers: readonly ConfiguredServer[],
+  learned: KnownNames,
+  wishes: readonly Wish[],
+): Promise<void> {
   const live = await liveServers(place);
-  await orUndefined(() => writeState(place, stateFile(servers, learned, live)));
+  await orUndefined(() => writeState(place, stateFile(servers, learned, live, wishes)));
 }

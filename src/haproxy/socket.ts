@@ -1,7 +1,8 @@
 import net from "node:net";
 import { numberIn, withoutEscapes } from "../domain/foreign.ts";
 import { type RgwState, rgwState } from "../domain/rgw.ts";
-import { isUnused, MOST_SERVERS } from "../domain/server-state.ts";
+import { type Wish, wishesFor } from "../domain/rgw-wishes.ts";
+import { firstServer, isUnused, MOST_SERVERS } from "../domain/server-state.ts";
 import { OberError, orUndefined } from "../errors.ts";
 import type { Clock } from "../system/system.ts";
 
@@ -85,7 +86,23 @@ export async function workerPid(socketPath: string): Promise<number | undefined>
 /** The columns of `show stat` that ober reads, of more than a hundred. See HAProxy's management guide, section 9.1. */
 const COLUMNS = [
   ...["pxname", "svname", "status", "addr", "weight", "check_status", "check_code", "check_desc", "last_chk"],
-  ...["scur", "slim", "qcur", "stot", "req_tot", "bin", "bout", "cli_abrt", "srv_abrt", "eresp", "econ", "hrsp_5xx"],
+  ...[
+    "scur",
+    "slim",
+    "qcur",
+    "rate",
+    "rtime",
+    "lastchg",
+    "stot",
+    "req_tot",
+    "bin",
+    "bout",
+    "cli_abrt",
+    "srv_abrt",
+    "eresp",
+    "econ",
+    "hrsp_5xx",
+  ],
 ] as const;
 
 /** One row of `show stat`: the columns that ober reads, by HAProxy's names. */
@@ -179,13 +196,16 @@ export type ServerState = {
   readonly reason: string;
 };
 
-/** The servers of a backend with their states. */
-export const serversOf = (rows: readonly StatRow[], backend: string): readonly ServerState[] =>
-  serverRows(rows, backend).map((row) => ({
-    name: row["svname"] ?? "",
-    status: row["status"] ?? "",
-    ...rgwState(row),
-  }));
+/** The servers of a backend with their states. `wishes` tell who has taken some of them out. */
+export const serversOf = (
+  rows: readonly StatRow[],
+  backend: string,
+  wishes: readonly Wish[] = [],
+): readonly ServerState[] =>
+  serverRows(rows, backend).map((row) => {
+    const { svname: name = "", status = "" } = row;
+    return { name, status, ...rgwState(row, wishesFor(wishes, { group: backend, server: firstServer(name) }).out) };
+  });
 
 /** Servers that HAProxy shows as up only because it has just started and not checked them yet. Servers in maintenance are not checked. */
 export function checksPending(rows: readonly StatRow[]): number {

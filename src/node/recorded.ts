@@ -1,5 +1,6 @@
 import { pathsOf } from "../domain/paths.ts";
 import { typedWithoutSecrets } from "../domain/redact.ts";
+import { RGW_CHANGES } from "../domain/rgw-wishes.ts";
 import { appendHistory } from "../health/history.ts";
 import { author, installPathOf, isRoot } from "./node.ts";
 
@@ -19,13 +20,19 @@ const RECORDED: Readonly<Record<string, readonly string[]>> = {
   // HAProxy's unit runs this as it stops.
   drain: ["--only-wait"],
   undrain: [],
+  // With --all it says what to type on each node.
+  rgw: ["--all"],
   drill: ["--list", "--show", "--observe", "--dry-run"],
   restart: [],
   upgrade: ["--check-only"],
 };
 
 /** Of these commands only what begins with one of these words changes something. */
-const CHANGING: Readonly<Record<string, readonly string[]>> = { __proto__: null as never, certs: ["renew", "reload"] };
+const CHANGING: Readonly<Record<string, readonly string[]>> = {
+  __proto__: null as never,
+  certs: ["renew", "reload"],
+  rgw: RGW_CHANGES,
+};
 
 /** What was typed, while it runs; undefined for a command that is none of an operator's changes. */
 let running: { readonly typed: string; begun: boolean } | undefined;

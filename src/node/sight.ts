@@ -42,6 +42,7 @@ import { httpText } from "../system/http.ts";
 import { impatient } from "../system/impatient.ts";
 import { inTime } from "../system/in-time.ts";
 import { findPrograms } from "../system/programs.ts";
+import { readWishes } from "../system/rgw-wishes.ts";
 import type { System } from "../system/system.ts";
 import { type UnitState, unitStates } from "../system/systemd.ts";
 import { heldBack } from "./admission.ts";
@@ -73,6 +74,7 @@ export const QUESTIONS = {
   transfers: "running transfers",
   names: "names of the RGWs",
   drain: "drain",
+  rgws: "wishes of operators about RGWs",
   generation: "generation",
   change: "change under way",
   renewal: "renewal of the certificate",
@@ -295,6 +297,9 @@ export function lookAt(host: Host, { thorough = false, questionMs = QUESTION_MS,
         return said === undefined ? [] : parseSessions(said);
       }),
     names: () => here("names", nameStates),
+    /** What operators have asked of single RGWs; undefined where only root may look. */
+    wishes: () =>
+      here("rgws", async (node) => (isRoot ? (await readWishes(node.system, node.paths)).wishes : undefined)),
     drainFlag: () => here("drain", (node) => readDrainFlag(node.system, node.paths)),
     held: () => configured("held", heldBack),
     renewal: () =>

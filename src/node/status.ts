@@ -8,6 +8,7 @@ import type { Config } from "../config/schema.ts";
 import type { LastChoice } from "../domain/guard.ts";
 import { type NameStates, nameRemark } from "../domain/names.ts";
 import { type RgwState, rgwState } from "../domain/rgw.ts";
+import { type Wish, wishesFor } from "../domain/rgw-wishes.ts";
 import { firstServer } from "../domain/server-state.ts";
 import { UNIT } from "../domain/units.ts";
 import { orUndefined } from "../errors.ts";
@@ -111,6 +112,8 @@ export type ServerStatus = {
   readonly reason: string;
   /** What is wrong with its name; undefined where it resolves, or is an address. */
   readonly nameProblem?: string;
+  /** What operators want of it (`ober rgw`); absent where nothing, and without root. */
+  readonly wishes?: readonly Wish[];
 };
 
 /** Looks at the node now. Changes nothing; what cannot be seen is said in the answer. */
@@ -139,6 +142,7 @@ export async function statusOf(sight: Sight): Promise<NodeStatus> {
     or(sight.renewal(), undefined),
     or(sight.change(), undefined),
     or(sight.errors(), undefined),
+    or(sight.wishes(), []),
   ]);
   const [units, probe, health, rows, sessions, old, neighbors, addresses, certificates, generations] =
     await Promise.all([
@@ -153,7 +157,7 @@ export async function statusOf(sight: Sight): Promise<NodeStatus> {
       or(sight.certificates(), []),
       or(sight.generations(), []),
     ]);
-  const [flag, handover, vrrp, held, names, clients, renewal, change, errors] = await more;
+  const [flag, handover, vrrp, held, names, clients, renewal, change, errors, wishes] = await more;
   const [findings, service] = await asked;
   const local = new Set(addresses.map(({ address }) => address));
   const unitsKnown = !sight.unanswered().some(({ question }) => question === "units");
@@ -175,7 +179,7 @@ export async function statusOf(sight: Sight): Promise<NodeStatus> {
       vipStatus(vip, { local, health: alive ? health : undefined }),
     ),
     neighbors: neighbors.map((neighbor) => withWords(neighbor, alive ? health : undefined)),
-    backends: config.backends.map(({ name }) => backendStatus(name, rows, names)),
+    backends: config.backends.map(({ name }) => backendStatus(name, rows, { names, wishes })),
     ...(errors === undefined ? {} : { errors }),
     clients,
     inFlight: requestsInFlight(rows),
@@ -245,18 +249,26 @@ function vipStatus(
   };
 }
 
-function backendStatus(name: string, rows: readonly StatRow[], names: NameStates): BackendStatus {
+function backendStatus(
+  name: string,
+  rows: readonly StatRow[],
+  { names, wishes }: { readonly names: NameStates; readonly wishes: readonly Wish[] },
+): BackendStatus {
   return {
     name,
     servers: serverRows(rows, name).map((row) => {
       const server = row["svname"] ?? "";
       const nameProblem = nameRemark(names.get(firstServer(server).replace(/:\d+$/, "")) ?? {}, Date.now());
-      const state = rgwState(row);
+      const wish = wishesFor(wishes, { group: name, server: firstServer(server) });
+      const state = rgwState(row, wish.out);
       return {
         name: server,
         status: row["status"] ?? "",
         check: [row["check_status"], row["check_code"]].filter((part) => part).join(" "),
         ...state,
+        ...(wish.out === undefined && wish.weight === undefined
+          ? {}
+          : { wishes: [wish.out, wish.weight].filter((one) => one !== undefined) }),
         ...(nameProblem === undefined ? {} : { reason: nameProblem, nameProblem }),
       };
     }),

@@ -7,6 +7,7 @@ import * as v from "valibot";
 import { DRILL_NAMES } from "../domain/drills.ts";
 import { LAST_CHOICES } from "../domain/guard.ts";
 import type { Paths } from "../domain/paths.ts";
+import { WEIGHTS } from "../domain/rgw-wishes.ts";
 import { CANARY_FAULTS } from "../domain/serves.ts";
 import { OberError } from "../errors.ts";
 import type { HealthState } from "../health/state.ts";
@@ -305,6 +306,26 @@ export const OWN_FILES = {
       slots: v.array(slot),
       sums: v.optional(v.looseObject({ ...slot.entries, seconds: number })),
       last: v.optional(v.looseObject({ uptime: number, bytes: number, cpuUs: v.optional(number) })),
+    }),
+  },
+  /** What operators have asked of single RGWs (domain/rgw-wishes.ts). */
+  rgws: {
+    place: "rgwWishes",
+    version: 1,
+    knew: "which RGWs operators had taken out on this node, and their weights",
+    remedy: IGNORED,
+    schema: v.looseObject({
+      wishes: v.array(
+        v.looseObject({
+          group: text,
+          server: text,
+          wish: v.picklist(["drain", "disable", "weight"]),
+          weight: v.optional(v.pipe(count, v.minValue(WEIGHTS.least), v.maxValue(WEIGHTS.most))),
+          by: text,
+          at: time,
+          reason: text,
+        }),
+      ),
     }),
   },
   /** Addresses by name. */

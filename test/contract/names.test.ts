@@ -77,7 +77,7 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
     // Up until its first check, and out with that: a server that is dead must not need three of them.
     await until("the dead server is out", async () => (await rowOf("dead"))["status"] === "DOWN", 3_500);
     await until("the one alive has its check", async () => (await rowOf("alive"))["check_status"] === "L7OK", 3_000);
-    expect(await rowOf("alive")).toMatchObject({ status: "UP", weight: "1" });
+    expect(await rowOf("alive")).toMatchObject({ status: "UP", weight: "100" });
   });
 
   test("takes an address for a server on the placeholder, and finds it with its checks", async () => {

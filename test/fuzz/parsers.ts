@@ -198,6 +198,20 @@ export const OWN: Readonly<Record<keyof typeof OWN_FILES, string>> = {
   }),
   health: HEALTH,
   history: HISTORY.split("\n")[0] ?? "",
+  rgws: json({
+    wishes: [
+      { group: "s3", server: "rgw1:7480", wish: "drain", by: "ann", at: "2026-01-01T12:00:00Z", reason: "new disks" },
+      {
+        group: "s3",
+        server: "rgw2:7480",
+        wish: "weight",
+        weight: 50,
+        by: "ann",
+        at: "2026-01-01T12:00:00Z",
+        reason: "",
+      },
+    ],
+  }),
   names: json({ "rgw1.example": { addresses: ["10.0.0.1"], at: "2026-01-01T12:00:00Z" } }),
   load: json({
     slots: [{ slot: 5_900_000, bytes: 1, connections: 2, cpu: 3, groups: { s3: 4 } }],
@@ -328,7 +342,13 @@ export const PARSERS: readonly Parser[] = [
       const rows = parseStat(text);
       const servers = serversOf(rows, "s3");
       const numbers = [requestsInFlight(rows), saturationOf({ rows, listeners: SS, netstat: NETSTAT })];
-      return [servers, statesText(servers), numbers, serverRows(rows, "s3").map(rgwState), countersOf(rows)];
+      return [
+        servers,
+        statesText(servers),
+        numbers,
+        serverRows(rows, "s3").map((row) => rgwState(row)),
+        countersOf(rows),
+      ];
     },
   },
   {

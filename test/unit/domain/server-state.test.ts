@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import type { Wish } from "../../../src/domain/rgw-wishes.ts";
 import {
   type ConfiguredServer,
   configuredServers,
@@ -61,16 +62,16 @@ describe("the file of servers", () => {
   test("has every named server: known ones up, others on the placeholder and down", () => {
     const text = serverStateFile(SERVERS, (name) => (name === "rgw1" ? ["10.0.0.1"] : []));
     expect(stated(text)).toEqual([
-      "s3 rgw1:7480 10.0.0.1 1 0 1 1",
-      "s3 rgw2.internal:7480 192.0.2.1 0 0 1 1",
-      "s3_b rgw1:7480 10.0.0.1 1 0 1 1",
+      "s3 rgw1:7480 10.0.0.1 1 0 100 100",
+      "s3 rgw2.internal:7480 192.0.2.1 0 0 100 100",
+      "s3_b rgw1:7480 10.0.0.1 1 0 100 100",
     ]);
   });
 
   test("begins with the version and has 20 fields a line", () => {
     const lines = serverStateFile(SERVERS, () => ["10.0.0.1"]).split("\n");
     expect(lines[0]).toBe("1");
-    expect(lines[2]).toBe("0 s3 0 rgw1:7480 10.0.0.1 1 0 1 1 86400 1 0 1 6 0 0 0 - 7480 -");
+    expect(lines[2]).toBe("0 s3 0 rgw1:7480 10.0.0.1 1 0 100 100 86400 1 0 1 6 0 0 0 - 7480 -");
   });
 
   test.each<[what: string, before: string, line: string]>([
@@ -83,6 +84,44 @@ describe("the file of servers", () => {
     ["with a resolver's own state loses that", live("rgw1:7480", "10.0.0.1", 0, 32), "s3 rgw1:7480 10.0.0.1 0 0 1 1"],
   ])("at a reload, a server %s", (_what, before, line) => {
     expect(stated(serverStateFile(one, () => ["10.0.0.1"], shown(before)))).toEqual([line]);
+  });
+
+  const wish = (what: Wish["wish"], weight?: number): Wish => ({
+    ...{ group: "s3", server: "rgw1:7480", wish: what, by: "ann", at: "2026-01-01T12:00:00Z", reason: "" },
+    weight,
+  });
+  test.each<[what: string, wishes: readonly Wish[], before: string, line: string]>([
+    ["drain", [wish("drain")], "", "s3 rgw1:7480 10.0.0.1 1 8 100 100"],
+    ["disable", [wish("disable")], "", "s3 rgw1:7480 10.0.0.1 1 1 100 100"],
+    ["weight", [wish("weight", 50)], "", "s3 rgw1:7480 10.0.0.1 1 0 50 100"],
+    ["drain and weight", [wish("drain"), wish("weight", 7)], "", "s3 rgw1:7480 10.0.0.1 1 8 7 100"],
+    ["drain", [wish("drain")], live("rgw1:7480", "10.0.0.1", 2, 0, "9 100"), "s3 rgw1:7480 10.0.0.1 1 8 9 100"],
+    ["drain", [wish("drain")], live("rgw1:7480", "10.0.0.1", 0, 1), "s3 rgw1:7480 10.0.0.1 0 8 1 1"],
+    ["disable", [wish("disable")], live("rgw1:7480", "10.0.0.1", 0, 0), "s3 rgw1:7480 10.0.0.1 1 1 1 1"],
+    // Before weights were of 100.
+    ["weight", [wish("weight", 50)], live("rgw1:7480", "10.0.0.1", 2, 0), "s3 rgw1:7480 10.0.0.1 1 0 50 100"],
+  ])("an operator's wish holds at a start, and goes before what HAProxy had: %s", (_what, wishes, before, line) => {
+    expect(stated(serverStateFile(one, () => ["10.0.0.1"], before === "" ? [] : shown(before), wishes))).toEqual([
+      line,
+    ]);
+  });
+
+  test("an operator's wish is about every address of a name, and about a server that is an address", () => {
+    const further = { backend: "s3", name: "rgw1_7480-2", host: "rgw1", port: 7480 };
+    const wishes = [wish("drain"), { ...wish("disable"), server: "10.0.0.3:7480" }];
+    const text = serverStateFile([...SERVERS.slice(0, 3), further], () => ["10.0.0.1", "10.0.0.2"], [], wishes);
+    expect(stated(text)).toEqual([
+      "s3 rgw1:7480 10.0.0.1 1 8 100 100",
+      "s3 rgw2.internal:7480 10.0.0.1 1 0 100 100",
+      "s3 10.0.0.3:7480 10.0.0.3 1 1 100 100",
+      "s3 rgw1_7480-2 10.0.0.2 1 8 100 100",
+    ]);
+  });
+
+  test("a disabled server without an address is down, not in maintenance as an unneeded one is", () => {
+    expect(stated(serverStateFile(one, () => [], [], [wish("disable")]))).toEqual([
+      "s3 rgw1:7480 192.0.2.1 0 0 100 100",
+    ]);
   });
 
   test("has an address's server only where there is something to keep", () => {
@@ -140,19 +179,19 @@ describe("a name with several addresses", () => {
   test("gives them out by their numbers, in whatever order DNS has them; what is left is in maintenance", () => {
     for (const addresses of [two, two.toReversed()])
       expect(stated(serverStateFile(several, () => addresses))).toEqual([
-        "s3 rgw:7480 10.0.0.9 1 0 1 1",
-        "s3 rgw_7480-2 10.0.0.10 1 0 1 1",
-        "s3 rgw_7480-3 192.0.2.1 2 1 1 1",
-        "s3 rgw_7480-4 192.0.2.1 2 1 1 1",
+        "s3 rgw:7480 10.0.0.9 1 0 100 100",
+        "s3 rgw_7480-2 10.0.0.10 1 0 100 100",
+        "s3 rgw_7480-3 192.0.2.1 2 1 100 100",
+        "s3 rgw_7480-4 192.0.2.1 2 1 100 100",
       ]);
   });
 
   test("is down at the placeholder, once, while it has none", () => {
     expect(stated(serverStateFile(several, () => []))).toEqual([
-      "s3 rgw:7480 192.0.2.1 0 0 1 1",
-      "s3 rgw_7480-2 192.0.2.1 2 1 1 1",
-      "s3 rgw_7480-3 192.0.2.1 2 1 1 1",
-      "s3 rgw_7480-4 192.0.2.1 2 1 1 1",
+      "s3 rgw:7480 192.0.2.1 0 0 100 100",
+      "s3 rgw_7480-2 192.0.2.1 2 1 100 100",
+      "s3 rgw_7480-3 192.0.2.1 2 1 100 100",
+      "s3 rgw_7480-4 192.0.2.1 2 1 100 100",
     ]);
   });
 
@@ -167,8 +206,8 @@ describe("a name with several addresses", () => {
     expect(stated(serverStateFile(several, () => ["10.0.0.8", ...two], before))).toEqual([
       "s3 rgw:7480 10.0.0.10 1 0 1 1",
       "s3 rgw_7480-2 10.0.0.9 1 8 1 1",
-      "s3 rgw_7480-3 10.0.0.8 1 0 1 1",
-      "s3 rgw_7480-4 192.0.2.1 2 1 1 1",
+      "s3 rgw_7480-3 10.0.0.8 1 0 100 100",
+      "s3 rgw_7480-4 192.0.2.1 2 1 100 100",
     ]);
   });
 
