@@ -295,6 +295,7 @@ export type RgwView = {
   readonly status: string;
   readonly reason: string;
   readonly check: string;
+  /** As HAProxy uses it now: one that came back has a small one at first, for 30 s (slowstart). */
   readonly weight: number | null;
   readonly inFlight: number | null;
   readonly queued: number | null;

@@ -176,6 +176,24 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
       expect(await servers("alive")).toEqual([`alive:7480 ${ALIVE}:7480 UP`, `alive_7480-2 ${OTHER}:7480 UP`]);
     });
 
+    test("of which an operator has taken all out: what it gets later is out too, and keeps the weight", async () => {
+      const wish = { group: "s3", server: "alive:7480", by: "ann", at: new Date().toISOString(), reason: "" };
+      const kept = {
+        wishes: [
+          { ...wish, wish: "drain" },
+          { ...wish, wish: "weight", weight: 50 },
+        ],
+      };
+      ingress.put(ingress.paths.rgwWishes, JSON.stringify(kept));
+      await begin([ALIVE]);
+      zone = { ...others, alive: [ALIVE, OTHER] };
+      await look(["s3"]);
+      expect(await servers("alive")).toEqual([`alive:7480 ${ALIVE}:7480 DRAIN`, `alive_7480-2 ${OTHER}:7480 DRAIN`]);
+      const weights = (await live()).filter(({ name }) => /^alive(:|_7480-2)/.test(name)).map(({ weight }) => weight);
+      expect(weights).toEqual([50, 50]);
+      await ingress.files.remove(ingress.paths.rgwWishes);
+    }, 20_000);
+
     test.each([
       ["a dead AAAA and a live A", ["fd66::11"], ALIVE],
       ["a dead A and a live AAAA", [DEAD], "fd66::12"],
