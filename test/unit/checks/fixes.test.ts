@@ -106,6 +106,17 @@ test.each([
   expect(fixOf(backendsVerdict(["s3"], rows))).toStartWith(fix);
 });
 
+test.each([
+  [["DRAIN", "UP"], "when the work is done: ober rgw undrain rgw1:7480 --group s3"],
+  [["MAINT", "UP"], "when the work is done: ober rgw undrain rgw1:7480 --group s3"],
+  [["DRAIN", "DRAIN"], "when the work is done: ober rgw undrain rgw1:7480 --group s3"],
+  [["NOLB", "UP"], "when the work is done, remove the file of rgw_healthcheck_disabling_path there"],
+  [["DRAIN", "DOWN"], "start the RGWs"],
+])("RGWs that are %j", (words, fix) => {
+  const rows = words.map((word, index) => server(`rgw${index + 1}:7480`, word, ""));
+  expect(fixOf(backendsVerdict(["s3"], rows))).toStartWith(fix);
+});
+
 const VIP = {
   vip: "10.77.0.102",
   vrid: 52,

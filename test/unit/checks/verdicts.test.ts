@@ -142,6 +142,19 @@ describe("backends", () => {
   ])("%#", (given, status, detail) => {
     expect(backendsVerdict(["s3"], given)).toMatchObject({ status, detail });
   });
+
+  test("say who has taken an RGW out, and what is kept for one that is gone", () => {
+    const wish = { group: "s3", server: "rgw2:7480", wish: "drain", by: "ann", at: "", reason: "disks" } as const;
+    expect(backendsVerdict(["s3"], rows("UP", "DRAIN"), { wishes: [wish] })).toMatchObject({
+      status: "warn",
+      detail: "rgw2:7480 is drained: taken out by ann (ober rgw drain): disks",
+    });
+    expect(backendsVerdict(["s3"], rows("UP"), { wishes: [wish], stale: [wish] })).toMatchObject({
+      status: "warn",
+      detail: "rgw2:7480 of s3 is not in ober.yaml any more, and what ann wants of it is still kept",
+      fix: "ober rgw undrain rgw2:7480 --group s3",
+    });
+  });
 });
 
 describe("routes", () => {
