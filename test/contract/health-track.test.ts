@@ -84,6 +84,7 @@ describe("keepalived's files", () => {
     await using haproxy = await startHaproxy(directory.path);
     const first = startTracking(directory.path, haproxy.url, ["10.99.0.1"]);
     await first.weighs("", "0");
+    await first.stateWith("the decision", ({ vips }) => vips[0]?.announced === true);
     first.child.kill("SIGTERM");
     expect(await first.ended()).toBe(0);
     await first.weighs("", "0", 100);

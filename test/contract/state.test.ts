@@ -104,8 +104,10 @@ describe("a node that has lost var", () => {
   }, 20_000);
 });
 
+// A line of the history, or a result of a drill, that cannot be read is left out where they are listed.
+const LISTED: readonly OwnName[] = ["history", "drillResult"];
 const NAMES = (Object.keys(OWN_FILES) as OwnName[]).filter(
-  (name) => OWNER[OWN_FILES[name].place] === "state" && name !== "history",
+  (name) => OWNER[OWN_FILES[name].place] === "state" && !LISTED.includes(name),
 );
 
 describe.each(NAMES)("%s", (name) => {
