@@ -1,7 +1,7 @@
 /** What operators have asked of single RGWs, on this node: kept until they take it back. Pure. */
 
 /** `drain`: no new requests, still checked. `disable`: neither. `weight`: its share of the requests, where the others have 100. */
-export type WishKind = "drain" | "disable" | "weight";
+type WishKind = "drain" | "disable" | "weight";
 
 /** What `ober rgw` can be asked to change. */
 export const RGW_CHANGES = ["drain", "undrain", "weight", "disable"] as const;
