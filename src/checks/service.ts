@@ -4,7 +4,7 @@ import type { Config } from "../config/schema.ts";
 import { age, ago } from "../domain/age.ts";
 import { several } from "../domain/foreign.ts";
 import { type NamedState, statesText, takesRequests, verbOf } from "../domain/rgw.ts";
-import { staleWishes, type Wish } from "../domain/rgw-wishes.ts";
+import { staleWishes, type Wish, wishesFor } from "../domain/rgw-wishes.ts";
 import { firstServer } from "../domain/server-state.ts";
 import { UNIT, unitsOf } from "../domain/units.ts";
 import { orUndefined } from "../errors.ts";
@@ -216,13 +216,15 @@ export function backendsVerdict(
     const trouble = fail(
       `no RGW of ${dead.map(({ name }) => name).join(", ")} ${verb}: ${text}`,
       noWay(all) ??
-        (dead.every(({ servers }) => servers.every(({ state }) => state === "drained")) ? byHand(dead) : undefined) ??
+        (dead.every(({ servers }) => servers.every(({ state }) => state === "drained"))
+          ? byHand(dead, wishes)
+          : undefined) ??
         "start the RGWs; what each of them answers: ober test",
     );
     // One dead group of several does not affect the VIPs of the others.
     return dead.length === all.length ? stops(trouble) : trouble;
   }
-  return warn(counted ? `${all.map(countText).join(", ")}; ${text}` : text, noWay(all) ?? rgwFix(all));
+  return warn(counted ? `${all.map(countText).join(", ")}; ${text}` : text, noWay(all) ?? rgwFix(all, wishes));
 }
 
 type Group = { readonly name: string; readonly servers: readonly NamedState[] };
@@ -244,18 +246,21 @@ const countText = ({ name, servers }: Group): string =>
   `${servers.filter(({ state }) => takesRequests(state)).length} of ${servers.length} in ${name} ${verbOf(servers)}`;
 
 /** The worst first: out, busy, taken out on purpose. */
-function rgwFix(groups: readonly Group[]): string {
+function rgwFix(groups: readonly Group[], wishes: readonly Wish[]): string {
   const states = groups.flatMap(({ servers }) => servers.map(({ state }) => state));
   if (states.includes("out")) return "start that RGW; what each of them answers: ober test";
   if (states.includes("busy"))
     return "more RGWs, or a larger rgw_max_concurrent_requests, and max_requests in ober.yaml";
-  return byHand(groups) ?? "when the work is done, remove the file of rgw_healthcheck_disabling_path there";
+  return byHand(groups, wishes) ?? "when the work is done, remove the file of rgw_healthcheck_disabling_path there";
 }
 
 /** What brings an RGW back that was taken out in HAProxy, by `ober rgw` or on its socket; undefined if none was. */
-function byHand(groups: readonly Group[]): string | undefined {
+function byHand(groups: readonly Group[], wishes: readonly Wish[]): string | undefined {
   for (const { name: group, servers } of groups) {
-    const server = servers.find(({ state, status }) => state === "drained" && /^(MAINT|DRAIN)/.test(status));
+    const isWished = (name: string) => wishesFor(wishes, { group, server: firstServer(name) }).out !== undefined;
+    const server = servers.find(
+      ({ name, state, status }) => state === "drained" && (/^(MAINT|DRAIN)/.test(status) || isWished(name)),
+    );
     if (server !== undefined)
       return `when the work is done: ober rgw undrain ${firstServer(server.name)} --group ${group}`;
   }

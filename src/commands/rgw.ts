@@ -136,7 +136,10 @@ const DONE: Readonly<Record<RgwChange, string>> = {
 function doneText({ change: what, group, server, weight, changed, inForce }: RgwChanged, several: boolean): string {
   const name = several ? `${server} of ${group}` : server;
   const said = what === "weight" ? `has the weight ${weight}, of ${WEIGHTS.usual}, on this node` : DONE[what];
-  const again = what === "drain" || what === "disable" ? `; \`ober rgw undrain ${server}\` takes it back` : "";
+  const again =
+    what === "drain" || what === "disable"
+      ? `; \`ober rgw undrain ${server}${several ? ` --group ${group}` : ""}\` takes it back`
+      : "";
   const when = inForce ? "" : "; HAProxy does not answer: it holds from its next start";
   return `${name} ${said}${changed ? "" : ", as before"}${again}${when}`;
 }
@@ -212,19 +215,22 @@ function rowOf(view: RgwView, style: Output["style"], now: number): readonly str
 export function remarksOf(rgws: readonly RgwView[], stale: readonly Wish[], now: number): readonly string[] {
   const ago = ({ at }: Wish) => `${age(now - Date.parse(at))} ago`;
   const why = ({ by, reason }: Wish) => `by ${by}${reason === "" ? "" : `: ${reason}`}`;
-  const lines = rgws.flatMap(({ server, state, reason, wishes }) => {
+  const isOneGroup = new Set([...rgws, ...stale].map(({ group }) => group)).size < 2;
+  const undrain = ({ server, group }: Wish) => `ober rgw undrain ${server}${isOneGroup ? "" : ` --group ${group}`}`;
+  const lines = rgws.flatMap(({ server, state, status, reason, wishes }) => {
     const out = wishes.find(({ wish }) => wish !== "weight");
     const told = wishes.map((one) =>
       one.wish === "weight"
         ? `${one.server} has the weight ${one.weight} since ${ago(one).replace(/ ago$/, "")}, ${why(one)}`
-        : `${one.server} was taken out ${ago(one)} ${why(one)} (ober rgw undrain ${one.server})${state === "drained" ? "" : "; HAProxy was told otherwise since"}`,
+        : `${one.server} was taken out ${ago(one)} ${why(one)} (${undrain(one)})${state === "serves" || state === "busy" ? "; HAProxy was told otherwise since" : ""}`,
     );
-    const itself = state === "serves" || state === "unknown" || (state === "drained" && out !== undefined);
+    const isToldAlready = state === "drained" && out !== undefined && /^(DRAIN|MAINT)/.test(status);
+    const itself = state === "serves" || state === "unknown" || isToldAlready;
     return [...told, ...(itself ? [] : [`${server} is ${state}: ${reason}`])];
   });
   const gone = stale.map(
     (one) =>
-      `${one.server} of ${one.group} is not in ober.yaml any more, and a wish for it is still kept (ober rgw undrain ${one.server})`,
+      `${one.server} of ${one.group} is not in ober.yaml any more, and a wish for it is still kept (${undrain(one)})`,
   );
   return [...new Set([...lines, ...gone])];
 }

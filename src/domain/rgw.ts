@@ -32,6 +32,10 @@ export function rgwState(row: ServerRow, wish?: Wish): { readonly state: RgwStat
   if (check === "L7OKC" || status.startsWith("NOLB")) {
     return { state: "drained", reason: "taken out by its own file (rgw_healthcheck_disabling_path)" };
   }
+  // HAProxy shows a drained server as any other one that is down: an RGW that is drained and then stopped is no failure.
+  if (wish !== undefined && /^DOWN/.test(status)) {
+    return { state: "drained", reason: `${wishText(wish)}; it is down by now (${said || check})` };
+  }
   if (!/^(UP|no check)/.test(status)) return { state: "out", reason: said || check };
   if (check === "L7OK" && BUSY_CODES.includes(code)) {
     return {

@@ -184,6 +184,16 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
     await Promise.all(slow);
   }, 60_000);
 
+  test("a drained RGW that goes down is drained, and stays so when it is up again", async () => {
+    await change(asked("drain"));
+    const state = async () => serversOf(await ingress.stat(), "s3", await wishes())[0];
+    await ingress.say(`set server s3/${nameOf(ONE)} health down`);
+    expect(await state()).toMatchObject({ status: expect.stringMatching(/^DOWN/), state: "drained" });
+    const isUp = async () => (await state())?.status === "DRAIN";
+    await until("its checks find it again", isUp, 10_000);
+    expect(await share(4)).toEqual([0, 4]);
+  }, 30_000);
+
   test("the last one of the group is not taken out, and a weight from before weights were of 100 counts for nothing", async () => {
     await change(asked("drain"));
     await expect(change(asked("disable", TWO))).rejects.toThrow("no other RGW of s3 takes requests");

@@ -149,6 +149,10 @@ describe("backends", () => {
       status: "warn",
       detail: "rgw2:7480 is drained: taken out by ann (ober rgw drain): disks",
     });
+    expect(backendsVerdict(["s3"], rows("UP", "DOWN"), { wishes: [wish] })).toMatchObject({
+      status: "warn",
+      fix: "when the work is done: ober rgw undrain rgw2:7480 --group s3",
+    });
     expect(backendsVerdict(["s3"], rows("UP"), { wishes: [wish], stale: [wish] })).toMatchObject({
       status: "warn",
       detail: "rgw2:7480 of s3 is not in ober.yaml any more, and what ann wants of it is still kept",

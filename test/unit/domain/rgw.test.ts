@@ -24,6 +24,18 @@ test.each([
   expect(rgwState({ status, check_status, check_code }).state).toBe(state as never);
 });
 
+test("one that an operator has drained and that was stopped then is no failure; one that is up serves", () => {
+  const wish = { group: "s3", server: "rgw1:7480", wish: "drain", by: "ann", at: "", reason: "" } as const;
+  const down = { status: "DOWN", check_status: "L4CON", check_desc: "Layer4 connection problem" };
+  expect(rgwState(down, wish)).toEqual({
+    state: "drained",
+    reason: "taken out by ann (ober rgw drain); it is down by now (Layer4 connection problem)",
+  });
+  expect(rgwState(down).state).toBe("out");
+  expect(rgwState({ status: "UP", check_status: "L7OK", check_code: "200" }, wish).state).toBe("serves");
+  expect(rgwState({ status: "MAINT (resolution)" }, wish).state).toBe("out");
+});
+
 test("who has taken an RGW out is said", () => {
   const reasons = [
     { status: "NOLB", check_status: "L7OKC", check_code: "503" },
