@@ -6,7 +6,7 @@ import { configure, ober, vrrpYaml } from "../lab/ober.ts";
 import { signal } from "../lab/process.ts";
 import { now } from "../lab/route-watch.ts";
 import { RESOLUTION_MS } from "../lab/vip-watch.ts";
-import { CLUSTER_NODES, measured, ROUNDS } from "./_cluster.ts";
+import { BUSY_MS, CLUSTER_NODES, measured, ROUNDS } from "./_cluster.ts";
 import { darkness, measureGaps, oneHolder, ownedBy, settled, type VrrpCluster, vrrpCluster } from "./_vrrp.ts";
 
 /** The owner announces its VIPs this often; a client that heard another master last is put right by it. */
@@ -112,7 +112,7 @@ for (const advertInt of ROUNDS > 1 ? [1, 0.2] : [1]) {
           await settled(nodes, owners, BACK_WITHIN_MS);
           const dark = await darkness(watch, ownedBy(owners, node.name), at);
           measured(`VRRP every ${advertInt} s, health loop ${name}: no answer`, dark);
-          expect(dark).toBeLessThanOrEqual(ANNOUNCED_EVERY_MS + RESOLUTION_MS);
+          expect(dark).toBeLessThanOrEqual(ANNOUNCED_EVERY_MS + RESOLUTION_MS + BUSY_MS);
         }
       }, 90_000);
     }
@@ -125,7 +125,7 @@ for (const advertInt of ROUNDS > 1 ? [1, 0.2] : [1]) {
       await oneHolder(cluster.nodes, [last], 10_000);
       const dark = await darkness(cluster.watch, [...cluster.owners.keys()], at);
       measured(`VRRP every ${advertInt} s, two of three nodes lost: no answer`, dark);
-      expect(dark).toBeLessThanOrEqual(silentMs(advertInt) + RESOLUTION_MS);
+      expect(dark).toBeLessThanOrEqual(silentMs(advertInt) + RESOLUTION_MS + BUSY_MS);
       await Promise.all([first.boot(), second.boot()]);
       await settled(cluster.nodes, cluster.owners, BACK_WITHIN_MS);
     }, 120_000);
@@ -153,8 +153,8 @@ async function injectOnce(
   measured(`${what}: back on its owner`, now() - healed, { round, node: node.name });
   const darkAtReturn = await darkness(watch, hit, healed);
   measureGaps(`${what}, owner returns`, { watch, vips: hit, from: healed, round });
-  expect(dark).toBeLessThanOrEqual(darkMs + RESOLUTION_MS);
-  expect(darkAtReturn).toBeLessThanOrEqual(ANNOUNCED_EVERY_MS + RESOLUTION_MS);
+  expect(dark).toBeLessThanOrEqual(darkMs + RESOLUTION_MS + BUSY_MS);
+  expect(darkAtReturn).toBeLessThanOrEqual(ANNOUNCED_EVERY_MS + RESOLUTION_MS + BUSY_MS);
   for (const each of nodes) expect((await ober(each, ["status", "--wait", "5"], { accept: [0, 1] })).code).toBe(0);
 }
 
