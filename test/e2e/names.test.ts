@@ -214,7 +214,7 @@ describe("nodes whose RGWs are named", () => {
   test("start whatever the file of kept names is, and the file of servers too", async () => {
     dns("answers");
     const mend = `umount ${VAR}; rm -rf ${KEPT_FILE} /root/var`;
-    for (const [what, how] of ROUNDS > 1 ? spoilt : spoilt.slice(0, 3)) {
+    for (const [what, how] of ROUNDS > 1 ? spoilt : spoilt.slice(0, 1)) {
       await first.exec(["sh", "-c", `${how}; printf '1\n0 s3 x' > /run/ober/servers.state`]);
       const begin = now();
       await first.exec(["systemctl", "restart", "ober-http.service"]);
