@@ -30,7 +30,7 @@ function heldDownCause(count: number, until: number): string {
 
 /** The losses of each group, in a file that outlives the process and ends with the next boot. */
 export type Losses = {
-  /** Reads what an earlier process counted. Call once, before the first decision. */
+  /** Reads what an earlier process counted; once, however many groups ask before their first decision. */
   load(): Promise<void>;
   lost(group: string): void;
   /** Resolves when what was counted is in the file. */
@@ -50,6 +50,7 @@ export function createLosses(file: string, longestMs: number): Losses {
   const byGroup = new Map<string, number[]>();
   let writing: Promise<unknown> = Promise.resolve();
   let isWritten = false;
+  let loading: Promise<void> | undefined;
 
   const write = async () => {
     const lines = [...byGroup].flatMap(([group, times]) => times.map((at) => `${at} ${group}`));
@@ -62,17 +63,21 @@ export function createLosses(file: string, longestMs: number): Losses {
     }
   };
 
+  const read = async () => {
+    if (longestMs === 0) return;
+    try {
+      const text = (await Bun.file(file).exists()) ? await Bun.file(file).slice(0, MOST_BYTES).text() : "";
+      for (const { group, at } of lossesIn(text)) byGroup.set(group, [...(byGroup.get(group) ?? []), at].slice(-KEPT));
+      isWritten = byGroup.size > 0;
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error)) throw error;
+    }
+  };
+
   return {
-    async load() {
-      if (longestMs === 0) return;
-      try {
-        const text = (await Bun.file(file).exists()) ? await Bun.file(file).slice(0, MOST_BYTES).text() : "";
-        for (const { group, at } of lossesIn(text))
-          byGroup.set(group, [...(byGroup.get(group) ?? []), at].slice(-KEPT));
-        isWritten = byGroup.size > 0;
-      } catch (error) {
-        if (!(error instanceof Error && "code" in error)) throw error;
-      }
+    load() {
+      loading ??= read();
+      return loading;
     },
     lost(group) {
       if (longestMs === 0) return;

@@ -1,6 +1,7 @@
 import type { Losses } from "./hold-down.ts";
 import type { Target } from "./options.ts";
 import { createProber } from "./probe.ts";
+import { pidIn, textOf } from "./stands-by.ts";
 
 const LOOK_MS = 150;
 
@@ -27,17 +28,8 @@ async function refuses(url: Target): Promise<boolean> {
 
 /** Whether the process in the file has ended, reaped or not; false where the file says nothing. */
 async function isDead(pidFile: string): Promise<boolean> {
-  const pid = (await textOf(pidFile))?.trim();
-  if (pid === undefined || !/^\d{1,10}$/.test(pid)) return false;
+  const pid = await pidIn(pidFile);
+  if (pid === undefined) return false;
   const stat = await textOf(`/proc/${pid}/stat`);
   return stat === undefined || /\) [ZX] /.test(stat);
-}
-
-async function textOf(path: string): Promise<string | undefined> {
-  try {
-    return await Bun.file(path).text();
-  } catch (error) {
-    if (error instanceof Error && "code" in error) return undefined;
-    throw error;
-  }
 }

@@ -14,7 +14,7 @@ export async function sayStandsBy(place: MapPlace, pid: number): Promise<void> {
 
 /** Seconds since keepalived started; undefined if it has ended meanwhile. */
 async function ageOf(pid: number): Promise<number | undefined> {
-  const [stat, uptime] = await Promise.all([read(`/proc/${pid}/stat`), read("/proc/uptime")]);
+  const [stat, uptime] = await Promise.all([textOf(`/proc/${pid}/stat`), textOf("/proc/uptime")]);
   return stat === undefined || uptime === undefined ? undefined : ageIn(stat, uptime);
 }
 
@@ -27,11 +27,12 @@ export function ageIn(stat: string, uptime: string): number {
 
 /** The process id in a file that a daemon writes; undefined if there is none. */
 export async function pidIn(path: string): Promise<number | undefined> {
-  const pid = Number((await read(path))?.trim());
+  const pid = Number((await textOf(path))?.trim());
   return Number.isInteger(pid) && pid > 0 ? pid : undefined;
 }
 
-async function read(path: string): Promise<string | undefined> {
+/** A file's text; undefined where it cannot be read. */
+export async function textOf(path: string): Promise<string | undefined> {
   try {
     return await Bun.file(path).text();
   } catch (error) {

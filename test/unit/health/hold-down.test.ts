@@ -66,6 +66,15 @@ describe("the file of losses", () => {
     expect(await next.held("other")).toBeUndefined();
   });
 
+  test("is counted once, although each of several groups asks for it", async () => {
+    using directory = temporaryDirectory();
+    const file = join(directory.path, "losses");
+    writeFileSync(file, `${Date.now() - 2_000} s3\n${Date.now() - 1_000} s3\n`);
+    const losses = createLosses(file, 300_000);
+    await Promise.all([losses.load(), losses.load()]);
+    expect(await losses.held("s3")).toBeUndefined();
+  });
+
   test("ends the hold-down where somebody removes it", async () => {
     using directory = temporaryDirectory();
     const file = join(directory.path, "losses");
