@@ -10,6 +10,7 @@ import type { Paths } from "../domain/paths.ts";
 import { UNIT } from "../domain/units.ts";
 import { OberError, orUndefined } from "../errors.ts";
 import { haproxyCommand } from "../haproxy/socket.ts";
+import { forgetLosses } from "../system/health-state.ts";
 import { type OwnFile, parseOwn, writeOwn } from "../system/own-files.ts";
 import type { System } from "../system/system.ts";
 import { haproxyRuns, unitState } from "../system/systemd.ts";
@@ -65,7 +66,8 @@ export async function finishDrill(
 
 /** A failure on purpose does not count for `hold_down`. What was counted before it is forgotten too: nothing tells the two apart. */
 async function forget(system: System, paths: Paths): Promise<void> {
-  for (const path of [paths.losses, paths.vrrpLosses, paths.drillRecord]) await system.remove(path);
+  await forgetLosses(system, paths);
+  await system.remove(paths.drillRecord);
 }
 
 /** The results that are kept, oldest first; damaged ones are left out. */

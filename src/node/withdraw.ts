@@ -17,7 +17,7 @@ import {
   writeDrainFlag,
   writeHandicap,
 } from "../system/drain-flag.ts";
-import { readHealthState } from "../system/health-state.ts";
+import { forgetLosses, readHealthState } from "../system/health-state.ts";
 import { onInterrupt } from "../system/interrupts.ts";
 import type { System } from "../system/system.ts";
 import { gatherPlace } from "./facts.ts";
@@ -132,7 +132,7 @@ export async function undrainNode(
   const { system, paths } = node;
   const wasDrained = await isDrainAsked(node);
   const wasHeldDown = await isHeldDown(node);
-  for (const path of [paths.losses, paths.vrrpLosses]) await system.remove(path);
+  await forgetLosses(system, paths);
   await liftDrain(node, teller);
   const before = { wasDrained, wasHeldDown };
   if (!(wasDrained || wasHeldDown) || !(await bringsTraffic(node, config)) || (await isHeldBack(system, paths))) {

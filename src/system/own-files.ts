@@ -34,6 +34,18 @@ const sighting = { node: text, ok: v.boolean(), since: time, reason: v.optional(
 const transition = v.looseObject({ at: time, group: text, vips: texts, from: text, to: text, cause: text });
 const slot = v.looseObject({ slot: count, bytes: number, connections: number, cpu: number, groups: mapOf(number) });
 
+/** What the record of a drill under way and its result both say. */
+const ofDrill = {
+  number: count,
+  drill: drillName,
+  target: v.optional(text),
+  seconds: count,
+  at: time,
+  by: text,
+  mode: haMode,
+  bfd: bfdState,
+};
+
 /**
  * What to do with a damaged file.
  *
@@ -131,14 +143,7 @@ export const OWN_FILES = {
     remedy: { kind: "restored", type: () => "ober recover" },
     schema: v.looseObject({
       version: v.literal(1),
-      number: count,
-      drill: drillName,
-      target: v.optional(text),
-      seconds: count,
-      at: time,
-      by: text,
-      mode: haMode,
-      bfd: bfdState,
+      ...ofDrill,
       bootId: text,
       servers: v.optional(v.array(v.looseObject({ backend: text, server: text })), []),
     }),
@@ -150,14 +155,7 @@ export const OWN_FILES = {
     knew: "the result of a drill",
     remedy: IGNORED,
     schema: v.looseObject({
-      number: count,
-      drill: drillName,
-      target: v.optional(text),
-      seconds: count,
-      at: time,
-      by: text,
-      mode: haMode,
-      bfd: bfdState,
+      ...ofDrill,
       outcome: v.picklist(["done", "interrupted", "cut-off", "rebooted", "not-back"]),
       goneMs: v.nullable(number),
       backMs: v.nullable(number),
