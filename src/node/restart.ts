@@ -18,7 +18,7 @@ export async function restartNode(node: Node, teller: Teller, options: StopOptio
   teller.progress("looking at what the node needs to start again");
   await lookFirst(node, config);
   const service = await inTurn(node, teller, config, options, async () => {
-    await leaveAndStop(node, teller, { ...options, config });
+    await leaveAndStop(node, teller, { ...options, config, comesBack: true });
     return bringIntoService(node, teller, config);
   });
   return { started: unitsOf(config), service, changed: true };

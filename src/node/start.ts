@@ -64,34 +64,38 @@ export async function bringIntoService(
   await system.remove(paths.noWait);
   const held = await admission(node, config, flags);
   if (held) teller.warn(`${held.reason}; ${held.fix}`);
-  for (const name of units.filter((unit) => !isTraffic(unit))) {
-    teller.progress(`starting ${name}`);
-    await enable(node, teller, name);
-    await systemctl(system, "start", name);
-  }
+  const before = units.filter((unit) => !isTraffic(unit));
+  teller.progress(`starting ${before.join(", ")}`);
+  await enable(node, teller, before);
+  await systemctl(system, "start", ...before);
   teller.progress("waiting until HAProxy is healthy");
   const reason = await waitUntilHealthy(system, config);
   const traffic = units.filter(isTraffic);
-  // A unit that waits for a first decision must not hold up the command that brings the others.
-  for (const name of traffic) await enable(node, teller, name);
+  await enable(node, teller, traffic);
   if (reason !== undefined) {
-    for (const name of traffic) await systemctl(system, "start", "--no-block", name);
+    // A unit that waits for a first decision must not hold up the command.
+    await systemctl(system, "start", "--no-block", ...traffic);
     throw new OberError(`the node runs but is not healthy: ${reason}`, {
       hint: "check the backends (`ober status`); traffic comes by itself as soon as one answers",
     });
   }
-  for (const name of traffic) {
-    teller.progress(`starting ${name}`);
-    await systemctl(system, "start", name);
-  }
+  teller.progress(`starting ${traffic.join(", ")}`);
+  await systemctl(system, "start", ...traffic);
   if (await isOperatorsDrain(system, paths)) return "started, and drained: traffic comes with `ober undrain`";
   if (held) return `started, and held back: ${held.fix}`;
   return `in service: ${await awaitService(node, teller, config)}`;
 }
 
-/** A disk that cannot be written does not keep a node from serving now. */
-const enable = ({ system }: Node, teller: Teller, name: UnitName): Promise<void> =>
-  orWarn(teller.warn, `${name} does not start by itself with the next boot`, () => systemctl(system, "enable", name));
+/**
+ * Enables those units that are not, in one call: systemd reads all its units anew after each. A disk that cannot be written does not keep a node
+ * from serving now.
+ */
+async function enable({ system }: Node, teller: Teller, names: readonly UnitName[]): Promise<void> {
+  const off = (await unitStates(system, names)).filter(({ enabled }) => enabled !== "enabled").map(({ name }) => name);
+  if (off.length === 0) return;
+  const what = `${off.join(", ")}: not started by the next boot`;
+  await orWarn(teller.warn, what, () => systemctl(system, "enable", ...off));
+}
 
 async function waitUntilHealthy({ clock }: System, { stats_port: port }: Config): Promise<string | undefined> {
   const deadline = clock.now() + HEALTHY_WITHIN_MS;

@@ -64,11 +64,11 @@ export async function isStopped({ system }: Node, config: Config): Promise<boole
   return states.every(({ active, enabled }) => active === "inactive" && enabled !== "enabled");
 }
 
-/** The same for a command that has its turn already. */
+/** The same for a command that has its turn already; `comesBack`: units stay enabled, so that a machine that dies meanwhile comes back by itself. */
 export async function leaveAndStop(
   node: Node,
   teller: Teller,
-  options: Pick<StopOptions, "timeoutMs" | "force"> & { readonly config: Config },
+  options: Pick<StopOptions, "timeoutMs" | "force"> & { readonly config: Config; readonly comesBack?: boolean },
 ): Promise<Drained & { inFlight: number }> {
   const { system, paths } = node;
   const { config } = options;
@@ -89,13 +89,14 @@ export async function leaveAndStop(
       });
     }
     if (running) await system.writeAtomic(paths.noWait, "");
-    // Bound to ober-http and wanted by it: disabled first, so that nothing brings them back in between.
-    for (const name of [...unitsOf(config)].reverse()) {
-      teller.progress(`stopping ${name}`);
+    const units = [...unitsOf(config)].reverse();
+    if (options.comesBack !== true) {
       // A disk that cannot be written must not keep the node in traffic.
-      await orWarn(teller.warn, `${name} starts again with the next boot`, () => systemctl(system, "disable", name));
-      await stopUnit(system, teller, name);
+      const what = `${units.join(", ")}: started again by the next boot`;
+      await orWarn(teller.warn, what, () => systemctl(system, "disable", ...units));
     }
+    teller.progress(`stopping ${units.join(", ")}`);
+    await stopUnits(system, teller, units);
     // A unit that was killed while it took its addresses away does not do so again; the script knows from its records what is left.
     if (await system.stat(paths.vipScript)) await system.run([paths.vipScript, "down"]);
   } finally {
@@ -108,18 +109,31 @@ export async function leaveAndStop(
 /** Far beyond what any unit of ober's takes to end once there is nothing to wait for; only one that hangs does. */
 const ENDS_WITHIN_MS = 5_000;
 
-/** Stops a unit; kills what does not end by itself in time, which systemd alone would wait minutes for. */
-async function stopUnit(system: System, teller: Teller, name: string): Promise<void> {
-  if (!name.endsWith(".service")) return systemctl(system, "stop", name);
-  await systemctl(system, "stop", "--no-block", name);
-  const deadline = system.clock.now() + ENDS_WITHIN_MS;
-  while (!["inactive", "failed"].includes((await unitState(system, name)).active)) {
-    if (system.clock.now() > deadline) {
-      teller.warn(`${name} hangs; killing it`);
+/**
+ * Stops units in systemd's own order, the reverse of their start; kills what does not end in its time, which systemd alone would wait minutes for.
+ * Each is killed once at most.
+ */
+async function stopUnits(system: System, teller: Teller, names: readonly string[]): Promise<void> {
+  const { clock } = system;
+  const running = async () =>
+    (await unitStates(system, names)).filter(({ active }) => active !== "inactive" && active !== "failed");
+  await systemctl(system, "stop", "--no-block", ...names);
+  let since = clock.now();
+  let before = names.length;
+  for (;;) {
+    const left = await running();
+    if (left.length === 0) return;
+    if (left.length < before) since = clock.now();
+    before = left.length;
+    if (clock.now() - since > ENDS_WITHIN_MS) {
+      // The others wait for these.
+      const ending = left.filter(({ active }) => active === "deactivating");
+      const hanging = (ending.length > 0 ? ending : left).map(({ name }) => name);
+      teller.warn(`${hanging.join(", ")}: hangs; killing it`);
       // It may have ended this very moment.
-      await orUndefined(() => systemctl(system, "kill", "--signal=SIGKILL", name));
-      return systemctl(system, "stop", name);
+      await orUndefined(() => systemctl(system, "kill", "--signal=SIGKILL", ...hanging));
+      await systemctl(system, "stop", ...hanging);
     }
-    await system.clock.sleep(50);
+    await clock.sleep(50);
   }
 }

@@ -74,13 +74,13 @@ export async function unitState(system: System, name: string): Promise<UnitState
   return state;
 }
 
-/** Runs `systemctl VERB UNIT...`; on failure the error carries the unit's last journal lines, which hold the reason. */
+/** Runs `systemctl VERB UNIT...`; on failure the error carries the last journal lines of the units that it names, which hold the reason. */
 export async function systemctl(system: System, verb: string, ...units: readonly string[]): Promise<void> {
   const result = await system.run(["systemctl", verb, ...units], { accept: [0, 1, 3, 4, 5, 6], timeoutMs: 180_000 });
   if (result.code === 0) return;
-  const reasons = await Promise.all(
-    units.filter((unit) => unit.endsWith(".service")).map((unit) => journalTail(system, unit)),
-  );
+  const services = units.filter((unit) => unit.endsWith(".service"));
+  const named = services.filter((unit) => result.stderr.includes(unit));
+  const reasons = await Promise.all((named.length > 0 ? named : services).map((unit) => journalTail(system, unit)));
   throw new OberError(`systemctl ${verb} ${units.join(" ")} failed: ${result.stderr.trim()}${reasons.join("")}`, {
     hint: "read their logs: ober logs",
   });

@@ -109,8 +109,10 @@ describe("a start", () => {
     const teller = heard();
     expect(await bringIntoService(one.node, teller, one.config)).toBe(IN_SERVICE);
     const healthy = teller.stages.indexOf("waiting until HAProxy is healthy");
-    expect(teller.stages.indexOf(`starting ${UNIT.http}`)).toBeLessThan(healthy);
-    expect(teller.stages.indexOf(`starting ${UNIT.bgp}`)).toBeGreaterThan(healthy);
+    const starting = (name: string) =>
+      teller.stages.findIndex((stage) => stage.startsWith("starting") && stage.includes(name));
+    expect(starting(UNIT.http)).toBeLessThan(healthy);
+    expect(starting(UNIT.bgp)).toBeGreaterThan(healthy);
   });
 
   test("of a drained node says what brings traffic", async () => {
@@ -141,10 +143,10 @@ describe("a start", () => {
 
   test("goes on where a disk does not let a unit be enabled, and says what that means", async () => {
     using one = await stopped();
-    one.refuse(`systemctl enable ${UNIT.bgp}`, "Read-only file system");
+    one.refuse("systemctl enable ober-bfd.service ober-bgp.service", "Read-only file system");
     const teller = heard();
     expect(await bringIntoService(one.node, teller, one.config)).toBe(IN_SERVICE);
-    expect(teller.warnings[0]).toStartWith(`${UNIT.bgp} does not start by itself with the next boot`);
+    expect(teller.warnings[0]).toStartWith(`${UNIT.bfd}, ${UNIT.bgp}: not started by the next boot`);
   });
 
   test("whose router has no session says what is missing", async () => {
