@@ -18,8 +18,18 @@ flock -w 20 9
 
 has_link() { ip link show dev "$1" >/dev/null 2>&1; }
 is_dummy() { ip -o -d link show dev "$1" 2>/dev/null | grep -qw dummy; }
-prefix() { case $1 in *:*) echo "$1/128" ;; *) echo "$1/32" ;; esac; }
-has_address() { [ -n "$(ip -o addr show dev "$2" to "$(prefix "$1")" 2>/dev/null)" ]; }
+with_prefix() { case $1 in *:*) full=$1/128 ;; *) full=$1/32 ;; esac; }
+
+# Every address of the machine as " INTERFACE,ADDRESS/PREFIX ", asked once for all VIPs: a node may have 250.
+look() { present=" $(ip -o addr show | while read -r _ link _ address _; do printf '%s,%s ' "$link" "$address"; done)"; }
+has_address() {
+  case $present in *" $2,$1/"*) return 0 ;; esac
+  # The kernel may write it in another way.
+  case $1 in
+    *:*) [ -n "$(ip -o addr show dev "$2" to "$1/128" 2>/dev/null)" ] ;;
+    *) return 1 ;;
+  esac
+}
 
 # Releases before the records used only lo-vip, or lo with a label. Do this only if such a release has started the unit: at a start
 # nothing of ober's exists, and a present lo-vip belongs to the machine.
@@ -41,9 +51,12 @@ if ! [ -d "$records" ]; then
   mv "$records.new" "$records"
 fi
 
-# Prints the interface that a VIP gets: its own; one that ober creates; or lo, if the kernel has no dummy devices or the
+# Sets $chosen to the interface that a VIP gets: its own; one that ober creates; or lo, if the kernel has no dummy devices or the
 # machine's own interface does not exist (yet).
+asked="" chosen=""
 interface_for() {
+  if [ "$1" = "$asked" ]; then return; fi
+  asked=$1 chosen=$1
   if ! has_link "$1"; then
     case $1 in
       lo-* | dummy* | ober* | vip*)
@@ -52,31 +65,52 @@ interface_for() {
         ;;
       *) echo "there is no interface $1: its VIPs are on lo" >&2 ;;
     esac
+    if ! has_link "$1"; then chosen=lo; fi
   fi
-  if ! has_link "$1"; then echo lo; return; fi
-  if [ -e "$records/link,$1" ]; then ip link set dev "$1" up; fi
-  echo "$1"
+  if [ -e "$records/link,$chosen" ]; then ip link set dev "$chosen" up; fi
+}
+
+# Sets $words to what `ip` is told to add a VIP to an interface.
+add_words() {
+  with_prefix "$1"
+  words="addr add $full dev $2"
+  case $1,$2 in
+    *:*) words="$words nodad" ;;
+    *,lo) words="$words label lo:ober" ;;
+  esac
 }
 
 put() {
   if has_address "$1" "$2"; then return 0; fi
   : >"$records/address,$2,$1"
-  case $1 in
-    *:*) ip -6 addr add "$1/128" dev "$2" nodad ;;
-    *) if [ "$2" = lo ]; then ip addr add "$1/32" dev lo label lo:ober; else ip addr add "$1/32" dev "$2"; fi ;;
-  esac || { rm -f "$records/address,$2,$1"; return 1; }
+  add_words "$1" "$2"
+  # shellcheck disable=SC2086 # words
+  ip $words || { rm -f "$records/address,$2,$1"; return 1; }
 }
 
-# Another program may have given the address another prefix since: then it is not the one that ober added.
-take() {
-  if has_address "$1" "$2" && ! ip addr del "$(prefix "$1")" dev "$2"; then echo "$1 on $2 is left as it is" >&2; fi
-  rm -f "$records/address,$2,$1"
-}
-
+# All that are missing in one program first, whatever becomes of each; then what that did not add, one by one.
+look
+missing=""
+while read -r address interface; do
+  [ -n "$address" ] || continue
+  interface_for "$interface"
+  if has_address "$address" "$chosen"; then continue; fi
+  : >"$records/address,$chosen,$address"
+  add_words "$address" "$chosen"
+  missing="$missing$words
+"
+done <<END
+$(wanted "$1")
+END
+if [ -n "$missing" ]; then
+  printf '%s' "$missing" | ip -force -batch - 2>/dev/null || true
+  look
+fi
 keep=" "
 while read -r address interface; do
   [ -n "$address" ] || continue
-  interface=$(interface_for "$interface")
+  interface_for "$interface"
+  interface=$chosen
   if ! put "$address" "$interface"; then
     interface=lo
     put "$address" lo
@@ -87,11 +121,26 @@ $(wanted "$1")
 END
 if [ "$1" = add ]; then exit 0; fi
 
+gone="" unwanted=""
 for record in "$records"/address,*; do
   [ -e "$record" ] || continue
   name=${record##*/address,}
   case $keep in *" $name "*) continue ;; esac
-  take "${name#*,}" "${name%%,*}"
+  unwanted="$unwanted$name "
+  with_prefix "${name#*,}"
+  if has_address "${name#*,}" "${name%%,*}"; then
+    gone="${gone}addr del $full dev ${name%%,*}
+"
+  fi
+done
+if [ -n "$gone" ]; then
+  printf '%s' "$gone" | ip -force -batch - 2>/dev/null || true
+  look
+fi
+for name in $unwanted; do
+  # Another program may have given the address another prefix since: then it is not the one that ober added.
+  if has_address "${name#*,}" "${name%%,*}"; then echo "${name#*,} on ${name%%,*} is left as it is" >&2; fi
+  rm -f "$records/address,$name"
 done
 for record in "$records"/link,*; do
   [ -e "$record" ] || continue
