@@ -30,6 +30,8 @@ export const ROUNDS = Number(process.env["OBER_ROUNDS"] ?? 1);
  * add. Rounds run alone, and are held to the times as they are.
  */
 export const BUSY_MS = ROUNDS > 1 ? 0 : 300;
+/** What a limit of seconds is multiplied by in a single run: it asks whether a thing comes to pass, and rounds how long that takes. */
+export const PATIENCE = ROUNDS > 1 ? 1 : 2;
 /** The Debian release of the nodes, where a test does not name one. */
 export const RELEASE = (process.env["OBER_RELEASE"] ?? "trixie") as Release;
 const MEASURED_FILE = process.env["OBER_MEASURED"] || join(import.meta.dirname, "../../dist/measured.jsonl");

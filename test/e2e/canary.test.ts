@@ -8,12 +8,12 @@ import { ober } from "../lab/ober.ts";
 import { SHARED_DIRECTORY } from "../lab/places.ts";
 import { until } from "../lab/process.ts";
 import { birdc } from "../lab/router.ts";
-import { type Cluster, measured, ROUNDS, runningCluster } from "./_cluster.ts";
+import { type Cluster, measured, PATIENCE, ROUNDS, runningCluster } from "./_cluster.ts";
 
 /** Inside the network that the lab's router takes. The second node's address is the third, without the first of the network. */
 const CANARY = "10.99.0.0/28";
 const ADDRESS = "10.99.0.2";
-const NAMED_MS = 15_000;
+const NAMED_MS = 15_000 * PATIENCE;
 const ROUTER_FILE = join(SHARED_DIRECTORY, "bird.conf");
 
 describe("nodes with canary addresses", () => {

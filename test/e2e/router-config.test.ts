@@ -6,7 +6,7 @@ import { VIP } from "../lab/places.ts";
 import { signal, until } from "../lab/process.ts";
 import { now } from "../lab/route-watch.ts";
 import { birdc, nextHops, vtysh } from "../lab/router.ts";
-import { type Cluster, clusterYaml, measured, runningCluster } from "./_cluster.ts";
+import { BUSY_MS, type Cluster, clusterYaml, measured, runningCluster } from "./_cluster.ts";
 
 const STRANGER = "10.99.0.77";
 
@@ -14,10 +14,12 @@ async function statusOf(node: LabNode): Promise<{ vips: { vip: string; announced
   return JSON.parse((await ober(node, ["status", "--json"], { accept: [0, 1] })).stdout);
 }
 
+const FAST = { bfdIntervalMs: 50 } as const;
+
 describe("a router that is configured with `ober router-config`", () => {
   let cluster: Cluster;
   beforeAll(async () => {
-    cluster = await runningCluster();
+    cluster = await runningCluster(FAST);
   }, 300_000);
   afterAll(async () => {
     await cluster?.lab.changeRouter(undefined);
@@ -40,13 +42,13 @@ describe("a router that is configured with `ober router-config`", () => {
       expect((await cluster.lab.client(curl)).stdout).toMatch(/^[234]\d\d$/);
 
       // A node may announce what it likes: the router takes the VIPs that it was told of.
-      await configure(node, clusterYaml().replace(`vips: [${VIP}]`, `vips: [${VIP}, ${STRANGER}]`));
+      await configure(node, clusterYaml(FAST).replace(`vips: [${VIP}]`, `vips: [${VIP}, ${STRANGER}]`));
       const cut = now();
       await node.cut();
       const gone = await cluster.watch.gone(node.address, cut, 5_000);
       measured(`router ${vendor}, cable cut, BFD at 3 x 50 ms: gone`, gone);
       // FRR hands a change to the kernel some 60 ms later than BIRD.
-      expect(gone).toBeLessThanOrEqual(vendor === "bird" ? 200 : 300);
+      expect(gone).toBeLessThanOrEqual((vendor === "bird" ? 200 : 300) + BUSY_MS);
       const mended = now();
       await node.mend();
       await cluster.watch.settled(cluster.addresses, mended, 20_000);
@@ -55,7 +57,7 @@ describe("a router that is configured with `ober router-config`", () => {
         [STRANGER, true],
       ]);
       expect(await nextHops(STRANGER)).toEqual([]);
-      await configure(node, clusterYaml());
+      await configure(node, clusterYaml(FAST));
 
       const killed = now();
       for (const process of node.processesOf("ober-bgp.service")) signal(process, "SIGKILL");
@@ -70,7 +72,7 @@ describe("a router that is configured with `ober router-config`", () => {
     const YAML = "/opt/ober/etc/ober.yaml";
     const LOGIN = "/root/.ober/login";
     const KEY = "Head-waiter.7";
-    const yaml = (more = "") => clusterYaml().replace("  hold_time: 3", `  hold_time: 3${more}`);
+    const yaml = (more = "") => clusterYaml(FAST).replace("  hold_time: 3", `  hold_time: 3${more}`);
     /** BIRD as `ober router-config` has it, with an edit. */
     const router = async (edit: (text: string) => string) => {
       const { stdout } = await ober(node, ["router-config", "--vendor", "bird"]);

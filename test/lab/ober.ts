@@ -30,7 +30,7 @@ export function oberYaml(nodes: readonly string[], options: ClusterOptions = {})
   const {
     holdDown = 0,
     bfd = true,
-    bfdIntervalMs = 50,
+    bfdIntervalMs = 100,
     servers = `rgw[1-3]:${STORAGE.port}`,
     handover = "auto",
     canary,
