@@ -70,7 +70,7 @@ describe("on a cluster in BGP mode", () => {
     ["drain --seconds 2", 8],
   ];
 
-  test.each(selected(DRILLS, 4))(
+  test.each(selected(DRILLS, 3))(
     "%s: clients are served again, and the node is as it was",
     async (typed, seconds) => {
       const words = typed.split(" ");
@@ -103,7 +103,7 @@ describe("on a cluster in BGP mode", () => {
   test.each(selected(["haproxy-hang --seconds 1", "link-down 1", "rgw-down rgw1 --seconds 1"], 1))(
     "%s, killed when it writes or removes its record or its result",
     async (typed) => {
-      for (const index of selected([0, 1, 2, 3, 4], 2)) {
+      for (const index of selected([0, 1, 2, 3, 4], 1)) {
         const list = await ober(node, ["drill", "--list", "--json"]);
         const { results } = JSON.parse(list.stdout) as Documents["drill --list"];
         const point = points((results.at(-1)?.number ?? 0) + 1)[index] as Point;
@@ -115,7 +115,7 @@ describe("on a cluster in BGP mode", () => {
     120_000,
   );
 
-  test.each(selected(["haproxy-hang --seconds 60", "link-down 60", "rgw-down rgw1 --seconds 60"], 3))(
+  test.each(selected(["haproxy-hang --seconds 60", "link-down 60", "rgw-down rgw1 --seconds 60"], 2))(
     "%s, killed while the failure is made: the guard ends it at once",
     async (typed) => {
       const words = typed.split(" ");

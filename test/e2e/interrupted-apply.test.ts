@@ -78,7 +78,8 @@ beforeAll(async () => {
 afterAll(() => node?.reset());
 
 describe("a change that is killed", () => {
-  test.each(selected(KILLED))(
+  // An undo that is killed begins with a change that is killed.
+  test.each(ROUNDS > 1 ? KILLED : [])(
     "before the $call of $path leaves the old or the new configuration, and `doctor` knows",
     async (point) => {
       await startFromOld();
@@ -143,37 +144,46 @@ describe("a change that cannot be written", () => {
 });
 
 describe("a change with which HAProxy", () => {
-  test("does not start, although it has accepted the file, is undone", async () => {
-    await startFromOld();
-    // HAProxy only finds out that somebody has the port when it binds it.
-    const taken = `import socket,time
+  // One that is not healthy afterwards is in change.test.ts.
+  test.each(ROUNDS > 1 ? ["0.0.0.0"] : [])(
+    "does not start, although it has accepted the file, is undone (port taken on %s)",
+    async (address) => {
+      await startFromOld();
+      // HAProxy only finds out that somebody has the port when it binds it.
+      const taken = `import socket,time
 s=socket.socket()
 # The ports of ended connections wait for a minute; a listener that is still there refuses all the same.
 s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1)
 # A HAProxy that has just lost this port may still be closing it.
 for _ in range(100):
-    try: s.bind(("0.0.0.0",8505)); s.listen(); print("bound",flush=True); break
+    try: s.bind(("${address}",8505)); s.listen(); print("bound",flush=True); break
     except OSError: time.sleep(0.1)
 time.sleep(300)`;
-    const other = Bun.spawn(node.enter(["python3", "-c", taken]), { stdout: "pipe" });
-    try {
-      expect((await other.stdout.getReader().read()).done).toBe(false);
-      expect((await node.exec(CONFIG, { accept: [1], timeoutMs: 100_000 })).stderr).toContain("old one is back");
+      const other = Bun.spawn(node.enter(["python3", "-c", taken]), { stdout: "pipe" });
+      try {
+        expect((await other.stdout.getReader().read()).done).toBe(false);
+        expect((await node.exec(CONFIG, { accept: [1], timeoutMs: 100_000 })).stderr).toContain("old one is back");
+        expect(differences(oldState, await generated())).toEqual([]);
+        await serves();
+      } finally {
+        await node.exec(["pkill", "-f", "8505"], { accept: [0, 1] });
+        await other.exited;
+      }
+    },
+    120_000,
+  );
+
+  test.each(ROUNDS > 1 ? [7499] : [])(
+    "starts and does not get healthy is undone (RGWs on port %d)",
+    async (port) => {
+      await startFromOld();
+      await Bun.write(join(node.root, "root/ober.yaml"), OLD.replace("rgw[1-3]:7480", `rgw[1-3]:${port}`));
+      expect((await node.exec(CONFIG, { accept: [1], timeoutMs: 100_000 })).stderr).toContain("HAProxy is not healthy");
       expect(differences(oldState, await generated())).toEqual([]);
       await serves();
-    } finally {
-      await node.exec(["pkill", "-f", "8505"], { accept: [0, 1] });
-      await other.exited;
-    }
-  }, 120_000);
-
-  test("starts and does not get healthy is undone", async () => {
-    await startFromOld();
-    await Bun.write(join(node.root, "root/ober.yaml"), OLD.replace("rgw[1-3]:7480", "rgw[1-3]:7499"));
-    expect((await node.exec(CONFIG, { accept: [1], timeoutMs: 100_000 })).stderr).toContain("HAProxy is not healthy");
-    expect(differences(oldState, await generated())).toEqual([]);
-    await serves();
-  }, 120_000);
+    },
+    120_000,
+  );
 });
 
 describe("a change that HAProxy refuses", () => {

@@ -50,7 +50,7 @@ beforeAll(async () => {
 afterAll(() => node?.reset());
 
 describe("a bootstrap that is killed", () => {
-  test.each(LONG ? STEPS : ["packages", "files"])(
+  test.each(LONG ? STEPS : ["files"])(
     "when step %s is begun ends, run again, as an undisturbed one",
     async (id) => {
       await node.reset();
@@ -61,7 +61,8 @@ describe("a bootstrap that is killed", () => {
     120_000,
   );
 
-  test.each(LONG ? [500, 2_000, 4_000] : [2_000])(
+  // Taken back, it is killed there as well.
+  test.each(LONG ? [500, 2_000, 4_000] : [])(
     "%d ms into the packages ends, run again, as an undisturbed one",
     async (ms) => {
       await node.reset();

@@ -9,7 +9,7 @@ import { clusterYaml, measured, ROUNDS, SPARE_NODE, sharedLab } from "./_cluster
 const YAML = clusterYaml().replace("vips: [", "vips: [10.99.0.120] # [");
 const CONFIG = join(PREFIX_ON_NODE, "etc/ober.yaml");
 const HAPROXY = join(PREFIX_ON_NODE, "etc/haproxy/haproxy.cfg");
-const TIMES = ROUNDS > 1 ? 200 : 2;
+const TIMES = ROUNDS > 1 ? 200 : 1;
 
 let node: LabNode;
 
