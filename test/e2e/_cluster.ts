@@ -49,10 +49,11 @@ export function ownsLab(): boolean {
   return owner?.pid === process.pid && owner.start === recordOf(process.pid).start;
 }
 
+/** The lab of these tests. Its nodes are off until a test wants them: most want another system than a bare one. */
 export async function sharedLab(nodes = CLUSTER_NODES.length + 1): Promise<Lab> {
   // While a test is written: against a lab that `scripts/lab up --nodes 4` has brought up, and which stays.
   if (ownsLab() || process.env["OBER_LAB"] === "running") return attach();
-  return up({ nodes, progress: sayProgress(), waitMs: 600_000 });
+  return up({ nodes, boot: false, progress: sayProgress(), waitMs: 600_000 });
 }
 
 /**
@@ -95,6 +96,11 @@ export async function nodeAlone(): Promise<LabNode> {
   const node = lab.node(lab.names().at(-1) ?? "");
   await makeServe(node, RELEASE, oberYaml([node.name], { handover: "off" }));
   return node;
+}
+
+/** Leaves a node installed for the next test, and out of everybody's traffic. */
+export async function switchOff(node: LabNode | undefined): Promise<void> {
+  if (node?.isOn()) await node.powerOff();
 }
 
 /** Keeps a measured number for docs/measured.md; a time in milliseconds unless told otherwise. */

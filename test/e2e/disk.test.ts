@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { LabNode } from "../lab/lab.ts";
 import { ober } from "../lab/ober.ts";
-import { nodeAlone, ROUNDS } from "./_cluster.ts";
+import { nodeAlone, ROUNDS, switchOff } from "./_cluster.ts";
 
 const VAR = "/opt/ober/var";
 const VIP = "10.99.0.100";
@@ -60,7 +60,7 @@ beforeAll(async () => {
   node = await nodeAlone();
 }, 600_000);
 
-afterAll(() => node?.reset(), 120_000);
+afterAll(() => switchOff(node), 120_000);
 
 const sh = (script: string) => node.exec(["sh", "-c", script], { accept: [0, 1, 2, 32] });
 const announced = async () => {

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { LabNode } from "../lab/lab.ts";
 import { ober } from "../lab/ober.ts";
-import { nodeAlone } from "./_cluster.ts";
+import { nodeAlone, switchOff } from "./_cluster.ts";
 
 const PASSWORD = "hunter2 of the routers";
 const LOGIN = "/root/.ober/login";
@@ -15,7 +15,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await node?.exec(["sh", "-c", `umount /tmp/noexec; rm -rf ${LOGIN} /tmp/noexec`], { accept: [0, 1, 32] });
-  await node?.reset();
+  await switchOff(node);
 }, 120_000);
 
 const sh = (script: string) => node.exec(["sh", "-c", script], { accept: [0, 1, 2, 126] });

@@ -3,9 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { LabNode } from "../lab/lab.ts";
-import { configure, install, ober, PREFIX_ON_NODE } from "../lab/ober.ts";
+import { configure, ober, PREFIX_ON_NODE } from "../lab/ober.ts";
 import { until } from "../lab/process.ts";
-import { clusterYaml, ROUNDS, SPARE_NODE, sharedLab } from "./_cluster.ts";
+import { clusterYaml, makeServe, RELEASE, ROUNDS, SPARE_NODE, sharedLab, switchOff } from "./_cluster.ts";
 import { type Point, tampered } from "./_interrupt.ts";
 import { differences, type Snapshot, snapshot } from "./_snapshot.ts";
 
@@ -65,8 +65,7 @@ let newState: Snapshot;
 
 beforeAll(async () => {
   node = (await sharedLab()).node(SPARE_NODE);
-  await node.resetReady("trixie");
-  await install(node, OLD);
+  await makeServe(node, RELEASE, OLD);
   await configure(node, NEW);
   newState = await generated();
   await configure(node, OLD);
@@ -75,7 +74,7 @@ beforeAll(async () => {
   expect(differences(oldState, newState).length).toBeGreaterThan(5);
   expect(differences(newState, await generated())).toEqual([]);
 }, 300_000);
-afterAll(() => node?.reset());
+afterAll(() => switchOff(node));
 
 describe("a change that is killed", () => {
   // An undo that is killed begins with a change that is killed.

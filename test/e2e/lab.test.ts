@@ -56,6 +56,7 @@ describe("a node of the lab", () => {
   let lab: Lab;
   beforeAll(async () => {
     lab = await sharedLab();
+    await Promise.all(lab.nodes().map((node) => (node.isOn() ? undefined : node.boot())));
   }, 300_000);
 
   test("keeps its disk through a power loss, and loses it with a reset", async () => {

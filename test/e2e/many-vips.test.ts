@@ -6,7 +6,7 @@ import { configure, ober, oberYaml } from "../lab/ober.ts";
 import { VIP } from "../lab/places.ts";
 import { until } from "../lab/process.ts";
 import { now, type RouteWatch, watchRoute } from "../lab/route-watch.ts";
-import { makeServe, measured, RELEASE, ROUNDS, SPARE_NODE, sharedLab } from "./_cluster.ts";
+import { makeServe, measured, RELEASE, ROUNDS, SPARE_NODE, sharedLab, switchOff } from "./_cluster.ts";
 
 const MANY = Array.from({ length: 250 }, (_, i) => `10.99.0.${i + 1}`);
 const LAST = "10.99.0.250";
@@ -33,7 +33,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   for (const watch of watches) await watch.stop();
-  await node?.reset();
+  await switchOff(node);
 }, 120_000);
 
 const here = (watch: RouteWatch | undefined) => watch?.states().at(-1)?.nextHops.includes(node.address) === true;

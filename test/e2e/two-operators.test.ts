@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import type { LabNode } from "../lab/lab.ts";
-import { install, ober, PREFIX_ON_NODE } from "../lab/ober.ts";
-import { clusterYaml, measured, ROUNDS, SPARE_NODE, sharedLab } from "./_cluster.ts";
+import { ober, PREFIX_ON_NODE } from "../lab/ober.ts";
+import { clusterYaml, makeServe, measured, RELEASE, ROUNDS, SPARE_NODE, sharedLab, switchOff } from "./_cluster.ts";
 
 /** With a VIP of its own, so that the node joins in nobody's traffic. */
 const YAML = clusterYaml().replace("vips: [", "vips: [10.99.0.120] # [");
@@ -15,10 +15,9 @@ let node: LabNode;
 
 beforeAll(async () => {
   node = (await sharedLab()).node(SPARE_NODE);
-  await node.resetReady("trixie");
-  await install(node, YAML);
+  await makeServe(node, RELEASE, YAML);
 }, 300_000);
-afterAll(() => node?.reset());
+afterAll(() => switchOff(node));
 
 test("`apply` and `sync` at once both come to pass, and who has to wait is told for whom", async () => {
   let refusals = 0;

@@ -25,6 +25,8 @@ export type LabOptions = {
   /** Where the nodes' own files are: in memory (fast, gone with the lab), or in the cache directory. */
   readonly disk?: "memory" | "cache";
   readonly progress?: Progress;
+  /** Whether the nodes are switched on, each as a bare machine; true unless told otherwise. */
+  readonly boot?: boolean;
   /** How long to wait for a lab that somebody else uses; 0 fails at once. */
   readonly waitMs?: number;
 };
@@ -34,7 +36,15 @@ export type LabNode = ReturnType<Lab["node"]>;
 
 /** Brings a lab up; takes what it made down again when that fails. The caller owns it until `down` or `keep`. */
 export async function up(options: LabOptions = {}): Promise<Lab> {
-  const { nodes = 3, release = "trixie", endpoints = 3, disk = "memory", progress = () => {}, waitMs = 0 } = options;
+  const {
+    nodes = 3,
+    release = "trixie",
+    endpoints = 3,
+    disk = "memory",
+    progress = () => {},
+    waitMs = 0,
+    boot = true,
+  } = options;
   if (nodes < 1 || nodes > 9) throw new OberError(`a lab has 1 to 9 nodes, not ${nodes}`);
   await prepareHost(progress);
   if (waitMs > 0 && isOccupied()) {
@@ -58,10 +68,10 @@ export async function up(options: LabOptions = {}): Promise<Lab> {
       await lab.addNode({ name, index, release, tree, directory: join(disks, name), nodes, endpoints });
     }
     await makeCertificate();
-    progress(`booting ${nodes} nodes, the router and Ceph RGW`);
+    progress(`booting ${boot ? `${nodes} nodes, ` : ""}the router and Ceph RGW`);
     // Each booting node writes the state file; one after the other starts them, but they boot side by side.
     await Promise.all([
-      ...lab.names().map((name) => lab.node(name).boot()),
+      ...(boot ? lab.names() : []).map((name) => lab.node(name).boot()),
       lab.service("router", () => startRouter(nodes)),
       lab.service("radosgw", startRadosgw),
     ]);
