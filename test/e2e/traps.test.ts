@@ -17,7 +17,7 @@ describe("a node is not left silently wrong", () => {
   let cluster: Cluster;
   let node: LabNode;
   beforeAll(async () => {
-    cluster = await runningCluster({ holdDown: 300 });
+    cluster = await runningCluster({ holdDown: 300, bfdIntervalMs: 100 });
     node = cluster.lab.node("n1");
   }, 300_000);
   afterAll(() => cluster?.watch.stop());
