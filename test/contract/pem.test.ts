@@ -25,7 +25,7 @@ const PLACE = `/tmp/ober-pem-${process.pid}`;
 const OUTSIDE = `/tmp/ober-pem-tree-${process.pid}`;
 
 /** In addition to the written rows: OBER_ROUNDS=100 makes thousands. */
-const ACCIDENTS = 40 * Number(process.env["OBER_ROUNDS"] ?? 1);
+const ACCIDENTS = 12 * Number(process.env["OBER_ROUNDS"] ?? 1);
 const SEED = 20_261;
 
 let made: readonly Row[];
