@@ -1,7 +1,15 @@
 import { describe, expect, test } from "bun:test";
-import { gatewayLimitsVerdict, gatewayNamesVerdict, type NameAnswer } from "../../../src/checks/gateways.ts";
+import {
+  checkGatewayNames,
+  gatewayLimitsVerdict,
+  gatewayNamesVerdict,
+  type NameAnswer,
+} from "../../../src/checks/gateways.ts";
 import { ownKeyAnswer } from "../../../src/checks/object.ts";
 import { parseStat } from "../../../src/haproxy/socket.ts";
+import { lookAt } from "../../../src/node/sight.ts";
+import { writeOwn } from "../../../src/system/own-files.ts";
+import { liveNode } from "../../helpers/live-node.ts";
 
 const FIX = "ober ceph-config prints what to tell Ceph (rgw_dns_name, or the zone group's hostnames)";
 const said = (server: string, status: number | undefined, more: Partial<NameAnswer> = {}): NameAnswer => ({
@@ -60,6 +68,51 @@ describe("names at the RGWs", () => {
     expect(gatewayNamesVerdict(lost)).toMatchObject({
       detail: "404 for s3.example.org, which is taken for a bucket: rgw9:7480",
     });
+  });
+});
+
+/** Answers as radosgw does with this rgw_dns_name, or without any; see test/contract/radosgw.test.ts. */
+function startRgw(dnsName: string | undefined) {
+  const server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: ({ headers }) =>
+      new Response("", { status: [dnsName ?? headers.get("host")].includes(headers.get("host") ?? "") ? 200 : 404 }),
+  });
+  return { address: `127.0.0.1:${server.port}`, [Symbol.dispose]: () => void server.stop(true) };
+}
+
+describe("a node asks its RGWs", () => {
+  test.each([
+    ["who know the name", "s3.example.org", "s3.example.org", "pass"],
+    [
+      "of which one has another name",
+      "s3.example.net",
+      "s3.example.org",
+      "404 for s3.example.org, which is taken for a bucket: 10.0.1.1:7480",
+    ],
+    [
+      "of which one has none",
+      undefined,
+      "s3.example.org",
+      "a list of buckets for a bucket below s3.example.org: 10.0.1.1:7480",
+    ],
+  ] as const)("%s", async (_, one, other, expected) => {
+    using first = startRgw(one);
+    using second = startRgw(other);
+    using live = await liveNode({ change: (yaml) => `${yaml}s3_names: [s3.example.org]\n` });
+    const row = (name: string, address: string) => `s3,${name}:7480,UP,${address},L7OK,200,0,`;
+    live.haproxy.now.stat = `# pxname,svname,status,addr,check_status,check_code,scur,\n${row("10.0.1.1", first.address)}\n${row("10.0.1.2", second.address)}\n`;
+    const { system, paths } = live.node;
+    await writeOwn(system, paths, "certificateNames", {
+      names: ["*.s3.example.org", "s3.example.org"],
+      since: "2026-01-01T00:00:00.000Z",
+      before: [],
+    });
+    const verdict = await checkGatewayNames(lookAt({ system, paths, isRoot: true }));
+    expect([verdict.status, verdict.detail]).toEqual(
+      expected === "pass" ? ["pass", "s3.example.org: known to 2 RGWs that answered"] : ["warn", expected],
+    );
   });
 });
 
