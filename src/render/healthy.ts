@@ -8,7 +8,7 @@ import { s3Names } from "../domain/s3-names.ts";
 import { HELD_WORD, SERVES_KEY } from "../domain/serves.ts";
 
 /** No bucket has this name: S3's are three characters long or more, and begin with a letter or a digit. */
-export const HEALTHY_PATH = "/-/healthy";
+const HEALTHY_PATH = "/-/healthy";
 /** The section of haproxy.cfg that answers it. */
 const HEALTHY = "ober_healthy";
 
