@@ -89,8 +89,7 @@ ${Object.entries(more)
   }
 
   return {
-    /** Where its files are, as it sees them, and from outside its tree. */
-    inside,
+    /** Where its files are, from outside its tree. */
     outside,
     version: (await run(["chroot", tree, "radosgw", "--version"])).stdout.split(" ")[2] ?? "",
     ask,

@@ -3,7 +3,7 @@
  * tests, are made after these answers.
  */
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { customerKey } from "../../src/checks/object.ts";
 import { parseConfig } from "../../src/config/schema.ts";
 import { rgwState } from "../../src/domain/rgw.ts";
@@ -184,56 +184,41 @@ function told(directory: string): Readonly<Record<string, string>> {
 test("radosgw that is told what `ober ceph-config` prints does it, and one that is not told does not", async () => {
   const address = SERVERS[0] as string;
   const here = { to: address, port: SERVER_PORT };
-  const body = new TextEncoder().encode("x");
-  const put = (path: string, { query = "", content = body, more = {}, plain = "" } = {}) => {
-    const host = `${address}:${SERVER_PORT}`;
-    const signed = signedHeaders({
-      method: "PUT",
-      path,
-      query,
-      body: content,
-      host,
-      credentials: USER,
-      at: new Date(),
-      more,
-    });
-    const lines = Object.entries({ ...signed, host }).map(([name, value]) => `${name}: ${value}\r\n`);
-    const head = `PUT ${path}${query === "" ? "" : `?${query.replace(/=$/, "")}`} HTTP/1.1\r\n${lines.join("")}${plain}Content-Length: ${content.length}\r\n\r\n`;
-    return request(Buffer.concat([Buffer.from(head), content]), here);
+  /** A signed upload with a key of the client's own, and with what HAProxy says of the client. */
+  const putByOwnKey = () => {
+    const [host, path, body] = [`${address}:${SERVER_PORT}`, "/bucket/own-key", new TextEncoder().encode("x")];
+    const more = customerKey(new Uint8Array(32));
+    const signed = signedHeaders({ method: "PUT", path, body, host, credentials: USER, at: new Date(), more });
+    const said = { ...signed, "x-forwarded-proto": "https", "x-forwarded-for": VISITOR, "content-length": "1" };
+    const lines = Object.entries(said).map(([name, value]) => `${name}: ${value}\r\n`);
+    return request(`PUT ${path} HTTP/1.1\r\n${lines.join("")}\r\nx`, here);
   };
   const forHost = async (host: string) => (await request(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`, here)).status;
-  const policy = JSON.stringify({
-    Version: "2012-10-17",
-    Statement: [
-      {
-        Effect: "Allow",
-        Principal: "*",
-        Action: "s3:GetObject",
-        Resource: "arn:aws:s3:::bucket/*",
-        Condition: { IpAddress: { "aws:SourceIp": `${VISITOR}/32` } },
-      },
-    ],
-  });
-  const answers = async () => ({
+  const operations = "operations.log";
+  const logged = (outside: string) => readFileSync(`${outside}/${operations}`, "utf8");
+  const answers = async ({ outside }: { readonly outside: string }) => ({
     "its name": await forHost(NAME),
     "another name": await forHost("s3.example.net"),
     "no bucket below it": await forHost(`ober-doctor-asks-for-no-bucket.${NAME}`),
     "an address": await forHost(address),
-    "the client's own key": (
-      await put("/bucket/own-key", { more: customerKey(new Uint8Array(32)), plain: "X-Forwarded-Proto: https\r\n" })
-    ).status,
-    "a policy": (await put("/bucket", { query: "policy=", content: new TextEncoder().encode(policy) })).status,
-    "an object": (await put("/bucket/object")).status,
-    "the object for the visitor": (await request(get("/bucket/object", `X-Forwarded-For: ${VISITOR}\r\n`), here))
-      .status,
-    "the object for others": (await request(get("/bucket/object", "X-Forwarded-For: 192.0.2.8\r\n"), here)).status,
+    "the client's own key": (await putByOwnKey()).status,
+    "is the client's address": logged(outside).includes(VISITOR),
   });
-  const options = told(`/tmp/ober-radosgw-${process.pid}`);
+  const inside = `/tmp/ober-radosgw-${process.pid}`;
+  const log = {
+    rgw_enable_ops_log: "true",
+    rgw_ops_log_rados: "false",
+    rgw_ops_log_file_path: `${inside}/${operations}`,
+  };
   const seen: Record<string, unknown> = {};
   {
-    await using rgw = await startRadosgw(tree, { address, port: SERVER_PORT, maxRequests: 100, more: options });
-    // `Host` without the name is S3 itself only as an address.
-    seen["told"] = await answers();
+    await using rgw = await startRadosgw(tree, {
+      address,
+      port: SERVER_PORT,
+      maxRequests: 100,
+      more: { ...log, ...told(inside) },
+    });
+    seen["told"] = await answers(rgw);
     mkdirSync(`${rgw.outside}/ceph-rgw.local`, { recursive: true });
     const disabled = `${rgw.outside}/ceph-rgw.local/disabled`;
     writeFileSync(disabled, "");
@@ -242,8 +227,27 @@ test("radosgw that is told what `ober ceph-config` prints does it, and one that 
     expect((await rgw.ask("/swift/healthcheck")).status).toBe(200);
   }
   {
-    await using _rgw = await startRadosgw(tree, { address, port: SERVER_PORT, maxRequests: 100 });
-    seen["not told"] = await answers();
+    await using rgw = await startRadosgw(tree, { address, port: SERVER_PORT, maxRequests: 100, more: log });
+    seen["not told"] = await answers(rgw);
   }
-  expect(seen).toMatchInlineSnapshot();
+  expect(seen).toMatchInlineSnapshot(`
+    {
+      "not told": {
+        "an address": 200,
+        "another name": 200,
+        "is the client's address": false,
+        "its name": 200,
+        "no bucket below it": 200,
+        "the client's own key": 400,
+      },
+      "told": {
+        "an address": 200,
+        "another name": 404,
+        "is the client's address": true,
+        "its name": 200,
+        "no bucket below it": 404,
+        "the client's own key": 200,
+      },
+    }
+  `);
 }, 120_000);
