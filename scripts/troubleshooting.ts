@@ -49,7 +49,13 @@ export const SYMPTOMS: Readonly<Record<string, readonly Symptom[]>> = {
       seen: "503 SlowDown",
       why: "A request waited 20 s for busy RGWs (`sQ` in the journal), or no RGW answers (`SC`). HAProxy 2.6 shows neither.",
       ask: "logs --service http --since 10m",
-      ids: ["backends", "errors", "saturation"],
+      ids: ["backends", "errors", "rgw-limits", "saturation"],
+    },
+    {
+      seen: "404 NoSuchBucket for the name of S3 itself, or a list of buckets for a bucket's name",
+      why: "The RGWs do not know the names that clients use: `ober ceph-config` prints what to tell Ceph.",
+      ask: "ceph-config",
+      ids: ["rgw-names"],
     },
     {
       seen: "500, 502 or 504",

@@ -50,6 +50,11 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     examples: ["router-config --vendor frr", "router-config --vendor junos --json"],
   },
   dns: { load: () => import("./commands/dns.ts"), group: "setup", examples: ["dns s3.example.org"] },
+  "ceph-config": {
+    load: () => import("./commands/ceph-config.ts"),
+    group: "setup",
+    examples: ["ceph-config", "ceph-config s3 --who client.rgw.s3"],
+  },
   bundle: {
     load: () => import("./commands/bundle.ts"),
     group: "setup",
@@ -148,6 +153,11 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   },
   names: { load: () => import("./commands/names.ts"), group: "look", examples: ["names"] },
   metrics: { load: () => import("./commands/metrics.ts"), group: "look", examples: ["metrics", "metrics --install"] },
+  targets: {
+    load: () => import("./commands/targets.ts"),
+    group: "look",
+    examples: ["targets --format prometheus --out /etc/prometheus/ober.json"],
+  },
   support: { load: () => import("./commands/support.ts"), group: "look", examples: ["support"] },
   completion: { load: () => import("./commands/completion.ts"), group: "shell", examples: ["completion bash"] },
   man: { load: () => import("./commands/man.ts"), group: "shell", examples: ["man | man -l -"] },

@@ -20,7 +20,9 @@ import type { Versions } from "./node/versions.ts";
 import type { Why } from "./node/why.ts";
 import type { Bundle } from "./packages/bundle.ts";
 import type { PackageVersion } from "./packages/packages.ts";
+import type { CephHalf } from "./render/ceph.ts";
 import type { Vendor } from "./render/router.ts";
+import type { TargetGroup } from "./render/targets.ts";
 import type { Histogram, Metric } from "./ui/prometheus.ts";
 
 /**
@@ -119,6 +121,9 @@ export type Documents = {
     readonly nodes: readonly string[];
     readonly config: string;
   };
+  "ceph-config": { readonly who: string; readonly groups: readonly CephHalf[] };
+  /** Prometheus' own file is without the key: see `targets --out`. */
+  targets: { readonly targets: readonly TargetGroup[] };
   /** Of `certs list` and `certs check`; `dns` is the name at which `--dns` made a record. */
   certs: {
     readonly certificates: readonly CertificateStatus[];

@@ -34,6 +34,8 @@ const WRONG_USAGE: Record<string, readonly [args: string, error: string]> = {
   dns: ["--zone", "error: unknown flag --zone of `ober dns`"],
   recover: ["everything", "error: `ober recover` does not take 'everything'"],
   "router-config": ["--vendor cisco", "error: --vendor does not know 'cisco'"],
+  "ceph-config": ["--who osd", 'error: --who "osd" is not a section of gateways'],
+  targets: ["--format consul", "error: --format does not know 'consul'"],
   metrics: ["--textfile x", "error: unknown flag --textfile of `ober metrics`"],
   support: ["now", "error: `ober support` does not take 'now'"],
   completion: ["ksh", "error: there is no completion for 'ksh'"],

@@ -184,7 +184,7 @@ function backendCheck(
       const ca = group.ca_file === "" ? undefined : await system.read(group.ca_file);
       const trust = { ca, servername: group.sni || (parseAddress(host) ? undefined : host), verify: group.verify };
       try {
-        const { status, ms } = await httpStatus(url, 3000, trust);
+        const { status, ms } = await httpStatus(url, 3000, { trust });
         return backendVerdict(group.health_check_path, { status, ms, fix });
       } catch (error) {
         if (error instanceof OberError) return fail(error.message, fix);

@@ -217,7 +217,7 @@ async function clockOfBackend({ backends }: Config) {
   const name = `${server.host.includes(":") ? `[${server.host}]` : server.host}:${server.port}`;
   const url = `${group.tls ? "https" : "http"}://${name}${group.health_check_path}`;
   // Only the RGW's clock matters here: other checks report an RGW that does not answer or is not trusted.
-  const { date } = (await orUndefined(() => httpStatus(url, 1500, { verify: false }))) ?? {};
+  const { date } = (await orUndefined(() => httpStatus(url, 1500, { trust: { verify: false } }))) ?? {};
   return date === undefined ? undefined : { name, aheadMs: date - Date.now() };
 }
 

@@ -1,6 +1,6 @@
 import { OberError } from "../errors.ts";
 import { type S3Answer, type S3Endpoint, s3Request } from "../system/s3.ts";
-import { type Finding, fail, pass, skip, type Verdict, warn } from "./check.ts";
+import { type Finding, fail, isTrouble, pass, skip, type Verdict, warn } from "./check.ts";
 
 /** More than one TCP segment, and too little to be noticed. */
 const OBJECT_BYTES = 64 * 1024;
@@ -33,14 +33,62 @@ export async function checkObject(endpoint: S3Endpoint, bucket: string, name: st
     put && (await step("get", 200, () => s3Request(endpoint, { method: "GET", path, timeoutMs: TIMEOUT_MS })));
   const title = "S3 object";
   if (got) findings.push({ id: "s3-compare", title, ...comparison(got.body, content) });
-  if (put) await step("delete", 204, () => s3Request(endpoint, { method: "DELETE", path, timeoutMs: TIMEOUT_MS }));
+  const remove = () => s3Request(endpoint, { method: "DELETE", path, timeoutMs: TIMEOUT_MS });
+  const gone = put && (await step("delete", 204, remove));
+  if (gone) {
+    const title = `S3 put with the client's own key (SSE-C) through ${endpoint.address}`;
+    findings.push({ id: "s3-sse-c", title, ...(await ownKeyVerdict(endpoint, path)) });
+  }
   if (put) findings.push({ id: "s3-trust", title: `certificate for ${endpoint.name}`, ...trustVerdict(put) });
   return findings;
 }
 
-function answerVerdict({ status, body, ms }: S3Answer, wanted: number): Verdict {
+/**
+ * Whether RGWs trust HAProxy's word that the client uses TLS: otherwise they refuse a key of the client's own for encryption, as they would without TLS. See
+ * rgw_crypt_require_ssl and rgw_trust_forwarded_https in Ceph's documentation; test/contract/radosgw.test.ts has the answers.
+ */
+async function ownKeyVerdict(endpoint: S3Endpoint, path: string): Promise<Verdict> {
+  const body = new Uint8Array([1]);
+  try {
+    const more = customerKey(crypto.getRandomValues(new Uint8Array(32)));
+    const answer = await s3Request(endpoint, { method: "PUT", path, body, more, timeoutMs: TIMEOUT_MS });
+    if (answer.status === 200) await s3Request(endpoint, { method: "DELETE", path, timeoutMs: TIMEOUT_MS });
+    return ownKeyAnswer(answer);
+  } catch (error) {
+    if (!(error instanceof OberError)) throw error;
+    return warn(error.message, "ober why; ober test --s3 again");
+  }
+}
+
+/** Pure. */
+export function ownKeyAnswer({ status, body, ms }: Pick<S3Answer, "status" | "body" | "ms">): Verdict {
+  const code = codeIn(body);
+  if (status === 400 && code === "InvalidRequest") {
+    return warn(
+      "400 InvalidRequest: the RGWs do not believe that clients use TLS",
+      "ober ceph-config prints what to tell Ceph (rgw_trust_forwarded_https)",
+    );
+  }
+  const verdict = answerVerdict({ status, body, ms }, 200);
+  // Not every client needs it.
+  return isTrouble(verdict) ? warn(verdict.detail, verdict.fix) : verdict;
+}
+
+/** The headers of a client's own key (32 bytes): S3's API reference, server-side encryption with customer-provided keys. */
+export function customerKey(key: Uint8Array): Readonly<Record<string, string>> {
+  const name = "x-amz-server-side-encryption-customer";
+  return {
+    [`${name}-algorithm`]: "AES256",
+    [`${name}-key`]: Buffer.from(key).toString("base64"),
+    [`${name}-key-md5`]: new Bun.CryptoHasher("md5").update(key).digest("base64"),
+  };
+}
+
+const codeIn = (body: Uint8Array) => /<Code>(\w+)<\/Code>/.exec(new TextDecoder().decode(body.slice(0, 4096)))?.[1];
+
+function answerVerdict({ status, body, ms }: Pick<S3Answer, "status" | "body" | "ms">, wanted: number): Verdict {
   if (status === wanted) return pass(`${status} in ${ms.toFixed(0)} ms`);
-  const code = /<Code>(\w+)<\/Code>/.exec(new TextDecoder().decode(body.slice(0, 4096)))?.[1];
+  const code = codeIn(body);
   return fail(`${status}${code === undefined ? "" : ` ${code}`} in ${ms.toFixed(0)} ms`, remedyFor(code));
 }
 

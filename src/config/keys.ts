@@ -45,6 +45,8 @@ const LARGEST_AS = 4_294_967_295;
 
 const DOMAIN =
   /^(?=.{1,253}$)(\*\.)?([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
+/** The same without a wildcard. */
+const NAME = /^(?=.{1,253}$)([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
 const HTTPS_URL = /^https:\/\/[A-Za-z0-9.-]{1,253}(:\d{1,5})?\/[A-Za-z0-9/._~-]{0,512}$/;
 const SERVER_AND_PORT = /^([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:]{2,45}\])(:\d{1,5})?$/;
 const EMAIL = /^[A-Za-z0-9_.+-]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}$/;
@@ -364,6 +366,13 @@ export const KEYS = {
       }),
     },
   ),
+  s3_names: key(list(text(NAME, "a domain name such as s3.example.org"), "a list of domain names"), [], {
+    says: "The names by which clients ask for S3 itself; those of buckets are below them. At these, as at the VIPs' addresses, HAProxy answers GET /-/healthy.",
+    since: FIRST,
+    example: ["s3.example.org"],
+    empty: "acme_domain and acme_names, without wildcards and names below another one",
+    ask: false,
+  }),
   backends: sections(
     PYTHON,
     "Groups of RADOS gateways. The first is the default of every VIP.",

@@ -9,6 +9,8 @@ export type Serves = {
   readonly vips: Readonly<Record<string, number>>;
   /** Present while a VIP is announced as the last choice: the node draws no clients, and nobody makes room for them. */
   readonly last?: true;
+  /** Present while the node is held back for want of a real certificate: HAProxy says so at its health address on the VIPs. */
+  readonly held?: true;
   /** Only while the canary address is announced to a router that has a session. */
   readonly canary?: CanaryWord;
 };
@@ -41,6 +43,8 @@ export const TURN_KEY = "turn";
 /** Of a thousand responses, how many end their connection; and until when, in seconds since the epoch. See health/rebalance.ts. */
 export const SHED_KEY = "shed";
 export const SHED_UNTIL_KEY = "shed_until";
+/** How `held` stands in the value. */
+export const HELD_WORD = '"held":true';
 /** Means every VIP: keepalived takes over any VIP that no other node holds. */
 export const EVERY_VIP = "*";
 

@@ -55,7 +55,8 @@ export function createPublisher(
 }
 
 /** What the others must learn at once. */
-const gistOf = ({ vips, canary }: Serves) => `${Object.keys(vips).join(" ")} ${JSON.stringify(canary ?? {})}`;
+const gistOf = ({ vips, canary, held }: Serves) =>
+  `${Object.keys(vips).join(" ")} ${JSON.stringify(canary ?? {})}${held ? " held" : ""}`;
 
 const seconds = () => Math.floor(Date.now() / 1000);
 
@@ -75,5 +76,11 @@ function served(
     }
   }
   const isLast = seen.watches.some(({ state }) => lastChoiceOf(state.phase) !== undefined);
-  return { at: seen.at, vips: Object.fromEntries(since), ...(isLast ? { last: true as const } : {}) };
+  const isHeld = seen.watches.some(({ state }) => state.phase === "held");
+  return {
+    at: seen.at,
+    vips: Object.fromEntries(since),
+    ...(isLast ? { last: true as const } : {}),
+    ...(isHeld ? { held: true as const } : {}),
+  };
 }

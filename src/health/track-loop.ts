@@ -1,4 +1,4 @@
-import { SERVES_KEY } from "../domain/serves.ts";
+import { SERVES_KEY, servesText } from "../domain/serves.ts";
 import { createLosses, lossesFile } from "./hold-down.ts";
 import type { LoopOptions, TrackOptions } from "./options.ts";
 import type { ProbeResult, Servers } from "./probe.ts";
@@ -117,8 +117,13 @@ function start(options: LoopOptions, track: TrackOptions, resolve: (code: number
     beating = false;
   }
 
-  /** Tells the other nodes that keepalived can take over here, while every group is well. */
+  /** Tells the other nodes that keepalived can take over here, while every group is well; and HAProxy, that the node is held back. */
   async function standBy(): Promise<void> {
+    if (watches.some(({ state }) => state.phase === "held")) {
+      const held = servesText({ at: Math.floor(Date.now() / 1000), vips: {}, held: true });
+      await setMapKey(options.map, SERVES_KEY, held);
+      return;
+    }
     if (!watches.every(({ state }) => state.phase === "up" || state.phase === "scarce")) return;
     const { sayStandsBy, pidIn } = await import("./stands-by.ts");
     const pid = await pidIn(track.pidFile);

@@ -6,6 +6,7 @@ import { checkAddresses } from "../checks/addresses.ts";
 import { checkServerNames } from "../checks/backends.ts";
 import { checkCanary } from "../checks/canary.ts";
 import { type Finding, fail, isTrouble, judged, pass, SLOW_FIX, skip, type Verdict, warn } from "../checks/check.ts";
+import { checkGatewayLimits, checkGatewayNames } from "../checks/gateways.ts";
 import { checkHandover } from "../checks/handover.ts";
 import { checkAgreement, checkIdentity, checkNames } from "../checks/identity.ts";
 import { checkLink } from "../checks/link.ts";
@@ -122,6 +123,15 @@ export const CONDITIONS: readonly Condition[] = [
   },
   { id: "backends", title: "RGWs", of: "vip", ...SYSTEMD, after: ["link", "units", "haproxy"], judge: checkBackends },
   { id: "errors", title: "answers of the RGWs", of: "node", after: ["backends"], judge: checkErrors },
+  { id: "rgw-names", title: "names at the RGWs", of: "node", ...DEEP, after: ["backends"], judge: checkGatewayNames },
+  {
+    id: "rgw-limits",
+    title: "limits of the RGWs",
+    of: "node",
+    ...DEEP,
+    after: ["backends"],
+    judge: checkGatewayLimits,
+  },
   { id: "saturation", title: "clients", of: "vip", ...SYSTEMD, after: ["units", "haproxy"], judge: checkSaturation },
   { id: "vips", title: "VIP addresses", of: "vip", after: ["units"], judge: checkVips },
   { id: "vip-networks", title: "networks of the VIPs", of: "node", after: ["link"], judge: checkVipNetworks },

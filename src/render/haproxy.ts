@@ -19,6 +19,7 @@ import {
 } from "../domain/serves.ts";
 import { ownCanary } from "./canary.ts";
 import type { RenderedFile } from "./file.ts";
+import { healthRules, healthyRoutes, healthyRules, NOT_HEALTH } from "./healthy.ts";
 import { IDENTITY_KEY, identityText, SERVES_TEXT } from "./identity.ts";
 import { type ConnectionLimits, clusterSize, connectionLimits, groupsSharing, requestShare, SPARE } from "./limits.ts";
 import { fill, gate } from "./template.ts";
@@ -120,7 +121,8 @@ function haproxyConfig(config: Config, facts: HaproxyInput, paths: Paths): strin
       failed: indent(FAILED_LINES),
       binds: indent(any(443).map((bind) => `${bind} name s3 ssl crt ${certificate} alpn http/1.1`)),
       plainBinds: indent(any(80)),
-      routes: indent(routes(config)),
+      routes: indent([...healthyRoutes(config), ...routes(config)]),
+      healthy: indent(healthyRules(config, paths)),
       ...canaryRules(config, facts),
       health: indent(healthRules(config.backends)),
       identity: indent(identityRules(paths, rebalances(config))),
@@ -152,7 +154,7 @@ function clientLimit({ clients }: ConnectionLimits, { max_connections_per_client
 /** At most this many lines about failed requests in ten seconds; threads that check at the same moment may each write one more. */
 const MOST_FAILED_LINES = 100;
 
-const isFailed = `if { status ge 500 } { sc_gpc1_rate(1) lt ${MOST_FAILED_LINES} } { sc_inc_gpc1(1) ge 0 }`;
+const isFailed = `if { status ge 500 } ${NOT_HEALTH} { sc_gpc1_rate(1) lt ${MOST_FAILED_LINES} } { sc_inc_gpc1(1) ge 0 }`;
 const failedLine = (more: string, state: string) =>
   `"failed: %ST${state} %HM %b/%s request=%TR queue=%Tw connect=%Tc response=%Tr${more} ms %HPO"`;
 
@@ -180,41 +182,6 @@ function routes(config: Config): readonly string[] {
   const first = config.backends[0]?.name ?? "";
   const others = config.vips.filter((vip) => vip.backend !== first);
   return [...others.map((vip) => `use_backend ${vip.backend} if { dst ${vip.address} }`), `default_backend ${first}`];
-}
-
-/**
- * `/health/GROUP` answers 200 if that group has a live server, `/health` if any group has. Both keep the connection open,
- * which `monitor-uri` does not.
- */
-function healthRules(backends: readonly Backend[]): readonly string[] {
-  const up = (path: string, { name, ...group }: Pick<Backend, "name"> | Backend) => {
-    const marks = "servers" in group ? marksOf(group) : undefined;
-    const said =
-      marks === undefined ? `string "up\\n"` : `lf-string "up %[nbsrv(${name})] ${marks.low} ${marks.high}\\n"`;
-    return `http-request return status 200 content-type text/plain ${said} if { path ${path} } { nbsrv(${name}) ge 1 }`;
-  };
-  const down = (path: string) =>
-    `http-request return status 503 content-type text/plain string "no live server\\n" if { path ${path} }`;
-  return [
-    // Of one group alone the node as a whole says what the group says.
-    ...(backends.length === 1
-      ? backends.map((group) => up("/health", group))
-      : backends.map(({ name }) => up("/health", { name }))),
-    down("/health"),
-    ...backends.flatMap((group) => [up(`/health/${group.name}`, group), down(`/health/${group.name}`)]),
-  ];
-}
-
-/** The marks of `min_servers` as numbers of servers; undefined where one is enough. */
-function marksOf({
-  servers,
-  min_servers,
-  enough_servers,
-}: Pick<Backend, "servers" | "min_servers" | "enough_servers">) {
-  const count = (mark: number | string) =>
-    typeof mark === "number" ? mark : Math.ceil((Number.parseInt(mark, 10) / 100) * servers.length);
-  const low = count(min_servers);
-  return low < 1 ? undefined : { low, high: Math.max(low, count(enough_servers)) };
 }
 
 /**

@@ -72,11 +72,12 @@ export function sectionHashes(config: Config): Readonly<Record<string, string>> 
     ...(enough_servers === 0 ? {} : { enough_servers }),
   }));
   // The network of one node may be slower than that of another.
-  const { when_all_down, rebalance, hold_down, capacity_gbit: _gbit, ...others } = config;
+  const { when_all_down, rebalance, hold_down, s3_names, capacity_gbit: _gbit, ...others } = config;
   const guard = {
     ...(when_all_down === "announce" ? {} : { when_all_down }),
     ...(hold_down === 300 ? {} : { hold_down }),
     ...(rebalance === "on" ? {} : { rebalance }),
+    ...(s3_names.length === 0 ? {} : { s3_names }),
   };
   const shared: Record<string, unknown> = { ...others, ...guard, bgp, keepalived, vips, backends };
   return Object.fromEntries(

@@ -11,18 +11,22 @@ export type Trust = {
   readonly verify: boolean;
 };
 
-/** The status code of an HTTP GET, how long it took, and the other side's clock if it sends it. Throws an OberError if there is no answer. */
+/**
+ * The status code of an HTTP GET, how long it took, and the other side's clock if it sends it. `host` is for the Host header, where it is not the URL's. Throws
+ * an OberError if there is no answer.
+ */
 export function httpStatus(
   url: string,
   timeoutMs: number,
-  trust?: Trust,
+  { trust, host }: { readonly trust?: Trust; readonly host?: string } = {},
 ): Promise<{ status: number; ms: number; date: number | undefined }> {
   return new Promise((resolve, reject) => {
     const startedAt = performance.now();
     const { ca, servername, verify = true } = trust ?? {};
     const secure = { rejectUnauthorized: verify, ...(ca ? { ca } : {}), ...(servername ? { servername } : {}) };
     const get = url.startsWith("https:") ? https.get : http.get;
-    const request = get(url, { agent: false, ...secure }, (response) => {
+    const headers = host === undefined ? {} : { headers: { host } };
+    const request = get(url, { agent: false, ...secure, ...headers }, (response) => {
       response.resume();
       const date = Date.parse(response.headers.date ?? "");
       const ms = performance.now() - startedAt;

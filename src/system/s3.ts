@@ -34,12 +34,14 @@ export function s3Request(
     readonly method: "PUT" | "GET" | "DELETE";
     readonly path: string;
     readonly body?: Uint8Array;
+    /** Further headers, in lower case. */
+    readonly more?: Readonly<Record<string, string>>;
     readonly timeoutMs: number;
   },
 ): Promise<S3Answer> {
-  const { method, path, body = new Uint8Array(), timeoutMs } = request;
+  const { method, path, body = new Uint8Array(), more = {}, timeoutMs } = request;
   const { address, name } = endpoint;
-  const signed = signedHeaders({ method, path, body, host: name, credentials: endpoint, at: new Date() });
+  const signed = signedHeaders({ method, path, body, host: name, credentials: endpoint, at: new Date(), more });
   const headers = { ...signed, "content-length": String(body.length) };
   const startedAt = performance.now();
   return new Promise((resolve, reject) => {
@@ -87,14 +89,17 @@ export function signedHeaders(request: {
   readonly service?: string;
   /** Percent-encoded, with parameters sorted by name. */
   readonly query?: string;
+  /** Further headers, in lower case. */
+  readonly more?: Readonly<Record<string, string>>;
 }): Readonly<Record<string, string>> {
-  const { method, host, path, body, credentials, at, service = "s3", query = "" } = request;
+  const { method, host, path, body, credentials, at, service = "s3", query = "", more = {} } = request;
   const time = at.toISOString().replace(/[-:]|\.\d+/g, "");
   // RGW accepts any region, and Route 53 has only this one.
   const scope = `${time.slice(0, 8)}/us-east-1/${service}/aws4_request`;
   const { sessionToken: token } = credentials;
   const session = token === undefined ? {} : { "x-amz-security-token": token };
-  const headers = { host, "x-amz-content-sha256": sha256(body), "x-amz-date": time, ...session };
+  const all = { host, "x-amz-content-sha256": sha256(body), "x-amz-date": time, ...session, ...more };
+  const headers = Object.fromEntries(Object.entries(all).sort(([one], [other]) => (one < other ? -1 : 1)));
   const names = Object.keys(headers).join(";");
   const lines = Object.entries(headers).map(([name, value]) => `${name}:${value}\n`);
   const canonical = [method, path, query, lines.join(""), names, headers["x-amz-content-sha256"]].join("\n");

@@ -11,9 +11,12 @@ export const USER = { accessKey: "OBERACCESSKEY0000001", secretKey: "obersecretk
 /** The tree with radosgw; built before the test enters its isolated network. */
 export const radosgwTree = (): Promise<string> => toolsTree((line) => process.stderr.write(`${line}\n`));
 
-/** Starts radosgw at `address`, with `maxRequests` as its rgw_max_concurrent_requests. Dispose it at the end. */
-export async function startRadosgw(tree: string, at: { address: string; port: number; maxRequests: number }) {
-  const { address, port, maxRequests } = at;
+/** Starts radosgw at `address`, with `maxRequests` as its rgw_max_concurrent_requests, and further options in `more`. Dispose it at the end. */
+export async function startRadosgw(
+  tree: string,
+  at: { address: string; port: number; maxRequests: number; more?: Readonly<Record<string, string>> },
+) {
+  const { address, port, maxRequests, more = {} } = at;
   const inside = `/tmp/ober-radosgw-${process.pid}`;
   const outside = tree + inside;
   const disablingFile = `${inside}/disabled`;
@@ -36,7 +39,9 @@ rgw_data = ${inside}/store
 rgw_max_concurrent_requests = ${maxRequests}
 rgw_healthcheck_disabling_path = ${disablingFile}
 log_to_file = false
-`,
+${Object.entries(more)
+  .map(([option, value]) => `${option} = ${value}\n`)
+  .join("")}`,
   );
   const options = ["-c", `${inside}/ceph.conf`, "-n", "client.rgw.local", "--no-mon-config"];
   const { accessKey, secretKey } = USER;
@@ -84,6 +89,8 @@ log_to_file = false
   }
 
   return {
+    /** Where its files are, from outside its tree. */
+    outside,
     version: (await run(["chroot", tree, "radosgw", "--version"])).stdout.split(" ")[2] ?? "",
     ask,
     /** Begins `count` uploads that radosgw works on until `finish` sends their bodies and returns their statuses. */

@@ -22,6 +22,8 @@ test.each([
   "--version",
   "doctor",
   `dns s3.example.org --from ${YAML}`,
+  `targets --from ${YAML}`,
+  `ceph-config --from ${YAML}`,
   "completion zsh",
   "man",
   `router-config --vendor frr --from ${YAML} --nodes 10.0.0.11 --router 10.0.0.1`,

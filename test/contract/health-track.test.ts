@@ -1,8 +1,10 @@
 /** `ober health --track`, the built executable, against the real HAProxy: what keepalived reads in VRRP mode, and what systemd is told. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build, HOST } from "../../scripts/build.ts";
+import { HELD_WORD } from "../../src/domain/serves.ts";
+import { fakeHaproxy } from "../helpers/haproxy.ts";
 import { listenNotify, startHaproxy, startHealth, temporaryDirectory, until } from "../helpers/health.ts";
 
 const built = temporaryDirectory();
@@ -68,6 +70,24 @@ describe("keepalived's files", () => {
     expect(health.hanging()).toBe("0");
     const { vips } = await health.stateWith("the loss", (state) => state.vips[1]?.announced === false);
     expect(vips.map(({ cause }) => cause)).toEqual(["HAProxy answers", "no RGW answers"]);
+  }, 20_000);
+
+  test("and HAProxy is told that the node is held back, and that it no longer is", async () => {
+    using directory = temporaryDirectory();
+    await using haproxy = await startHaproxy(directory.path);
+    const [socket, hold] = [join(directory.path, "runtime.sock"), join(directory.path, "hold")];
+    writeFileSync(hold, "-50\n");
+    using told = await fakeHaproxy({ socket: () => socket });
+    const pid = join(directory.path, "keepalived.pid");
+    writeFileSync(pid, `${process.pid}\n`);
+    const words = ["--hold", hold, "--socket", socket, "--keepalived-pid", pid];
+    await using health = startTracking(directory.path, haproxy.url, [...words, "10.99.0.1"]);
+    const isTold = (held: boolean) => () =>
+      told.said.findLast((command) => / serves \{"at"/.test(command))?.includes(HELD_WORD) === held;
+    await until("HAProxy knows", isTold(true));
+    await Bun.file(hold).delete();
+    await health.weighs("", "0");
+    await until("HAProxy knows better", isTold(false));
   }, 20_000);
 
   test("come back within seconds when somebody removes them", async () => {

@@ -3,6 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { closeSync, constants, openSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { build, HOST } from "../../scripts/build.ts";
+import { HELD_WORD } from "../../src/domain/serves.ts";
+import { fakeHaproxy } from "../helpers/haproxy.ts";
 import { freePort, listenNotify, startHaproxy, startHealth, temporaryDirectory, until } from "../helpers/health.ts";
 
 const VIP = "10.99.0.1";
@@ -113,13 +115,20 @@ describe("a node that is held back", () => {
     await using haproxy = await startHaproxy(directory.path);
     const hold = join(directory.path, "hold");
     writeFileSync(hold, "-50\n");
-    const flags = ["--url", haproxy.url, "--interval-ms=20", "--hold", hold];
+    const socket = join(directory.path, "runtime.sock");
+    using told = await fakeHaproxy({ socket: () => socket });
+    const isTold = (held: boolean) => () =>
+      told.said.findLast((command) => / serves \{"at"/.test(command))?.includes(HELD_WORD) === held;
+    const flags = ["--url", haproxy.url, "--interval-ms=20", "--hold", hold, "--socket", socket];
     await using health = startHealth(OBER, directory.path, [...flags, VIP]);
     await health.saying("withdraw", PREFIX);
     const state = await health.stateWith("the hold", ({ vips }) => vips[0]?.acknowledged === true);
     expect(state.vips[0]?.cause).toBe("held back: the only certificate is ober's self-signed placeholder");
+    // HAProxy says it at the VIPs' health address.
+    await until("HAProxy knows", isTold(true));
     await Bun.file(hold).delete();
     await health.saying("announce", PREFIX);
+    await until("HAProxy knows better", isTold(false));
     expect(health.lines.filter(({ text }) => text.startsWith("withdraw")).length).toBeLessThan(10);
     expect(state.transitions.map(({ to }) => to)).toEqual(["held"]);
   }, 20_000);

@@ -3,13 +3,18 @@
  * tests, are made after these answers.
  */
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { customerKey } from "../../src/checks/object.ts";
+import { parseConfig } from "../../src/config/schema.ts";
 import { rgwState } from "../../src/domain/rgw.ts";
 import { serverRows } from "../../src/haproxy/socket.ts";
+import { cephHalves } from "../../src/render/ceph.ts";
+import { signedHeaders } from "../../src/system/s3.ts";
 import { until } from "../lab/process.ts";
 import { enterNetwork, SERVER_PORT, SERVERS, startIngress } from "./_ingress.ts";
 import { PARSER_TREES } from "./_parsers.ts";
 import { type Answer, get, request } from "./_peers.ts";
-import { radosgwTree, startRadosgw } from "./_radosgw.ts";
+import { radosgwTree, startRadosgw, USER } from "./_radosgw.ts";
 
 /** The oldest and the newest HAProxy; what lies between is in busy.test.ts, with the answers that are recorded here. */
 const TREES = PARSER_TREES.filter((_, index) => index === 0 || index === PARSER_TREES.length - 1);
@@ -159,3 +164,90 @@ test.each(TREES.map((parser) => [parser.name, parser] as const))(
   },
   60_000,
 );
+
+const NAME = "s3.example.org";
+const VISITOR = "192.0.2.7";
+
+/** What `ober ceph-config` prints for a group with this name; the file is below `directory`. */
+function told(directory: string): Readonly<Record<string, string>> {
+  const bgp = { local_as: 65001, peer_as: 65000, neighbors: ["10.0.0.1"] };
+  const backends = [{ name: "s3", servers: ["rgw1:7480"], max_requests: 100 }];
+  const config = parseConfig({ bgp, vips: ["10.99.0.100"], s3_names: [NAME], backends }, "ober.yaml");
+  const options = (cephHalves(config)[0]?.settings ?? []).map(({ option, value }): [string, string] => [
+    option,
+    value.replace("/var/lib/ceph/radosgw", directory),
+  ]);
+  // What Ceph 18 does not know yet stops no radosgw, and is not tried here.
+  return Object.fromEntries(options.filter(([option]) => option !== "rgw_graceful_stop"));
+}
+
+test("radosgw that is told what `ober ceph-config` prints does it, and one that is not told does not", async () => {
+  const address = SERVERS[0] as string;
+  const here = { to: address, port: SERVER_PORT };
+  /** A signed upload with a key of the client's own, and with what HAProxy says of the client. */
+  const putByOwnKey = () => {
+    const [host, path, body] = [`${address}:${SERVER_PORT}`, "/bucket/own-key", new TextEncoder().encode("x")];
+    const more = customerKey(new Uint8Array(32));
+    const signed = signedHeaders({ method: "PUT", path, body, host, credentials: USER, at: new Date(), more });
+    const said = { ...signed, "x-forwarded-proto": "https", "x-forwarded-for": VISITOR, "content-length": "1" };
+    const lines = Object.entries(said).map(([name, value]) => `${name}: ${value}\r\n`);
+    return request(`PUT ${path} HTTP/1.1\r\n${lines.join("")}\r\nx`, here);
+  };
+  const forHost = async (host: string) => (await request(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`, here)).status;
+  const operations = "operations.log";
+  const logged = (outside: string) => readFileSync(`${outside}/${operations}`, "utf8");
+  const answers = async ({ outside }: { readonly outside: string }) => ({
+    "its name": await forHost(NAME),
+    "another name": await forHost("s3.example.net"),
+    "no bucket below it": await forHost(`ober-doctor-asks-for-no-bucket.${NAME}`),
+    "an address": await forHost(address),
+    "the client's own key": (await putByOwnKey()).status,
+    "is the client's address": logged(outside).includes(VISITOR),
+  });
+  const inside = `/tmp/ober-radosgw-${process.pid}`;
+  const log = {
+    rgw_enable_ops_log: "true",
+    rgw_ops_log_rados: "false",
+    rgw_ops_log_file_path: `${inside}/${operations}`,
+  };
+  const seen: Record<string, unknown> = {};
+  {
+    await using rgw = await startRadosgw(tree, {
+      address,
+      port: SERVER_PORT,
+      maxRequests: 100,
+      more: { ...log, ...told(inside) },
+    });
+    seen["told"] = await answers(rgw);
+    mkdirSync(`${rgw.outside}/ceph-rgw.local`, { recursive: true });
+    const disabled = `${rgw.outside}/ceph-rgw.local/disabled`;
+    writeFileSync(disabled, "");
+    expect((await rgw.ask("/swift/healthcheck")).status).toBe(503);
+    rmSync(disabled);
+    expect((await rgw.ask("/swift/healthcheck")).status).toBe(200);
+  }
+  {
+    await using rgw = await startRadosgw(tree, { address, port: SERVER_PORT, maxRequests: 100, more: log });
+    seen["not told"] = await answers(rgw);
+  }
+  expect(seen).toMatchInlineSnapshot(`
+    {
+      "not told": {
+        "an address": 200,
+        "another name": 200,
+        "is the client's address": false,
+        "its name": 200,
+        "no bucket below it": 200,
+        "the client's own key": 400,
+      },
+      "told": {
+        "an address": 200,
+        "another name": 404,
+        "is the client's address": true,
+        "its name": 200,
+        "no bucket below it": 404,
+        "the client's own key": 200,
+      },
+    }
+  `);
+}, 120_000);

@@ -103,6 +103,7 @@ describe("a good file", () => {
       hold_down: 300,
       when_all_down: "announce",
       rebalance: "on",
+      s3_names: [],
       bgp: {
         local_as: 65001,
         peer_as: 65000,
@@ -160,6 +161,7 @@ describe("a good file", () => {
       hold_down: 300,
       when_all_down: "announce",
       rebalance: "on",
+      s3_names: [],
       tls: { min_version: "1.2", curves: [] },
       max_connections: 25_000,
       max_connections_per_client: 500,
@@ -257,7 +259,7 @@ describe("a good file", () => {
 });
 
 const TOP_KEYS =
-  "the keys here are ha_mode, nodes, handover, settle_time, hold_down, when_all_down, rebalance, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, capacity_gbit, stats_allow, install_path, venv_path";
+  "the keys here are ha_mode, nodes, handover, settle_time, hold_down, when_all_down, rebalance, bgp, keepalived, vips, s3_names, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, capacity_gbit, stats_allow, install_path, venv_path";
 
 const problems = (input: unknown) => {
   try {
@@ -532,6 +534,11 @@ describe("a bad value", () => {
       "an ACME server without TLS",
       { ...LEAST, certs: { ...ACME, acme_server: "http://ca.example.org/dir" } },
       'certs.acme_server: must be the https:// address of an ACME directory, not "http://ca.example.org/dir"',
+    ],
+    [
+      "a wildcard as a name of S3 itself",
+      { ...LEAST, s3_names: ["s3.example.org", "*.s3.example.org"] },
+      's3_names[1]: must be a domain name such as s3.example.org, not "*.s3.example.org"',
     ],
     [
       "a name that is none",

@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { parseConfig } from "../../../src/config/schema.ts";
 import { pathsOf } from "../../../src/domain/paths.ts";
 import { bufferSize, renderHaproxy } from "../../../src/render/haproxy.ts";
@@ -78,4 +78,53 @@ test.each([
   const ofClients = rejects.filter((line) => line.includes("sc0_conn_cur") && line.includes(" reject "));
   // The statistics port has its own.
   expect([...new Set(ofClients)].filter((line) => !line.includes("gt 40"))).toEqual(rules);
+});
+
+describe("GET /-/healthy", () => {
+  const GROUPS = [
+    { name: "s3", servers: ["rgw[1-8]:7480"], min_servers: "50%", enough_servers: 6 },
+    { name: "archive", servers: ["rgw9:7480"] },
+  ];
+  const keys = { vips: ["10.99.0.100", { address: "10.99.0.101", backend: "archive" }] };
+
+  test("is for S3 itself, not for a bucket that is named in the Host header", () => {
+    const names = { s3_names: ["S3.example.org", "s3.example.net"] };
+    for (const [more, of] of [
+      [{}, []],
+      [names, ["acl for_s3_itself req.hdr(host),host_only -i -m str s3.example.org s3.example.net"]],
+    ] as const) {
+      const expected = [
+        "acl for_s3_itself req.hdr_cnt(host) eq 0",
+        "acl for_s3_itself req.hdr(host),host_only -m ip 0.0.0.0/0",
+        "acl for_s3_itself req.hdr(host),host_only -m beg [",
+        ...of,
+      ];
+      // With TLS and without.
+      expect(lines("acl", S3, { keys: more })).toEqual([...expected, ...expected]);
+    }
+    expect(lines("use_backend", GROUPS, { keys })).toEqual([
+      "use_backend ober_healthy if { path /-/healthy } METH_GET for_s3_itself",
+      "use_backend archive if { dst 10.99.0.101 }",
+      "use_backend ober_healthy if { path /-/healthy } METH_GET for_s3_itself",
+      "use_backend archive if { dst 10.99.0.101 }",
+    ]);
+  });
+
+  test("says of each group whether this node serves it", () => {
+    const isRule =
+      /^http-request (return status \d+ content-type text\/plain string "(leaving|no cert|no gateway|too few|healthy)|set-var\(proc)/;
+    const of = "content-type text/plain string";
+    const lists = "/opt/ober/etc/haproxy";
+    expect(lines("http-request", GROUPS, { keys }).filter((line) => isRule.test(line))).toEqual([
+      `http-request return status 503 ${of} "leaving\\n" if { dst -f ${lists}/leaving.lst }`,
+      `http-request return status 503 ${of} "no certificate\\n" if { str(serves),map(${lists}/serves.map) -m sub "\\"held\\":true" }`,
+      `http-request return status 503 ${of} "no gateway answers\\n" if { dst 10.99.0.101 } { nbsrv(archive) lt 1 } !{ stopping }`,
+      `http-request return status 200 ${of} "healthy\\n" if { dst 10.99.0.101 }`,
+      `http-request return status 503 ${of} "no gateway answers\\n" if { nbsrv(s3) lt 1 } !{ stopping }`,
+      "http-request set-var(proc.few_0) bool(true) if { nbsrv(s3) lt 4 }",
+      "http-request set-var(proc.few_0) bool(false) if { nbsrv(s3) ge 6 }",
+      `http-request return status 503 ${of} "too few gateways answer\\n" if { var(proc.few_0) -m bool } !{ stopping }`,
+      `http-request return status 200 ${of} "healthy\\n"`,
+    ]);
+  });
 });
