@@ -7,6 +7,13 @@ import { type Wish, wishText } from "./rgw-wishes.ts";
  */
 export type RgwState = "serves" | "busy" | "drained" | "out";
 
+/** The name of the backend with a group's far RGWs begins so; the group's name follows. See `backends` in render/haproxy.ts. */
+export const FAR = "ober_far_";
+
+/** The group that one of HAProxy's backends belongs to; undefined for ober's own. */
+export const groupOf = (backend: string | undefined): string | undefined =>
+  backend?.startsWith(FAR) ? backend.slice(FAR.length) : backend?.startsWith("ober_") ? undefined : backend;
+
 /** Swift's health path, under any prefix (`rgw_swift_url_prefix`): on it, radosgw answers differently when busy and when taken out. */
 export const isHealthPath = (path: string): boolean => /(^|\/)healthcheck$/.test(path.replace(/\?.*$/, ""));
 

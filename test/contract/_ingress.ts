@@ -126,6 +126,7 @@ ${options.config ?? ""}
       memory: 64 * 2 ** 30,
       descriptors: DESCRIPTORS,
       address: NODE,
+      addresses: [],
       resolved: {},
     },
     paths,

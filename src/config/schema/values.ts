@@ -7,36 +7,90 @@ import {
   parseNetwork,
   specialUse,
 } from "../../domain/address.ts";
-import { checkHost, expandPieces } from "../../domain/hostlist.ts";
+import { checkHost, expandHostList, expandPieces, HOST_LIST_LIMIT } from "../../domain/hostlist.ts";
+import { nearest } from "../../domain/nearest.ts";
 import { quote } from "../../domain/quote.ts";
 import { OberError } from "../../errors.ts";
 
 /** The AS number that means "not given", which only keepalived mode allows. */
 export const UNSET_AS = 0;
 
-export type Server = { readonly host: string; readonly port: number };
+/** A server, and which nodes are near it: those of its `zone`, or (`local`) the one that has its address. */
+export type Server = {
+  readonly host: string;
+  readonly port: number;
+  readonly zone?: string;
+  readonly local?: true;
+};
+
+type ServerEntry = string | Readonly<Record<string, unknown>>;
 
 /**
- * Servers from `host:port` texts, host lists allowed on both sides: `rgw[1-4].internal:7480`, `rgw1:[7480-7483]`.
- * An IPv6 address stands in brackets, which are host-list syntax too; colons inside tell the two apart.
+ * Servers from `host:port` texts, host lists allowed on both sides: `rgw[1-4].internal:7480`, `rgw1:[7480-7483]`; or from mappings with such a
+ * text as `name`, and `zone` or `local`. An IPv6 address stands in brackets, which are host-list syntax too; colons inside tell the two apart.
  */
-export function parseServers(lists: string | readonly string[]): Server[] {
-  const servers = [lists].flat().flatMap((list) => {
+export function parseServers(lists: string | readonly ServerEntry[]): Server[] {
+  let total = 0;
+  const servers = [lists].flat().flatMap((entry) => {
+    const { list, near } = serverEntry(entry);
     const six = /^\s*(\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]:\d+)\s*$/.exec(list)?.[1];
-    return six === undefined ? expandPieces(list) : [six];
+    const texts = six === undefined ? expandPieces(list) : [six];
+    total += texts.length;
+    if (total > HOST_LIST_LIMIT)
+      throw new OberError(`the list expands to more than ${HOST_LIST_LIMIT} servers at ${quote(list)}`);
+    return texts.map((text) => ({ text, near }));
   });
-  const spelled = new Map<string, string>();
-  return [...new Map(servers.map((text) => [text, parseServer(text)]))].flatMap(([text, server]) => {
+  const spelled = new Map<string, (typeof servers)[number]>();
+  return servers.flatMap(({ text, near }) => {
+    const server = parseServer(text);
     const key = `${server.host} ${server.port}`;
     const before = spelled.get(key);
     if (before === undefined) {
-      spelled.set(key, text);
-      return [server];
+      spelled.set(key, { text, near });
+      return [{ ...server, ...near }];
     }
     // Case and a final dot do not make another name. Reject duplicates: HAProxy would refuse the second server.
-    if (sameName(before, text)) return [];
-    throw new OberError(`${quote(before)} and ${quote(text)} are the same server: write it once`);
+    const isSame = before.near.zone === near.zone && before.near.local === near.local;
+    if (isSame && sameName(before.text, text)) return [];
+    throw new OberError(`${quote(before.text)} and ${quote(text)} are the same server: write it once`);
   });
+}
+
+const SERVER_KEYS = ["name", "zone", "local"];
+
+/** An entry of a list of servers: its text, and which nodes are near. */
+function serverEntry(entry: ServerEntry): { readonly list: string; readonly near: Pick<Server, "zone" | "local"> } {
+  if (typeof entry === "string") return { list: entry, near: {} };
+  const given = Object.entries(entry).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  const unknown = given.find(([key]) => !SERVER_KEYS.includes(key))?.[0];
+  if (unknown !== undefined) {
+    const meant = nearest(unknown.slice(0, 64), SERVER_KEYS);
+    const hint = meant === undefined ? `a server has ${SERVER_KEYS.join(", ")}` : `did you mean ${quote(meant)}?`;
+    throw new OberError(`${quote(unknown)} is an unknown key of a server; ${hint}`);
+  }
+  const { name, zone, local } = Object.fromEntries(given);
+  if (typeof name !== "string") throw new OberError("a server needs a name, such as {name: rgw1:7480, zone: a}");
+  if (zone !== undefined && (typeof zone !== "string" || !ZONE.test(zone)))
+    throw new OberError(`the zone of ${quote(name)} must be ${ZONE_TEXT}`);
+  if (local !== undefined && typeof local !== "boolean")
+    throw new OberError(`local of ${quote(name)} must be true or false`);
+  return { list: name, near: { ...(zone === undefined ? {} : { zone }), ...(local === true ? { local } : {}) } };
+}
+
+const ZONE = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
+const ZONE_TEXT = "up to 64 letters, digits, '_', '.' or '-', a letter or digit first";
+
+/** The nodes of each zone, from a mapping of host lists: `{a: [n1, n2], b: "n[3-4]"}`. Throws an OberError for anything else. */
+export function parseZones(zones: Readonly<Record<string, unknown>>): Readonly<Record<string, readonly string[]>> {
+  return Object.fromEntries(
+    Object.entries(zones).map(([zone, nodes]) => {
+      if (!ZONE.test(zone)) throw new OberError(`the zone ${quote(zone)} must be ${ZONE_TEXT}`);
+      const list = [nodes].flat();
+      if (!list.every((node) => typeof node === "string"))
+        throw new OberError(`the nodes of the zone ${quote(zone)} must be a list of names or addresses`);
+      return [zone, expandHostList(list)];
+    }),
+  );
 }
 
 const sameName = (one: string, other: string) => plainName(one) === plainName(other);
