@@ -53,6 +53,21 @@ export function rgwState(row: ServerRow, wish?: Wish): { readonly state: RgwStat
   return { state: "serves", reason: said };
 }
 
+/** Who serves a group's clients on this node; "near" also where no RGW is nearer than the others, "unknown" where HAProxy does not tell. */
+export type ServedBy = "near" | "far" | "fallback" | "nobody" | "unknown";
+
+/** From a group's servers and those of its fallback. */
+export function servedBy(
+  servers: readonly { readonly state: RgwState; readonly far: boolean }[],
+  fallback: readonly { readonly state: RgwState }[],
+): ServedBy {
+  if (servers.length === 0) return "unknown";
+  const takers = servers.filter(({ state }) => takesRequests(state));
+  if (takers.some(({ far }) => !far)) return "near";
+  if (takers.length > 0) return "far";
+  return fallback.some(({ state }) => takesRequests(state)) ? "fallback" : "nobody";
+}
+
 /** Whether HAProxy sends it new requests. */
 export const takesRequests = (state: RgwState): boolean => state === "serves" || state === "busy";
 

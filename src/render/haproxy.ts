@@ -124,7 +124,7 @@ function haproxyConfig(config: Config, facts: HaproxyInput, paths: Paths): strin
       plainBinds: indent(any(80)),
       routes: indent([...fallbackRules(config), ...routes(config, from)]),
       ...canaryRules(config, facts),
-      health: indent(healthRules(config.backends)),
+      health: indent(healthRules(config)),
       identity: indent(identityRules(paths, rebalances(config))),
       backends: config.backends.map((group) => backends(group, config.backends, nodes, from)).join(""),
     }),
@@ -222,10 +222,13 @@ function fallbackRules(config: Config): readonly string[] {
 }
 
 /**
- * `/health/GROUP` answers 200 if that group has a live server, `/health` if any group has. Both keep the connection open,
- * which `monitor-uri` does not.
+ * `/health/GROUP` answers 200 if that group has a live server, `/health` if any group has; not one that is only a fallback, for what it serves
+ * any other node serves as well. Both keep the connection open, which `monitor-uri` does not.
  */
-function healthRules(backends: readonly Backend[]): readonly string[] {
+function healthRules({ backends, vips }: Config): readonly string[] {
+  const isOnlyFallback = ({ name }: Backend) =>
+    backends.some(({ fallback }) => fallback === name) && !vips.some(({ backend }) => backend === name);
+  const own = backends.filter((group) => !isOnlyFallback(group));
   const up = (path: string, { name, ...group }: Pick<Backend, "name"> | Backend) => {
     const marks = "servers" in group ? marksOf(group) : undefined;
     const said =
@@ -236,9 +239,9 @@ function healthRules(backends: readonly Backend[]): readonly string[] {
     `http-request return status 503 content-type text/plain string "no live server\\n" if { path ${path} }`;
   return [
     // Of one group alone the node as a whole says what the group says.
-    ...(backends.length === 1
-      ? backends.map((group) => up("/health", group))
-      : backends.map(({ name }) => up("/health", { name }))),
+    ...(own.length === 1
+      ? own.map((group) => up("/health", group))
+      : own.map(({ name }) => up("/health", { name }))),
     down("/health"),
     ...backends.flatMap((group) => [up(`/health/${group.name}`, group), down(`/health/${group.name}`)]),
   ];

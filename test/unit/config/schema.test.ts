@@ -16,6 +16,8 @@ const bgp = (change: object) => ({ ...LEAST, bgp: { ...LEAST.bgp, ...change } })
 const NEW_GROUP = {
   min_servers: 0,
   enough_servers: 0,
+  fallback: "",
+  fallback_for: "reads" as const,
   resolve: "start",
   tls: false,
   ca_file: "",
@@ -98,6 +100,7 @@ describe("a good file", () => {
     expect(parseConfig(LEAST, "ober.yaml")).toEqual({
       ha_mode: "bgp",
       nodes: [],
+      zones: {},
       handover: "auto",
       settle_time: 5,
       hold_down: 300,
@@ -155,6 +158,7 @@ describe("a good file", () => {
       ...rest,
       ha_mode: "keepalived",
       nodes: [],
+      zones: {},
       handover: "auto",
       settle_time: 5,
       hold_down: 300,
@@ -257,7 +261,7 @@ describe("a good file", () => {
 });
 
 const TOP_KEYS =
-  "the keys here are ha_mode, nodes, handover, settle_time, hold_down, when_all_down, rebalance, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, capacity_gbit, stats_allow, install_path, venv_path";
+  "the keys here are ha_mode, nodes, zones, handover, settle_time, hold_down, when_all_down, rebalance, bgp, keepalived, vips, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, capacity_gbit, stats_allow, install_path, venv_path";
 
 const problems = (input: unknown) => {
   try {
