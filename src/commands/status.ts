@@ -268,7 +268,8 @@ function serversText({ backends }: NodeStatus, good: (ok: boolean, text: string)
 }
 
 /** "b, far"; empty for a server without a zone that is not far. */
-const placeWord = ({ zone, far }: ServerStatus) => [...(zone === undefined ? [] : [zone]), ...(far ? ["far"] : [])].join(", ");
+const placeWord = ({ zone, far }: ServerStatus) =>
+  [...(zone === undefined ? [] : [zone]), ...(far ? ["far"] : [])].join(", ");
 
 /** Names of RGWs that do not resolve, or whose address is stale. */
 function nameLines({ backends }: NodeStatus, style: Output["style"]): readonly string[] {

@@ -33,7 +33,15 @@ import {
   truth,
   whole,
 } from "./keys/kinds.ts";
-import { isAdvertInterval, isGbit, parseNetworks, parseServers, parseVipAddress, parseZones, UNSET_AS } from "./schema/values.ts";
+import {
+  isAdvertInterval,
+  isGbit,
+  parseNetworks,
+  parseServers,
+  parseVipAddress,
+  parseZones,
+  UNSET_AS,
+} from "./schema/values.ts";
 
 /** `since` of a key: the Python version had it, or it came with 1.0.0. */
 export const PYTHON = "the Python version";
@@ -123,13 +131,17 @@ export const KEYS = {
     empty: "this node; in keepalived mode also its peers",
     ask: { message: "All ingress nodes, for the handover (may be empty)", placeholder: "node[01-04]" },
   }),
-  zones: key(parsedMapping("a section of zones, each with a list of nodes", hosts.json, parseZones), {}, {
-    says: "Which nodes are where: each asks the RGWs of its own zone first (zone of a server). The nodes are those of nodes or keepalived.peers, spelled in the same way.",
-    since: FIRST,
-    example: { a: ["node[01-02]"], b: ["node[03-04]"] },
-    empty: "no zones",
-    ask: false,
-  }),
+  zones: key(
+    parsedMapping("a section of zones, each with a list of nodes", hosts.json, parseZones),
+    {},
+    {
+      says: "Which nodes are where: each asks the RGWs of its own zone first (zone of a server). The nodes are those of nodes or keepalived.peers, spelled in the same way.",
+      since: FIRST,
+      example: { a: ["node[01-02]"], b: ["node[03-04]"] },
+      empty: "no zones",
+      ask: false,
+    },
+  ),
   handover: key(
     choice({
       auto: "where the kernel can",

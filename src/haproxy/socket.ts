@@ -206,7 +206,12 @@ export const serversOf = (
 ): readonly ServerState[] =>
   serverRows(rows, backend).map((row) => {
     const { svname: name = "", status = "" } = row;
-    return { name, status, far: isFar(row), ...rgwState(row, wishesFor(wishes, { group: backend, server: firstServer(name) }).out) };
+    return {
+      name,
+      status,
+      far: isFar(row),
+      ...rgwState(row, wishesFor(wishes, { group: backend, server: firstServer(name) }).out),
+    };
   });
 
 export const isFar = (row: StatRow): boolean => row["bck"] === "1";

@@ -12,7 +12,7 @@ import { type Wish, wishesFor } from "../domain/rgw-wishes.ts";
 import { firstServer } from "../domain/server-state.ts";
 import { UNIT } from "../domain/units.ts";
 import { orUndefined } from "../errors.ts";
-import { type OldWorker, isFar, requestsInFlight, type StatRow, serverRows, serversOf } from "../haproxy/socket.ts";
+import { isFar, type OldWorker, requestsInFlight, type StatRow, serverRows, serversOf } from "../haproxy/socket.ts";
 import { sentence } from "../haproxy/traffic.ts";
 import { causeOf } from "../health/drain.ts";
 import type { HealthState } from "../health/state.ts";

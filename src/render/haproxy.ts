@@ -211,10 +211,10 @@ function fallbackRules(config: Config): readonly string[] {
   );
   if (groups.length === 0) return [];
   return [
-    "# While no RGW of a group takes requests, its fallback gets them. Not in the worker that a reload has replaced: `nbsrv` is 0 there.",
+    "# While no RGW of a group takes requests, its fallback gets them. In the worker that a reload has replaced `nbsrv` is 0 of both.",
     ...groups.map(
       ({ name, fallback, fallback_for: which }) =>
-        `http-request set-var(txn.fallback) str(${fallback}) if ${byVip(config, name)}{ nbsrv(${name}) lt 1 } { nbsrv(${fallback}) ge 1 } !{ stopping } !{ req.hdr(${FALLBACK_HEADER}) -m found }${which === "reads" ? " METH_GET" : ""}`,
+        `http-request set-var(txn.fallback) str(${fallback}) if ${byVip(config, name)}{ nbsrv(${name}) lt 1 } { nbsrv(${fallback}) ge 1 } !{ req.hdr(${FALLBACK_HEADER}) -m found }${which === "reads" ? " METH_GET" : ""}`,
     ),
     `http-request set-header ${FALLBACK_HEADER} 1 if { var(txn.fallback) -m found }`,
     "use_backend %[var(txn.fallback)] if { var(txn.fallback) -m found }",
@@ -239,9 +239,7 @@ function healthRules({ backends, vips }: Config): readonly string[] {
     `http-request return status 503 content-type text/plain string "no live server\\n" if { path ${path} }`;
   return [
     // Of one group alone the node as a whole says what the group says.
-    ...(own.length === 1
-      ? own.map((group) => up("/health", group))
-      : own.map(({ name }) => up("/health", { name }))),
+    ...(own.length === 1 ? own.map((group) => up("/health", group)) : own.map(({ name }) => up("/health", { name }))),
     down("/health"),
     ...backends.flatMap((group) => [up(`/health/${group.name}`, group), down(`/health/${group.name}`)]),
   ];
@@ -379,7 +377,9 @@ function backends(group: Backend, groups: readonly Backend[], nodes: number, fro
 
 /** The further servers of a name, as HAProxy calls those of a template. */
 const furtherNames = (one: Server, slots: number): readonly string[] =>
-  isNamed(one) ? Array.from({ length: slots - 1 }, (_, index) => `${furtherServers(one.host, one.port)}${index + 2}`) : [];
+  isNamed(one)
+    ? Array.from({ length: slots - 1 }, (_, index) => `${furtherServers(one.host, one.port)}${index + 2}`)
+    : [];
 
 /** Enough tries for a request that finds all near ones gone at once. */
 const nearFirstRules = (near: number): string[] => [

@@ -167,31 +167,35 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
   test.each([
     ["reads", 503],
     ["all", 200],
-  ] as const)("a fallback for %s serves while no RGW of the group does, and no request that comes from one", async (which, put) => {
-    const heads: string[] = [];
-    await using _archive = await startServer(ARCHIVE, ({ head, socket }) => {
-      heads.push(head);
-      socket.write(from(ARCHIVE));
-    });
-    await using ingress = await startIngress(tree, {
-      group: `fallback: archive, fallback_for: ${which}`,
-      edit: FASTER,
-    });
-    const statusOf = async (text: string) => (await request(text)).status;
-    {
+  ] as const)(
+    "a fallback for %s serves while no RGW of the group does, and no request that comes from one",
+    async (which, put) => {
+      const heads: string[] = [];
+      await using _archive = await startServer(ARCHIVE, ({ head, socket }) => {
+        heads.push(head);
+        socket.write(from(ARCHIVE));
+      });
+      await using ingress = await startIngress(tree, {
+        group: `fallback: archive, fallback_for: ${which}`,
+        edit: FASTER,
+      });
+      const statusOf = async (text: string) => (await request(text)).status;
+      {
+        await using _1 = await start(NEAR_1);
+        await becomes(ingress, NEAR_1, /^UP$/);
+        expect(await answered(5)).toEqual([NEAR_1]);
+      }
+      await becomes(ingress, NEAR_1, /^DOWN$/);
+      expect(await answered(5)).toEqual([ARCHIVE]);
+      expect(heads.every((head) => /^X-Ober-Fallback: 1$/im.test(head))).toBe(true);
+      expect(await statusOf("PUT /a HTTP/1.1\r\nHost: s3.example.org\r\nContent-Length: 0\r\n\r\n")).toBe(put);
+      expect(await statusOf(get("/", "X-Ober-Fallback: 1\r\n"))).toBe(503);
       await using _1 = await start(NEAR_1);
       await becomes(ingress, NEAR_1, /^UP$/);
       expect(await answered(5)).toEqual([NEAR_1]);
-    }
-    await becomes(ingress, NEAR_1, /^DOWN$/);
-    expect(await answered(5)).toEqual([ARCHIVE]);
-    expect(heads.every((head) => /^X-Ober-Fallback: 1$/im.test(head))).toBe(true);
-    expect(await statusOf("PUT /a HTTP/1.1\r\nHost: s3.example.org\r\nContent-Length: 0\r\n\r\n")).toBe(put);
-    expect(await statusOf(get("/", "X-Ober-Fallback: 1\r\n"))).toBe(503);
-    await using _1 = await start(NEAR_1);
-    await becomes(ingress, NEAR_1, /^UP$/);
-    expect(await answered(5)).toEqual([NEAR_1]);
-  }, 60_000);
+    },
+    60_000,
+  );
 
   test("the worker that a reload has replaced sends nothing to the fallback while the group serves", async () => {
     await using _1 = await start(NEAR_1);

@@ -188,18 +188,21 @@ function zoneProblems(
   return [
     ...Object.entries(zones).flatMap(([zone, list]) =>
       [list].flat().flatMap((node) => {
+        if (typeof node !== "string") return [];
         const path = `zones.${zone}`;
         const other = zoneOf.get(node);
         zoneOf.set(node, zone);
         if (other !== undefined && other !== zone)
-          return [{ path, message: `${String(node)} is in the zone ${quote(other)} already: write it once` }];
+          return [{ path, message: `${node} is in the zone ${quote(other)} already: write it once` }];
         return listed.has(node)
           ? []
-          : [{ path, message: `${String(node)} is not in the list of nodes: write it there, in the same way` }];
+          : [{ path, message: `${node} is not in the list of nodes: write it there, in the same way` }];
       }),
     ),
     ...backends.flatMap(({ entry, index }) => {
-      const servers = listOf(entry["servers"]).map((server) => server.entry);
+      const servers = listOf(entry["servers"])
+        .map((server) => server.entry)
+        .filter(({ host }) => typeof host === "string");
       const foreign = servers.find(({ zone }) => zone !== undefined && !Object.hasOwn(zones, String(zone)))?.["zone"];
       const known = names.length === 0 ? "which zones does not have" : `and zones has ${orList(names)}`;
       const path = `backends[${index}].servers`;
