@@ -5,10 +5,11 @@ import { FOLLOW_AGAIN_MS, LOOK_AGAIN_MS, nameRemark, PLACEHOLDER } from "../doma
 import { pathsOf } from "../domain/paths.ts";
 import { namesOf } from "../domain/server-state.ts";
 import { OberError, orUndefined, UsageError } from "../errors.ts";
-import { lookOnce, nameStates, prepareNames, serversNow } from "../haproxy/server-names.ts";
+import { lookOnce, nameStates, prepareNames, serversNow, sourcesNow } from "../haproxy/server-names.ts";
 import { listedNames } from "../node/facts.ts";
-import { currentConfig, installPathOf, type Node, requireRoot, thisNode } from "../node/node.ts";
+import { currentConfig, installPathOf, type Node, requireRoot, thisNode, thisNodeAsRoot } from "../node/node.ts";
 import { localSystem } from "../system/local.ts";
+import { keepNames, knownNames } from "../system/resolve.ts";
 import { type Output, output } from "../ui/output.ts";
 import { globalArgs } from "../ui/shared-args.ts";
 import { table } from "../ui/table.ts";
@@ -19,6 +20,10 @@ export default defineCommand({
     ...globalArgs,
     prepare: { type: "boolean", description: "Resolve them before HAProxy starts or reloads" },
     watch: { type: "boolean", description: "Give the running HAProxy missing addresses until none is missing" },
+    accept: {
+      type: "boolean",
+      description: "Take what files and commands list now, although more than half of the RGWs are missing from it",
+    },
     follow: {
       type: "string",
       valueHint: "GROUP,...",
@@ -26,10 +31,12 @@ export default defineCommand({
     },
   },
   async run({ args }) {
-    const { prepare = false, watch = false, follow } = args;
-    if (prepare && watch) throw new UsageError("--prepare and --watch exclude each other");
+    const { prepare = false, watch = false, accept = false, follow } = args;
+    if ([prepare, watch, accept].filter(Boolean).length > 1)
+      throw new UsageError("--prepare, --watch and --accept exclude each other");
     if (follow !== undefined && !watch) throw new UsageError("--follow belongs to --watch");
     const out = output(args);
+    if (accept) return acceptSources(await thisNodeAsRoot(), out);
     if (!prepare && !watch) return show(await thisNode(), out);
     requireRoot();
     const node = nodeOfUnits();
@@ -44,6 +51,19 @@ function nodeOfUnits(): Node {
   if (prefix === undefined)
     throw new OberError("this ober does not belong to a node", { hint: "the units of a node run this" });
   return { system: localSystem(), paths: pathsOf(prefix) };
+}
+
+/** Forgets what the sources listed before, so that the next look has nothing to compare with. */
+async function acceptSources(node: Node, out: Output): Promise<void> {
+  const [known, sources] = await Promise.all([knownNames(node.system, node.paths), sourcesNow(node)]);
+  const failed = await keepNames(node.system, node.paths, new Map([...known].filter(([name]) => !sources.has(name))));
+  if (failed !== undefined) throw new OberError(failed);
+  const names = [...sources.keys()].map((name) => ({ name }));
+  await out.result({ names } satisfies Documents["names"], () =>
+    names.length === 0
+      ? "no group follows a file or a command"
+      : `HAProxy gets what they list now within ${COMMAND_AGAIN_MS / 1000} s: ober names`,
+  );
 }
 
 async function show(node: Node, out: Output): Promise<void> {
@@ -66,6 +86,9 @@ async function show(node: Node, out: Output): Promise<void> {
 /** A reload's new worker may appear a while after the reload is reported done. Keep watching until then. */
 const AT_LEAST_MS = 10_000;
 
+/** How often a command of a source is run, at most. */
+const COMMAND_AGAIN_MS = 30_000;
+
 /** Watches until no address is missing or stale; for ever if any group follows its names. */
 async function watchNames(node: Node, out: Output, followed: ReadonlySet<string>): Promise<void> {
   const begun = performance.now();
@@ -74,9 +97,14 @@ async function watchNames(node: Node, out: Output, followed: ReadonlySet<string>
   const states = await nameStates(node);
   const names = namesOf(await serversNow(node));
   const unconfirmed = new Set(names.filter((name) => !states.has(name) || states.get(name)?.problem !== undefined));
+  const commands = new Set([...(await sourcesNow(node))].flatMap(([name, its]) => ("command" in its ? [name] : [])));
+  let askedAt = Number.NEGATIVE_INFINITY;
   let said = "";
   for (;;) {
-    const { taken, remarks, open } = await lookOnce(node, { unconfirmed, followed, others }, new Date());
+    const isDue = performance.now() - askedAt >= COMMAND_AGAIN_MS;
+    if (isDue) askedAt = performance.now();
+    const quiet = isDue ? new Set<string>() : commands;
+    const { taken, remarks, open } = await lookOnce(node, { unconfirmed, followed, others, quiet }, new Date());
     for (const { backend, name, address, before, refused } of taken) {
       const now = address === PLACEHOLDER ? "is no longer needed" : `now has the address ${address}`;
       if (refused === undefined) out.progress(`${backend}/${name} ${now}, before ${before}`);

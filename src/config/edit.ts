@@ -88,7 +88,9 @@ function plain(value: unknown): unknown {
   const { host, port, ...near } = value;
   if (typeof host === "string" && typeof port === "number") {
     const name = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-    return Object.keys(near).length === 0 ? name : { name, ...near };
+    const { source, ...more } = near;
+    if (isMapping(source)) return { ...source, port, ...more };
+    return Object.keys(more).length === 0 ? name : { name, ...more };
   }
   const { family: _family, ...keys } = value;
   return Object.fromEntries(Object.entries(keys).map(([key, inner]) => [key, plain(inner)]));

@@ -110,8 +110,14 @@ const groupName = text(GROUP_NAME, "up to 64 letters, digits, '_', '.' or '-', a
 const SERVER_JSON = {
   type: "object",
   additionalProperties: false,
-  properties: { name: { type: "string" }, zone: { type: ["string", "null"] }, local: { type: ["boolean", "null"] } },
-  required: ["name"],
+  properties: {
+    name: { type: "string" },
+    zone: { type: ["string", "null"] },
+    local: { type: ["boolean", "null"] },
+    file: { type: "string" },
+    command: { type: "array", items: { type: "string" } },
+    port: { type: "integer", minimum: 1, maximum: 65_535 },
+  },
 };
 
 const seconds = "seconds";
@@ -409,7 +415,7 @@ export const KEYS = {
         { says: "The name of the group.", since: PYTHON, example: "s3", ask: false },
       ),
       servers: needed(parsedEntries("a list of servers such as rgw[1-4].internal:7480", SERVER_JSON, parseServers), {
-        says: "The gateways, as name:port or address:port; host lists on both sides of the colon. Or as {name: rgw[1-4]:7480, zone: a}, asked first by the nodes of that zone, and {name: node[01-04]:7480, local: true}, asked first by the node with that address.",
+        says: "The gateways, as name:port or address:port; host lists on both sides of the colon. Or as {name: rgw[1-4]:7480, zone: a}, asked first by the nodes of that zone, and {name: node[01-04]:7480, local: true}, asked first by the node with that address. Or a list that is followed without a reload: {file: /etc/site/rgws, port: 7480}, {command: [/usr/local/sbin/rgws], port: 7480}.",
         since: PYTHON,
         example: ["rgw[1-4].internal:7480"],
         ask: { message: "RADOS gateways (host:port; host lists)", placeholder: "rgw[1-4].internal:7480" },

@@ -18,6 +18,7 @@ import {
   SHED_UNTIL_KEY,
   TURN_KEY,
 } from "../domain/serves.ts";
+import { isSourceName, SERVERS_OF_A_SOURCE, sourceComment } from "../domain/sources.ts";
 import { ownCanary } from "./canary.ts";
 import type { RenderedFile } from "./file.ts";
 import { IDENTITY_KEY, identityText, SERVES_TEXT } from "./identity.ts";
@@ -329,7 +330,9 @@ const OUT_AT_ONCE = " observe layer4 error-limit 1 on-error mark-down";
 function backends(group: Backend, groups: readonly Backend[], nodes: number, from: Standpoint): string {
   const { near, far } = nearFirst(group.servers, from);
   const share = (sharing: number) => requestShare({ max_requests: group.max_requests, sharing }, nodes);
-  const slots = serversOfAName(groups.flatMap(({ servers }) => servers.filter(isNamed)).length);
+  const isName = (one: Server) => isNamed(one) && !isSourceName(one.host);
+  const ofAName = serversOfAName(groups.flatMap(({ servers }) => servers.filter(isName)).length);
+  const slotsOf = (one: Server) => (one.source === undefined ? ofAName : SERVERS_OF_A_SOURCE);
   const place = (one: Server) => {
     // A far one is in two backends, and has half its share in each.
     const sharing = groupsSharing(groups, one) * (far.includes(one) ? 2 : 1);
@@ -338,12 +341,17 @@ function backends(group: Backend, groups: readonly Backend[], nodes: number, fro
   };
   const server = (kind: string) => (one: Server) => {
     const at = `${place(one)}${kind}`;
+    const slots = slotsOf(one);
     const more = `server-template ${furtherServers(one.host, one.port)} 2-${slots} ${at}`;
-    return [`server ${one.host}:${one.port} ${at}`, ...(isNamed(one) && slots > 1 ? [more] : [])];
+    return [
+      ...(one.source === undefined ? [] : [sourceComment(one.source)]),
+      `server ${one.host}:${one.port} ${at}`,
+      ...(isNamed(one) && slots > 1 ? [more] : []),
+    ];
   };
   // Each is up or down, drained or not, as the same server of the group is.
   const tracking = (one: Server) => {
-    const names = [`${one.host}:${one.port}`, ...furtherNames(one, slots)];
+    const names = [`${one.host}:${one.port}`, ...furtherNames(one, slotsOf(one))];
     return names.map((name) => `server ${name} ${place(one)} track ${group.name}/${name}`);
   };
   const written = (name: string, its: { nearFirst: string[]; checks: string[]; check: string; servers: string[] }) =>
@@ -415,7 +423,7 @@ function backendTls({ tls, ca_file: ca, verify }: Backend): string {
 
 /** The SNI of requests and checks, which the certificate must match. */
 function serverName({ tls, sni, verify }: Backend, { host }: Server): string {
-  const name = sni || (familyOf(host) === undefined ? host : "");
+  const name = sni || (familyOf(host) === undefined && !isSourceName(host) ? host : "");
   if (!tls || name === "") return "";
   return ` sni str(${name}) check-sni ${name}${verify ? ` verifyhost ${name}` : ""}`;
 }

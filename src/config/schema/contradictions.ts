@@ -2,6 +2,7 @@ import { type Address, familyOf, inSubnet } from "../../domain/address.ts";
 import { canaryRoom } from "../../domain/canary.ts";
 import { quote } from "../../domain/quote.ts";
 import { MOST_SERVERS, serversInHaproxy } from "../../domain/server-state.ts";
+import { isSourceName } from "../../domain/sources.ts";
 import type { ConfigProblem } from "../../errors.ts";
 import { isMapping, orList } from "../keys/kinds.ts";
 import { contradictingAddresses, type Place, type Places } from "./addresses.ts";
@@ -207,14 +208,20 @@ function zoneProblems(
       const known = names.length === 0 ? "which zones does not have" : `and zones has ${orList(names)}`;
       const path = `backends[${index}].servers`;
       const isNear = servers.some(({ zone, local }) => zone !== undefined || local === true);
+      const isFollowed = servers.some(({ source }) => source !== undefined);
       const mark = ["min_servers", "enough_servers"].find((key) => entry[key] !== 0 && entry[key] !== undefined);
       return [
         ...(foreign === undefined
           ? []
           : [{ path, message: `a server is in the zone ${quote(String(foreign))}, ${known}` }]),
         // HAProxy counts the near ones or the far ones, never both.
-        ...(isNear && mark !== undefined
-          ? [{ path: `backends[${index}].${mark}`, message: "cannot be used in a group with near servers" }]
+        ...((isNear || isFollowed) && mark !== undefined
+          ? [
+              {
+                path: `backends[${index}].${mark}`,
+                message: `cannot be used in a group with ${isNear ? "near servers" : "a file or a command"}`,
+              },
+            ]
           : []),
       ];
     }),
@@ -254,7 +261,8 @@ function tlsProblems(
     const idle = given.filter(([, set]) => set).map(([key]) => key);
     return idle.map((key) => ({ path: `${path}.${key}`, message: "has no effect without tls: true" }));
   }
-  const host = listOf(servers).find(({ entry }) => familyOf(String(entry["host"])) !== undefined)?.entry["host"];
+  const hosts = listOf(servers).map(({ entry }) => String(entry["host"]));
+  const host = hosts.find((one) => familyOf(one) !== undefined || isSourceName(one));
   if (verify === false || sni !== "" || host === undefined) return [];
   return [
     { path: `${path}.sni`, message: `is missing: write the name in the certificate of ${host}, or verify: false` },

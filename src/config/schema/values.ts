@@ -10,6 +10,7 @@ import {
 import { checkHost, expandHostList, expandPieces, HOST_LIST_LIMIT } from "../../domain/hostlist.ts";
 import { nearest } from "../../domain/nearest.ts";
 import { quote } from "../../domain/quote.ts";
+import { type Source, sourceName } from "../../domain/sources.ts";
 import { OberError } from "../../errors.ts";
 
 /** The AS number that means "not given", which only keepalived mode allows. */
@@ -21,6 +22,8 @@ export type Server = {
   readonly port: number;
   readonly zone?: string;
   readonly local?: true;
+  /** A list of RGWs that the group follows, all on `port`; `host` is then its name. */
+  readonly source?: Source;
 };
 
 type ServerEntry = string | Readonly<Record<string, unknown>>;
@@ -31,22 +34,24 @@ type ServerEntry = string | Readonly<Record<string, unknown>>;
  */
 export function parseServers(lists: string | readonly ServerEntry[]): Server[] {
   let total = 0;
-  const servers = [lists].flat().flatMap((entry) => {
+  const servers = [lists].flat().flatMap((given) => {
+    const entry = withKnownKeys(given);
+    const source = typeof entry === "string" ? undefined : sourceEntry(entry);
+    if (source !== undefined) return [source];
     const { list, near } = serverEntry(entry);
     const six = /^\s*(\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]:\d+)\s*$/.exec(list)?.[1];
     const texts = six === undefined ? expandPieces(list) : [six];
     total += texts.length;
     if (total > HOST_LIST_LIMIT)
       throw new OberError(`the list expands to more than ${HOST_LIST_LIMIT} servers at ${quote(list)}`);
-    return texts.map((text) => ({ text, near }));
+    return texts.map((text) => ({ ...parseServer(text), text, near }));
   });
   const spelled = new Map<string, (typeof servers)[number]>();
-  return servers.flatMap(({ text, near }) => {
-    const server = parseServer(text);
+  return servers.flatMap(({ text, near, ...server }) => {
     const key = `${server.host} ${server.port}`;
     const before = spelled.get(key);
     if (before === undefined) {
-      spelled.set(key, { text, near });
+      spelled.set(key, { ...server, text, near });
       return [{ ...server, ...near }];
     }
     // Case and a final dot do not make another name. Reject duplicates: HAProxy would refuse the second server.
@@ -56,25 +61,61 @@ export function parseServers(lists: string | readonly ServerEntry[]): Server[] {
   });
 }
 
-const SERVER_KEYS = ["name", "zone", "local"];
+const SERVER_KEYS = ["name", "zone", "local", "file", "command", "port"];
+
+/** Arguments that stand for themselves: no shell reads them. */
+const ARGUMENT = /^[A-Za-z0-9_.,+@:=/%-]{1,256}$/;
+const PATH = /^\/[A-Za-z0-9_.,+@/-]{1,1023}$/;
+
+/** An entry that is a source: `{file: /etc/site/rgws, port: 7480}`, or `{command: [/usr/local/bin/rgws, site-a], port: 7480}`; undefined for another one. */
+function sourceEntry(entry: Readonly<Record<string, unknown>>) {
+  const { file, command, port, zone, name, local } = entry;
+  if (file === undefined && command === undefined) {
+    if (port === undefined) return undefined;
+    throw new OberError("port belongs to a file or a command; write that of a server behind its name");
+  }
+  if (name !== undefined || local !== undefined || (file !== undefined && command !== undefined))
+    throw new OberError("a list of servers has one of name, file and command; local belongs to a name");
+  if (file !== undefined && !(typeof file === "string" && PATH.test(file)))
+    throw new OberError("file must be an absolute path of letters, digits and the characters ._,+@-");
+  const words: readonly unknown[] = Array.isArray(command) ? command : [];
+  const isCommand = words.length > 0 && words.every((word) => typeof word === "string" && ARGUMENT.test(word));
+  if (command !== undefined && !(isCommand && PATH.test(String(words[0]))))
+    throw new OberError("command must be a list: an absolute path and arguments, without blanks and quotes");
+  if (!(typeof port === "number" && Number.isInteger(port) && port >= 1 && port <= 65_535))
+    throw new OberError("a file or a command needs the port of its servers, such as port: 7480");
+  const source: Source = typeof file === "string" ? { file } : { command: words.map(String) };
+  const text = typeof file === "string" ? file : words.join(" ");
+  return {
+    host: sourceName(source),
+    port,
+    source,
+    text,
+    near: serverEntry({ name: text, zone }).near,
+  };
+}
 
 /** An entry of a list of servers: its text, and which nodes are near. */
 function serverEntry(entry: ServerEntry): { readonly list: string; readonly near: Pick<Server, "zone" | "local"> } {
   if (typeof entry === "string") return { list: entry, near: {} };
-  const given = Object.entries(entry).filter(([, value]) => value !== null && value !== undefined && value !== "");
-  const unknown = given.find(([key]) => !SERVER_KEYS.includes(key))?.[0];
-  if (unknown !== undefined) {
-    const meant = nearest(unknown.slice(0, 64), SERVER_KEYS);
-    const hint = meant === undefined ? `a server has ${SERVER_KEYS.join(", ")}` : `did you mean ${quote(meant)}?`;
-    throw new OberError(`${quote(unknown)} is an unknown key of a server; ${hint}`);
-  }
-  const { name, zone, local } = Object.fromEntries(given);
+  const { name, zone, local } = entry;
   if (typeof name !== "string") throw new OberError("a server needs a name, such as {name: rgw1:7480, zone: a}");
   if (zone !== undefined && (typeof zone !== "string" || !ZONE.test(zone)))
     throw new OberError(`the zone of ${quote(name)} must be ${ZONE_TEXT}`);
   if (local !== undefined && typeof local !== "boolean")
     throw new OberError(`local of ${quote(name)} must be true or false`);
   return { list: name, near: { ...(zone === undefined ? {} : { zone }), ...(local === true ? { local } : {}) } };
+}
+
+/** An entry without keys that are not set. Throws an OberError for an unknown one. */
+function withKnownKeys(entry: ServerEntry): ServerEntry {
+  if (typeof entry === "string") return entry;
+  const given = Object.entries(entry).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  const unknown = given.find(([key]) => !SERVER_KEYS.includes(key))?.[0];
+  if (unknown === undefined) return Object.fromEntries(given);
+  const meant = nearest(unknown.slice(0, 64), SERVER_KEYS);
+  const hint = meant === undefined ? `the keys here are ${SERVER_KEYS.join(", ")}` : `did you mean ${quote(meant)}?`;
+  throw new OberError(`${quote(unknown)} is an unknown key of a server; ${hint}`);
 }
 
 const ZONE = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;

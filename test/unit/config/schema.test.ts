@@ -255,6 +255,21 @@ describe("a good file", () => {
     ]);
   });
 
+  test("may list servers elsewhere", () => {
+    const servers = [
+      { file: "/etc/site/rgws", port: 7480, zone: null },
+      { command: ["/usr/local/sbin/rgws", "--site=a"], port: 80 },
+    ];
+    expect(parseConfig(backend({ servers }), "x").backends[0]?.servers).toEqual([
+      { host: "etc-site-rgws.file.invalid", port: 7480, source: { file: "/etc/site/rgws" } },
+      {
+        host: "usr-local-sbin-rgws-site-a.command.invalid",
+        port: 80,
+        source: { command: ["/usr/local/sbin/rgws", "--site=a"] },
+      },
+    ]);
+  });
+
   test("expands host lists in nodes, peers and neighbors", () => {
     const config = parseConfig(
       { ...bgp({ neighbors: "leaf[1-2]" }), nodes: ["n[01-02]"], keepalived: { peers: "n[1-2],n9" } },
@@ -606,6 +621,26 @@ describe("a bad value", () => {
       "a server with an unknown key",
       backend({ servers: [{ name: "rgw1:7480", zones: "a" }] }),
       'backends[0].servers: "zones" is an unknown key of a server; did you mean "zone"?',
+    ],
+    [
+      "a list of servers without a port",
+      backend({ servers: [{ file: "/etc/site/rgws" }] }),
+      "backends[0].servers: a file or a command needs the port of its servers, such as port: 7480",
+    ],
+    [
+      "a command for a shell",
+      backend({ servers: [{ command: ["/bin/sh", "-c", "rgws | sort"], port: 7480 }] }),
+      "backends[0].servers: command must be a list: an absolute path and arguments, without blanks and quotes",
+    ],
+    [
+      "a share of servers in a file",
+      backend({ servers: [{ file: "/etc/site/rgws", port: 7480 }], min_servers: "50%" }),
+      "backends[0].min_servers: cannot be used in a group with a file or a command",
+    ],
+    [
+      "TLS to servers in a file, without their name",
+      backend({ servers: [{ file: "/etc/site/rgws", port: 443 }], tls: true }),
+      "backends[0].sni: is missing: write the name in the certificate of etc-site-rgws.file.invalid, or verify: false",
     ],
     [
       "a server without a name",
