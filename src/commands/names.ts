@@ -3,13 +3,13 @@ import type { Documents } from "../documents.ts";
 import { age } from "../domain/age.ts";
 import { FOLLOW_AGAIN_MS, LOOK_AGAIN_MS, nameRemark, PLACEHOLDER } from "../domain/names.ts";
 import { pathsOf } from "../domain/paths.ts";
+import { groupOf } from "../domain/rgw.ts";
 import { namesOf } from "../domain/server-state.ts";
 import { OberError, orUndefined, UsageError } from "../errors.ts";
-import { lookOnce, nameStates, prepareNames, serversNow, sourcesNow } from "../haproxy/server-names.ts";
+import { type Look, lookOnce, nameStates, prepareNames, serversNow, sourcesNow } from "../haproxy/server-names.ts";
 import { listedNames } from "../node/facts.ts";
 import { currentConfig, installPathOf, type Node, requireRoot, thisNode, thisNodeAsRoot } from "../node/node.ts";
 import { localSystem } from "../system/local.ts";
-import { keepNames, knownNames } from "../system/resolve.ts";
 import { type Output, output } from "../ui/output.ts";
 import { globalArgs } from "../ui/shared-args.ts";
 import { table } from "../ui/table.ts";
@@ -53,17 +53,27 @@ function nodeOfUnits(): Node {
   return { system: localSystem(), paths: pathsOf(prefix) };
 }
 
-/** Forgets what the sources listed before, so that the next look has nothing to compare with. */
+/** Takes from the sources what they list now, and gives it to HAProxy. */
 async function acceptSources(node: Node, out: Output): Promise<void> {
-  const [known, sources] = await Promise.all([knownNames(node.system, node.paths), sourcesNow(node)]);
-  const failed = await keepNames(node.system, node.paths, new Map([...known].filter(([name]) => !sources.has(name))));
-  if (failed !== undefined) throw new OberError(failed);
-  const names = [...sources.keys()].map((name) => ({ name }));
-  await out.result({ names } satisfies Documents["names"], () =>
-    names.length === 0
-      ? "no group follows a file or a command"
-      : `HAProxy gets what they list now within ${COMMAND_AGAIN_MS / 1000} s: ober names`,
+  const [servers, sources] = await Promise.all([serversNow(node), sourcesNow(node)]);
+  const own = servers.filter(({ host }) => sources.has(host));
+  const followed = new Set(own.map(({ backend }) => groupOf(backend) ?? backend));
+  const { taken, remarks } = await lookOnce(
+    node,
+    { unconfirmed: new Set(), followed, others: [], accept: true },
+    new Date(),
   );
+  tellTaken(taken, out);
+  for (const remark of remarks) out.warn(remark);
+  return show(node, out);
+}
+
+function tellTaken(taken: Look["taken"], out: Output): void {
+  for (const { backend, name, address, before, refused } of taken) {
+    const now = address === PLACEHOLDER ? "is no longer needed" : `now has the address ${address}`;
+    if (refused === undefined) out.progress(`${backend}/${name} ${now}, before ${before}`);
+    else out.warn(`HAProxy did not take the address ${address} for ${backend}/${name}: ${refused}`);
+  }
 }
 
 async function show(node: Node, out: Output): Promise<void> {
@@ -105,11 +115,7 @@ async function watchNames(node: Node, out: Output, followed: ReadonlySet<string>
     if (isDue) askedAt = performance.now();
     const quiet = isDue ? new Set<string>() : commands;
     const { taken, remarks, open } = await lookOnce(node, { unconfirmed, followed, others, quiet }, new Date());
-    for (const { backend, name, address, before, refused } of taken) {
-      const now = address === PLACEHOLDER ? "is no longer needed" : `now has the address ${address}`;
-      if (refused === undefined) out.progress(`${backend}/${name} ${now}, before ${before}`);
-      else out.warn(`HAProxy did not take the address ${address} for ${backend}/${name}: ${refused}`);
-    }
+    tellTaken(taken, out);
     // Report a disk that stays full only once.
     if (remarks.join() !== said) for (const remark of remarks) out.warn(remark);
     said = remarks.join();

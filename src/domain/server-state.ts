@@ -4,6 +4,7 @@
  */
 import { parseAddress } from "./address.ts";
 import { PLACEHOLDER, servingAddresses } from "./names.ts";
+import { groupOf } from "./rgw.ts";
 import { WEIGHTS, type Wish, wishesFor } from "./rgw-wishes.ts";
 import { isSourceName, SERVERS_OF_A_SOURCE } from "./sources.ts";
 
@@ -257,9 +258,9 @@ export function serversToTakeIn(options: {
     const addresses = addressesOf(host, used.length === 0);
     if (running.length === 0 || addresses === undefined || addresses.length === 0) return [];
     const down = allDown(used);
-    if (used.length > 0 && !down && !unconfirmed.has(host) && !followed.has(backend)) return [];
+    const mayLeave = unconfirmed.has(host) || followed.has(groupOf(backend) ?? backend);
+    if (used.length > 0 && !down && !mayLeave) return [];
     const inUse = used.map(({ address }) => address);
-    const mayLeave = unconfirmed.has(host) || followed.has(backend);
     const wanted = servingAddresses(mayLeave ? addresses : [...new Set([...inUse, ...addresses])], inUse, down);
     const configured = group.filter((server) => now.has(keyOf(server)));
     const shared = shareOut(configured.map(keyOf), wanted, (key) => now.get(key)?.address);

@@ -72,11 +72,12 @@ async function ask(
   names: readonly string[],
   options: {
     readonly dns: (names: readonly string[]) => Promise<ReadonlyMap<string, Answer>>;
-    readonly kept: KnownNames;
+    /** What is known of them, for a source to be compared with. */
+    readonly before: KnownNames;
     readonly deadlineMs: (name: string) => number;
   },
 ): Promise<ReadonlyMap<string, Answer>> {
-  const { dns, kept, deadlineMs } = options;
+  const { dns, before, deadlineMs } = options;
   const sources = await sourcesNow(place);
   const [fromDns, fromSources] = await Promise.all([
     dns(names.filter((name) => !sources.has(name))),
@@ -87,7 +88,7 @@ async function ask(
           ? []
           : [
               askSource(place.system, source, deadlineMs(name)).then(
-                (said) => [name, admitted(said, kept.get(name)?.addresses)] as const,
+                (said) => [name, admitted(said, before.get(name)?.addresses)] as const,
               ),
             ];
       }),
@@ -127,7 +128,11 @@ export async function prepareNames(place: Place, now: Date): Promise<readonly st
   const known = withInUse(servers, live, kept, now);
   const names = namesOf(servers);
   const deadlineMs = (name: string) => (known.has(name) ? START_KNOWN_MS : START_MS);
-  const answers = await ask(place, names, { dns: (some) => askNames(system, some, deadlineMs), kept, deadlineMs });
+  const answers = await ask(place, names, {
+    dns: (some) => askNames(system, some, deadlineMs),
+    before: known,
+    deadlineMs,
+  });
   const learned = learn(known, answers, now.toISOString());
   await writeState(place, stateFile(servers, learned, live, wishes));
   const states = new Map(names.map((name) => [name, stateOf(name, learned, answers.get(name))]));
@@ -216,6 +221,8 @@ export type Wanted = {
   readonly others: readonly string[];
   /** Names that are not asked for in this look: a command is run less often than names are looked up. */
   readonly quiet?: ReadonlySet<string>;
+  /** Whether a source may lose any number of RGWs at once: an operator says so. */
+  readonly accept?: boolean;
 };
 
 /** Resolves the names that need it, keeps their addresses, and gives those of servers to HAProxy. */
@@ -239,8 +246,10 @@ export async function lookOnce(place: Place, wanted: Wanted, now: Date): Promise
     const together = calm ? await askTogether(system, some, TOGETHER_MS) : undefined;
     return together ?? askNames(system, some, LOOK_MS);
   };
-  const answers = await ask(place, asked, { dns, kept, deadlineMs: () => SOURCE_MS });
-  const learned = learn(withInUse(servers, live, kept, now), answers, now.toISOString());
+  const known = withInUse(servers, live, kept, now);
+  const compared = wanted.accept ? new Map() : known;
+  const answers = await ask(place, asked, { dns, before: compared, deadlineMs: () => SOURCE_MS });
+  const learned = learn(known, answers, now.toISOString());
   const addressesOf = (name: string, nothingInUse: boolean) =>
     addressesFor(name, nothingInUse, { answers, learned, unconfirmed: wanted.unconfirmed });
   const taken: Look["taken"][number][] = [];

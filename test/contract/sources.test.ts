@@ -84,6 +84,7 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
         expect(await addresses(ingress)).toEqual(up(8));
         expect(await problemOf(ingress)).toEqual([expect.any(String)]);
       }
+      say(SERVERS.slice(0, 3).join("\n"));
       // A start beside a source that is wrong begins with the last list.
       await prepareNames(placeOf(ingress), new Date());
       expect(await ingress.worker()).toBe(worker);
