@@ -62,15 +62,17 @@ export function hostsIn(text: string): { readonly hosts: readonly string[] } | {
 }
 
 /**
- * What a source may change: an answer that is empty, has addresses of both families, or lacks more than half of the addresses `before`, is none. So a
- * source that breaks changes nothing.
+ * What a source may change: an answer that is empty, has one of our `vips` or addresses of both families, or lacks more than half of the addresses
+ * `before`, is none. So a source that breaks changes nothing.
  */
-export function admitted(answer: Answer, before: readonly string[] = []): Answer {
+export function admitted(answer: Answer, before: readonly string[] = [], vips: readonly string[] = []): Answer {
   if ("problem" in answer) return answer;
   const { addresses } = answer;
   if (addresses.length === 0) return { problem: "it lists no RGW" };
   if (addresses.length > SERVERS_OF_A_SOURCE)
     return { problem: `it has ${addresses.length} addresses, and room for ${SERVERS_OF_A_SOURCE}` };
+  const vip = addresses.find((address) => vips.includes(address));
+  if (vip !== undefined) return { problem: `${vip} in it is a VIP of this node: HAProxy would ask itself` };
   // Of a name with both families one serves; of a list each is an RGW.
   if (new Set(addresses.map(familyOf)).size > 1) return { problem: "it has IPv4 and IPv6 addresses: list one of them" };
   const gone = before.filter((address) => !addresses.includes(address)).length;

@@ -39,7 +39,7 @@ type Place = {
   readonly system: System;
   readonly paths: Pick<
     Paths,
-    "haproxyConfig" | "haproxySocket" | "serverState" | "nameStates" | "knownNames" | "rgwWishes"
+    "haproxyConfig" | "vipList" | "haproxySocket" | "serverState" | "nameStates" | "knownNames" | "rgwWishes"
   >;
 };
 
@@ -79,6 +79,7 @@ async function ask(
 ): Promise<ReadonlyMap<string, Answer>> {
   const { dns, before, deadlineMs } = options;
   const sources = await sourcesNow(place);
+  const vips = (sources.size === 0 ? "" : ((await place.system.read(place.paths.vipList)) ?? "")).split("\n");
   const [fromDns, fromSources] = await Promise.all([
     dns(names.filter((name) => !sources.has(name))),
     Promise.all(
@@ -88,7 +89,7 @@ async function ask(
           ? []
           : [
               askSource(place.system, source, deadlineMs(name)).then(
-                (said) => [name, admitted(said, before.get(name)?.addresses)] as const,
+                (said) => [name, admitted(said, before.get(name)?.addresses, vips)] as const,
               ),
             ];
       }),

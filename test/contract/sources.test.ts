@@ -6,7 +6,7 @@ import { lookOnce, prepareNames } from "../../src/haproxy/server-names.ts";
 import { serverRows } from "../../src/haproxy/socket.ts";
 import type { System } from "../../src/system/system.ts";
 import { until } from "../lab/process.ts";
-import { enterNetwork, type Ingress, SERVER_PORT, SERVERS, startIngress } from "./_ingress.ts";
+import { enterNetwork, type Ingress, SERVER_PORT, SERVERS, startIngress, VIPS } from "./_ingress.ts";
 import { PARSER_TREES } from "./_parsers.ts";
 import { get, OK, request, startServer } from "./_peers.ts";
 
@@ -78,7 +78,14 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
       expect((await request(get())).status).toBe(200);
       expect(await problemOf(ingress)).toEqual([undefined]);
 
-      for (const wrong of ["", "# nothing\n", SERVERS.slice(0, 3).join("\n"), "a b:c\n", undefined]) {
+      for (const wrong of [
+        "",
+        "# nothing\n",
+        SERVERS.slice(0, 3).join("\n"),
+        "a b:c\n",
+        `${SERVERS.join(" ")} ${VIPS[0]}`,
+        undefined,
+      ]) {
         say(wrong);
         expect((await look()).open).toBe(true);
         expect(await addresses(ingress)).toEqual(up(8));

@@ -57,4 +57,10 @@ describe("a source", () => {
   ])("%s", (_, answer, before, expected) => {
     expect(admitted(answer, before)).toEqual(expected);
   });
+
+  test("may not have a VIP", () => {
+    expect(admitted(all(2), [], ["10.66.0.2", ""])).toEqual({
+      problem: "10.66.0.2 in it is a VIP of this node: HAProxy would ask itself",
+    });
+  });
 });
