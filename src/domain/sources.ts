@@ -43,14 +43,14 @@ export function configuredSources(haproxyConfig: string): ReadonlyMap<string, So
   );
 }
 
-/** The names and addresses in a source's text: host lists, one or several in a line; `#` begins a comment. Or why it has none. */
+/** The names and addresses in a source's text: host lists, with blanks, commas or new lines between them; `#` begins a comment. Or why it has none. */
 export function hostsIn(text: string): { readonly hosts: readonly string[] } | { readonly problem: string } {
-  const lines = text
+  const words = text
     .split("\n")
-    .map((line) => line.replace(/#.*/, "").trim())
-    .filter((line) => line !== "");
+    .flatMap((line) => line.replace(/#.*/, "").replace(/,\s+/g, ",").split(/\s+/))
+    .filter((word) => word !== "");
   try {
-    const hosts = expandHostList(lines);
+    const hosts = expandHostList(words);
     if (hosts.length === 0) return { problem: "it lists no RGW" };
     return hosts.length > SERVERS_OF_A_SOURCE
       ? { problem: `it lists ${hosts.length} RGWs, and has room for ${SERVERS_OF_A_SOURCE}` }

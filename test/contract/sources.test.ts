@@ -6,7 +6,7 @@ import { lookOnce, prepareNames } from "../../src/haproxy/server-names.ts";
 import { serverRows } from "../../src/haproxy/socket.ts";
 import type { System } from "../../src/system/system.ts";
 import { until } from "../lab/process.ts";
-import { enterNetwork, type Ingress, SERVER_PORT, SERVERS, startIngress, VIPS } from "./_ingress.ts";
+import { enterNetwork, type Ingress, NODE, SERVER_PORT, SERVERS, startIngress, VIPS } from "./_ingress.ts";
 import { PARSER_TREES } from "./_parsers.ts";
 import { get, OK, request, startServer } from "./_peers.ts";
 
@@ -106,6 +106,46 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
     },
     60_000,
   );
+
+  test("far RGWs of a file are the same in both backends of their group, over changes and a reload", async () => {
+    await using _servers = await startAll();
+    const [near = "", ...far] = SERVERS;
+    await using ingress = await startIngress(tree, {
+      entries: `{name: "${near}:${SERVER_PORT}", zone: here}, {file: ${LIST}, port: ${SERVER_PORT}, zone: there}`,
+      config: `nodes: [${NODE}, 10.77.0.12]\nzones: {here: [${NODE}], there: [10.77.0.12]}`,
+      edit: EDIT,
+    });
+    const both = async () =>
+      [await ingress.stat()].map((rows) =>
+        ["s3", "ober_far_s3"].map((backend) =>
+          serverRows(rows, backend)
+            .filter(({ svname = "" }) => !svname.startsWith(near))
+            .map(({ addr = "", status = "" }) => `${addr.replace(/:\d+$/, "")} ${status.split(" ")[0]}`)
+            .sort(),
+        ),
+      )[0];
+    const become = (servers: readonly string[]) => {
+      const expected = servers.map((server) => `${server} UP`);
+      return until(
+        "both backends have them",
+        async () => Bun.deepEquals(await both(), [expected, expected]),
+        10_000,
+        20,
+      );
+    };
+    ingress.put(LIST, far.slice(0, 2).join(" "));
+    await prepareNames(placeOf(ingress), new Date());
+    await ingress.restart();
+    await become(far.slice(0, 2));
+    ingress.put(LIST, far.slice(1, 4).join(" "));
+    await lookOnce(placeOf(ingress), wanted, new Date());
+    await become(far.slice(1, 4));
+    await prepareNames(placeOf(ingress), new Date());
+    await ingress.reload();
+    await become(far.slice(1, 4));
+    await ingress.say(`set server s3/${near}:${SERVER_PORT} state drain`);
+    expect((await request(get())).status).toBe(200);
+  }, 60_000);
 });
 
 async function startAll() {

@@ -21,7 +21,7 @@ test.each<[Source, string]>([
 });
 
 test.each([
-  ["10.66.0.[1-2]\n\n# old\nrgw3, rgw4 # new\n", { hosts: ["10.66.0.1", "10.66.0.2", "rgw3", "rgw4"] }],
+  ["10.66.0.[1-2]\n\n# old\nrgw3, rgw4 rgw5 # new\n", { hosts: ["10.66.0.1", "10.66.0.2", "rgw3", "rgw4", "rgw5"] }],
   ["\n# nothing\n", { problem: "it lists no RGW" }],
   ["10.66.1.[1-65]", { problem: "it lists 65 RGWs, and has room for 64" }],
   ["rgw1:7480", { problem: '"rgw1:7480" is not a host name or address: only an IPv6 address contains a colon' }],
