@@ -17,8 +17,8 @@ const ENTRIES = [
 
 /** Times that a test need not wait for. */
 const FASTER = [
-  ["inter 1000ms", "inter 100ms"],
-  ["timeout check 3s", "timeout check 300ms"],
+  ["inter 1000ms", "inter 300ms"],
+  ["timeout check 3s", "timeout check 900ms"],
   ["slowstart 30s", "slowstart 100ms"],
 ] as const;
 
@@ -85,7 +85,7 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
       edit: FASTER,
     });
     await isChecked(ingress, SERVERS.slice(0, 4));
-    expect(await answered(20)).toEqual(NEAR);
+    expect(await answered(8)).toEqual(NEAR);
     const all: Promise<{ status: number }>[] = [];
     for (let asked = 1; asked <= 16; asked++) {
       all.push(request(get("/slow")));
@@ -109,7 +109,7 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
     expect(NEAR).toContain(held[0]?.server ?? "");
     answer();
     expect((await Promise.all([...all, waiting])).map(({ status }) => status)).toEqual(Array(17).fill(200));
-    expect(await answered(20)).toEqual(NEAR);
+    expect(await answered(8)).toEqual(NEAR);
   }, 60_000);
 
   test("near ones that are gone cost no request, and serve again when they are back", async () => {
@@ -127,14 +127,14 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
         await using _2 = await start(NEAR_2);
         await becomes(ingress, NEAR_1, /^UP$/);
         await becomes(ingress, NEAR_2, /^UP$/);
-        expect(await answered(20)).toEqual(NEAR);
+        expect(await answered(8)).toEqual(NEAR);
       }
-      expect(await answered(10)).toEqual([NEAR_1]);
+      expect(await answered(6)).toEqual([NEAR_1]);
     }
-    expect(await answered(20)).toEqual(FAR);
+    expect(await answered(8)).toEqual(FAR);
     await using _1 = await start(NEAR_1);
     await becomes(ingress, NEAR_1, /^UP$/);
-    expect(await answered(10)).toEqual([NEAR_1]);
+    expect(await answered(6)).toEqual([NEAR_1]);
   }, 60_000);
 
   test("drained near ones leave all to the far ones, over a reload, and get it back", async () => {
@@ -146,7 +146,7 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
     await isChecked(ingress, SERVERS.slice(0, 4));
     const set = (server: string, state: string) => ingress.say(`set server s3/${server}:${SERVER_PORT} state ${state}`);
     for (const server of [...NEAR, FAR_2]) await set(server, "drain");
-    expect(await answered(20)).toEqual([FAR_1]);
+    expect(await answered(8)).toEqual([FAR_1]);
     expect(await stateOf(ingress, "ober_far_s3", FAR_2)).toMatch(/^DRAIN/);
     // As `ober names --prepare` does before a reload.
     const live = parseServersState(await ingress.say("show servers state"));
@@ -155,13 +155,13 @@ describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, 
       serverStateFile(configuredServers(ingress.text), () => [], live),
     );
     await ingress.reload();
-    expect(await answered(20)).toEqual([FAR_1]);
+    expect(await answered(8)).toEqual([FAR_1]);
     expect(await stateOf(ingress, "ober_far_s3", FAR_1)).toMatch(/^UP/);
     expect(await stateOf(ingress, "ober_far_s3", FAR_2)).toMatch(/^DRAIN/);
     for (const server of [...NEAR, FAR_2]) await set(server, "ready");
     await becomes(ingress, FAR_2, /^UP/, "ober_far_s3");
     for (const server of NEAR) await becomes(ingress, server, /^UP/);
-    expect(await answered(20)).toEqual(NEAR);
+    expect(await answered(8)).toEqual(NEAR);
   }, 60_000);
 
   test.each([

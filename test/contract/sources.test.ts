@@ -15,7 +15,7 @@ const STATE = `${PREFIX}/servers.state`;
 const LIST = `${PREFIX}/rgws`;
 const EDIT = [
   ["server-state-file /run/ober/servers.state", `server-state-file ${STATE}`],
-  ["inter 1000ms", "inter 100ms"],
+  ["inter 1000ms", "inter 300ms"],
 ] as const;
 
 describe.each(PARSER_TREES.map((tree) => [tree.name, tree] as const))("%s", (_, tree) => {
