@@ -59,6 +59,11 @@ const EXAMPLES = {
 
 const groups = (draft: Draft) => draft["backends"] as readonly Draft[];
 
+const withArchive = (example: Draft): Draft => ({
+  ...example,
+  backends: [...groups(example), { name: "archive", servers: ["rgw9.internal:7480"] }],
+});
+
 /** The example, changed for keys that have a meaning only together with others. */
 const BESIDE: Readonly<Record<string, (example: Draft) => Draft>> = {
   "certs.acme_enabled": (example) => ({
@@ -66,6 +71,9 @@ const BESIDE: Readonly<Record<string, (example: Draft) => Draft>> = {
     certs: { acme_domain: "s3.example.org", rfc2136_server: "ns1.example.org" },
   }),
   "backends[].name": (example) => ({ ...example, vips: ["10.0.0.100"] }),
+  zones: (example) => setAt(example, ["backends", 0, "servers"], [{ name: "rgw1:7480", zone: "a" }, "rgw2:7480"]),
+  "backends[].fallback": withArchive,
+  "backends[].fallback_for": (example) => setAt(withArchive(example), ["backends", 0, "fallback"], "archive"),
   "backends[].ca_file": (example) => setAt(example, ["backends", 0, "tls"], true),
   "backends[].sni": (example) => setAt(example, ["backends", 0, "tls"], true),
   "backends[].verify": (example) => setAt(example, ["backends", 0, "tls"], true),
@@ -79,6 +87,7 @@ const BESIDE: Readonly<Record<string, (example: Draft) => Draft>> = {
 /** Values to compare the key's example with, if a whole file cannot have its default. */
 const OTHER: Readonly<Record<string, unknown>> = {
   nodes: ["node[01-03]"],
+  zones: { a: ["node[03-04]"], b: ["node[01-02]"] },
   "bgp.local_as": 65_009,
   "bgp.peer_as": 65_009,
   "bgp.neighbors": ["10.0.0.1"],
@@ -129,7 +138,7 @@ function rowText(row: Row): string {
   const { path, kind, required, fallback, example, empty, since, says } = row;
   const words = Object.entries(kind.choices ?? {}).map(([word, meaning]) => `\`${word}\`: ${meaning}`);
   const meaning = [says, ...(words.length > 0 ? [`${words.join("; ")}.`] : [])].join(" ");
-  const isEmpty = fallback === "" || fallback === 0 || (Array.isArray(fallback) && fallback.length === 0);
+  const isEmpty = fallback === "" || fallback === 0 || ["[]", "{}"].includes(JSON.stringify(fallback));
   const preset = required
     ? "required"
     : fallback === undefined || (isEmpty && empty !== undefined)

@@ -122,12 +122,12 @@ describe("an ober.yaml is refused", () => {
     [
       "with the key of a prototype",
       also("__proto__: {ha_mode: keepalived}"),
-      "__proto__: unknown key; the keys here are ha_mode, nodes, handover, settle_time, hold_down, when_all_down, rebalance, bgp, keepalived, vips, s3_names, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, capacity_gbit, stats_allow, install_path, venv_path",
+      "__proto__: unknown key; the keys here are ha_mode, nodes, zones, handover, settle_time, hold_down, when_all_down, rebalance, bgp, keepalived, vips, s3_names, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, capacity_gbit, stats_allow, install_path, venv_path",
     ],
     [
       "with a key that clears the screen",
       also('"\\e[2J": 1'),
-      '"\\u001b[2J": unknown key; the keys here are ha_mode, nodes, handover, settle_time, hold_down, when_all_down, rebalance, bgp, keepalived, vips, s3_names, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, capacity_gbit, stats_allow, install_path, venv_path',
+      '"\\u001b[2J": unknown key; the keys here are ha_mode, nodes, zones, handover, settle_time, hold_down, when_all_down, rebalance, bgp, keepalived, vips, s3_names, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, capacity_gbit, stats_allow, install_path, venv_path',
     ],
     [
       "with a password",

@@ -9,6 +9,7 @@ import {
 } from "../domain/names.ts";
 import type { Paths } from "../domain/paths.ts";
 import { type ConfiguredServer, type LiveServer, namesOf } from "../domain/server-state.ts";
+import { isSourceName } from "../domain/sources.ts";
 import { UNIT } from "../domain/units.ts";
 import { liveServers, serversNow } from "../haproxy/server-names.ts";
 import type { Sight } from "../node/sight.ts";
@@ -35,7 +36,12 @@ async function namesNow(sight: Sight, paths: Paths): Promise<Verdict> {
   const names = namesOf(servers);
   if (names.length === 0) return pass("every server is an address");
   // At a glance, the report of the unit that follows the names is enough.
-  const answers = sight.thorough ? await askedNow(system, names) : new Map<string, Answer>();
+  const answers = sight.thorough
+    ? await askedNow(
+        system,
+        names.filter((name) => !isSourceName(name)),
+      )
+    : new Map<string, Answer>();
   const now = new Map([...answers].flatMap(([name, it]) => ("addresses" in it ? [[name, it.addresses]] : [])));
   return namesVerdict({ servers, live, states, now }, time);
 }
@@ -67,6 +73,8 @@ export function namesVerdict(
   });
   const [first] = troubled;
   if (first !== undefined) {
+    if (isSourceName(first.name))
+      return warn(togetherInLines(troubled).join("; "), "correct what it lists: ober names");
     const fix = `correct DNS or /etc/hosts (getent ahosts ${first.name}): HAProxy takes the address within 10 s`;
     return warn(togetherInLines(troubled).join("; "), fix);
   }

@@ -58,7 +58,9 @@ export function configurationChecks({ config, facts }: Subject): readonly Check<
           clientLink(config, facts),
         ),
     },
-    ...config.backends.flatMap((group) => group.servers.map((server) => backendCheck(group, server))),
+    ...config.backends.flatMap((group) =>
+      group.servers.filter(({ source }) => source === undefined).map((server) => backendCheck(group, server)),
+    ),
   ];
 }
 

@@ -91,8 +91,14 @@ const NAMED_FILES = 3;
 export async function checkSteered(sight: Sight): Promise<Verdict> {
   const { system, paths } = sight;
   if (!paths || (await system.stat(paths.executable)) === undefined) return skip("not installed");
-  const hook = (await orUndefined(sight.config))?.certs.acme_hook ?? "";
-  const files = [paths.executable, paths.config, ...generatedPaths(paths), ...(hook === "" ? [] : [hook])];
+  const config = await orUndefined(sight.config);
+  const hook = config?.certs.acme_hook ?? "";
+  const sources = (config?.backends ?? []).flatMap(({ servers }) =>
+    servers.flatMap(({ source }) =>
+      source === undefined ? [] : ["file" in source ? source.file : (source.command[0] ?? "")],
+    ),
+  );
+  const files = [paths.executable, paths.config, ...generatedPaths(paths), ...(hook === "" ? [] : [hook]), ...sources];
   const reasons = new Set((await Promise.all(files.map((file) => steeredBy(system, file)))).filter(Boolean));
   const [first, ...more] = [...reasons];
   if (first === undefined) return pass("only root can change it");

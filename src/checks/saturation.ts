@@ -1,6 +1,7 @@
 /** Whether clients exhaust the node: its connections, and the kernel's queues before HAProxy. */
 
 import { numberIn, several } from "../domain/foreign.ts";
+import { groupOf } from "../domain/rgw.ts";
 import { isUnused } from "../domain/server-state.ts";
 import { UNIT } from "../domain/units.ts";
 import { orUndefined } from "../errors.ts";
@@ -68,7 +69,7 @@ export function saturationOf(from: {
 }): Saturation {
   const { rows, listeners, netstat, shares = NO_SHARES } = from;
   const fronts = rows.filter(({ svname, pxname }) => svname === "FRONTEND" && pxname?.startsWith("ober_s3"));
-  const backs = rows.filter(({ svname, pxname }) => svname === "BACKEND" && !pxname?.startsWith("ober_"));
+  const backs = rows.filter(({ svname, pxname }) => svname === "BACKEND" && groupOf(pxname) !== undefined);
   const total = (list: readonly StatRow[], column: keyof StatRow) =>
     list.reduce((sum, row) => sum + counted(row, column), 0);
   const queues = listeners
@@ -176,15 +177,18 @@ export type Errors = {
 
 /** Counters of `show stat`: `hrsp_5xx` of a server's row, `econ` and `eresp`; see HAProxy's management guide, 9.1. Pure. */
 export function errorsIn(rows: readonly StatRow[]): readonly Errors[] {
-  return rows
-    .filter(({ pxname, svname = "" }) => !pxname?.startsWith("ober_") && !["FRONTEND", "BACKEND"].includes(svname))
-    .filter((row) => !isUnused(row))
-    .map((row) => ({
-      name: `${row["pxname"]} ${row["svname"]}`,
-      requests: counted(row, "stot"),
-      failed: counted(row, "hrsp_5xx"),
-      broken: counted(row, "econ") + counted(row, "eresp"),
-    }));
+  const servers = rows
+    .filter(({ pxname, svname = "" }) => groupOf(pxname) !== undefined && !["FRONTEND", "BACKEND"].includes(svname))
+    .filter((row) => !isUnused(row));
+  const sum = (its: readonly StatRow[], column: keyof StatRow) =>
+    its.reduce((all, row) => all + counted(row, column), 0);
+  // A far one has a row in each of its group's two backends.
+  return [...Map.groupBy(servers, ({ pxname, svname }) => `${groupOf(pxname)} ${svname}`)].map(([name, its]) => ({
+    name,
+    requests: sum(its, "stot"),
+    failed: sum(its, "hrsp_5xx"),
+    broken: sum(its, "econ") + sum(its, "eresp"),
+  }));
 }
 
 /** The difference of two readings. If HAProxy was started or reloaded between them, it counts from zero. Pure. */

@@ -3,12 +3,12 @@
 import type { Config } from "../config/schema.ts";
 import { age, ago } from "../domain/age.ts";
 import { several } from "../domain/foreign.ts";
-import { type NamedState, statesText, takesRequests, verbOf } from "../domain/rgw.ts";
+import { FAR, type NamedState, servedBy, statesText, takesRequests, verbOf } from "../domain/rgw.ts";
 import { staleWishes, type Wish, wishesFor } from "../domain/rgw-wishes.ts";
 import { firstServer } from "../domain/server-state.ts";
 import { UNIT, unitsOf } from "../domain/units.ts";
 import { orUndefined } from "../errors.ts";
-import { type StatRow, serversOf } from "../haproxy/socket.ts";
+import { counted, type StatRow, serversOf } from "../haproxy/socket.ts";
 import { drainFields } from "../health/drain.ts";
 import type { ProbeResult } from "../health/probe.ts";
 import type { Sight } from "../node/sight.ts";
@@ -225,6 +225,55 @@ export function backendsVerdict(
     return dead.length === all.length ? stops(trouble) : trouble;
   }
   return warn(counted ? `${all.map(countText).join(", ")}; ${text}` : text, noWay(all) ?? rgwFix(all, wishes));
+}
+
+/** Which RGWs serve: the near ones of a group, its far ones, or its fallback. */
+export async function checkNear(sight: Sight, vip?: string): Promise<Verdict> {
+  const config = await sight.config();
+  if (!config || !sight.paths) return skip("not configured");
+  const group = config.vips.find(({ address }) => address === vip)?.backend;
+  const rows = (await sight.rows()) ?? [];
+  if (rows.length === 0) return skip("HAProxy says nothing of its servers");
+  return nearVerdict(
+    config.backends.filter(({ name }) => group === undefined || name === group),
+    rows,
+  );
+}
+
+/** Pure. */
+export function nearVerdict(
+  groups: readonly Pick<Config["backends"][number], "name" | "fallback" | "fallback_for">[],
+  rows: readonly StatRow[],
+): Verdict {
+  const placed = groups
+    .map((group) => ({ ...group, servers: serversOf(rows, group.name) }))
+    .filter(({ servers, fallback }) => fallback !== "" || servers.some(({ far }) => far));
+  if (placed.length === 0) return skip("no RGW is nearer than the others, and no group has a fallback");
+  const told = placed.map(({ name, fallback, fallback_for: which, servers }) => {
+    const by = servedBy(servers, fallback === "" ? [] : serversOf(rows, fallback));
+    const text = {
+      near: `${name} is served by ${servers.some(({ far }) => far) ? "the near RGWs" : "its own RGWs"}${overflowText(rows, name)}`,
+      far: `${name} is served by the far RGWs, because no near one takes requests`,
+      fallback: `${name} is served by its fallback ${fallback}${which === "reads" ? ", reads only" : ""}, because no RGW of its own takes requests`,
+      nobody: `${name} is served by nobody`,
+      unknown: `HAProxy says nothing of ${name}`,
+    }[by];
+    return { by, text };
+  });
+  const text = told.map((one) => one.text).join("; ");
+  return told.every(({ by }) => by === "near")
+    ? pass(text)
+    : warn(text, "ober rgw list shows why; the nearer RGWs serve again as soon as their checks pass");
+}
+
+/** Requests that the near ones had no room for. */
+function overflowText(rows: readonly StatRow[], group: string): string {
+  const requests = rows
+    .filter(({ pxname, svname }) => pxname === `${FAR}${group}` && svname === "BACKEND")
+    .reduce((sum, row) => sum + counted(row, "scur"), 0);
+  return requests === 0
+    ? ""
+    : `, which are at their limit: ${requests} ${requests === 1 ? "request is" : "requests are"} with the far ones`;
 }
 
 type Group = { readonly name: string; readonly servers: readonly NamedState[] };

@@ -256,12 +256,20 @@ function errorLines({ errors }: NodeStatus, style: Output["style"]): readonly st
 
 function serversText({ backends }: NodeStatus, good: (ok: boolean, text: string) => string): string {
   const rows = backends.flatMap(({ name, servers }) =>
-    servers.map((server) => [name, server.name, stateWord(server, good), lastCheck(server)]),
+    servers.map((server) => [name, server.name, stateWord(server, good), placeWord(server), lastCheck(server)]),
   );
+  const isPlaced = rows.some(([, , , place]) => place !== "");
   return rows.length === 0
     ? "RGWs: unknown, HAProxy does not answer"
-    : table(["backend", "server", "state", "last check"], rows);
+    : table(
+        ["backend", "server", "state", "zone", "last check"].filter((head) => isPlaced || head !== "zone"),
+        isPlaced ? rows : rows.map((row) => row.toSpliced(3, 1)),
+      );
 }
+
+/** "b, far"; empty for a server without a zone that is not far. */
+const placeWord = ({ zone, far }: ServerStatus) =>
+  [...(zone === undefined ? [] : [zone]), ...(far ? ["far"] : [])].join(", ");
 
 /** Names of RGWs that do not resolve, or whose address is stale. */
 function nameLines({ backends }: NodeStatus, style: Output["style"]): readonly string[] {

@@ -81,13 +81,17 @@ export function allKeyValues(config: Config, text: string): readonly KeyValue[] 
   });
 }
 
-/** A value in the form of the file: a server is a text again, and the family of an address is not a key. */
+/** A value in the form of the file: a server is a text again, or a section, and the family of an address is not a key. */
 function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain);
   if (!isMapping(value)) return value;
-  const { host, port } = value;
-  if (typeof host === "string" && typeof port === "number")
-    return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+  const { host, port, ...near } = value;
+  if (typeof host === "string" && typeof port === "number") {
+    const name = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+    const { source, ...more } = near;
+    if (isMapping(source)) return { ...source, port, ...more };
+    return Object.keys(more).length === 0 ? name : { name, ...more };
+  }
   const { family: _family, ...keys } = value;
   return Object.fromEntries(Object.entries(keys).map(([key, inner]) => [key, plain(inner)]));
 }

@@ -42,7 +42,7 @@ function valuesOf(entries: Entries, mode: HaMode, above = ""): Record<string, un
 function explained({ says, kind, empty, required, fallback }: Leaf): string {
   const words = Object.entries(kind.choices ?? {}).map(([word, meaning]) => `${word}: ${meaning}`);
   const range = kind.typed === "number" ? [kind.range, kind.unit].filter(Boolean).join(" ") : "";
-  const isPlain = fallback !== undefined && fallback !== "" && fallback !== 0 && !Array.isArray(fallback);
+  const isPlain = fallback !== undefined && fallback !== "" && fallback !== 0 && typeof fallback !== "object";
   const facts = [
     ...(range === "" ? [] : [range]),
     ...(required ? ["required"] : isPlain ? [`default ${String(fallback)}`] : []),

@@ -21,7 +21,9 @@ import {
   mustBe,
   needed,
   number,
+  parsedEntries,
   parsedList,
+  parsedMapping,
   parsedText,
   rowsOf,
   section,
@@ -31,7 +33,15 @@ import {
   truth,
   whole,
 } from "./keys/kinds.ts";
-import { isAdvertInterval, isGbit, parseNetworks, parseServers, parseVipAddress, UNSET_AS } from "./schema/values.ts";
+import {
+  isAdvertInterval,
+  isGbit,
+  parseNetworks,
+  parseServers,
+  parseVipAddress,
+  parseZones,
+  UNSET_AS,
+} from "./schema/values.ts";
 
 /** `since` of a key: the Python version had it, or it came with 1.0.0. */
 export const PYTHON = "the Python version";
@@ -96,10 +106,21 @@ const curve = choice({
 });
 const curves = list(curve, "a list of key exchanges");
 const port = whole(1, 65_535, { what: "a port" });
-const groupName = text(
-  /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/,
-  "up to 64 letters, digits, '_', '.' or '-', a letter or digit first",
-);
+const GROUP_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
+const groupName = text(GROUP_NAME, "up to 64 letters, digits, '_', '.' or '-', a letter or digit first");
+/** A server with more than its name, for editors. */
+const SERVER_JSON = {
+  type: "object",
+  additionalProperties: false,
+  properties: {
+    name: { type: "string" },
+    zone: { type: ["string", "null"] },
+    local: { type: ["boolean", "null"] },
+    file: { type: "string" },
+    command: { type: "array", items: { type: "string" } },
+    port: { type: "integer", minimum: 1, maximum: 65_535 },
+  },
+};
 
 const seconds = "seconds";
 const milliseconds = "milliseconds";
@@ -118,6 +139,17 @@ export const KEYS = {
     empty: "this node; in keepalived mode also its peers",
     ask: { message: "All ingress nodes, for the handover (may be empty)", placeholder: "node[01-04]" },
   }),
+  zones: key(
+    parsedMapping("a section of zones, each with a list of nodes", hosts.json, parseZones),
+    {},
+    {
+      says: "Which nodes are where: each asks the RGWs of its own zone first (zone of a server). The nodes are those of nodes or keepalived.peers, spelled in the same way.",
+      since: FIRST,
+      example: { a: ["node[01-02]"], b: ["node[03-04]"] },
+      empty: "no zones",
+      ask: false,
+    },
+  ),
   handover: key(
     choice({
       auto: "where the kernel can",
@@ -391,8 +423,8 @@ export const KEYS = {
         },
         { says: "The name of the group.", since: PYTHON, example: "s3", ask: false },
       ),
-      servers: needed(parsedList("a list of servers such as rgw[1-4].internal:7480", parseServers), {
-        says: "The gateways, as name:port or address:port; host lists on both sides of the colon.",
+      servers: needed(parsedEntries("a list of servers such as rgw[1-4].internal:7480", SERVER_JSON, parseServers), {
+        says: "The gateways, as name:port or address:port; host lists on both sides of the colon. Or as {name: rgw[1-4]:7480, zone: a}, asked first by the nodes of that zone, and {name: node[01-04]:7480, local: true}, asked first by the node with that address. Or a list that is followed without a reload: {file: /etc/site/rgws, port: 7480}, {command: [/usr/local/sbin/rgws], port: 7480}.",
         since: PYTHON,
         example: ["rgw[1-4].internal:7480"],
         ask: { message: "RADOS gateways (host:port; host lists)", placeholder: "rgw[1-4].internal:7480" },
@@ -446,6 +478,18 @@ export const KEYS = {
         example: 2048,
         ask: { message: "Requests that each gateway handles at once (its rgw_max_concurrent_requests)" },
       }),
+      fallback: key(maybeText(GROUP_NAME, "the name of another backend group"), "", {
+        says: "Another group, which gets requests while no gateway of this one takes any: another site's VIP or gateways. A request that it gets has the header X-Ober-Fallback, and goes to no other fallback.",
+        since: FIRST,
+        example: "archive",
+        empty: "none: clients get 503 ServiceUnavailable",
+        ask: false,
+      }),
+      fallback_for: key(
+        choice({ reads: "only GET and HEAD", all: "every request: the other site takes writes, too" }),
+        "reads",
+        { says: "Which requests the fallback gets.", since: FIRST, example: "all", ask: false },
+      ),
       tls: key(truth, false, {
         says: "Use TLS to the gateways.",
         since: FIRST,

@@ -7,6 +7,13 @@ import { type Wish, wishText } from "./rgw-wishes.ts";
  */
 export type RgwState = "serves" | "busy" | "drained" | "out";
 
+/** The name of the backend with a group's far RGWs begins so; the group's name follows. See `backends` in render/haproxy.ts. */
+export const FAR = "ober_far_";
+
+/** The group that one of HAProxy's backends belongs to; undefined for ober's own. */
+export const groupOf = (backend: string | undefined): string | undefined =>
+  backend?.startsWith(FAR) ? backend.slice(FAR.length) : backend?.startsWith("ober_") ? undefined : backend;
+
 /** Swift's health path, under any prefix (`rgw_swift_url_prefix`): on it, radosgw answers differently when busy and when taken out. */
 export const isHealthPath = (path: string): boolean => /(^|\/)healthcheck$/.test(path.replace(/\?.*$/, ""));
 
@@ -44,6 +51,21 @@ export function rgwState(row: ServerRow, wish?: Wish): { readonly state: RgwStat
     };
   }
   return { state: "serves", reason: said };
+}
+
+/** Who serves a group's clients on this node; "near" also where no RGW is nearer than the others, "unknown" where HAProxy does not tell. */
+export type ServedBy = "near" | "far" | "fallback" | "nobody" | "unknown";
+
+/** From a group's servers and those of its fallback. */
+export function servedBy(
+  servers: readonly { readonly state: RgwState; readonly far: boolean }[],
+  fallback: readonly { readonly state: RgwState }[],
+): ServedBy {
+  if (servers.length === 0) return "unknown";
+  const takers = servers.filter(({ state }) => takesRequests(state));
+  if (takers.some(({ far }) => !far)) return "near";
+  if (takers.length > 0) return "far";
+  return fallback.some(({ state }) => takesRequests(state)) ? "fallback" : "nobody";
 }
 
 /** Whether HAProxy sends it new requests. */

@@ -4,7 +4,9 @@
  */
 import { parseAddress } from "./address.ts";
 import { PLACEHOLDER, servingAddresses } from "./names.ts";
+import { groupOf } from "./rgw.ts";
 import { WEIGHTS, type Wish, wishesFor } from "./rgw-wishes.ts";
+import { isSourceName, SERVERS_OF_A_SOURCE } from "./sources.ts";
 
 /** A server of haproxy.cfg. `host` is an address, or the name that ober resolves. */
 export type ConfiguredServer = {
@@ -28,9 +30,11 @@ export const MOST_SERVERS = 8192;
 
 /** Servers that haproxy.cfg has for these of `ober.yaml`, in all groups together: one for an address, several for a name. */
 export function serversInHaproxy(servers: readonly { readonly host: string }[]): { total: number; ofAName: number } {
-  const names = servers.filter(isNamed).length;
+  const sources = servers.filter(({ host }) => isSourceName(host)).length;
+  const names = servers.filter(isNamed).length - sources;
   const ofAName = serversOfAName(names);
-  return { total: servers.length - names + names * ofAName, ofAName };
+  const others = servers.length - names - sources;
+  return { total: others + names * ofAName + sources * SERVERS_OF_A_SOURCE, ofAName };
 }
 
 /** How many servers haproxy.cfg has for each of `names` names: fewer for many names, so that HAProxy starts quickly. */
@@ -74,7 +78,8 @@ export function configuredServers(haproxyConfig: string): readonly ConfiguredSer
     const host = bracketed ?? plain;
     if (backend === undefined || name === undefined || host === undefined) continue;
     if (from === undefined) servers.push({ backend, name, host, port: Number(port) });
-    for (let number = Number(from); number <= Math.min(Number(to), SERVERS_OF_A_NAME); number++)
+    const most = isSourceName(host) ? SERVERS_OF_A_SOURCE : SERVERS_OF_A_NAME;
+    for (let number = Number(from); number <= Math.min(Number(to), most); number++)
       servers.push({ backend, name: `${name}${number}`, host, port: Number(port) });
   }
   return servers;
@@ -253,9 +258,9 @@ export function serversToTakeIn(options: {
     const addresses = addressesOf(host, used.length === 0);
     if (running.length === 0 || addresses === undefined || addresses.length === 0) return [];
     const down = allDown(used);
-    if (used.length > 0 && !down && !unconfirmed.has(host) && !followed.has(backend)) return [];
+    const mayLeave = unconfirmed.has(host) || followed.has(groupOf(backend) ?? backend);
+    if (used.length > 0 && !down && !mayLeave) return [];
     const inUse = used.map(({ address }) => address);
-    const mayLeave = unconfirmed.has(host) || followed.has(backend);
     const wanted = servingAddresses(mayLeave ? addresses : [...new Set([...inUse, ...addresses])], inUse, down);
     const configured = group.filter((server) => now.has(keyOf(server)));
     const shared = shareOut(configured.map(keyOf), wanted, (key) => now.get(key)?.address);

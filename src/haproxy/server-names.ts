@@ -27,9 +27,11 @@ import {
   serversToTakeIn,
   type TakeIn,
 } from "../domain/server-state.ts";
+import { admitted, configuredSources, type Source } from "../domain/sources.ts";
 import { orUndefined } from "../errors.ts";
 import { askNames, askTogether, keepNames, knownNames, readBounded } from "../system/resolve.ts";
 import { readWishes } from "../system/rgw-wishes.ts";
+import { askSource } from "../system/sources.ts";
 import type { System } from "../system/system.ts";
 import { haproxyCommand } from "./socket.ts";
 
@@ -37,7 +39,7 @@ type Place = {
   readonly system: System;
   readonly paths: Pick<
     Paths,
-    "haproxyConfig" | "haproxySocket" | "serverState" | "nameStates" | "knownNames" | "rgwWishes"
+    "haproxyConfig" | "vipList" | "haproxySocket" | "serverState" | "nameStates" | "knownNames" | "rgwWishes"
   >;
 };
 
@@ -49,12 +51,51 @@ const START_MS = 1_000;
 const LOOK_MS = 3_000;
 /** Time within it for all names at once, before each is asked for. */
 const TOGETHER_MS = 1_000;
+/** Time for a source in a look: a command may ask a cluster. */
+const SOURCE_MS = 10_000;
 /** A HAProxy that hangs must not delay its replacement. */
 const SOCKET_MS = 500;
 
 /** Servers of the present haproxy.cfg; none if there is no such file. */
 export async function serversNow({ system, paths }: Place): Promise<readonly ConfiguredServer[]> {
   return configuredServers((await system.read(paths.haproxyConfig)) ?? "");
+}
+
+/** The sources of the present haproxy.cfg, by the names of their servers. */
+export async function sourcesNow({ system, paths }: Place): Promise<ReadonlyMap<string, Source>> {
+  return configuredSources((await system.read(paths.haproxyConfig)) ?? "");
+}
+
+/** Answers for all names: what `dns` says, and for a source what it says within `deadlineMs`, if it may change so much. */
+async function ask(
+  place: Place,
+  names: readonly string[],
+  options: {
+    readonly dns: (names: readonly string[]) => Promise<ReadonlyMap<string, Answer>>;
+    /** What is known of them, for a source to be compared with. */
+    readonly before: KnownNames;
+    readonly deadlineMs: (name: string) => number;
+  },
+): Promise<ReadonlyMap<string, Answer>> {
+  const { dns, before, deadlineMs } = options;
+  const sources = await sourcesNow(place);
+  const vips = (sources.size === 0 ? "" : ((await place.system.read(place.paths.vipList)) ?? "")).split("\n");
+  const [fromDns, fromSources] = await Promise.all([
+    dns(names.filter((name) => !sources.has(name))),
+    Promise.all(
+      names.flatMap((name) => {
+        const source = sources.get(name);
+        return source === undefined
+          ? []
+          : [
+              askSource(place.system, source, deadlineMs(name)).then(
+                (said) => [name, admitted(said, before.get(name)?.addresses, vips)] as const,
+              ),
+            ];
+      }),
+    ),
+  ]);
+  return new Map([...fromDns, ...fromSources]);
 }
 
 /** Servers as HAProxy has them; undefined if it does not run or does not answer. */
@@ -87,7 +128,12 @@ export async function prepareNames(place: Place, now: Date): Promise<readonly st
   ]);
   const known = withInUse(servers, live, kept, now);
   const names = namesOf(servers);
-  const answers = await askNames(system, names, (name) => (known.has(name) ? START_KNOWN_MS : START_MS));
+  const deadlineMs = (name: string) => (known.has(name) ? START_KNOWN_MS : START_MS);
+  const answers = await ask(place, names, {
+    dns: (some) => askNames(system, some, deadlineMs),
+    before: known,
+    deadlineMs,
+  });
   const learned = learn(known, answers, now.toISOString());
   await writeState(place, stateFile(servers, learned, live, wishes));
   const states = new Map(names.map((name) => [name, stateOf(name, learned, answers.get(name))]));
@@ -174,6 +220,10 @@ export type Wanted = {
   readonly followed: ReadonlySet<string>;
   /** Names of nodes and neighbors, which commands need; asked for until known. */
   readonly others: readonly string[];
+  /** Names that are not asked for in this look: a command is run less often than names are looked up. */
+  readonly quiet?: ReadonlySet<string>;
+  /** Whether a source may lose any number of RGWs at once: an operator says so. */
+  readonly accept?: boolean;
 };
 
 /** Resolves the names that need it, keeps their addresses, and gives those of servers to HAProxy. */
@@ -191,10 +241,16 @@ export async function lookOnce(place: Place, wanted: Wanted, now: Date): Promise
   const needed = namesOf(servers).filter((name) => isOpen(name, { servers, live, kept, before }));
   const unknown = wanted.others.filter((name) => !kept.has(name));
   const followed = namesOf(servers.filter(({ backend }) => wanted.followed.has(backend)));
-  const asked = [...new Set([...needed, ...followed, ...unknown])];
-  const together = needed.length + unknown.length === 0 ? await askTogether(system, asked, TOGETHER_MS) : undefined;
-  const answers = together ?? (await askNames(system, asked, LOOK_MS));
-  const learned = learn(withInUse(servers, live, kept, now), answers, now.toISOString());
+  const asked = [...new Set([...needed, ...followed, ...unknown])].filter((name) => !wanted.quiet?.has(name));
+  const dns = async (some: readonly string[]) => {
+    const calm = needed.length + unknown.length === 0 && some.length > 0;
+    const together = calm ? await askTogether(system, some, TOGETHER_MS) : undefined;
+    return together ?? askNames(system, some, LOOK_MS);
+  };
+  const known = withInUse(servers, live, kept, now);
+  const compared = wanted.accept ? new Map() : known;
+  const answers = await ask(place, asked, { dns, before: compared, deadlineMs: () => SOURCE_MS });
+  const learned = learn(known, answers, now.toISOString());
   const addressesOf = (name: string, nothingInUse: boolean) =>
     addressesFor(name, nothingInUse, { answers, learned, unconfirmed: wanted.unconfirmed });
   const taken: Look["taken"][number][] = [];

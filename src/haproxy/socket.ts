@@ -1,6 +1,6 @@
 import net from "node:net";
 import { numberIn, withoutEscapes } from "../domain/foreign.ts";
-import { type RgwState, rgwState } from "../domain/rgw.ts";
+import { groupOf, type RgwState, rgwState } from "../domain/rgw.ts";
 import { type Wish, wishesFor } from "../domain/rgw-wishes.ts";
 import { firstServer, isUnused, MOST_SERVERS } from "../domain/server-state.ts";
 import { OberError, orUndefined } from "../errors.ts";
@@ -85,7 +85,7 @@ export async function workerPid(socketPath: string): Promise<number | undefined>
 
 /** The columns of `show stat` that ober reads, of more than a hundred. See HAProxy's management guide, section 9.1. */
 const COLUMNS = [
-  ...["pxname", "svname", "status", "addr", "weight", "check_status", "check_code", "check_desc", "last_chk"],
+  ...["pxname", "svname", "status", "addr", "weight", "bck", "check_status", "check_code", "check_desc", "last_chk"],
   ...[
     "scur",
     "slim",
@@ -177,7 +177,7 @@ export const counted = (row: StatRow, column: keyof StatRow): number => Math.max
 /** Requests that HAProxy is handling for the backends: being sent, being received, or waiting for a server. */
 export function requestsInFlight(rows: readonly StatRow[]): number {
   return rows
-    .filter((row) => row["svname"] === "BACKEND" && !row["pxname"]?.startsWith("ober_"))
+    .filter((row) => row["svname"] === "BACKEND" && groupOf(row["pxname"]) !== undefined)
     .reduce((sum, row) => sum + counted(row, "scur") + counted(row, "qcur"), 0);
 }
 
@@ -194,6 +194,8 @@ export type ServerState = {
   readonly state: RgwState;
   /** Why it does not serve, or HAProxy's words about its last check; may be empty. */
   readonly reason: string;
+  /** Whether it serves only what the near ones of its group do not (a backup server). */
+  readonly far: boolean;
 };
 
 /** The servers of a backend with their states. `wishes` tell who has taken some of them out. */
@@ -204,8 +206,15 @@ export const serversOf = (
 ): readonly ServerState[] =>
   serverRows(rows, backend).map((row) => {
     const { svname: name = "", status = "" } = row;
-    return { name, status, ...rgwState(row, wishesFor(wishes, { group: backend, server: firstServer(name) }).out) };
+    return {
+      name,
+      status,
+      far: isFar(row),
+      ...rgwState(row, wishesFor(wishes, { group: backend, server: firstServer(name) }).out),
+    };
   });
+
+export const isFar = (row: StatRow): boolean => row["bck"] === "1";
 
 /** Servers that HAProxy shows as up only because it has just started and not checked them yet. Servers in maintenance are not checked. */
 export function checksPending(rows: readonly StatRow[]): number {

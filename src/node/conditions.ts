@@ -40,7 +40,15 @@ import { checkClientPaths, clientLink } from "../checks/path-mtu.ts";
 import { checkBfd, checkBgp, checkRoutes, checkVipNetworks } from "../checks/routing.ts";
 import { checkErrors, checkSaturation } from "../checks/saturation.ts";
 import { checkFirewall, checkVrrp, checkVrrpCluster } from "../checks/segment.ts";
-import { checkBackends, checkDrained, checkHaproxy, checkHeld, checkUnits, checkVips } from "../checks/service.ts";
+import {
+  checkBackends,
+  checkDrained,
+  checkHaproxy,
+  checkHeld,
+  checkNear,
+  checkUnits,
+  checkVips,
+} from "../checks/service.ts";
 import { checkSteal } from "../checks/stalls.ts";
 import { ConfigError, OberError, orUndefined } from "../errors.ts";
 import { requireSupportedOs } from "../packages/os.ts";
@@ -122,6 +130,14 @@ export const CONDITIONS: readonly Condition[] = [
     judge: checkServerNames,
   },
   { id: "backends", title: "RGWs", of: "vip", ...SYSTEMD, after: ["link", "units", "haproxy"], judge: checkBackends },
+  {
+    id: "near",
+    title: "nearness of the RGWs",
+    of: "vip",
+    ...SYSTEMD,
+    after: ["units", "haproxy", "backends"],
+    judge: checkNear,
+  },
   { id: "errors", title: "answers of the RGWs", of: "node", after: ["backends"], judge: checkErrors },
   { id: "rgw-names", title: "names at the RGWs", of: "node", ...DEEP, after: ["backends"], judge: checkGatewayNames },
   {

@@ -180,13 +180,19 @@ function networksOf(local: readonly LocalAddress[], config: Config): readonly st
   return [...new Set(networks)].sort();
 }
 
-/** The names in the lists of nodes, peers and neighbors that matter in this mode. */
+/** The names in the lists of nodes, peers and neighbors that matter in this mode, and of RGWs on nodes. */
 export function listedNames(config: Config): readonly string[] {
   const lists = config.ha_mode === "bgp" ? config.bgp.neighbors : config.keepalived.peers;
-  return [...new Set([...lists, ...config.nodes])].filter((name) => parseAddress(name) === undefined);
+  return [...new Set([...lists, ...config.nodes, ...localServers(config)])].filter(
+    (name) => parseAddress(name) === undefined,
+  );
 }
 
-/** Every name in the lists of nodes, peers and neighbors. Throws an OberError that names one that never resolved. */
+/** The hosts of servers with `local`: whose they are shows by their addresses. */
+const localServers = ({ backends }: Config): readonly string[] =>
+  backends.flatMap(({ servers }) => servers.filter(({ local }) => local === true).map(({ host }) => host));
+
+/** Every name of `listedNames`. Throws an OberError that names one that never resolved. */
 async function resolveAll({ system, paths }: FactsOf, config: Config): Promise<Resolved> {
   const names = listedNames(config);
   return names.length === 0
@@ -234,6 +240,7 @@ async function decide(
     interface: given.interface ?? decided.interface,
     routes,
     resolved: namesIn({
+      ...Object.fromEntries(localServers(config).map((host) => [host, resolved[host] ?? [host]])),
       ...routers,
       ...Object.fromEntries(Object.entries(decided.addresses).map(([entry, address]) => [entry, [address]])),
     }),

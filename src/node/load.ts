@@ -11,6 +11,7 @@ import {
   withReading,
 } from "../domain/load.ts";
 import type { Paths } from "../domain/paths.ts";
+import { groupOf } from "../domain/rgw.ts";
 import { UNIT } from "../domain/units.ts";
 import { orUndefined } from "../errors.ts";
 import { counted, haproxyCommand, parseStat, type StatRow } from "../haproxy/socket.ts";
@@ -65,7 +66,7 @@ async function keptLoad(system: System, paths: Paths): Promise<Kept> {
 }
 
 const isClients = ({ pxname, svname }: StatRow) => svname === "FRONTEND" && pxname?.startsWith("ober_s3") === true;
-const isGroup = ({ pxname, svname }: StatRow) => svname === "BACKEND" && pxname?.startsWith("ober_") === false;
+const isGroup = ({ pxname, svname }: StatRow) => svname === "BACKEND" && groupOf(pxname) !== undefined;
 
 /** Counters of `show stat`; see HAProxy's management guide, 9.1. Pure. */
 export function readingIn(rows: readonly StatRow[]): Pick<LoadReading, "bytes" | "connections" | "groups"> {
@@ -74,7 +75,10 @@ export function readingIn(rows: readonly StatRow[]): Pick<LoadReading, "bytes" |
     bytes: clients.reduce((sum, row) => sum + counted(row, "bin") + counted(row, "bout"), 0),
     connections: clients.reduce((sum, row) => sum + counted(row, "scur"), 0),
     groups: Object.fromEntries(
-      rows.filter(isGroup).map((row) => [row["pxname"] ?? "", counted(row, "scur") + counted(row, "qcur")]),
+      [...Map.groupBy(rows.filter(isGroup), ({ pxname }) => groupOf(pxname) ?? "")].map(([group, its]) => [
+        group,
+        its.reduce((sum, row) => sum + counted(row, "scur") + counted(row, "qcur"), 0),
+      ]),
     ),
   };
 }

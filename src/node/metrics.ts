@@ -97,6 +97,16 @@ export function metricsOf({
         unknown ? [] : [{ labels: { vip }, value: flag(here && served) }],
       ),
     ),
+    gauge(
+      "backend_served_by",
+      "Who serves a group's clients on this node: near (or all are alike), far, fallback or nobody.",
+      status.backends.flatMap(({ name, servedBy: by }) =>
+        (["near", "far", "fallback", "nobody"] as const).map((who) => ({
+          labels: { backend: name, by: who },
+          value: flag(by === who),
+        })),
+      ),
+    ),
     gauge("drained", "Whether an operator took the node out of traffic.", one(flag(status.drained))),
     gauge(
       "held_back",

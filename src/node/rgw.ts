@@ -6,7 +6,7 @@ import type { Errors } from "../checks/saturation.ts";
 import type { Config } from "../config/schema.ts";
 import { PLACEHOLDER } from "../domain/names.ts";
 import { nearest } from "../domain/nearest.ts";
-import { type RgwState, takesRequests } from "../domain/rgw.ts";
+import { groupOf, type RgwState, takesRequests } from "../domain/rgw.ts";
 import {
   type Rgw,
   type RgwChange,
@@ -281,7 +281,7 @@ export const requests = (count: number): string => `${count} ${count === 1 ? "re
 /** Requests that a server has, or has queued. Pure. */
 export const inFlightOf = (rows: readonly StatRow[], { group, server }: Rgw): number =>
   rows
-    .filter(({ pxname, svname = "" }) => pxname === group && firstServer(svname) === server)
+    .filter(({ pxname, svname = "" }) => groupOf(pxname) === group && firstServer(svname) === server)
     .reduce((sum, row) => sum + counted(row, "scur") + counted(row, "qcur"), 0);
 
 /** An RGW as this node's HAProxy has it; null is what HAProxy does not tell. */

@@ -7,12 +7,12 @@ import type { VrrpView } from "../checks/vrrp.ts";
 import type { Config } from "../config/schema.ts";
 import type { LastChoice } from "../domain/guard.ts";
 import { type NameStates, nameRemark } from "../domain/names.ts";
-import { type RgwState, rgwState } from "../domain/rgw.ts";
+import { type RgwState, rgwState, type ServedBy, servedBy } from "../domain/rgw.ts";
 import { type Wish, wishesFor } from "../domain/rgw-wishes.ts";
 import { firstServer } from "../domain/server-state.ts";
 import { UNIT } from "../domain/units.ts";
 import { orUndefined } from "../errors.ts";
-import { type OldWorker, requestsInFlight, type StatRow, serverRows } from "../haproxy/socket.ts";
+import { isFar, type OldWorker, requestsInFlight, type StatRow, serverRows, serversOf } from "../haproxy/socket.ts";
 import { sentence } from "../haproxy/traffic.ts";
 import { causeOf } from "../health/drain.ts";
 import type { HealthState } from "../health/state.ts";
@@ -98,11 +98,20 @@ type VipStatus = {
 
 type BackendStatus = {
   readonly name: string;
+  /**
+   * Who serves its clients on this node: the near RGWs, or those that are not far because all are alike; the far ones, while no near one takes
+   * requests; its fallback, while no RGW of its own does; or nobody.
+   */
+  readonly servedBy: ServedBy;
   readonly servers: readonly ServerStatus[];
 };
 
 export type ServerStatus = {
   readonly name: string;
+  /** Its zone in ober.yaml; absent where it has none. */
+  readonly zone?: string;
+  /** Whether it serves only what the near ones of its group do not. */
+  readonly far: boolean;
   /** HAProxy's own word: UP, DOWN, NOLB, MAINT. */
   readonly status: string;
   /** What that means: it serves, is busy and serves, was taken out on purpose, or is out. */
@@ -179,7 +188,7 @@ export async function statusOf(sight: Sight): Promise<NodeStatus> {
       vipStatus(vip, { local, health: alive ? health : undefined }),
     ),
     neighbors: neighbors.map((neighbor) => withWords(neighbor, alive ? health : undefined)),
-    backends: config.backends.map(({ name }) => backendStatus(name, rows, { names, wishes })),
+    backends: config.backends.map((group) => backendStatus(group, rows, { names, wishes })),
     ...(errors === undefined ? {} : { errors }),
     clients,
     inFlight: requestsInFlight(rows),
@@ -250,19 +259,23 @@ function vipStatus(
 }
 
 function backendStatus(
-  name: string,
+  { name, fallback, servers }: Config["backends"][number],
   rows: readonly StatRow[],
   { names, wishes }: { readonly names: NameStates; readonly wishes: readonly Wish[] },
 ): BackendStatus {
   return {
     name,
+    servedBy: servedBy(serversOf(rows, name, wishes), fallback === "" ? [] : serversOf(rows, fallback, wishes)),
     servers: serverRows(rows, name).map((row) => {
       const server = row["svname"] ?? "";
       const nameProblem = nameRemark(names.get(firstServer(server).replace(/:\d+$/, "")) ?? {}, Date.now());
       const wish = wishesFor(wishes, { group: name, server: firstServer(server) });
       const state = rgwState(row, wish.out);
+      const zone = servers.find(({ host, port }) => `${host}:${port}` === firstServer(server))?.zone;
       return {
         name: server,
+        ...(zone === undefined ? {} : { zone }),
+        far: isFar(row),
         status: row["status"] ?? "",
         check: [row["check_status"], row["check_code"]].filter((part) => part).join(" "),
         ...state,

@@ -1,3 +1,4 @@
+import { groupOf } from "../domain/rgw.ts";
 import { isUnused } from "../domain/server-state.ts";
 import { counted, type StatRow } from "../haproxy/socket.ts";
 import { short, sparkline } from "../ui/sparkline.ts";
@@ -16,14 +17,16 @@ export function countersOf(rows: readonly StatRow[]): readonly Counters[] {
   };
   const servers = rows.filter(
     (row) =>
-      !row["pxname"]?.startsWith("ober_") && !["FRONTEND", "BACKEND"].includes(row["svname"] ?? "") && !isUnused(row),
+      groupOf(row["pxname"]) !== undefined && !["FRONTEND", "BACKEND"].includes(row["svname"] ?? "") && !isUnused(row),
   );
+  // A far RGW has a row in each of its group's two backends.
+  const byServer = Map.groupBy(servers, (row) => `${groupOf(row["pxname"])} ${row["svname"]}`);
   return [
     total,
-    ...servers.map((row) => ({
-      name: `${row["pxname"]} ${row["svname"]}`,
-      requests: counted(row, "stot"),
-      bytes: bytes(row),
+    ...[...byServer].map(([name, its]) => ({
+      name,
+      requests: its.reduce((sum, row) => sum + counted(row, "stot"), 0),
+      bytes: its.reduce((sum, row) => sum + bytes(row), 0),
     })),
   ];
 }

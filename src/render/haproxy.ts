@@ -5,8 +5,9 @@ import { familyOf } from "../domain/address.ts";
 import { writeAllowList } from "../domain/allow-list.ts";
 import { type NodeFacts, POST_QUANTUM } from "../domain/facts.ts";
 import { LOAD_KEY, LOAD_PATH } from "../domain/load.ts";
+import { nearFirst, type Standpoint, standpoint } from "../domain/near.ts";
 import { certificatePlace, type Paths } from "../domain/paths.ts";
-import { isHealthPath } from "../domain/rgw.ts";
+import { FAR, isHealthPath } from "../domain/rgw.ts";
 import { furtherServers, isNamed, serversOfAName } from "../domain/server-state.ts";
 import {
   CANARY_PATH,
@@ -17,6 +18,7 @@ import {
   SHED_UNTIL_KEY,
   TURN_KEY,
 } from "../domain/serves.ts";
+import { isSourceName, SERVERS_OF_A_SOURCE, sourceComment } from "../domain/sources.ts";
 import { ownCanary } from "./canary.ts";
 import type { RenderedFile } from "./file.ts";
 import { healthRules, healthyRoutes, healthyRules, NOT_HEALTH } from "./healthy.ts";
@@ -26,7 +28,7 @@ import { fill, gate } from "./template.ts";
 
 type HaproxyInput = Pick<
   NodeFacts,
-  "ober" | "haproxy" | "networks" | "memory" | "descriptors" | "address" | "resolved"
+  "ober" | "haproxy" | "networks" | "memory" | "descriptors" | "address" | "addresses" | "resolved"
 >;
 
 /** haproxy.cfg and the lists that it reads. */
@@ -93,6 +95,7 @@ function haproxyConfig(config: Config, facts: HaproxyInput, paths: Paths): strin
   const limits = connectionLimits(config, facts);
   const nodes = clusterSize(config, facts);
   const certificate = certificatePlace(paths, config.certs);
+  const from = standpoint(config, facts);
   const families = [...new Set(config.vips.map((vip) => vip.family))].sort();
   const any = (port: number) =>
     families.map((family) => (family === 4 ? `bind *:${port}` : `bind [::]:${port} v6only`));
@@ -121,12 +124,12 @@ function haproxyConfig(config: Config, facts: HaproxyInput, paths: Paths): strin
       failed: indent(FAILED_LINES),
       binds: indent(any(443).map((bind) => `${bind} name s3 ssl crt ${certificate} alpn http/1.1`)),
       plainBinds: indent(any(80)),
-      routes: indent([...healthyRoutes(config), ...routes(config)]),
+      routes: indent([...healthyRoutes(config), ...fallbackRules(config), ...routes(config, from)]),
       healthy: indent(healthyRules(config, paths)),
       ...canaryRules(config, facts),
-      health: indent(healthRules(config.backends)),
+      health: indent(healthRules(config)),
       identity: indent(identityRules(paths, rebalances(config))),
-      backends: config.backends.map((group) => backend(group, config.backends, nodes)).join(""),
+      backends: config.backends.map((group) => backends(group, config.backends, nodes, from)).join(""),
     }),
     facts.haproxy,
   );
@@ -177,11 +180,48 @@ function watchers({ stats_allow }: Config, networks: readonly string[]): readonl
   return ["127.0.0.0/8", "::1", ...(stats_allow.length > 0 ? stats_allow : networks)];
 }
 
-/** The rules that choose the backend group by VIP; the first group is the default. */
-function routes(config: Config): readonly string[] {
+/**
+ * The rules that choose the backend group by VIP; the first group is the default. Requests for which the near RGWs of a group have no room go to
+ * its far ones, while those have room.
+ */
+function routes(config: Config, from: Standpoint): readonly string[] {
   const first = config.backends[0]?.name ?? "";
   const others = config.vips.filter((vip) => vip.backend !== first);
-  return [...others.map((vip) => `use_backend ${vip.backend} if { dst ${vip.address} }`), `default_backend ${first}`];
+  const far = config.backends.filter(({ servers }) => nearFirst(servers, from).far.length > 0);
+  return [
+    ...far.map(
+      ({ name }) =>
+        `use_backend ${FAR}${name} if ${byVip(config, name)}{ be_conn_free(${name}) lt 1 } { be_conn_free(${FAR}${name}) ge 1 }`,
+    ),
+    ...others.map((vip) => `use_backend ${vip.backend} if { dst ${vip.address} }`),
+    `default_backend ${first}`,
+  ];
+}
+
+/** The condition that a request is for a group, and a blank; empty if all are. */
+function byVip({ vips }: Config, group: string): string {
+  const own = vips.filter(({ backend }) => backend === group);
+  return own.length === vips.length ? "" : `{ dst ${own.map(({ address }) => address).join(" ")} } `;
+}
+
+/** The header of a request that a fallback gets: it goes to no other fallback, so that two sites do not send it to and fro. */
+const FALLBACK_HEADER = "X-Ober-Fallback";
+
+/** The rules that send requests to another group while no RGW of their own takes any. */
+function fallbackRules(config: Config): readonly string[] {
+  const groups = config.backends.filter(
+    ({ name, fallback }) => fallback !== "" && config.vips.some(({ backend }) => backend === name),
+  );
+  if (groups.length === 0) return [];
+  return [
+    "# While no RGW of a group takes requests, its fallback gets them. In the worker that a reload has replaced `nbsrv` is 0 of both.",
+    ...groups.map(
+      ({ name, fallback, fallback_for: which }) =>
+        `http-request set-var(txn.fallback) str(${fallback}) if ${byVip(config, name)}{ nbsrv(${name}) lt 1 } { nbsrv(${fallback}) ge 1 } !{ req.hdr(${FALLBACK_HEADER}) -m found }${which === "reads" ? " METH_GET" : ""}`,
+    ),
+    `http-request set-header ${FALLBACK_HEADER} 1 if { var(txn.fallback) -m found }`,
+    "use_backend %[var(txn.fallback)] if { var(txn.fallback) -m found }",
+  ];
 }
 
 /**
@@ -246,31 +286,89 @@ function identityRules({ leavingList, identityMap, servesMap }: Paths, load: boo
   return [...(load ? LOAD_RULES : []), say(true, ` { dst -f ${leavingList} }`), say(false, ""), history];
 }
 
-function backend(group: Backend, groups: readonly Backend[], nodes: number): string {
+/** A near RGW is out at the first connection that fails, until its checks pass: so a request's next try finds another one, or a far one. */
+const OUT_AT_ONCE = " observe layer4 error-limit 1 on-error mark-down";
+
+/**
+ * The backend of a group. One with far RGWs has a second, in which these are ordinary servers, for what the near ones have no room for: HAProxy
+ * asks a backup server only while no other server of its backend is up.
+ */
+function backends(group: Backend, groups: readonly Backend[], nodes: number, from: Standpoint): string {
+  const { near, far } = nearFirst(group.servers, from);
   const share = (sharing: number) => requestShare({ max_requests: group.max_requests, sharing }, nodes);
-  const slots = serversOfAName(groups.flatMap(({ servers }) => servers.filter(isNamed)).length);
-  const server = (one: Server) => {
-    const sharing = groupsSharing(groups, one);
+  const isName = (one: Server) => isNamed(one) && !isSourceName(one.host);
+  const ofAName = serversOfAName(groups.flatMap(({ servers }) => servers.filter(isName)).length);
+  const slotsOf = (one: Server) => (one.source === undefined ? ofAName : SERVERS_OF_A_SOURCE);
+  const place = (one: Server) => {
+    // A far one is in two backends, and has half its share in each.
+    const sharing = groupsSharing(groups, one) * (far.includes(one) ? 2 : 1);
     const shared = sharing > 1 ? ` maxconn ${share(sharing)}` : "";
-    const name = `${one.host}:${one.port}`;
-    const at = `${bracketed(one.host)}:${one.port}${shared}${serverName(group, one)}`;
-    const more = `server-template ${furtherServers(one.host, one.port)} 2-${slots} ${at}`;
-    return [`server ${name} ${at}`, ...(isNamed(one) && slots > 1 ? [more] : [])];
+    return `${bracketed(one.host)}:${one.port}${shared}${serverName(group, one)}`;
   };
-  return fill(assets.haproxyBackend, {
-    name: group.name,
-    healthCheckPath: group.health_check_path,
-    // An address, not a name: an RGW with `rgw_dns_name` treats any other name as a bucket and answers 404.
-    healthCheckHost: "127.0.0.1",
-    healthCheckInterval: String(group.health_check_interval),
-    slowDown: SLOW_DOWN,
-    unavailable: unavailable(group.name),
-    retryAfter: RETRY_AFTER,
-    states: indent(stateRules(group.health_check_path)),
-    serverConnections: String(share(1)),
-    tls: backendTls(group),
-    servers: indent(group.servers.flatMap(server)),
+  const server = (kind: string) => (one: Server) => {
+    const at = `${place(one)}${kind}`;
+    const slots = slotsOf(one);
+    const more = `server-template ${furtherServers(one.host, one.port)} 2-${slots} ${at}`;
+    return [
+      ...(one.source === undefined ? [] : [sourceComment(one.source)]),
+      `server ${one.host}:${one.port} ${at}`,
+      ...(isNamed(one) && slots > 1 ? [more] : []),
+    ];
+  };
+  // Each is up or down, drained or not, as the same server of the group is.
+  const tracking = (one: Server) => {
+    const names = [`${one.host}:${one.port}`, ...furtherNames(one, slotsOf(one))];
+    return names.map((name) => `server ${name} ${place(one)} track ${group.name}/${name}`);
+  };
+  const written = (name: string, its: { nearFirst: string[]; checks: string[]; check: string; servers: string[] }) =>
+    fill(assets.haproxyBackend, {
+      name,
+      nearFirst: indent(its.nearFirst),
+      slowDown: SLOW_DOWN,
+      unavailable: unavailable(name),
+      retryAfter: RETRY_AFTER,
+      checks: indent(its.checks),
+      check: its.check,
+      serverConnections: String(share(1)),
+      tls: backendTls(group),
+      servers: indent(its.servers),
+    });
+  const own = written(group.name, {
+    nearFirst: far.length === 0 ? [] : nearFirstRules(near.length),
+    checks: checkRules(group, groups),
+    check: ` check inter ${group.health_check_interval}ms fall 3 rise 2`,
+    servers: [...near.flatMap(server(far.length === 0 ? "" : OUT_AT_ONCE)), ...far.flatMap(server(" backup"))],
   });
+  if (far.length === 0) return own;
+  const overflow = written(`${FAR}${group.name}`, {
+    nearFirst: ["# What the near RGWs have no room for."],
+    checks: [],
+    check: "",
+    servers: far.flatMap(tracking),
+  });
+  return `${own}${overflow}`;
+}
+
+/** The further servers of a name, as HAProxy calls those of a template. */
+const furtherNames = (one: Server, slots: number): readonly string[] =>
+  isNamed(one)
+    ? Array.from({ length: slots - 1 }, (_, index) => `${furtherServers(one.host, one.port)}${index + 2}`)
+    : [];
+
+/** Enough tries for a request that finds all near ones gone at once. */
+const nearFirstRules = (near: number): string[] => [
+  "# The far RGWs (backup) get requests while no near one is up. A request that finds all near ones gone reaches a far one.",
+  "option allbackups",
+  `retries ${3 + near}`,
+];
+
+/** How HAProxy checks the servers of a group. */
+function checkRules({ name, health_check_path: path }: Backend, groups: readonly Backend[]): string[] {
+  // A site that is another's fallback is to answer for its own RGWs, not for those of its fallback.
+  const isFallback = groups.some(({ fallback }) => fallback === name);
+  // An address, not a name: an RGW with `rgw_dns_name` treats any other name as a bucket and answers 404.
+  const headers = `hdr Host 127.0.0.1${isFallback ? ` hdr ${FALLBACK_HEADER} 1` : ""}`;
+  return ["option httpchk", `http-check send meth GET uri ${path} ver HTTP/1.1 ${headers}`, ...stateRules(path)];
 }
 
 /**
@@ -291,7 +389,7 @@ function backendTls({ tls, ca_file: ca, verify }: Backend): string {
 
 /** The SNI of requests and checks, which the certificate must match. */
 function serverName({ tls, sni, verify }: Backend, { host }: Server): string {
-  const name = sni || (familyOf(host) === undefined ? host : "");
+  const name = sni || (familyOf(host) === undefined && !isSourceName(host) ? host : "");
   if (!tls || name === "") return "";
   return ` sni str(${name}) check-sni ${name}${verify ? ` verifyhost ${name}` : ""}`;
 }

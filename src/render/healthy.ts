@@ -16,10 +16,13 @@ const HEALTHY = "ober_healthy";
 export const NOT_HEALTH = `!{ be_name ${HEALTHY} }`;
 
 /**
- * `/health/GROUP` answers 200 if that group has a live server, `/health` if any group has. Both keep the connection open,
- * which `monitor-uri` does not.
+ * `/health/GROUP` answers 200 if that group has a live server, `/health` if any group has; not one that is only a fallback, for what it serves
+ * any other node serves as well. Both keep the connection open, which `monitor-uri` does not.
  */
-export function healthRules(backends: readonly Backend[]): readonly string[] {
+export function healthRules({ backends, vips }: Config): readonly string[] {
+  const isOnlyFallback = ({ name }: Backend) =>
+    backends.some(({ fallback }) => fallback === name) && !vips.some(({ backend }) => backend === name);
+  const own = backends.filter((group) => !isOnlyFallback(group));
   const up = (path: string, { name, ...group }: Pick<Backend, "name"> | Backend) => {
     const marks = "servers" in group ? marksOf(group) : undefined;
     const said =
@@ -30,9 +33,7 @@ export function healthRules(backends: readonly Backend[]): readonly string[] {
     `http-request return status 503 content-type text/plain string "no live server\\n" if { path ${path} }`;
   return [
     // Of one group alone the node as a whole says what the group says.
-    ...(backends.length === 1
-      ? backends.map((group) => up("/health", group))
-      : backends.map(({ name }) => up("/health", { name }))),
+    ...(own.length === 1 ? own.map((group) => up("/health", group)) : own.map(({ name }) => up("/health", { name }))),
     down("/health"),
     ...backends.flatMap((group) => [up(`/health/${group.name}`, group), down(`/health/${group.name}`)]),
   ];
@@ -69,7 +70,7 @@ export function healthyRules({ vips, backends }: Config, { leavingList, servesMa
     const keep = (value: boolean, condition: string) =>
       `http-request set-${few} bool(${value}) if { nbsrv(${group.name}) ${condition} }`;
     return [
-      say(503, "no gateway answers", `${at}{ nbsrv(${group.name}) lt 1 } !{ stopping }`),
+      say(503, "no gateway answers", `${at}${nobody(group)} !{ stopping }`),
       ...(marks === undefined
         ? []
         : [
@@ -90,6 +91,10 @@ export function healthyRules({ vips, backends }: Config, { leavingList, servesMa
     ...(first === undefined ? [] : rules(first, "")),
   ];
 }
+
+/** That neither a group nor its fallback has a gateway. */
+const nobody = ({ name, fallback }: Backend) =>
+  [name, ...(fallback === "" ? [] : [fallback])].map((group) => `{ nbsrv(${group}) lt 1 }`).join(" ");
 
 /** The marks of `min_servers` as numbers of servers; undefined where one is enough. */
 function marksOf({

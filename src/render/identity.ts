@@ -66,18 +66,20 @@ export function sectionHashes(config: Config): Readonly<Record<string, string>> 
     ...(check === "loop" ? {} : { check }),
   };
   const vips = config.vips.map(({ vrid, ...vip }) => ({ ...vip, ...(vrid === 0 ? {} : { vrid }) }));
-  const backends = config.backends.map(({ min_servers, enough_servers, ...group }) => ({
+  const backends = config.backends.map(({ min_servers, enough_servers, fallback, fallback_for, ...group }) => ({
     ...group,
+    ...(fallback === "" ? {} : { fallback, fallback_for }),
     ...(min_servers === 0 ? {} : { min_servers }),
     ...(enough_servers === 0 ? {} : { enough_servers }),
   }));
   // The network of one node may be slower than that of another.
-  const { when_all_down, rebalance, hold_down, s3_names, capacity_gbit: _gbit, ...others } = config;
+  const { when_all_down, rebalance, hold_down, s3_names, zones, capacity_gbit: _gbit, ...others } = config;
   const guard = {
     ...(when_all_down === "announce" ? {} : { when_all_down }),
     ...(hold_down === 300 ? {} : { hold_down }),
     ...(rebalance === "on" ? {} : { rebalance }),
     ...(s3_names.length === 0 ? {} : { s3_names }),
+    ...(Object.keys(zones).length === 0 ? {} : { zones }),
   };
   const shared: Record<string, unknown> = { ...others, ...guard, bgp, keepalived, vips, backends };
   return Object.fromEntries(

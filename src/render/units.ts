@@ -95,9 +95,11 @@ function healthCommand(config: Config, facts: NodeFacts, paths: Paths): string {
   ].join(" ");
 }
 
-/** Groups whose servers follow their names. */
+/** Groups whose servers follow their names, or a source. */
 function followed({ backends }: Config): string {
-  const groups = backends.filter(({ resolve }) => resolve === "follow").map(({ name }) => name);
+  const groups = backends
+    .filter(({ resolve, servers }) => resolve === "follow" || servers.some(({ source }) => source !== undefined))
+    .map(({ name }) => name);
   return groups.length === 0 ? "" : ` --follow ${groups.join(",")}`;
 }
 

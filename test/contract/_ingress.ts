@@ -75,6 +75,8 @@ export async function newNetwork(): Promise<{ readonly former: number; leave(): 
 export type IngressOptions = {
   /** Servers of the first group; the first of SERVERS alone unless told. */
   readonly servers?: readonly string[];
+  /** The servers of the first group as ober.yaml has them, in YAML's flow style, in the place of `servers`. */
+  readonly entries?: string;
   readonly tls?: BackendTls;
   /** More keys of the first group, and of ober.yaml itself, in YAML's flow style: "max_requests: 8". */
   readonly group?: string;
@@ -105,7 +107,7 @@ export async function startIngress(tree: ParserTree, options: IngressOptions = {
       `bgp: {local_as: 65001, peer_as: 65000, neighbors: [10.77.0.1], canary: 10.99.1.0/28}
 vips: [${VIPS[0]}, {address: ${VIPS[1]}, backend: archive}]
 backends:
-  - {name: s3, servers: [${(options.servers ?? SERVERS.slice(0, 1)).map((server) => `"${server}:${SERVER_PORT}"`).join(", ")}]${options.tls ? `, tls: true, ca_file: ${prefix}/ca.pem, sni: ${options.tls.sni}` : ""}${options.group ? `, ${options.group}` : ""}}
+  - {name: s3, servers: [${options.entries ?? (options.servers ?? SERVERS.slice(0, 1)).map((server) => `"${server}:${SERVER_PORT}"`).join(", ")}]${options.tls ? `, tls: true, ca_file: ${prefix}/ca.pem, sni: ${options.tls.sni}` : ""}${options.group ? `, ${options.group}` : ""}}
   - {name: archive, servers: ["${ARCHIVE}:${SERVER_PORT}"]}
 ${options.config ?? ""}
 `,
@@ -126,6 +128,7 @@ ${options.config ?? ""}
       memory: 64 * 2 ** 30,
       descriptors: DESCRIPTORS,
       address: NODE,
+      addresses: [],
       resolved: {},
     },
     paths,

@@ -94,7 +94,14 @@ function ours(storage: string, { work, haproxy }: Surroundings): string {
     },
     "bench",
   );
-  const node = { networks: [], memory: 64 * 2 ** 30, descriptors: 1_048_576, address: "10.66.0.1", resolved: {} };
+  const node = {
+    networks: [],
+    addresses: [],
+    memory: 64 * 2 ** 30,
+    descriptors: 1_048_576,
+    address: "10.66.0.1",
+    resolved: {},
+  };
   const files = renderHaproxy(config, { ober: "bench", haproxy, ...node }, paths);
   for (const { path, content } of files) {
     const own = join(work, path.slice("/mnt/".length));

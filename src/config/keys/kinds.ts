@@ -138,6 +138,30 @@ export function parsedList<R>(what: string, parse: (input: string | string[]) =>
   } satisfies Kind;
 }
 
+/** The same from a mapping whose keys are not fixed. */
+export function parsedMapping<R>(what: string, values: Json, parse: (input: Record<string, unknown>) => R) {
+  return {
+    schema: parsed(isMapping, what, parse),
+    typed: "text",
+    json: { type: "object", additionalProperties: values },
+    range: what,
+  } satisfies Kind;
+}
+
+/** A text with commas, or a list whose entries are texts or mappings; `entry` is a mapping in JSON Schema. */
+export function parsedEntries<R>(
+  what: string,
+  entry: Json,
+  parse: (input: string | readonly (string | Record<string, unknown>)[]) => R,
+) {
+  return {
+    schema: parsed(isListOfEntries, what, parse),
+    typed: "list",
+    json: { type: ["string", "array"], items: { anyOf: [{ type: "string" }, entry] } },
+    range: what,
+  } satisfies Kind;
+}
+
 /** A list of values of one kind. */
 export function list<S extends v.GenericSchema>(item: Kind<S>, what: string) {
   return {
@@ -150,6 +174,13 @@ export function list<S extends v.GenericSchema>(item: Kind<S>, what: string) {
 
 function isListOfTexts(input: unknown): input is string | string[] {
   return typeof input === "string" || (Array.isArray(input) && input.every((item) => typeof item === "string"));
+}
+
+function isListOfEntries(input: unknown): input is string | readonly (string | Record<string, unknown>)[] {
+  return (
+    typeof input === "string" ||
+    (Array.isArray(input) && input.every((item) => typeof item === "string" || isMapping(item)))
+  );
 }
 
 function parsed<T, R>(fits: (value: unknown) => value is T, what: string, parse: (value: T) => R) {

@@ -2,6 +2,7 @@ import { type Address, familyOf, inSubnet } from "../../domain/address.ts";
 import { canaryRoom } from "../../domain/canary.ts";
 import { quote } from "../../domain/quote.ts";
 import { MOST_SERVERS, serversInHaproxy } from "../../domain/server-state.ts";
+import { isSourceName } from "../../domain/sources.ts";
 import type { ConfigProblem } from "../../errors.ts";
 import { isMapping, orList } from "../keys/kinds.ts";
 import { contradictingAddresses, type Place, type Places } from "./addresses.ts";
@@ -27,6 +28,8 @@ export function contradictions(output: unknown): ConfigProblem[] {
       : []),
     ...(isEmptyList(output["vips"]) ? [{ path: "vips", message: "must have at least one address" }] : []),
     ...(isEmptyList(output["backends"]) ? [{ path: "backends", message: "must have at least one backend group" }] : []),
+    ...zoneProblems(output, backends),
+    ...fallbackProblems(output, backends),
     ...vipProblems(vips, backends),
     ...backendProblems(backends),
     ...contradictingAddresses(placesIn(output, vips, backends)),
@@ -173,6 +176,81 @@ function countProblems(entry: Record<string, unknown>, path: string): ConfigProb
   });
 }
 
+/** A node is in one zone, and one of the cluster's; a server's zone has nodes. */
+function zoneProblems(
+  { zones, nodes, keepalived, ha_mode }: Record<string, unknown>,
+  backends: readonly Entry[],
+): ConfigProblem[] {
+  if (!isMapping(zones)) return [];
+  const peers = ha_mode === "keepalived" && isMapping(keepalived) ? keepalived["peers"] : [];
+  const listed = new Set([nodes, peers].flat());
+  const zoneOf = new Map<unknown, string>();
+  const names = Object.keys(zones).map(quote);
+  return [
+    ...Object.entries(zones).flatMap(([zone, list]) =>
+      [list].flat().flatMap((node) => {
+        if (typeof node !== "string") return [];
+        const path = `zones.${zone}`;
+        const other = zoneOf.get(node);
+        zoneOf.set(node, zone);
+        if (other !== undefined && other !== zone)
+          return [{ path, message: `${node} is in the zone ${quote(other)} already: write it once` }];
+        return listed.has(node)
+          ? []
+          : [{ path, message: `${node} is not in the list of nodes: write it there, in the same way` }];
+      }),
+    ),
+    ...backends.flatMap(({ entry, index }) => {
+      const servers = listOf(entry["servers"])
+        .map((server) => server.entry)
+        .filter(({ host }) => typeof host === "string");
+      const foreign = servers.find(({ zone }) => zone !== undefined && !Object.hasOwn(zones, String(zone)))?.["zone"];
+      const known = names.length === 0 ? "which zones does not have" : `and zones has ${orList(names)}`;
+      const path = `backends[${index}].servers`;
+      const isNear = servers.some(({ zone, local }) => zone !== undefined || local === true);
+      const isFollowed = servers.some(({ source }) => source !== undefined);
+      const mark = ["min_servers", "enough_servers"].find((key) => entry[key] !== 0 && entry[key] !== undefined);
+      return [
+        ...(foreign === undefined
+          ? []
+          : [{ path, message: `a server is in the zone ${quote(String(foreign))}, ${known}` }]),
+        // HAProxy counts the near ones or the far ones, never both.
+        ...((isNear || isFollowed) && mark !== undefined
+          ? [
+              {
+                path: `backends[${index}].${mark}`,
+                message: `cannot be used in a group with ${isNear ? "near servers" : "a file or a command"}`,
+              },
+            ]
+          : []),
+      ];
+    }),
+  ];
+}
+
+/** A fallback is another group, and in BGP mode needs a node that stays announced without RGWs. */
+function fallbackProblems(
+  { ha_mode, when_all_down }: Record<string, unknown>,
+  backends: readonly Entry[],
+): ConfigProblem[] {
+  const groups = backends.map(({ entry }) => entry["name"]);
+  return backends.flatMap(({ entry: { name, fallback, fallback_for }, index }) => {
+    const problem = (key: string, message: string) => [{ path: `backends[${index}].${key}`, message }];
+    if (typeof fallback !== "string" || fallback === "")
+      return fallback_for === "all" ? problem("fallback_for", "has no effect without fallback") : [];
+    const others = groups.filter((group) => typeof group === "string" && group !== name).map(quoted);
+    if (fallback === name || !groups.includes(fallback)) {
+      const known = others.length === 0 ? "there is none" : orList(others);
+      return problem("fallback", `must be the name of another backend group (${known}), not ${quote(fallback)}`);
+    }
+    return ha_mode === "bgp" && when_all_down === "withdraw"
+      ? problem("fallback", "has no effect with when_all_down: withdraw: without RGWs no node would be announced")
+      : [];
+  });
+}
+
+const quoted = (text: unknown) => quote(String(text));
+
 /** A server's certificate is verified by name. A server given as an address therefore needs the name in `sni`. */
 function tlsProblems(
   { tls, ca_file: ca, sni, verify, servers }: Record<string, unknown>,
@@ -183,7 +261,8 @@ function tlsProblems(
     const idle = given.filter(([, set]) => set).map(([key]) => key);
     return idle.map((key) => ({ path: `${path}.${key}`, message: "has no effect without tls: true" }));
   }
-  const host = listOf(servers).find(({ entry }) => familyOf(String(entry["host"])) !== undefined)?.entry["host"];
+  const hosts = listOf(servers).map(({ entry }) => String(entry["host"]));
+  const host = hosts.find((one) => familyOf(one) !== undefined || isSourceName(one));
   if (verify === false || sni !== "" || host === undefined) return [];
   return [
     { path: `${path}.sni`, message: `is missing: write the name in the certificate of ${host}, or verify: false` },

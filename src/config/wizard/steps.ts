@@ -233,7 +233,10 @@ function groupSteps({ draft, fresh, newFrom, adding }: State): readonly Step[] {
     const place = ["backends", index];
     const label = `${String(getAt(draft, [...place, "name"]))}: `;
     const rows = ROWS.filter(isAsked).filter(
-      (row) => row.path.startsWith("backends[].") && isWanted(row, draft, place),
+      (row) =>
+        row.path.startsWith("backends[].") &&
+        isWanted(row, draft, place) &&
+        !hasSections(getAt(draft, [...place, row.path.slice("backends[].".length)])),
     );
     const isNew = fresh || index >= newFrom;
     const steps = rows.map((row) => askRow(row, [...place, row.path.slice("backends[].".length)], { label, isNew }));
@@ -241,6 +244,9 @@ function groupSteps({ draft, fresh, newFrom, adding }: State): readonly Step[] {
   });
   return [...groups.flat(), askAnother];
 }
+
+/** A list with sections in it, as servers with a zone are, has no answer of one line: it stays as the file has it. */
+const hasSections = (value: unknown) => Array.isArray(value) && value.some(isMapping);
 
 const askAnother: Step = async (state, { prompts }) => {
   const adding = await prompts.confirm({ message: "Another backend group?", initial: false });

@@ -4,7 +4,7 @@ import { backendVerdict } from "../../../src/checks/configuration.ts";
 import { clockVerdict, descriptorsVerdict } from "../../../src/checks/machine.ts";
 import { clientPathsVerdict, mtuVerdict, pathSizes } from "../../../src/checks/path-mtu.ts";
 import { routesVerdict } from "../../../src/checks/routing.ts";
-import { backendsVerdict, unitsVerdict } from "../../../src/checks/service.ts";
+import { backendsVerdict, nearVerdict, unitsVerdict } from "../../../src/checks/service.ts";
 import { parseStat } from "../../../src/haproxy/socket.ts";
 import type { HealthState } from "../../../src/health/state.ts";
 import type { UnitState } from "../../../src/system/systemd.ts";
@@ -232,5 +232,73 @@ describe("the paths to clients", () => {
     const ss = "0 0 10.99.0.100:443 10.88.0.2:60294\n\t cubic wscale:7,7 rto:201 mss:1348 pmtu:1400 rcvmss:536\n";
     expect(pathSizes(ss)).toEqual([1400]);
     expect(pathSizes("")).toEqual([]);
+  });
+});
+
+describe("which RGWs serve", () => {
+  const group = (name: string, fallback = "") => ({ name, fallback, fallback_for: "reads" as const });
+  const stat = (
+    ...rows: readonly (readonly [group: string, server: string, status: string, far?: string, requests?: string])[]
+  ) =>
+    parseStat(
+      [
+        "# pxname,svname,status,bck,scur",
+        ...rows.map(([pxname, server, status, far = "0", scur = "0"]) => [pxname, server, status, far, scur].join(",")),
+      ].join("\n"),
+    );
+
+  test.each([
+    [
+      "alike",
+      [group("s3")],
+      stat(["s3", "a:1", "UP"]),
+      "skip",
+      "no RGW is nearer than the others, and no group has a fallback",
+    ],
+    [
+      "near",
+      [group("s3")],
+      stat(["s3", "a:1", "UP"], ["s3", "b:1", "UP", "1"]),
+      "pass",
+      "s3 is served by the near RGWs",
+    ],
+    [
+      "near ones at their limit",
+      [group("s3")],
+      stat(["s3", "a:1", "UP"], ["s3", "b:1", "UP", "1"], ["ober_far_s3", "BACKEND", "UP", "0", "3"]),
+      "pass",
+      "s3 is served by the near RGWs, which are at their limit: 3 requests are with the far ones",
+    ],
+    [
+      "far",
+      [group("s3")],
+      stat(["s3", "a:1", "DOWN"], ["s3", "b:1", "UP", "1"]),
+      "warn",
+      "s3 is served by the far RGWs, because no near one takes requests",
+    ],
+    [
+      "drained near ones",
+      [group("s3")],
+      stat(["s3", "a:1", "DRAIN"], ["s3", "b:1", "UP", "1"]),
+      "warn",
+      "s3 is served by the far RGWs, because no near one takes requests",
+    ],
+    [
+      "its own",
+      [group("s3", "b")],
+      stat(["s3", "a:1", "UP"], ["b", "c:1", "DOWN"]),
+      "pass",
+      "s3 is served by its own RGWs",
+    ],
+    [
+      "a fallback",
+      [group("s3", "b")],
+      stat(["s3", "a:1", "DOWN"], ["b", "c:1", "UP"]),
+      "warn",
+      "s3 is served by its fallback b, reads only, because no RGW of its own takes requests",
+    ],
+    ["nobody", [group("s3", "b")], stat(["s3", "a:1", "DOWN"], ["b", "c:1", "DOWN"]), "warn", "s3 is served by nobody"],
+  ] as const)("%s", (_, groups, rows, status, detail) => {
+    expect(nearVerdict(groups, rows)).toMatchObject({ status, detail });
   });
 });

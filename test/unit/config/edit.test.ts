@@ -61,6 +61,7 @@ describe("a value in force", () => {
     ["bgp.hold_time", 3, 3, false],
     ["bgp.neighbors", ["10.0.0.1", "leaf1", "leaf2"], [], true],
     ["backends[0].servers", ["rgw1:7480", "rgw2:7480", "[fd00::5]:80"], null, true],
+    ["zones", {}, {}, false],
     ["vips[0].address", "10.0.0.100", null, true],
     ["vips[0].backend", "hot", null, false],
     ["vips[1].backend", "cold", null, true],

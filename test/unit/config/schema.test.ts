@@ -16,6 +16,8 @@ const bgp = (change: object) => ({ ...LEAST, bgp: { ...LEAST.bgp, ...change } })
 const NEW_GROUP = {
   min_servers: 0,
   enough_servers: 0,
+  fallback: "",
+  fallback_for: "reads" as const,
   resolve: "start",
   tls: false,
   ca_file: "",
@@ -98,6 +100,7 @@ describe("a good file", () => {
     expect(parseConfig(LEAST, "ober.yaml")).toEqual({
       ha_mode: "bgp",
       nodes: [],
+      zones: {},
       handover: "auto",
       settle_time: 5,
       hold_down: 300,
@@ -156,6 +159,7 @@ describe("a good file", () => {
       ...rest,
       ha_mode: "keepalived",
       nodes: [],
+      zones: {},
       handover: "auto",
       settle_time: 5,
       hold_down: 300,
@@ -241,6 +245,33 @@ describe("a good file", () => {
     expect(config.backends[0]?.servers).toEqual(expanded.map(([host, port]) => ({ host, port })));
   });
 
+  test("may say which nodes servers are near", () => {
+    const servers = [{ name: "rgw[1-2]:7480", zone: "a" }, { name: "n1:7480", local: true, zone: "" }, "rgw9:7480"];
+    const config = parseConfig({ ...backend({ servers }), nodes: ["n[1-2]"], zones: { a: "n[1-2]", b: null } }, "x");
+    expect(config.zones).toEqual({ a: ["n1", "n2"] });
+    expect(config.backends[0]?.servers).toEqual([
+      { host: "rgw1", port: 7480, zone: "a" },
+      { host: "rgw2", port: 7480, zone: "a" },
+      { host: "n1", port: 7480, local: true },
+      { host: "rgw9", port: 7480 },
+    ]);
+  });
+
+  test("may list servers elsewhere", () => {
+    const servers = [
+      { file: "/etc/site/rgws", port: 7480, zone: null },
+      { command: ["/usr/local/sbin/rgws", "--site=a"], port: 80 },
+    ];
+    expect(parseConfig(backend({ servers }), "x").backends[0]?.servers).toEqual([
+      { host: "etc-site-rgws.file.invalid", port: 7480, source: { file: "/etc/site/rgws" } },
+      {
+        host: "usr-local-sbin-rgws-site-a.command.invalid",
+        port: 80,
+        source: { command: ["/usr/local/sbin/rgws", "--site=a"] },
+      },
+    ]);
+  });
+
   test("expands host lists in nodes, peers and neighbors", () => {
     const config = parseConfig(
       { ...bgp({ neighbors: "leaf[1-2]" }), nodes: ["n[01-02]"], keepalived: { peers: "n[1-2],n9" } },
@@ -259,7 +290,7 @@ describe("a good file", () => {
 });
 
 const TOP_KEYS =
-  "the keys here are ha_mode, nodes, handover, settle_time, hold_down, when_all_down, rebalance, bgp, keepalived, vips, s3_names, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, capacity_gbit, stats_allow, install_path, venv_path";
+  "the keys here are ha_mode, nodes, zones, handover, settle_time, hold_down, when_all_down, rebalance, bgp, keepalived, vips, s3_names, backends, certs, log_retention_days, stats_port, tls, max_connections, max_connections_per_client, capacity_gbit, stats_allow, install_path, venv_path";
 
 const problems = (input: unknown) => {
   try {
@@ -592,6 +623,102 @@ describe("a bad value", () => {
       "more servers needed than there are",
       { ...LEAST, backends: [{ name: "s3", servers: ["rgw[1-3]:7480"], min_servers: 4 }] },
       "backends[0].min_servers: must be at most 3, the servers of the group, not 4: the node would always be the last choice",
+    ],
+    [
+      "a server with an unknown key",
+      backend({ servers: [{ name: "rgw1:7480", zones: "a" }] }),
+      'backends[0].servers: "zones" is an unknown key of a server; did you mean "zone"?',
+    ],
+    [
+      "a list of servers without a port",
+      backend({ servers: [{ file: "/etc/site/rgws" }] }),
+      "backends[0].servers: a file or a command needs the port of its servers, such as port: 7480",
+    ],
+    [
+      "a command for a shell",
+      backend({ servers: [{ command: ["/bin/sh", "-c", "rgws | sort"], port: 7480 }] }),
+      "backends[0].servers: command must be a list: an absolute path and arguments, without blanks and quotes",
+    ],
+    [
+      "a share of servers in a file",
+      backend({ servers: [{ file: "/etc/site/rgws", port: 7480 }], min_servers: "50%" }),
+      "backends[0].min_servers: cannot be used in a group with a file or a command",
+    ],
+    [
+      "TLS to servers in a file, without their name",
+      backend({ servers: [{ file: "/etc/site/rgws", port: 443 }], tls: true }),
+      "backends[0].sni: is missing: write the name in the certificate of etc-site-rgws.file.invalid, or verify: false",
+    ],
+    [
+      "a server without a name",
+      backend({ servers: [{ zone: "a" }] }),
+      "backends[0].servers: a server needs a name, such as {name: rgw1:7480, zone: a}",
+    ],
+    [
+      "a server in a zone that is not there",
+      { ...backend({ servers: [{ name: "rgw1:7480", zone: "c" }] }), nodes: ["n1", "n2"], zones: { a: "n1", b: "n2" } },
+      'backends[0].servers: a server is in the zone "c", and zones has "a" or "b"',
+    ],
+    [
+      "a server in two zones",
+      {
+        ...backend({ servers: [{ name: "rgw[1-2]:7480", zone: "a" }, "rgw2:7480"] }),
+        ...{ nodes: ["n1"], zones: { a: "n1" } },
+      },
+      'backends[0].servers: "rgw2:7480" and "rgw2:7480" are the same server: write it once',
+    ],
+    [
+      "a share of near servers",
+      backend({ servers: [{ name: "n1:7480", local: true }, "n2:7480"], min_servers: 1 }),
+      "backends[0].min_servers: cannot be used in a group with near servers",
+    ],
+    [
+      "a node in two zones",
+      { ...LEAST, nodes: ["n1"], zones: { a: "n1", b: "n1" } },
+      'zones.b: n1 is in the zone "a" already: write it once',
+    ],
+    [
+      "a node of a zone that is not listed",
+      { ...LEAST, nodes: ["n1"], zones: { a: "n1.example.org" } },
+      "zones.a: n1.example.org is not in the list of nodes: write it there, in the same way",
+    ],
+    [
+      "a zone with a number",
+      { ...LEAST, zones: { a: [1] } },
+      'zones: the nodes of the zone "a" must be a list of names or addresses',
+    ],
+    [
+      "a fallback that is not there",
+      backend({ fallback: "s3" }),
+      'backends[0].fallback: must be the name of another backend group (there is none), not "s3"',
+    ],
+    [
+      "a fallback that no node would be announced for",
+      {
+        ...LEAST,
+        when_all_down: "withdraw",
+        backends: [
+          { ...LEAST.backends[0], fallback: "b" },
+          { name: "b", servers: ["rgw9:7480"] },
+        ],
+      },
+      "backends[0].fallback: has no effect with when_all_down: withdraw: without RGWs no node would be announced",
+    ],
+    [
+      "requests for no fallback",
+      backend({ fallback_for: "all" }),
+      "backends[0].fallback_for: has no effect without fallback",
+    ],
+    [
+      "a fallback that is a VIP of this cluster",
+      {
+        ...LEAST,
+        backends: [
+          { ...LEAST.backends[0], fallback: "b" },
+          { name: "b", servers: ["10.0.0.100:443"] },
+        ],
+      },
+      "vips[0].address: 10.0.0.100 is an RGW (backends[1].servers) and cannot be a VIP",
     ],
     [
       "a share that is none",

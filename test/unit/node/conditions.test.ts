@@ -51,6 +51,7 @@ describe("the list", () => {
       "haproxy",
       "server-names",
       "backends",
+      "near",
       "saturation",
       "vips",
       "routes",

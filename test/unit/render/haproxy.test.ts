@@ -14,7 +14,14 @@ function lines(
   const version = { major: 3, minor: 4, patch: 7, text: "3.4.7" };
   const haproxy = { version, features: more.features ?? ["PROMEX"] };
   const paths = pathsOf("/opt/ober");
-  const node = { networks: [], memory: 64 * 2 ** 30, descriptors: 1_048_576, address: "10.0.0.11", resolved: {} };
+  const node = {
+    networks: [],
+    addresses: [],
+    memory: 64 * 2 ** 30,
+    descriptors: 1_048_576,
+    address: "10.0.0.11",
+    resolved: {},
+  };
   const files = renderHaproxy(config, { ober: "1.2.3", haproxy, ...node }, paths);
   const text = files.find(({ path }) => path === paths.haproxyConfig)?.content ?? "";
   return text
