@@ -33,7 +33,13 @@ describe("a change of ober.yaml", () => {
     using one = await liveNode();
     const before = one.node.system.deeds.length;
     const document = await applyText(one.node, heard(), optionsFor(one.yaml));
-    expect(document).toEqual({ generation: null, unconfirmedUntil: null, changed: [], warnings: [] });
+    expect(document).toEqual({
+      generation: null,
+      unconfirmedUntil: null,
+      changed: [],
+      haproxy: { by: "nothing", because: null },
+      warnings: [],
+    });
     expect(appliedText(document)).toBe("nothing to change: the node already has this configuration");
     expect([await generations(one), one.node.system.deeds.length]).toEqual([[1], before]);
   });
@@ -158,10 +164,15 @@ describe("a first change without a certificate", () => {
 });
 
 describe("what an apply says", () => {
-  const document = { generation: 3, unconfirmedUntil: null, changed: ["/a"], warnings: [] };
+  const haproxy = { by: "nothing", because: null } as const;
+  const document = { generation: 3, unconfirmedUntil: null, changed: ["/a"], haproxy, warnings: [] };
   const now = Date.parse("2026-01-01T12:00:00Z");
   test.each<[string, Parameters<typeof appliedText>[0]]>([
     ["applied: 1 file changed, kept as generation 3", document],
+    [
+      "applied: 1 file changed without a reload of HAProxy, kept as generation 3",
+      { ...document, haproxy: { by: "runtime", because: null } },
+    ],
     ["nothing to change; what is live is kept again, as generation 3", { ...document, changed: [] }],
     [
       "applied: 1 file changed; reverts in 1 min unless you run: ober confirm",
