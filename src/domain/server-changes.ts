@@ -12,7 +12,6 @@ export type ServerChanges = {
   /** `line` is what `add server` takes after the name: HAProxy does not add the keywords of `default-server`. */
   readonly added: readonly (ServerName & { readonly address: string; readonly line: string })[];
   readonly removed: readonly ServerName[];
-  readonly weighed: readonly (ServerName & { readonly weight: number })[];
   /** Other limits of requests at once. */
   readonly limited: readonly (ServerName & { readonly maxconn: number })[];
 };
@@ -34,6 +33,13 @@ const KEYWORDS: Readonly<Record<string, 0 | 1>> = {
   maxconn: 1,
   "pool-purge-delay": 1,
   "init-addr": 1,
+  ssl: 0,
+  alpn: 1,
+  verify: 1,
+  "ca-file": 1,
+  sni: 1,
+  "check-sni": 1,
+  verifyhost: 1,
 };
 
 /** HAProxy adds and deletes servers only where the choice of a server follows changes at run time. */
@@ -56,7 +62,6 @@ export function serverChanges(before: string, after: string): ServerChanges | Ne
   const all: ServerChanges = {
     added: changes.flatMap(({ added }) => added),
     removed: changes.flatMap(({ removed }) => removed),
-    weighed: changes.flatMap(({ weighed }) => weighed),
     limited: changes.flatMap(({ limited }) => limited),
   };
   const count = Object.values(all).reduce((sum, some) => sum + some.length, 0);
@@ -93,7 +98,6 @@ function changesOf(backend: string, was: Section, is: Section): ServerChanges | 
   const changes = {
     added: [] as ServerChanges["added"][number][],
     removed: removed.map((name) => ({ backend, name })),
-    weighed: [] as ServerChanges["weighed"][number][],
     limited: [] as ServerChanges["limited"][number][],
   };
   const usual = optionsOf(is.others.flatMap((line) => /^\s*default-server (.*)$/.exec(line)?.[1]?.split(" ") ?? []));
@@ -112,24 +116,19 @@ function changesOf(backend: string, was: Section, is: Section): ServerChanges | 
     }
     const [formerPlace, ...formerOwn] = former;
     const formerOptions = optionsOf(formerOwn);
-    if (formerPlace !== place || withoutNumbers(formerOptions) !== withoutNumbers(options))
+    if (formerPlace !== place || withoutLimit(formerOptions) !== withoutLimit(options))
       return { reload: `${name} has other options` };
-    const differs = (key: string) => formerOptions?.get(key) !== options.get(key);
-    const number = (key: string) => Number(options.get(key) ?? usual.get(key));
-    if (differs("weight")) changes.weighed.push({ backend, name, weight: number("weight") });
-    if (differs("maxconn")) changes.limited.push({ backend, name, maxconn: number("maxconn") });
+    changes.limited.push({ backend, name, maxconn: Number(options.get("maxconn") ?? usual.get("maxconn")) });
   }
   const isIdle = Object.values(changes).every((some) => some.length === 0);
   if (isIdle) return changes;
   if (is.servers.size === 0) return { reload: `${backend} has no server left` };
   if (!is.others.some((line) => DYNAMIC.test(line)))
     return { reload: `${backend} chooses servers in a way that is fixed at a start` };
-  if ([...changes.weighed, ...changes.limited].some((one) => !Object.values(one).every(isGiven)))
-    return { reload: `${backend} has servers without a weight or a limit` };
+  if (changes.limited.some(({ maxconn }) => !(maxconn > 0)))
+    return { reload: `${backend} has servers without a limit` };
   return changes;
 }
-
-const isGiven = (value: string | number) => typeof value === "string" || (Number.isInteger(value) && value > 0);
 
 /** Undefined if a word is unknown, or is written in a way that HAProxy's socket reads differently. */
 function optionsOf(words: readonly string[]): ReadonlyMap<string, string> | undefined {
@@ -139,7 +138,7 @@ function optionsOf(words: readonly string[]): ReadonlyMap<string, string> | unde
     const values = KEYWORDS[keyword];
     if (values === undefined) return undefined;
     const value = values === 0 ? "" : words[++at];
-    if (value === undefined || !/^[\w.,:-]*$/.test(value)) return undefined;
+    if (value === undefined || !/^[\w.,:/@()-]*$/.test(value)) return undefined;
     options.set(keyword, value);
   }
   return options;
@@ -151,9 +150,12 @@ const optionsText = (options: ReadonlyMap<string, string>) =>
     .map(([keyword, value]) => `${keyword} ${value}`.trim())
     .join(" ");
 
-/** The options that cannot change while a server runs, in one order. */
-const withoutNumbers = (options: ReadonlyMap<string, string> = new Map()) =>
-  JSON.stringify([...options].filter(([keyword]) => keyword !== "weight" && keyword !== "maxconn").sort());
+/**
+ * The options that cannot change while a server runs, in one order. A weight can, but HAProxy would keep the former one as the server's own, by which a
+ * reload judges which weight counts.
+ */
+const withoutLimit = (options: ReadonlyMap<string, string> = new Map()) =>
+  JSON.stringify([...options].filter(([keyword]) => keyword !== "maxconn").sort());
 
 /** The address of "10.0.1.1:7480" or "[2001:db8::1]:7480"; undefined for a name. */
 const addressOf = (place = ""): string | undefined =>

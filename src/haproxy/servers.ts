@@ -4,7 +4,7 @@ import { type Wish, wishesFor, wishOrders } from "../domain/rgw-wishes.ts";
 import { differenceOf, pathOf, type ServerChanges, type ServerName } from "../domain/server-changes.ts";
 import { configuredServers, firstServer, type LiveServer, parseServersState } from "../domain/server-state.ts";
 import { atLeast, parseVersion } from "../domain/version.ts";
-import { OberError } from "../errors.ts";
+import { OberError, orUndefined } from "../errors.ts";
 import type { Clock } from "../system/system.ts";
 import { checksPending, counted, parseStat, type StatRow, serversOf } from "./socket.ts";
 
@@ -62,10 +62,6 @@ export async function changeServers(
     for (const server of changes.added) await add(haproxy, server);
     await awaitChecks(haproxy, changes.added);
     for (const server of changes.added) await order(haproxy, ...ordersFor(server, wishes));
-    for (const { weight, ...server } of changes.weighed) {
-      if (wishesFor(wishes, rgwOf(server)).weight === undefined)
-        await order(haproxy, `set server ${pathOf(server)} weight ${weight}`);
-    }
     for (const { maxconn, ...server } of changes.limited)
       await order(haproxy, `set maxconn server ${pathOf(server)} ${maxconn}`);
     await remove(haproxy, changes.removed, progress);
@@ -73,14 +69,26 @@ export async function changeServers(
   } catch (error) {
     if (!(error instanceof OberError)) throw error;
     // A reload keeps how far out a server is: those that were just added must not be left in drain.
-    for (const server of changes.added) for (const one of ordersFor(server, wishes)) await say(one).catch(() => "");
+    await sayAll(
+      haproxy,
+      changes.added.flatMap((server) => ordersFor(server, wishes)),
+    );
     return error.message;
   }
 }
 
 /** Puts servers back into service that an interrupted change was about to remove. One that is gone by now is none any more. */
-export async function release({ say }: Pick<RunningHaproxy, "say">, paths: readonly string[]): Promise<void> {
-  for (const path of paths) await say(`set server ${path} state ready`).catch(() => "");
+export const release = (haproxy: Pick<RunningHaproxy, "say">, paths: readonly string[]): Promise<void> =>
+  sayAll(
+    haproxy,
+    paths.map((path) => `set server ${path} state ready`),
+  );
+
+/** Sends commands whatever HAProxy answers, until it does not answer. */
+async function sayAll({ say }: Pick<RunningHaproxy, "say">, commands: readonly string[]): Promise<void> {
+  await orUndefined(async () => {
+    for (const command of commands) await say(command);
+  });
 }
 
 const rgwOf = ({ backend, name }: ServerName) => ({ group: backend, server: firstServer(name) });

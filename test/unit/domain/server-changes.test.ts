@@ -25,7 +25,7 @@ backend archive
 
 const ONE = "10.0.1.1:7480 10.0.1.1:7480";
 const TWO = "10.0.1.2:7480 10.0.1.2:7480";
-const NONE = { added: [], removed: [], weighed: [], limited: [] };
+const NONE = { added: [], removed: [], limited: [] };
 
 describe("without a reload", () => {
   test.each([
@@ -58,13 +58,6 @@ describe("without a reload", () => {
     ],
     ["one less", `${ONE}\n${TWO}`, TWO, { ...NONE, removed: [{ backend: "s3", name: "10.0.1.1:7480" }] }],
     [
-      "another weight",
-      `${ONE} weight 50`,
-      `${ONE} weight 20`,
-      { ...NONE, weighed: [{ backend: "s3", name: "10.0.1.1:7480", weight: 20 }] },
-    ],
-    ["the usual weight again", `${ONE} weight 50`, ONE, { ...NONE, weighed: [{ backend: "s3", name: "10.0.1.1:7480", weight: 100 }] }],
-    [
       "another share of the requests",
       ONE,
       `${ONE} maxconn 511`,
@@ -76,7 +69,8 @@ describe("without a reload", () => {
 });
 
 describe("a reload because", () => {
-  const many = (count: number) => Array.from({ length: count }, (_, at) => `s${at}:1 10.1.${at >> 8}.${at & 255}:1`).join("\n");
+  const many = (count: number) =>
+    Array.from({ length: count }, (_, at) => `s${at}:1 10.1.${at >> 8}.${at & 255}:1`).join("\n");
   test.each([
     ['the section "global" changes', cfg(ONE), cfg(ONE, { global: "descriptors 800" })],
     ['the section "backend s3" changes', cfg(ONE), cfg(TWO, { usual: USUAL.replace("1000ms", "2000ms") })],
@@ -85,14 +79,10 @@ describe("a reload because", () => {
     ["rgw2:7480 is a name, whose addresses HAProxy reads at a reload", cfg(ONE), cfg(`${ONE}\nrgw2:7480 rgw2:7480`)],
     ["rgw2:7480 is a name, whose addresses HAProxy reads at a reload", cfg(`${ONE}\nrgw2:7480 rgw2:7480`), cfg(ONE)],
     ["10.0.1.1:7480 has other options", cfg(ONE), cfg(`${ONE} fall 5`)],
+    ["10.0.1.1:7480 has other options", cfg(ONE), cfg(`${ONE} weight 50`)],
     ["10.0.1.1:7480 has other options", cfg(ONE), cfg(ONE.replace(/ .*/, " 10.0.1.9:7480"))],
     ["HAProxy may not take the options of 10.0.1.2:7480 while it runs", cfg(ONE), cfg(`${ONE}\n${TWO} cookie a`)],
     ["HAProxy may not take the options of 10.0.1.2:7480 while it runs", cfg(ONE), cfg(`${ONE}\n${TWO} inter "1 s"`)],
-    [
-      "HAProxy may not take the options of 10.0.1.2:7480 while it runs",
-      cfg(ONE, { usual: `${USUAL} ssl verify none` }),
-      cfg(`${ONE}\n${TWO}`, { usual: `${USUAL} ssl verify none` }),
-    ],
     [
       "s3 chooses servers in a way that is fixed at a start",
       cfg(ONE, { balance: "source" }),
@@ -112,9 +102,9 @@ const live = (name: string, address: string, adminState = 0): LiveServer => ({
 
 test("servers that are out already are not put back into service", () => {
   const removed = ["a:1", "b:1", "c:1"].map((name) => ({ backend: "s3", name }));
-  expect(inService(removed, [live("a:1", "10.0.0.1"), live("b:1", "10.0.0.2", 8), live("c:1", "10.0.0.3", 1)])).toEqual([
-    "s3/a:1",
-  ]);
+  expect(inService(removed, [live("a:1", "10.0.0.1"), live("b:1", "10.0.0.2", 8), live("c:1", "10.0.0.3", 1)])).toEqual(
+    ["s3/a:1"],
+  );
 });
 
 test.each([

@@ -6,7 +6,7 @@ const backends = [{ servers: Array.from({ length: 8 }, (_, n) => ({ host: `rgw${
 test.each([
   [1_048_576, 25_000, 25_000],
   // What a container has that cannot raise its limit.
-  [20_000, 25_000, 6_956],
+  [20_000, 25_000, 6_920],
   [20_000, 300, 300],
   [4_096, 25_000, 558],
   // Too few for an ingress; HAProxy starts all the same.
