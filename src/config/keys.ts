@@ -392,7 +392,7 @@ export const KEYS = {
         { says: "The name of the group.", since: PYTHON, example: "s3", ask: false },
       ),
       servers: needed(parsedList("a list of servers such as rgw[1-4].internal:7480", parseServers), {
-        says: "The gateways, as name:port or address:port; host lists on both sides of the colon.",
+        says: "The gateways, as name:port or address:port; host lists on both sides of the colon. Addresses come and go without a reload from HAProxy 3.0.6 on.",
         since: PYTHON,
         example: ["rgw[1-4].internal:7480"],
         ask: { message: "RADOS gateways (host:port; host lists)", placeholder: "rgw[1-4].internal:7480" },
