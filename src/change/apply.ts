@@ -7,15 +7,13 @@
  */
 import type { NodeFacts } from "../domain/facts.ts";
 import { LOG_NAMESPACE, type Paths } from "../domain/paths.ts";
-import { inService, type NeedsReload, type ServerChanges } from "../domain/server-changes.ts";
 import { UNIT, UNITS } from "../domain/units.ts";
 import { OberError, orUndefined } from "../errors.ts";
-import { changeServers, lookAtServers, release } from "../haproxy/servers.ts";
+import { release } from "../haproxy/servers.ts";
 import { haproxyCommand } from "../haproxy/socket.ts";
 import type { RenderedFile } from "../render/file.ts";
 import { generatedPaths } from "../render/index.ts";
 import { withoutInterrupts } from "../system/interrupts.ts";
-import { readWishes } from "../system/rgw-wishes.ts";
 import { writeSysctls } from "../system/sysctl.ts";
 import type { System } from "../system/system.ts";
 import { haproxyRuns, systemctl, unitStates } from "../system/systemd.ts";
@@ -26,6 +24,7 @@ import { valuesFor } from "./former-sysctls.ts";
 import { type Generation, generationNumbers, keepGeneration, keepIfLost, readGeneration } from "./generations.ts";
 import { bearsReload } from "./helper-starts.ts";
 import { own } from "./owned.ts";
+import { BY_NOTHING, changeHaproxy, type HaproxyChange, planServers, reloadHaproxy } from "./servers.ts";
 import {
   awaitConfirmation,
   begin,
@@ -78,13 +77,6 @@ export type ApplyResult = {
   readonly haproxy: HaproxyChange;
   readonly warnings: readonly string[];
 };
-
-/** How HAProxy takes a change: not at all, while it runs, or by a reload, and why by one. */
-export type HaproxyChange =
-  | { readonly by: "nothing" | "runtime"; readonly because?: undefined }
-  | { readonly by: "reload"; readonly because: string };
-
-const BY_NOTHING: HaproxyChange = { by: "nothing" };
 
 /** How long a reloaded node may take to be as healthy as it was before. */
 const VERIFY_MS = 20_000;
@@ -302,55 +294,6 @@ async function endNewcomers(system: System, paths: Paths, state: Pending): Promi
     if (await system.stat(`${paths.unitDirectory}/${unit}`))
       await orUndefined(() => systemctl(system, "disable", "--now", unit));
   }
-}
-
-/** A change that HAProxy takes while it runs: its servers, the text of its new file, and those in service that go. */
-type ServerPlan = { readonly changes: ServerChanges; readonly config: string; readonly drained: readonly string[] };
-
-/** What the running HAProxy can be told instead of a reload, or why it cannot. */
-export async function planServers(
-  { system, paths, say }: Pick<ApplyContext, "system" | "paths" | "say">,
-  changes: readonly Change[],
-): Promise<ServerPlan | NeedsReload> {
-  const { servers } = activationOf(changes, paths);
-  const { before, after } = changes.find(({ path }) => path === paths.haproxyConfig) ?? {};
-  if (servers === undefined || before === undefined || after === undefined) return { reload: "haproxy.cfg is new" };
-  if ("reload" in servers) return servers;
-  if (!(await haproxyRuns(system))) return { reload: "HAProxy does not run" };
-  const seen = await orUndefined(() => lookAtServers({ say }, before.content));
-  if (seen === undefined) return { reload: "HAProxy's socket does not answer" };
-  if (seen.difference !== undefined) return { reload: seen.difference };
-  return { changes: servers, config: after.content, drained: inService(servers.removed, seen.live) };
-}
-
-/** How HAProxy takes the change, as far as can be foreseen. */
-export async function foreseeHaproxy(
-  context: Pick<ApplyContext, "system" | "paths" | "say">,
-  changes: readonly Change[],
-): Promise<HaproxyChange> {
-  if (activationOf(changes, context.paths).servers === undefined || !(await haproxyRuns(context.system)))
-    return BY_NOTHING;
-  const plan = await planServers(context, changes);
-  return "reload" in plan ? { by: "reload", because: plan.reload } : { by: "runtime" };
-}
-
-/** Without a reload if there is a plan for it and HAProxy takes it. */
-async function changeHaproxy(
-  { system, paths, say, progress }: ApplyContext,
-  plan: ServerPlan | NeedsReload,
-): Promise<HaproxyChange> {
-  if ("reload" in plan) return reloadHaproxy(system, plan.reload);
-  progress("telling HAProxy its servers, without a reload");
-  const { wishes } = await readWishes(system, paths);
-  const because = await changeServers({ say, clock: system.clock }, plan.changes, { ...plan, wishes, progress });
-  if (because === undefined) return { by: "runtime" };
-  progress(`reloading HAProxy: ${because}`);
-  return reloadHaproxy(system, because);
-}
-
-async function reloadHaproxy(system: System, because: string): Promise<HaproxyChange> {
-  await systemctl(system, "reload", UNIT.http);
-  return { by: "reload", because };
 }
 
 /** Tells the running units. `refused` is what the kernel does not take, which is worth a warning and not a failure. */

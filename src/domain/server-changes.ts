@@ -53,7 +53,7 @@ export function serverChanges(before: string, after: string): ServerChanges | Ne
   for (const title of titles) {
     const [was, is] = [old.get(title), now.get(title)];
     if (was === undefined) return { reload: `the section "${title}" is new` };
-    if (is === undefined) return { reload: `the section "${title}" goes` };
+    if (is === undefined) return { reload: `the section "${title}" is removed` };
     if (was.others.join("\n") !== is.others.join("\n")) return { reload: `the section "${title}" changes` };
     const found = changesOf(title.replace(/^backend /, ""), was, is);
     if ("reload" in found) return found;
@@ -65,7 +65,7 @@ export function serverChanges(before: string, after: string): ServerChanges | Ne
     limited: changes.flatMap(({ limited }) => limited),
   };
   const count = Object.values(all).reduce((sum, some) => sum + some.length, 0);
-  return count > MOST_CHANGES ? { reload: `${count} changes of servers are quicker so` } : all;
+  return count > MOST_CHANGES ? { reload: `${count} changes of servers are quicker by a reload` } : all;
 }
 
 type Section = {

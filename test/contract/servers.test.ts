@@ -4,8 +4,9 @@
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import tls from "node:tls";
-import { type ApplyContext, apply, foreseeHaproxy, readCurrent, recover } from "../../src/change/apply.ts";
+import { type ApplyContext, apply, readCurrent, recover } from "../../src/change/apply.ts";
 import { diffFiles } from "../../src/change/diff.ts";
+import { foreseeHaproxy } from "../../src/change/servers.ts";
 import type { NodeFacts } from "../../src/domain/facts.ts";
 import { differenceOf } from "../../src/domain/server-changes.ts";
 import { configuredServers, parseServersState } from "../../src/domain/server-state.ts";

@@ -75,7 +75,7 @@ describe("a reload because", () => {
     ['the section "global" changes', cfg(ONE), cfg(ONE, { global: "descriptors 800" })],
     ['the section "backend s3" changes', cfg(ONE), cfg(TWO, { usual: USUAL.replace("1000ms", "2000ms") })],
     ['the section "backend more" is new', cfg(ONE), `${cfg(ONE)}\nbackend more\n  server b:1 10.0.3.1:1\n`],
-    ['the section "backend more" goes', `${cfg(ONE)}\nbackend more\n  server b:1 10.0.3.1:1\n`, cfg(ONE)],
+    ['the section "backend more" is removed', `${cfg(ONE)}\nbackend more\n  server b:1 10.0.3.1:1\n`, cfg(ONE)],
     ["rgw2:7480 is a name, whose addresses HAProxy reads at a reload", cfg(ONE), cfg(`${ONE}\nrgw2:7480 rgw2:7480`)],
     ["rgw2:7480 is a name, whose addresses HAProxy reads at a reload", cfg(`${ONE}\nrgw2:7480 rgw2:7480`), cfg(ONE)],
     ["10.0.1.1:7480 has other options", cfg(ONE), cfg(`${ONE} fall 5`)],
@@ -88,7 +88,7 @@ describe("a reload because", () => {
       cfg(ONE, { balance: "source" }),
       cfg(`${ONE}\n${TWO}`, { balance: "source" }),
     ],
-    ["129 changes of servers are quicker so", cfg(ONE), cfg(`${ONE}\n${many(129)}`)],
+    ["129 changes of servers are quicker by a reload", cfg(ONE), cfg(`${ONE}\n${many(129)}`)],
     ["a has no server left", "backend a\n  server b:1 10.0.3.1:1\n", "backend a\n"],
   ])("%s", (reload, before, after) => {
     expect(serverChanges(before, after)).toEqual({ reload });
