@@ -144,8 +144,9 @@ function optionsOf(words: readonly string[]): ReadonlyMap<string, string> | unde
   return options;
 }
 
+/** As `add server` takes them. Without `check-ssl` HAProxy checks a server that was added by plain HTTP, whatever the server itself speaks. */
 const optionsText = (options: ReadonlyMap<string, string>) =>
-  [...options]
+  [...options, ...(options.has("ssl") ? [["check-ssl", ""] as const] : [])]
     .filter(([keyword]) => keyword !== "init-addr")
     .map(([keyword, value]) => `${keyword} ${value}`.trim())
     .join(" ");

@@ -56,6 +56,22 @@ describe("without a reload", () => {
         ],
       },
     ],
+    [
+      "one by TLS, which is checked by TLS",
+      `${ONE} ssl verify required ca-file /etc/ca.pem sni str(rgw.example.org)`,
+      `${ONE} ssl verify required ca-file /etc/ca.pem sni str(rgw.example.org)\n${TWO} ssl verify none`,
+      {
+        ...NONE,
+        added: [
+          {
+            backend: "s3",
+            name: "10.0.1.2:7480",
+            address: "10.0.1.2",
+            line: `10.0.1.2:7480 ${USUAL} ssl verify none check-ssl`,
+          },
+        ],
+      },
+    ],
     ["one less", `${ONE}\n${TWO}`, TWO, { ...NONE, removed: [{ backend: "s3", name: "10.0.1.1:7480" }] }],
     [
       "another share of the requests",
