@@ -37,9 +37,9 @@ export async function planServers(
   if (servers === undefined || before === undefined || after === undefined) return { reload: "haproxy.cfg is new" };
   if ("reload" in servers) return servers;
   if (!(await haproxyRuns(system))) return { reload: "HAProxy does not run" };
-  const seen = await orUndefined(() => lookAtServers({ say }, before.content));
+  const seen = await orUndefined(() => lookAtServers({ say }, before.content, servers.removed));
   if (seen === undefined) return { reload: "HAProxy's socket does not answer" };
-  if (seen.difference !== undefined) return { reload: seen.difference };
+  if (seen.obstacle !== undefined) return { reload: seen.obstacle };
   return { changes: servers, config: after.content, drained: inService(servers.removed, seen.live) };
 }
 

@@ -31,17 +31,24 @@ const DRAIN_MS = 10_000;
 const IDLE_MS = 2_000;
 const LOOK_MS = 100;
 
-/** What the running HAProxy has, as far as it decides about a change of its servers. */
-export type Running = { readonly live: readonly LiveServer[]; readonly difference: string | undefined };
+export type Running = { readonly live: readonly LiveServer[]; readonly obstacle: string | undefined };
 
-/** Whether the running HAProxy can take changes of the servers of `config`, the haproxy.cfg that it runs with: if not, why. */
-export async function lookAtServers({ say }: Pick<RunningHaproxy, "say">, config: string): Promise<Running> {
+/**
+ * What the running HAProxy has, and why it cannot take a change from `config`, the haproxy.cfg that it runs with, if it cannot. Most servers of a
+ * group must stay: HAProxy gives a server that comes few requests at first (`slowstart`), except those of its own start.
+ */
+export async function lookAtServers(
+  { say }: Pick<RunningHaproxy, "say">,
+  config: string,
+  removed: readonly ServerName[],
+): Promise<Running> {
   const version = parseVersion(/^Version: (.*)$/m.exec(await say("show info"))?.[1] ?? "");
-  if (version === undefined) return { live: [], difference: "HAProxy does not say its version" };
+  if (version === undefined) return { live: [], obstacle: "HAProxy does not say its version" };
   if (!atLeast(version, LEAST_VERSION))
-    return { live: [], difference: `HAProxy ${version.text} is older than ${LEAST_VERSION}` };
+    return { live: [], obstacle: `HAProxy ${version.text} is older than ${LEAST_VERSION}` };
   const live = parseServersState(await say("show servers state"));
-  return { live, difference: differenceOf(configuredServers(config), live) };
+  const difference = differenceOf(configuredServers(config), live);
+  return { live, obstacle: difference ?? shrinks(parseStat(await say("show stat")), removed) };
 }
 
 /**
@@ -132,7 +139,6 @@ async function remove(
   progress: (stage: string) => void,
 ): Promise<void> {
   if (servers.length === 0) return;
-  await keepOneUp(haproxy, servers);
   for (const server of servers) await order(haproxy, `set server ${pathOf(server)} state drain`);
   progress(`waiting for the requests of ${servers.map(({ name }) => name).join(", ")}`);
   const deadline = haproxy.clock.now() + DRAIN_MS;
@@ -153,15 +159,15 @@ async function remove(
   }
 }
 
-/** Throws an OberError if a group would lose its last server that takes requests: a reload keeps the old ones until the change is judged. */
-async function keepOneUp({ say }: RunningHaproxy, servers: readonly ServerName[]): Promise<void> {
-  const rows = parseStat(await say("show stat"));
-  for (const [backend, leaving] of Map.groupBy(servers, (server) => server.backend)) {
+/** A group in which more servers that take requests go than stay, for people; undefined if there is none. Pure. */
+function shrinks(rows: readonly StatRow[], removed: readonly ServerName[]): string | undefined {
+  for (const [backend, leaving] of Map.groupBy(removed, (server) => server.backend)) {
     const gone = new Set(leaving.map(({ name }) => name));
     const up = serversOf(rows, backend).filter(({ state }) => takesRequests(state));
-    if (up.length > 0 && up.every(({ name }) => gone.has(name)))
-      throw new OberError(`no other server of ${backend} takes requests`);
+    const going = up.filter(({ name }) => gone.has(name)).length;
+    if (going > up.length - going) return `more servers of ${backend} go than stay, and new ones begin slowly`;
   }
+  return undefined;
 }
 
 async function rowsOf({ say }: RunningHaproxy, servers: readonly ServerName[]): Promise<readonly StatRow[]> {

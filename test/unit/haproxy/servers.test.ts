@@ -103,11 +103,25 @@ test("a HAProxy that stops answering is asked no more", async () => {
   expect(dead.said).toEqual(["set server s3/a:1 state ready"]);
 });
 
+const BOTH = OLD.replace("10.0.0.1:1\n", "10.0.0.1:1\n  server b:1 10.0.0.2:1\n");
+const serving = (...names: readonly string[]) =>
+  `# pxname,svname,status,check_status,scur,qcur\n${names.map((name) => `s3,${name},UP,L7OK,0,0`).join("\n")}\n`;
+
 test.each([
-  [undefined, OLD, {}],
-  ["HAProxy has no server s3/b:1", NEW.replace("10.0.0.2:1\n", "10.0.0.2:1\n  server a:1 10.0.0.1:1\n"), {}],
-  ["HAProxy 2.6.12-1 is older than 3.0.6", OLD, { "show info": "Version: 2.6.12-1" }],
-  ["HAProxy does not say its version", OLD, { "show info": "" }],
-])("whether it can take changes at all: %s", async (difference, config, refuse) => {
-  expect((await lookAtServers(haproxy(refuse), config)).difference).toBe(difference);
+  [undefined, OLD, [], {}],
+  ["HAProxy has no server s3/b:1", BOTH, [], {}],
+  ["HAProxy 2.6.12-1 is older than 3.0.6", OLD, [], { "show info": "Version: 2.6.12-1" }],
+  ["HAProxy does not say its version", OLD, [], { "show info": "" }],
+  ["more servers of s3 go than stay, and new ones begin slowly", OLD, ["a:1"], {}],
+  [undefined, OLD, ["a:1"], { "show stat": serving("a:1", "b:1") }],
+  [
+    "more servers of s3 go than stay, and new ones begin slowly",
+    OLD,
+    ["a:1", "c:1"],
+    { "show stat": serving("a:1", "b:1", "c:1") },
+  ],
+  [undefined, OLD, ["a:1"], { "show stat": serving("b:1").replace("s3,b:1,UP", "s3,a:1,DOWN") }],
+])("why it cannot take a change: %s", async (obstacle, config, names, refuse) => {
+  const removed = names.map((name) => ({ backend: "s3", name }));
+  expect((await lookAtServers(haproxy(refuse), config, removed)).obstacle).toBe(obstacle);
 });
