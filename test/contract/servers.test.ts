@@ -130,7 +130,7 @@ function clients() {
     }
     socket.destroy();
   };
-  const all = Promise.all(Array.from({ length: 8 }, one));
+  const all = Promise.all(Array.from({ length: 14 }, one));
   return {
     statuses,
     async stop() {
@@ -180,7 +180,12 @@ describe.each(TREES)("%s:", (name, tree) => {
     const statuses = await load.stop();
     expect([node.reloads(), await node.ingress.worker()]).toEqual([0, worker]);
     expect(statuses.filter((status) => status !== 200)).toEqual([]);
-    measured("changes of servers without a reload", changes, { release: name, requests: statuses.length, failed: 0 });
+    measured("changes of servers without a reload", changes, {
+      unit: "changes",
+      release: name,
+      requests: statuses.length,
+      failed: 0,
+    });
     const allUp = () =>
       until(
         "all of them are up",
@@ -357,7 +362,7 @@ describe("with the first HAProxy that takes servers while it runs,", () => {
     }
     const statuses = await load.stop();
     expect(statuses.filter((status) => status !== 200)).toEqual([]);
-    measured("SIGKILLs in changes of servers", steps, { requests: statuses.length, failed: 0 });
+    measured("SIGKILLs in changes of servers", steps, { unit: "steps", requests: statuses.length, failed: 0 });
     // The files, and at least: add, drain, health, ready, drain, maint, del.
     expect(steps).toBeGreaterThan(15);
   }, 600_000);
