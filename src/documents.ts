@@ -57,7 +57,9 @@ export type Documents = {
     readonly changed: boolean;
   };
   /** Also of `config` and `rollback`. */
-  apply: Applied | { readonly changes: readonly FileChange[]; readonly changed: readonly string[] };
+  apply:
+    | Applied
+    | { readonly changes: readonly FileChange[]; readonly changed: readonly string[]; readonly haproxy: HaproxyTaken };
   /** Of one key, or of all of them. */
   "config get": KeyValue | { readonly keys: readonly KeyValue[] };
   "config validate": {
@@ -158,10 +160,14 @@ export type FileChange = {
   readonly diff: string;
 };
 
+/** How HAProxy takes a change: `runtime` is without a reload. `because` says why not so. */
+type HaproxyTaken = { readonly by: "nothing" | "runtime" | "reload"; readonly because: string | null };
+
 type Applied = {
   /** Null if nothing had to change, and for a change that waits for its confirmation. */
   readonly generation: number | null;
   readonly unconfirmedUntil: string | null;
   readonly changed: readonly string[];
+  readonly haproxy: HaproxyTaken;
   readonly warnings: readonly string[];
 };

@@ -9,6 +9,7 @@ import type { NodeFacts } from "../domain/facts.ts";
 import { LOG_NAMESPACE, type Paths } from "../domain/paths.ts";
 import { UNIT, UNITS } from "../domain/units.ts";
 import { OberError, orUndefined } from "../errors.ts";
+import { release } from "../haproxy/servers.ts";
 import { haproxyCommand } from "../haproxy/socket.ts";
 import type { RenderedFile } from "../render/file.ts";
 import { generatedPaths } from "../render/index.ts";
@@ -23,6 +24,7 @@ import { valuesFor } from "./former-sysctls.ts";
 import { type Generation, generationNumbers, keepGeneration, keepIfLost, readGeneration } from "./generations.ts";
 import { bearsReload } from "./helper-starts.ts";
 import { own } from "./owned.ts";
+import { BY_NOTHING, changeHaproxy, type HaproxyChange, planServers, reloadHaproxy } from "./servers.ts";
 import {
   awaitConfirmation,
   begin,
@@ -53,6 +55,8 @@ export type ApplyContext = {
   readonly worker: () => Promise<number | undefined>;
   /** How many servers HAProxy has not checked since it was loaded: until then it takes them for up. */
   readonly checksPending: () => Promise<number>;
+  /** HAProxy's runtime socket. */
+  readonly say: (command: string) => Promise<string>;
   /** Called with each stage as it begins, for people. */
   readonly progress: (stage: string) => void;
   /** The time, for the record. */
@@ -70,6 +74,7 @@ export type ApplyResult = {
   readonly unconfirmed?: Unconfirmed | undefined;
   /** The files that changed. */
   readonly changed: readonly string[];
+  readonly haproxy: HaproxyChange;
   readonly warnings: readonly string[];
 };
 
@@ -115,7 +120,7 @@ export async function apply(context: ApplyContext, files: readonly RenderedFile[
   // The parsers have read these very files before they became a generation; `doctor` has them read again.
   if (changes.length === 0) {
     const live = { at: context.now().toISOString(), by: context.by, command: context.command, changed: [], files };
-    return { generation: await keepIfLost(system, paths, live), changed: [], warnings: [] };
+    return { generation: await keepIfLost(system, paths, live), changed: [], haproxy: BY_NOTHING, warnings: [] };
   }
 
   progress("checking the new files with the programs that will read them");
@@ -138,20 +143,23 @@ async function replace(
   const wasHealthy = await wasSurelyHealthy(context);
   const activation = activationOf(changes, paths);
   const formerWorker = activation.reload.includes(UNIT.http) ? await context.worker() : undefined;
+  const plan = await planServers(context, changes);
   await own(system, paths, changes);
   if (context.confirmMinutes !== undefined) await scheduleUndo(context, context.confirmMinutes);
   const undone = context.confirmMinutes === undefined ? changes : await withAppliedConfig(context, changes);
   const units = await unitsBefore(system, activation.end);
   const generation = ((await generationNumbers(system, paths)).at(-1) ?? 0) + 1;
-  await begin(system, paths, undone, { units, edited: undone !== changes, generation });
+  const drained = "reload" in plan ? [] : plan.drained;
+  await begin(system, paths, undone, { units, edited: undone !== changes, generation, drained });
   try {
     progress("replacing the files");
     await end(system, activation.end);
     await commit(system, changes);
     progress("activating what changed");
-    const refused = await activate(context, changes);
+    const { refused, haproxy } = await activate(context, changes, () => changeHaproxy(context, plan));
     progress("verifying");
-    await verify(context, { wasHealthy, formerWorker, units: [...activation.reload, ...activation.restart] });
+    const replaced = haproxy.by === "reload" ? formerWorker : undefined;
+    await verify(context, { wasHealthy, formerWorker: replaced, units: [...activation.reload, ...activation.restart] });
     const changed = changes.map(({ path }) => path);
     const { by, command } = context;
     const made = { at: context.now().toISOString(), by, command, changed, files };
@@ -160,11 +168,11 @@ async function replace(
       const until = new Date(context.now().getTime() + context.confirmMinutes * 60_000).toISOString();
       const unconfirmed = { until, bootId: await bootId(system), generation: made };
       await awaitConfirmation(system, paths, unconfirmed);
-      return { generation: undefined, unconfirmed, changed, warnings: all };
+      return { generation: undefined, unconfirmed, changed, haproxy, warnings: all };
     }
     const generation = await keepGeneration(system, paths, made);
     await finish(system, paths);
-    return { generation, changed, warnings: all };
+    return { generation, changed, haproxy, warnings: all };
   } catch (error) {
     progress("putting the old files back");
     await recover(context);
@@ -234,7 +242,11 @@ export async function confirmChange({
  * what the units run before they start, so that a machine that lost power in the middle of a change boots with the old
  * configuration.
  */
-export async function recover({ system, paths }: Pick<ApplyContext, "system" | "paths">) {
+export async function recover({
+  system,
+  paths,
+  say = (command) => haproxyCommand(paths.haproxySocket, command),
+}: Pick<ApplyContext, "system" | "paths"> & Partial<Pick<ApplyContext, "say">>) {
   const state = await pending(system, paths);
   if (!state) return undefined;
   if (await isKept(system, paths, state)) {
@@ -249,6 +261,8 @@ export async function recover({ system, paths }: Pick<ApplyContext, "system" | "
   await endNewcomers(system, paths, state);
   if (state.edited) await keepEdit(system, paths, state);
   await restore(system, state);
+  // Before HAProxy is reloaded, which keeps how far out its servers are.
+  if (state.drained !== undefined) await release({ say }, state.drained);
   // What was cut off may have reloaded units already, and a boot sets the kernel's values before this runs.
   await activate({ system, paths }, backwards);
   await bringBack(system, state.units);
@@ -282,11 +296,12 @@ async function endNewcomers(system: System, paths: Paths, state: Pending): Promi
   }
 }
 
-/** Tells the running units; returns what the kernel refused, which is worth a warning and not a failure. */
+/** Tells the running units. `refused` is what the kernel does not take, which is worth a warning and not a failure. */
 async function activate(
   context: Pick<ApplyContext, "system" | "paths"> & Partial<Pick<ApplyContext, "progress">>,
   changes: readonly Change[],
-): Promise<readonly string[]> {
+  tellHaproxy = () => reloadHaproxy(context.system, "an earlier configuration comes back"),
+): Promise<{ readonly refused: readonly string[]; readonly haproxy: HaproxyChange }> {
   const { system, paths } = context;
   const { daemonReload, sysctl, journald, addVips, identity, reload, restart } = activationOf(changes, paths);
   if (daemonReload) await systemctl(system, "daemon-reload");
@@ -295,14 +310,19 @@ async function activate(
   const refused = tuning ? await writeSysctls(system, await valuesFor(context, tuning)) : [];
   const active = await activeAmong(system, [...reload, ...restart]);
   if (addVips && active.includes(UNIT.vip)) await system.run([paths.vipScript, "add"]);
+  let haproxy: HaproxyChange = BY_NOTHING;
   for (const unit of reload.filter((name) => active.includes(name))) {
+    if (unit === UNIT.http) {
+      haproxy = await tellHaproxy();
+      continue;
+    }
     if (unit === UNIT.bgp) await bearsReload(system, paths, context.progress ?? (() => {}));
     await systemctl(system, "reload", unit);
   }
   for (const unit of restart.filter((name) => active.includes(name))) await systemctl(system, "restart", unit);
   await follow(system, changes, paths);
-  const untold = identity ? await tellIdentity(system, paths, changes) : [];
-  return [...refused.map((line) => `this kernel refuses ${line}`), ...untold];
+  const untold = identity || haproxy.by === "runtime" ? await tellIdentity(system, paths, changes) : [];
+  return { refused: [...refused.map((line) => `this kernel refuses ${line}`), ...untold], haproxy };
 }
 
 /**

@@ -17,6 +17,8 @@ export type Pending = {
   readonly units: readonly UnitBefore[];
   /** ober.yaml was edited by hand before the change: the edit is kept when the old file comes back. */
   readonly edited?: boolean;
+  /** HAProxy's servers that the change takes out of service before it removes them, as "group/server". */
+  readonly drained?: readonly string[];
   /** The number of the generation that the change becomes once it has proven itself: where it is kept, the change stands. */
   readonly generation?: number;
   /** The change is live and healthy, and is undone unless an operator confirms it in time. */
@@ -42,10 +44,17 @@ export async function begin(
   system: System,
   paths: Paths,
   changes: readonly Change[],
-  { units, edited, generation }: Required<Pick<Pending, "units" | "edited" | "generation">>,
+  { units, edited, generation, drained }: Required<Pick<Pending, "units" | "edited" | "generation" | "drained">>,
 ) {
   const before = Object.fromEntries(changes.map((change) => [change.path, change.before ?? null]));
-  const state: Pending = { version: 1, before, units, generation, ...(edited ? { edited } : {}) };
+  const state: Pending = {
+    version: 1,
+    before,
+    units,
+    generation,
+    ...(edited ? { edited } : {}),
+    ...(drained.length > 0 ? { drained } : {}),
+  };
   await system.makeDirectory(paths.transaction, 0o700);
   await system.writeAtomic(paths.transactionState, JSON.stringify(state), { mode: 0o600 });
 }

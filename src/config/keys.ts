@@ -424,7 +424,7 @@ export const KEYS = {
         { says: "The name of the group.", since: PYTHON, example: "s3", ask: false },
       ),
       servers: needed(parsedEntries("a list of servers such as rgw[1-4].internal:7480", SERVER_JSON, parseServers), {
-        says: "The gateways, as name:port or address:port; host lists on both sides of the colon. Or as {name: rgw[1-4]:7480, zone: a}, asked first by the nodes of that zone, and {name: node[01-04]:7480, local: true}, asked first by the node with that address. Or a list that is followed without a reload: {file: /etc/site/rgws, port: 7480}, {command: [/usr/local/sbin/rgws], port: 7480}.",
+        says: "The gateways, as name:port or address:port; host lists on both sides of the colon. Addresses come and go without a reload from HAProxy 3.0.6 on. Or as {name: rgw[1-4]:7480, zone: a}, asked first by the nodes of that zone, and {name: node[01-04]:7480, local: true}, asked first by the node with that address. Or a list that is followed without a reload: {file: /etc/site/rgws, port: 7480}, {command: [/usr/local/sbin/rgws], port: 7480}.",
         since: PYTHON,
         example: ["rgw[1-4].internal:7480"],
         ask: { message: "RADOS gateways (host:port; host lists)", placeholder: "rgw[1-4].internal:7480" },

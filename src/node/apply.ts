@@ -6,6 +6,7 @@ import { type ApplyResult, apply, readCurrent } from "../change/apply.ts";
 import { type Change, diffFiles, diffText } from "../change/diff.ts";
 import { neededOpenings, openingsStand, withOpenings } from "../change/firewall-rules.ts";
 import { areKept } from "../change/generations.ts";
+import { foreseeHaproxy } from "../change/servers.ts";
 import { pending } from "../change/transaction.ts";
 import { validateAside } from "../change/validators.ts";
 import { requireDistinctAddresses } from "../checks/addresses.ts";
@@ -20,7 +21,7 @@ import { learn } from "../domain/names.ts";
 import { certificatePlace } from "../domain/paths.ts";
 import { UNIT } from "../domain/units.ts";
 import { OberError } from "../errors.ts";
-import { checksPending, showStat, workerPid } from "../haproxy/socket.ts";
+import { checksPending, haproxyCommand, showStat, workerPid } from "../haproxy/socket.ts";
 import { haproxyAsker } from "../haproxy/verdict.ts";
 import { isHealthy } from "../health/once.ts";
 import { generatedPaths, type RenderedFile, render } from "../render/index.ts";
@@ -153,13 +154,15 @@ export async function applyFiles(
   const { files, facts, config } = options;
   const current = await readCurrent(system, paths, files);
   const changes = diffFiles(files, current, generatedPaths(paths));
+  const say = (command: string) => haproxyCommand(paths.haproxySocket, command);
   if (options.dryRun) {
     // A dry run must fail for everything that apply would refuse. HAProxy cannot check its file before it has a certificate.
     const missing = await lacksFirst(node, config);
     const asked = missing ? files.filter(({ path }) => path !== paths.haproxyConfig) : files;
     if (changes.length > 0)
       for (const warning of await validateAside(system, { files: asked, paths, facts })) teller.warn(warning);
-    return { changes: changes.map(describe), changed: changes.map(({ path }) => path) };
+    const haproxy = await foreseeHaproxy({ system, paths, say }, changes);
+    return { changes: changes.map(describe), changed: changes.map(({ path }) => path), haproxy: howTaken(haproxy) };
   }
   await keepOperator(node, options);
   if (changes.length > 0) await options.admit?.(changes.map(describe));
@@ -169,7 +172,7 @@ export async function applyFiles(
   const kept = idle && (await areKept(system, paths, files));
   if (kept && !(await pending(system, paths)) && (await openingsStand(node, openings))) {
     if (await isHeldBack(system, paths)) await letInNow(node);
-    return documentOf({ generation: undefined, changed: [], warnings: [] });
+    return documentOf({ generation: undefined, changed: [], haproxy: { by: "nothing" }, warnings: [] });
   }
   const context = {
     system,
@@ -181,6 +184,7 @@ export async function applyFiles(
     isHealthy: () => isHealthy(config.stats_port),
     worker: () => workerPid(paths.haproxySocket),
     checksPending: async () => checksPending(await showStat(paths.haproxySocket)),
+    say,
     progress: teller.progress,
     now: () => new Date(),
     confirmMinutes: options.confirmMinutes,
@@ -216,10 +220,13 @@ export async function applyFiles(
   return documentOf({ ...result, warnings });
 }
 
-const documentOf = ({ generation, unconfirmed, changed, warnings }: ApplyResult): Documents["apply"] => ({
+const howTaken = ({ by, because }: ApplyResult["haproxy"]) => ({ by, because: because ?? null });
+
+const documentOf = ({ generation, unconfirmed, changed, haproxy, warnings }: ApplyResult): Documents["apply"] => ({
   generation: generation?.number ?? null,
   unconfirmedUntil: unconfirmed?.until ?? null,
   changed,
+  haproxy: howTaken(haproxy),
   warnings,
 });
 

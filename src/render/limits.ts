@@ -30,6 +30,8 @@ const RESERVED = STATISTICS + HEALTH + SPARE;
 const DESCRIPTORS_PER_CONNECTION = 2.5;
 /** Listeners, pollers and wake-up pipes of up to 64 threads, and a running check for each server. */
 const OTHER_DESCRIPTORS = 600;
+/** Servers are counted in steps of so many: one more does not change `fd-hard-limit`, which HAProxy reads only at its start. */
+const SERVERS_AT_ONCE = 100;
 
 /** The minimum for an ingress. With fewer descriptors HAProxy computes its own limit, and `ober doctor` reports the problem. */
 const LEAST_CLIENTS = 20;
@@ -40,7 +42,7 @@ export function connectionLimits(
   { descriptors }: Pick<NodeFacts, "descriptors">,
 ): ConnectionLimits {
   const servers = config.backends.reduce((sum, group) => sum + group.servers.length, 0);
-  const others = OTHER_DESCRIPTORS + servers;
+  const others = OTHER_DESCRIPTORS + Math.ceil(servers / SERVERS_AT_ONCE) * SERVERS_AT_ONCE;
   const affordable = Math.floor((descriptors - others) / DESCRIPTORS_PER_CONNECTION) - RESERVED;
   const clients = Math.max(LEAST_CLIENTS, Math.min(config.max_connections, affordable));
   return {

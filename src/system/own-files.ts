@@ -131,6 +131,7 @@ export const OWN_FILES = {
       before,
       units: v.array(v.looseObject({ name: text, enabled: v.boolean(), active: v.boolean() })),
       edited: v.optional(v.boolean()),
+      drained: v.optional(texts),
       generation: v.optional(count),
       unconfirmed: v.optional(v.looseObject({ until: time, bootId: text, generation })),
     }),

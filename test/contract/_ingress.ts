@@ -119,7 +119,7 @@ ${options.config ?? ""}
     mkdirSync(dirname(system.root + path), { recursive: true });
     writeFileSync(system.root + path, content);
   };
-  for (const { path, content } of renderHaproxy(
+  const rendered = renderHaproxy(
     config,
     {
       ober: "1.2.3",
@@ -132,8 +132,8 @@ ${options.config ?? ""}
       resolved: {},
     },
     paths,
-  ))
-    put(path, content);
+  );
+  for (const { path, content } of rendered) put(path, content);
   const text = (options.edit ?? []).reduce(
     (now, [from, to]) => {
       if (!now.includes(from)) throw new Error(`haproxy.cfg no longer says "${from}"`);
@@ -201,6 +201,8 @@ ${options.config ?? ""}
     files: system,
     paths,
     text,
+    /** What ober renders, without the last changes of `text`. */
+    rendered,
     socket,
     certificate,
     version: haproxy.version,

@@ -18,6 +18,8 @@ export type FakeHaproxy = Disposable & {
     /** The answer to `show stat`, on the port and on the socket. */
     stat: string;
     node: Identity["node"];
+    /** Empty: it does not say. */
+    version: string;
     /** Answers commands of the socket that nothing here answers. */
     others: (command: string) => string;
   };
@@ -40,6 +42,7 @@ export async function fakeHaproxy({
     turn: {},
     stat: "",
     node: { ober: "1.0.0", config: {} },
+    version: "",
     others: () => "",
     ...given,
   };
@@ -56,7 +59,7 @@ export async function fakeHaproxy({
     said.push(command);
     if (command === "show stat") return now.stat;
     // Another worker at each question, as after a reload.
-    if (command === "show info") return `Pid: ${100 + said.length}\n`;
+    if (command === "show info") return `Pid: ${100 + said.length}\nVersion: ${now.version}\n`;
     const [, turn] = /^set map \S+ turn (.*)$/.exec(command) ?? [];
     if (turn === undefined) return now.others(command);
     now.turn = JSON.parse(turn);

@@ -30,6 +30,7 @@ const contextOf = (system: System, more: Partial<ApplyContext> = {}): ApplyConte
   isHealthy: async () => true,
   worker: workers(),
   checksPending: async () => 0,
+  say: async () => "",
   progress: () => {},
   now: () => new Date("2026-01-01T12:00:00Z"),
   ...more,
@@ -90,7 +91,12 @@ describe("a change", () => {
   test("that is none asks no parser and keeps no generation", async () => {
     using node = await inService({ haproxy: "no", exabgp: "no" });
     const before = node.calls.length;
-    expect(await apply(contextOf(node), filesOf("one"))).toEqual({ generation: undefined, changed: [], warnings: [] });
+    expect(await apply(contextOf(node), filesOf("one"))).toEqual({
+      generation: undefined,
+      changed: [],
+      haproxy: { by: "nothing" },
+      warnings: [],
+    });
     expect(node.calls.slice(before)).toEqual([]);
     expect(await generationNumbers(node, paths)).toEqual([1]);
   });

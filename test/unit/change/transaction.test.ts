@@ -39,7 +39,7 @@ async function files(system: System) {
 }
 
 async function change(system: System): Promise<void> {
-  await begin(system, paths, CHANGES, { units: [], edited: false, generation: 1 });
+  await begin(system, paths, CHANGES, { units: [], edited: false, drained: [], generation: 1 });
   await commit(system, CHANGES);
   await finish(system, paths);
 }
@@ -91,7 +91,7 @@ describe("a change", () => {
     "whose repair is cut off after %d operations is repaired by the next",
     async (cut) => {
       using system = await oldSystem();
-      await begin(system, paths, CHANGES, { units: [], edited: false, generation: 1 });
+      await begin(system, paths, CHANGES, { units: [], edited: false, drained: [], generation: 1 });
       await commit(cutAfter(system, 4), CHANGES).catch(() => {});
       await repair(cutAfter(system, cut)).catch((error) => {
         if (!(error instanceof PowerCut)) throw error;

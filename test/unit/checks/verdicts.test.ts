@@ -105,7 +105,7 @@ test("the descriptors are judged by the connections that the configuration asks 
   expect(verdict(20_000, 5_000)).toMatchObject({ status: "pass" });
   expect(verdict(20_000, 25_000)).toMatchObject({
     status: "fail",
-    detail: "only 20000: enough for 6959 connections of clients, not for 25000 (max_connections)",
+    detail: "only 20000: enough for 6920 connections of clients, not for 25000 (max_connections)",
   });
 });
 

@@ -33,7 +33,13 @@ describe("a change of ober.yaml", () => {
     using one = await liveNode();
     const before = one.node.system.deeds.length;
     const document = await applyText(one.node, heard(), optionsFor(one.yaml));
-    expect(document).toEqual({ generation: null, unconfirmedUntil: null, changed: [], warnings: [] });
+    expect(document).toEqual({
+      generation: null,
+      unconfirmedUntil: null,
+      changed: [],
+      haproxy: { by: "nothing", because: null },
+      warnings: [],
+    });
     expect(appliedText(document)).toBe("nothing to change: the node already has this configuration");
     expect([await generations(one), one.node.system.deeds.length]).toEqual([[1], before]);
   });
@@ -48,6 +54,30 @@ describe("a change of ober.yaml", () => {
     expect([await generations(one), one.node.system.deeds.length]).toEqual([[1], deeds]);
     const nothing = await applyText(one.node, heard(), { ...optionsFor(one.yaml), dryRun: true });
     expect([nothing.changed, appliedText(nothing)]).toEqual([[], "nothing would change"]);
+  });
+
+  test("of servers alone is told to HAProxy without a reload, which a dry run foresees", async () => {
+    using one = await liveNode();
+    const text = one.yaml.replace('"10.0.1.1:7480"', '"10.0.1.1:7480", "10.0.1.2:7480"');
+    const dry = async () => appliedText(await applyText(one.node, heard(), { ...optionsFor(text), dryRun: true }));
+    expect(await dry()).toEndWith("\nHAProxy is reloaded: HAProxy does not say its version");
+    const names = ["10.0.1.1"];
+    one.haproxy.now.version = "3.0.11-1";
+    one.haproxy.now.others = (command) => {
+      const [, added = ""] = /^add server s3\/(\S+):7480 /.exec(command) ?? [];
+      if (added !== "") names.push(added);
+      if (added !== "") return "New server registered.\n";
+      const line = (name: string) => `6 s3 1 ${name}:7480 ${name} 2 0 100 100 1 15 3 4 6 0 0 0 - 7480 - 0 0 - - 0`;
+      return command === "show servers state" ? `1\n${names.map(line).join("\n")}\n` : "";
+    };
+    expect(await dry()).toEndWith("\nHAProxy takes this without a reload");
+    const deeds = one.node.system.deeds.length;
+    const document = await applyText(one.node, heard(), optionsFor(text));
+    expect(document).toMatchObject({ generation: 2, haproxy: { by: "runtime", because: null } });
+    expect(appliedText(document)).toContain(" files changed without a reload of HAProxy, kept as generation 2");
+    expect(one.node.system.deeds.slice(deeds)).toEqual([]);
+    expect(one.haproxy.said.findLast((command) => command.startsWith("set map"))).toContain(' node {"ober":');
+    expect(await dry()).toBe("nothing would change");
   });
 
   test("is asked about before anything changes; a no leaves the node as it was", async () => {
@@ -158,10 +188,15 @@ describe("a first change without a certificate", () => {
 });
 
 describe("what an apply says", () => {
-  const document = { generation: 3, unconfirmedUntil: null, changed: ["/a"], warnings: [] };
+  const haproxy = { by: "nothing", because: null } as const;
+  const document = { generation: 3, unconfirmedUntil: null, changed: ["/a"], haproxy, warnings: [] };
   const now = Date.parse("2026-01-01T12:00:00Z");
   test.each<[string, Parameters<typeof appliedText>[0]]>([
     ["applied: 1 file changed, kept as generation 3", document],
+    [
+      "applied: 1 file changed without a reload of HAProxy, kept as generation 3",
+      { ...document, haproxy: { by: "runtime", because: null } },
+    ],
     ["nothing to change; what is live is kept again, as generation 3", { ...document, changed: [] }],
     [
       "applied: 1 file changed; reverts in 1 min unless you run: ober confirm",

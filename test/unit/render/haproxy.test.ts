@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { parseConfig } from "../../../src/config/schema.ts";
 import { pathsOf } from "../../../src/domain/paths.ts";
+import { serverChanges } from "../../../src/domain/server-changes.ts";
 import { bufferSize, renderHaproxy } from "../../../src/render/haproxy.ts";
 
 /** Lines of haproxy.cfg that begin with `word`, for HAProxy 3.4. */
@@ -9,6 +10,16 @@ function lines(
   backends: readonly { name: string; servers: readonly string[] }[],
   more: { readonly keys?: object; readonly features?: readonly string[] } = {},
 ): readonly string[] {
+  return rendered(backends, more)
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line.startsWith(`${word} `));
+}
+
+function rendered(
+  backends: readonly { name: string; servers: readonly string[] }[],
+  more: { readonly keys?: object; readonly features?: readonly string[] } = {},
+): string {
   const bgp = { local_as: 65001, peer_as: 65000, neighbors: ["10.0.0.1"] };
   const config = parseConfig({ bgp, vips: ["10.99.0.100"], backends, ...more.keys }, "ober.yaml");
   const version = { major: 3, minor: 4, patch: 7, text: "3.4.7" };
@@ -23,11 +34,7 @@ function lines(
     resolved: {},
   };
   const files = renderHaproxy(config, { ober: "1.2.3", haproxy, ...node }, paths);
-  const text = files.find(({ path }) => path === paths.haproxyConfig)?.content ?? "";
-  return text
-    .split("\n")
-    .map((line) => line.trim())
-    .filter((line) => line.startsWith(`${word} `));
+  return files.find(({ path }) => path === paths.haproxyConfig)?.content ?? "";
 }
 
 test("groups that share an RGW share what it can work on", () => {
@@ -44,6 +51,21 @@ test("groups that share an RGW share what it can work on", () => {
     "server 10.66.0.2:8080 10.66.0.2:8080",
   ]);
   expect(lines("default-server", backends)[0]).toContain(" maxconn 1023 ");
+});
+
+test("an RGW more or less changes nothing but its line, except at each hundredth and where a share of them is meant", () => {
+  const text = (count: number, keys: object = {}) => {
+    const servers = Array.from({ length: count }, (_, at) => `10.66.0.${at + 1}:7480`);
+    return rendered([{ name: "s3", servers, ...keys }]);
+  };
+  const second = { backend: "s3", name: "10.66.0.2:7480" };
+  expect(serverChanges(text(2), text(1))).toEqual({ added: [], removed: [second], limited: [] });
+  expect(serverChanges(text(1), text(2))).toMatchObject({ added: [{ ...second, address: "10.66.0.2" }] });
+  expect(serverChanges(text(100), text(101))).toEqual({ reload: 'the section "global" changes' });
+  const half = { min_servers: "50%" };
+  expect(serverChanges(text(2, half), text(3, half))).toEqual({
+    reload: expect.stringMatching(/^the section "(backend|frontend) ober_\w+" changes$/),
+  });
 });
 
 test("buffers are as large as the memory allows for every connection", () => {

@@ -6,9 +6,9 @@ const backends = [{ servers: Array.from({ length: 8 }, (_, n) => ({ host: `rgw${
 test.each([
   [1_048_576, 25_000, 25_000],
   // What a container has that cannot raise its limit.
-  [20_000, 25_000, 6_956],
+  [20_000, 25_000, 6_920],
   [20_000, 300, 300],
-  [4_096, 25_000, 595],
+  [4_096, 25_000, 558],
   // Too few for an ingress; HAProxy starts all the same.
   [1_024, 25_000, 20],
 ])("with %d descriptors and max_connections %d a node takes %d clients", (descriptors, max_connections, clients) => {
