@@ -205,11 +205,15 @@ function rowOf(view: RgwView, style: Output["style"], now: number): readonly str
   const failed =
     errors === null ? NOT_KNOWN : `${errors.failed + errors.broken} of ${errors.requests} in ${errorsSeconds} s`;
   return [
-    ...[view.group, view.server, colour(word), or(view.weight), or(view.inFlight), or(view.queued)],
+    ...[view.group, serverText(view), colour(word), or(view.weight), or(view.inFlight), or(view.queued)],
     ...[or(view.requestsPerSecond), failed, responseMs.mean === null ? NOT_KNOWN : `${responseMs.mean} ms`],
     ...[since === null ? NOT_KNOWN : age(now - Date.parse(since)), view.check],
   ];
 }
+
+/** A server by its name, and which address that is. */
+const serverText = ({ server, address }: RgwView) =>
+  address === null || address === server ? server : `${server} (${address})`;
 
 /** Why RGWs do not serve, and what operators want; each wish once, whatever number of addresses a name has. Pure. */
 export function remarksOf(rgws: readonly RgwView[], stale: readonly Wish[], now: number): readonly string[] {

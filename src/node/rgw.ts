@@ -289,6 +289,8 @@ export type RgwView = {
   readonly group: string;
   /** HAProxy's server: a name with several addresses has one for each. */
   readonly server: string;
+  /** What its name, or the list that it is from, gave: address:port. Only root is told. */
+  readonly address: string | null;
   /** "unknown": HAProxy does not answer. */
   readonly state: RgwState | "unknown";
   /** HAProxy's own word. */
@@ -365,7 +367,7 @@ export function rgwViews(seen: {
       const changedAgo = row.lastchg ? counted(row, "lastchg") : undefined;
       const isSeen = changedAgo !== undefined && uptime !== undefined && changedAgo + START_S < uptime;
       return {
-        ...{ group, server, state, status, reason },
+        ...{ group, server, address: row.addr || null, state, status, reason },
         check: [check_status, check_code].filter((part) => part).join(" "),
         weight: number("weight"),
         inFlight: counted(row, "scur"),
@@ -395,6 +397,7 @@ const answersOf = ({ requests: all, failed, broken }: Errors) => ({ requests: al
 
 const unknownView = (rgw: Rgw, wishes: readonly Wish[]): RgwView => ({
   ...rgw,
+  address: null,
   state: "unknown",
   status: "",
   reason: "HAProxy does not answer",

@@ -293,11 +293,28 @@ describe("the list", () => {
 
   test("has what HAProxy tells, and nothing that it does not", () => {
     const seen = row("rgw1:7480", "UP", {
-      ...{ weight: "100", scur: "3", qcur: "1", rate: "20", rtime: "12", stot: "900", lastchg: "600" },
+      ...{
+        addr: "10.0.1.1:7480",
+        weight: "100",
+        scur: "3",
+        qcur: "1",
+        rate: "20",
+        rtime: "12",
+        stot: "900",
+        lastchg: "600",
+      },
     });
     const errors = { seconds: 61, of: [{ name: "s3 rgw1:7480", requests: 50, failed: 2, broken: 1 }] };
     expect(views([seen], [], { errors }).rgws[0]).toEqual({
-      ...{ group: "s3", server: "rgw1:7480", state: "serves", status: "UP", reason: "", check: "L7OK 200" },
+      ...{
+        group: "s3",
+        server: "rgw1:7480",
+        address: "10.0.1.1:7480",
+        state: "serves",
+        status: "UP",
+        reason: "",
+        check: "L7OK 200",
+      },
       ...{ weight: 100, inFlight: 3, queued: 1, requestsPerSecond: 20 },
       errors: { requests: 50, failed: 2, broken: 1 },
       errorsSeconds: 61,
