@@ -96,6 +96,7 @@ function haproxyConfig(config: Config, facts: HaproxyInput, paths: Paths): strin
   const nodes = clusterSize(config, facts);
   const certificate = certificatePlace(paths, config.certs);
   const from = standpoint(config, facts);
+  const fallback = fallbackRules(config);
   const families = [...new Set(config.vips.map((vip) => vip.family))].sort();
   const any = (port: number) =>
     families.map((family) => (family === 4 ? `bind *:${port}` : `bind [::]:${port} v6only`));
@@ -124,7 +125,7 @@ function haproxyConfig(config: Config, facts: HaproxyInput, paths: Paths): strin
       failed: indent(FAILED_LINES),
       binds: indent(any(443).map((bind) => `${bind} name s3 ssl crt ${certificate} alpn http/1.1`)),
       plainBinds: indent(any(80)),
-      routes: indent([...healthyRoutes(config), ...fallbackRules(config), ...routes(config, from)]),
+      routes: indent([...fallback.rules, ...healthyRoutes(config), ...fallback.routes, ...routes(config, from)]),
       healthy: indent(healthyRules(config, paths)),
       ...canaryRules(config, facts),
       health: indent(healthRules(config)),
@@ -208,20 +209,21 @@ function byVip({ vips }: Config, group: string): string {
 const FALLBACK_HEADER = "X-Ober-Fallback";
 
 /** The rules that send requests to another group while no RGW of their own takes any. */
-function fallbackRules(config: Config): readonly string[] {
+function fallbackRules(config: Config): { readonly rules: readonly string[]; readonly routes: readonly string[] } {
   const groups = config.backends.filter(
     ({ name, fallback }) => fallback !== "" && config.vips.some(({ backend }) => backend === name),
   );
-  if (groups.length === 0) return [];
-  return [
+  if (groups.length === 0) return { rules: [], routes: [] };
+  const rules = [
     "# While no RGW of a group takes requests, its fallback gets them. In the worker that a reload has replaced `nbsrv` is 0 of both.",
     ...groups.map(
       ({ name, fallback, fallback_for: which }) =>
         `http-request set-var(txn.fallback) str(${fallback}) if ${byVip(config, name)}{ nbsrv(${name}) lt 1 } { nbsrv(${fallback}) ge 1 } !{ req.hdr(${FALLBACK_HEADER}) -m found }${which === "reads" ? " METH_GET" : ""}`,
     ),
     `http-request set-header ${FALLBACK_HEADER} 1 if { var(txn.fallback) -m found }`,
-    "use_backend %[var(txn.fallback)] if { var(txn.fallback) -m found }",
   ];
+  // HAProxy warns of rules about a request that come after one that chooses its backend.
+  return { rules, routes: ["use_backend %[var(txn.fallback)] if { var(txn.fallback) -m found }"] };
 }
 
 /**
