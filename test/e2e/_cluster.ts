@@ -1,4 +1,5 @@
 /** The lab that all end-to-end tests share, and a running cluster in it. */
+import { test } from "bun:test";
 import { appendFileSync, existsSync, mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { sayProgress } from "../lab/cli.ts";
@@ -32,6 +33,8 @@ export const ROUNDS = Number(process.env["OBER_ROUNDS"] ?? 1);
 export const BUSY_MS = ROUNDS > 1 ? 0 : 300;
 /** What a limit of seconds is multiplied by in a single run: it asks whether a thing comes to pass, and rounds how long that takes. */
 export const PATIENCE = ROUNDS > 1 ? 1 : 2;
+/** A test that runs with OBER_ROUNDS only. Another one, which its comment names, proves the same in each run, in a smaller way. */
+export const testByHand = (ROUNDS > 1 ? test : () => {}) as typeof test;
 /** The Debian release of the nodes, where a test does not name one. */
 export const RELEASE = (process.env["OBER_RELEASE"] ?? "trixie") as Release;
 const MEASURED_FILE = process.env["OBER_MEASURED"] || join(import.meta.dirname, "../../dist/measured.jsonl");

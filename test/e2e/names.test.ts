@@ -11,7 +11,16 @@ import { BUCKET, configure, ober, oberYaml, PREFIX_ON_NODE, s3cmd } from "../lab
 import { endpointAddress, SEGMENT, SHARED_DIRECTORY, STORAGE } from "../lab/places.ts";
 import { end, isAlive, signal, until } from "../lab/process.ts";
 import { now } from "../lab/route-watch.ts";
-import { bytes, CLUSTER_NODES, type Cluster, measured, PATIENCE, ROUNDS, runningCluster } from "./_cluster.ts";
+import {
+  bytes,
+  CLUSTER_NODES,
+  type Cluster,
+  measured,
+  PATIENCE,
+  ROUNDS,
+  runningCluster,
+  testByHand,
+} from "./_cluster.ts";
 
 /** As many names as the README's cluster has; with more rounds as many as a large one. */
 const NAMES = ROUNDS > 1 ? [8, 64] : [8];
@@ -93,20 +102,25 @@ describe("nodes whose RGWs are named", () => {
     Number((await node.exec(["systemctl", "show", "--property=NRestarts", "--value", "ober-http"])).stdout);
 
   for (const count of NAMES) {
-    test(`boot without DNS as fast as with it: ${count} known names`, async () => {
-      dns("answers");
-      await Promise.all(cluster.nodes.map((node) => use(node, yaml(count))));
-      const times: Record<string, number> = {};
-      for (const mode of ROUNDS > 1 ? (["answers", "silent", "refuses"] as const) : (["silent"] as const)) {
-        dns(mode);
-        times[mode] = await bootAll();
-        measured("boot of all nodes until announced, RGWs named", times[mode], { dns: mode, names: count });
-        for (const node of cluster.nodes) expect(await restartsOf(node)).toBe(0);
-      }
-      expect(Math.max(times["silent"] ?? 0, times["refuses"] ?? 0)).toBeLessThanOrEqual(
-        (times["answers"] ?? 30_000) + 3_000,
-      );
-    }, 300_000);
+    // New names, below, are the harder half.
+    testByHand(
+      `boot without DNS as fast as with it: ${count} known names`,
+      async () => {
+        dns("answers");
+        await Promise.all(cluster.nodes.map((node) => use(node, yaml(count))));
+        const times: Record<string, number> = {};
+        for (const mode of ROUNDS > 1 ? (["answers", "silent", "refuses"] as const) : (["silent"] as const)) {
+          dns(mode);
+          times[mode] = await bootAll();
+          measured("boot of all nodes until announced, RGWs named", times[mode], { dns: mode, names: count });
+          for (const node of cluster.nodes) expect(await restartsOf(node)).toBe(0);
+        }
+        expect(Math.max(times["silent"] ?? 0, times["refuses"] ?? 0)).toBeLessThanOrEqual(
+          (times["answers"] ?? 30_000) + 3_000,
+        );
+      },
+      300_000,
+    );
 
     test(`boot without DNS, and serve soon after it is back: ${count} new names`, async () => {
       for (const mode of ROUNDS > 1 ? (["silent", "refuses", "denies"] as const) : (["silent"] as const)) {

@@ -17,6 +17,7 @@ import {
   SERVERS,
   sharedLab,
   startBackends,
+  testByHand,
 } from "./_cluster.ts";
 
 /** Beyond the time after which a node that is back counts. */
@@ -146,27 +147,32 @@ describe("three nodes", () => {
     await back();
   }, 120_000);
 
-  test("a node whose way to the router is closed is not in service, and the command fails", async () => {
-    const [, n2] = nodes;
-    await until(
-      "the others count",
-      async () => (await ober(n2, ["stop", "-q"], { accept: [0, 1] })).code === 0,
-      SETTLED_MS,
-      500,
-    );
-    await n2.exec([
-      "nft",
-      "add table inet closed; add chain inet closed out { type filter hook output priority 0; }; add rule inet closed out tcp dport 179 drop; add rule inet closed out tcp sport 179 drop",
-    ]);
-    try {
-      const { code, stderr } = await ober(n2, ["start"], { accept: [0, 1] });
-      expect(code).toBe(1);
-      expect(stderr).toContain(`the node runs, but is not in service: no BGP session with ${SEGMENT.router}`);
-    } finally {
-      await n2.exec(["nft", "delete", "table", "inet", "closed"]);
-    }
-    await back();
-  }, 120_000);
+  // broken.test.ts closes it under a node that serves.
+  testByHand(
+    "a node whose way to the router is closed is not in service, and the command fails",
+    async () => {
+      const [, n2] = nodes;
+      await until(
+        "the others count",
+        async () => (await ober(n2, ["stop", "-q"], { accept: [0, 1] })).code === 0,
+        SETTLED_MS,
+        500,
+      );
+      await n2.exec([
+        "nft",
+        "add table inet closed; add chain inet closed out { type filter hook output priority 0; }; add rule inet closed out tcp dport 179 drop; add rule inet closed out tcp sport 179 drop",
+      ]);
+      try {
+        const { code, stderr } = await ober(n2, ["start"], { accept: [0, 1] });
+        expect(code).toBe(1);
+        expect(stderr).toContain(`the node runs, but is not in service: no BGP session with ${SEGMENT.router}`);
+      } finally {
+        await n2.exec(["nft", "delete", "table", "inet", "closed"]);
+      }
+      await back();
+    },
+    120_000,
+  );
 
   test("a withdraw is confirmed although the health loop cannot write its state", async () => {
     const [, n2] = nodes;

@@ -85,7 +85,8 @@ describe("`ober upgrade`", () => {
     await cluster.watch.settled(cluster.addresses, now(), 30_000);
   }, 240_000);
 
-  test.each(selected(CUT_OFF))(
+  // A loss of power, below, cuts it off as well.
+  test.each(ROUNDS > 1 ? selected(CUT_OFF) : [])(
     "killed before the $call of $path leaves the old version, and what serves is back with the next command",
     async (point) => {
       await node.exec(["apt-mark", "unhold", "haproxy"]);
