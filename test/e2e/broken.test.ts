@@ -236,6 +236,7 @@ describe("a node that somebody broke", () => {
         "s3-get pass",
         "s3-compare pass",
         "s3-delete pass",
+        "s3-sse-c pass",
         "s3-trust skip",
       ]);
       const bad = JSON.parse((await withSecret("not-the-secret")).stdout) as { findings: readonly Finding[] };
