@@ -301,7 +301,9 @@ function unansweredVerdict({ question, problem, hint, cause }: UnansweredError, 
 /** The problems that are not consequences of others, the worst first. */
 export function problemsIn(findings: readonly Finding[]): readonly (Finding & { readonly fix: string })[] {
   const troubles = findings.filter(isTrouble).filter(({ follows }) => follows === undefined);
-  const rank = ({ status, stops }: (typeof troubles)[number]) => (stops ? 0 : status === "fail" ? 1 : 2);
+  // Without a way out of its network a node may serve nothing, although clients beside it still reach it: what it cannot reach comes after that.
+  const rank = ({ id, status, stops }: (typeof troubles)[number]) =>
+    stops || (id === "link" && status === "fail") ? 0 : status === "fail" ? 1 : 2;
   return [...troubles].sort((a, b) => rank(a) - rank(b));
 }
 

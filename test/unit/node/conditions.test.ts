@@ -225,3 +225,12 @@ test("the same question is asked once in a look, and anew in the next", async ()
   await lookAt(host).addresses();
   expect(system.calls).toHaveLength(3);
 });
+
+test("a machine without a way out of its network comes before the RGWs that it cannot reach", () => {
+  const failed = (id: string, stops = false) => ({
+    ...{ id, title: id, status: "fail" as const, detail: "", fix: "mend it" },
+    ...(stops ? { stops: true } : {}),
+  });
+  const found = [failed("disk"), failed("link"), failed("backends", true)];
+  expect(problemsIn(found).map(({ id }) => id)).toEqual(["link", "backends", "disk"]);
+});
