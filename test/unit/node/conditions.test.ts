@@ -227,10 +227,10 @@ test("the same question is asked once in a look, and anew in the next", async ()
 });
 
 test("a machine without a way out of its network comes before the RGWs that it cannot reach", () => {
-  const failed = (id: string, stops = false) => ({
-    ...{ id, title: id, status: "fail" as const, detail: "", fix: "mend it" },
-    ...(stops ? { stops: true } : {}),
-  });
-  const found = [failed("disk"), failed("link"), failed("backends", true)];
+  const found = inOrder([
+    judged(condition("disk"), fails()),
+    judged(condition("link", [], "vip"), fails()),
+    judged(condition("backends", [], "vip"), fails({ stops: true })),
+  ]);
   expect(problemsIn(found).map(({ id }) => id)).toEqual(["link", "backends", "disk"]);
 });
