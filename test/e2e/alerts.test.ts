@@ -1,6 +1,7 @@
 /** A real Prometheus over three nodes that break: the alerts that belong to each failure fire, and no other. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { LabNode } from "../lab/lab.ts";
+import { until } from "../lab/process.ts";
 import { type Monitoring, startMonitoring } from "../lab/prometheus.ts";
 import { CALM, FACTOR, INJECTIONS, inject, stopMetrics, writeMetrics } from "./_alerts.ts";
 import { type Cluster, ROUNDS, runningCluster } from "./_cluster.ts";
@@ -15,6 +16,8 @@ describe("Prometheus over three nodes", () => {
     cluster = await runningCluster(CALM);
     await Promise.all(cluster.nodes.map(writeMetrics));
     monitoring = await startMonitoring(cluster.nodes, FACTOR);
+    // The metrics of a node's first moments say that it does not serve.
+    await until("no alert is left of the start", async () => (await monitoring.firing()).length === 0, 30_000, 500);
   }, 300_000);
   afterAll(async () => {
     await monitoring?.[Symbol.asyncDispose]();
