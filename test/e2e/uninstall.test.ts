@@ -51,7 +51,7 @@ describe("`ober uninstall`", () => {
     const left = differences(before, await snapshot(node)).map((line) => line.split(" ").slice(0, 3).join(" "));
     const kept = ["", "/etc", "/etc/certs", "/etc/certs/vip.pem"];
     expect(left).toEqual(kept.map((path) => `new: file ${PREFIX_ON_NODE}${path}`));
-  }, 240_000);
+  }, 480_000);
 
   test("leaves a machine that served in keepalived mode as it was before, and the configuration when it is told to", async () => {
     await ready();
