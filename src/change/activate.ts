@@ -1,5 +1,4 @@
 import type { Paths } from "../domain/paths.ts";
-import { type NeedsReload, type ServerChanges, serverChanges } from "../domain/server-changes.ts";
 import { UNIT, UNITS, type UnitName, unitsOnChange } from "../domain/units.ts";
 import type { Change } from "./diff.ts";
 
@@ -15,8 +14,6 @@ export type Activation = {
   readonly identity: boolean;
   /** Units to reload, in order. */
   readonly reload: readonly string[];
-  /** Where HAProxy is among them: what it can be told instead, or why it cannot. */
-  readonly servers: ServerChanges | NeedsReload | undefined;
   /** Units whose own definition changed and that take no traffic: restarted. */
   readonly restart: readonly string[];
   /** Units whose new definition waits for a restart that the operator chooses, because it would end transfers. */
@@ -53,7 +50,6 @@ export function activationOf(changes: readonly Change[], paths: Paths): Activati
     addVips: vips,
     identity: touches(paths.identityMap) && !http,
     reload,
-    servers: http ? serversOf(changes, paths, changed) : undefined,
     restart,
     later: unitsOnChange("later").filter(redefined),
     end: [...UNITS]
@@ -61,17 +57,4 @@ export function activationOf(changes: readonly Change[], paths: Paths): Activati
       .map(({ name }) => name)
       .filter((name) => removed.has(unitPath(name))),
   };
-}
-
-/** What of a change of HAProxy's files is a change of its servers alone. */
-function serversOf(
-  changes: readonly Change[],
-  { haproxyConfig, vipList, statsList }: Paths,
-  changed: ReadonlySet<string>,
-): ServerChanges | NeedsReload {
-  if (changed.has(vipList)) return { reload: "the VIPs change" };
-  if (changed.has(statsList)) return { reload: "the list of who may see the statistics changes" };
-  const { before, after } = changes.find(({ path }) => path === haproxyConfig) ?? {};
-  if (before === undefined || after === undefined) return { reload: "haproxy.cfg is new" };
-  return serverChanges(before.content, after.content);
 }

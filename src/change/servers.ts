@@ -1,6 +1,6 @@
 /** How HAProxy takes a change: by a reload, or without one where its servers are the whole change. See docs/decisions/servers.md. */
 import type { Paths } from "../domain/paths.ts";
-import { inService, type NeedsReload, type ServerChanges } from "../domain/server-changes.ts";
+import { inService, type NeedsReload, type ServerChanges, serverChanges } from "../domain/server-changes.ts";
 import { UNIT } from "../domain/units.ts";
 import { orUndefined } from "../errors.ts";
 import { changeServers, lookAtServers } from "../haproxy/servers.ts";
@@ -32,9 +32,12 @@ export async function planServers(
   { system, paths, say }: Place,
   changes: readonly Change[],
 ): Promise<ServerPlan | NeedsReload> {
-  const { servers } = activationOf(changes, paths);
   const { before, after } = changes.find(({ path }) => path === paths.haproxyConfig) ?? {};
-  if (servers === undefined || before === undefined || after === undefined) return { reload: "haproxy.cfg is new" };
+  if (before === undefined || after === undefined) return { reload: "haproxy.cfg is new" };
+  const changed = (file: string) => changes.some(({ path }) => path === file);
+  if (changed(paths.vipList)) return { reload: "the VIPs change" };
+  if (changed(paths.statsList)) return { reload: "the list of who may see the statistics changes" };
+  const servers = serverChanges(before.content, after.content);
   if ("reload" in servers) return servers;
   if (!(await haproxyRuns(system))) return { reload: "HAProxy does not run" };
   const seen = await orUndefined(() => lookAtServers({ say }, before.content, servers.removed));
@@ -45,8 +48,8 @@ export async function planServers(
 
 /** How HAProxy takes the change, as far as can be foreseen. */
 export async function foreseeHaproxy(context: Place, changes: readonly Change[]): Promise<HaproxyChange> {
-  if (activationOf(changes, context.paths).servers === undefined || !(await haproxyRuns(context.system)))
-    return BY_NOTHING;
+  const reloads = activationOf(changes, context.paths).reload.includes(UNIT.http);
+  if (!reloads || !(await haproxyRuns(context.system))) return BY_NOTHING;
   const plan = await planServers(context, changes);
   return "reload" in plan ? { by: "reload", because: plan.reload } : { by: "runtime" };
 }

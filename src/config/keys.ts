@@ -36,6 +36,8 @@ import {
 import {
   isAdvertInterval,
   isGbit,
+  PLAIN_NAME,
+  PLAIN_NAME_TEXT,
   parseNetworks,
   parseServers,
   parseVipAddress,
@@ -106,8 +108,7 @@ const curve = choice({
 });
 const curves = list(curve, "a list of key exchanges");
 const port = whole(1, 65_535, { what: "a port" });
-const GROUP_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
-const groupName = text(GROUP_NAME, "up to 64 letters, digits, '_', '.' or '-', a letter or digit first");
+const groupName = text(PLAIN_NAME, PLAIN_NAME_TEXT);
 /** A server with more than its name, for editors. */
 const SERVER_JSON = {
   type: "object",
@@ -478,7 +479,7 @@ export const KEYS = {
         example: 2048,
         ask: { message: "Requests that each gateway handles at once (its rgw_max_concurrent_requests)" },
       }),
-      fallback: key(maybeText(GROUP_NAME, "the name of another backend group"), "", {
+      fallback: key(maybeText(PLAIN_NAME, "the name of another backend group"), "", {
         says: "Another group, which gets requests while no gateway of this one takes any: another site's VIP or gateways. A request that it gets has the header X-Ober-Fallback, and goes to no other fallback.",
         since: FIRST,
         example: "archive",

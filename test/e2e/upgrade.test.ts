@@ -18,9 +18,6 @@ const CUT_OFF: readonly Point[] = [
   { call: "unlink", path: "/opt/ober/var/drain" },
 ];
 
-/** All of them when rounds are asked for; else the last one, which leaves most to repair. */
-const selected = (points: readonly Point[]) => (ROUNDS > 1 ? [...points] : points.slice(-1));
-
 const installed = async (node: LabNode) =>
   (await node.exec(["dpkg-query", "-W", "-f", "${Version}", "haproxy"])).stdout;
 
@@ -86,7 +83,7 @@ describe("`ober upgrade`", () => {
   }, 240_000);
 
   // A loss of power, below, cuts it off as well.
-  test.each(ROUNDS > 1 ? selected(CUT_OFF) : [])(
+  test.each(ROUNDS > 1 ? CUT_OFF : [])(
     "killed before the $call of $path leaves the old version, and what serves is back with the next command",
     async (point) => {
       await node.exec(["apt-mark", "unhold", "haproxy"]);

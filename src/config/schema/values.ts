@@ -100,8 +100,8 @@ function serverEntry(entry: ServerEntry): { readonly list: string; readonly near
   if (typeof entry === "string") return { list: entry, near: {} };
   const { name, zone, local } = entry;
   if (typeof name !== "string") throw new OberError("a server needs a name, such as {name: rgw1:7480, zone: a}");
-  if (zone !== undefined && (typeof zone !== "string" || !ZONE.test(zone)))
-    throw new OberError(`the zone of ${quote(name)} must be ${ZONE_TEXT}`);
+  if (zone !== undefined && (typeof zone !== "string" || !PLAIN_NAME.test(zone)))
+    throw new OberError(`the zone of ${quote(name)} must be ${PLAIN_NAME_TEXT}`);
   if (local !== undefined && typeof local !== "boolean")
     throw new OberError(`local of ${quote(name)} must be true or false`);
   return { list: name, near: { ...(zone === undefined ? {} : { zone }), ...(local === true ? { local } : {}) } };
@@ -118,14 +118,15 @@ function withKnownKeys(entry: ServerEntry): ServerEntry {
   throw new OberError(`${quote(unknown)} is an unknown key of a server; ${hint}`);
 }
 
-const ZONE = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
-const ZONE_TEXT = "up to 64 letters, digits, '_', '.' or '-', a letter or digit first";
+/** What a group or a zone may be called, and the same in words. */
+export const PLAIN_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
+export const PLAIN_NAME_TEXT = "up to 64 letters, digits, '_', '.' or '-', a letter or digit first";
 
 /** The nodes of each zone, from a mapping of host lists: `{a: [n1, n2], b: "n[3-4]"}`. Throws an OberError for anything else. */
 export function parseZones(zones: Readonly<Record<string, unknown>>): Readonly<Record<string, readonly string[]>> {
   return Object.fromEntries(
     Object.entries(zones).map(([zone, nodes]) => {
-      if (!ZONE.test(zone)) throw new OberError(`the zone ${quote(zone)} must be ${ZONE_TEXT}`);
+      if (!PLAIN_NAME.test(zone)) throw new OberError(`the zone ${quote(zone)} must be ${PLAIN_NAME_TEXT}`);
       const list = [nodes].flat();
       if (!list.every((node) => typeof node === "string"))
         throw new OberError(`the nodes of the zone ${quote(zone)} must be a list of names or addresses`);
